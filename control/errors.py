@@ -1,0 +1,23 @@
+"""Errors for people: what happened, and the one thing to do. Only run.main prints them."""
+
+from __future__ import annotations
+
+
+class ExplainedError(Exception):
+    """AWS or the run failed. `what` says what happened and where, `fix` the one thing to do."""
+
+    exit_code = 1
+
+    def __init__(self, what: str, fix: str) -> None:
+        super().__init__(f"{what} {fix}")
+        self.what = what
+        self.fix = fix
+
+    def __reduce__(self) -> tuple[type, tuple[str, str]]:
+        return type(self), (self.what, self.fix)
+
+
+class UserError(ExplainedError):
+    """A mistake in the command, in config.py or in files/: nothing was changed on AWS by it."""
+
+    exit_code = 2

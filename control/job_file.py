@@ -1,0 +1,162 @@
+"""Job files: JSON as in Distributed-Something, with groups listed in it or in a table beside it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from control import jobs, tables
+from control.errors import UserError
+from control.jobs import Job
+
+# SQS takes 1 MiB a message, attributes included (aws-facts: SQS); 4 KiB are left for those.
+MAX_BODY_BYTES = 1024 * 1024 - 4096
+# What SQS does not take in a body (API reference of SendMessage) and JSON does not escape.
+_NOT_FOR_SQS = re.compile("[\ufffe\uffff]")
+
+
+@dataclass(frozen=True)
+class JobFile:
+    """A job file that can be read more than once: shared values, and groups in it or in a table."""
+
+    path: Path
+    shared: Mapping[str, Any]
+    listed: tuple[Any, ...] | None
+    table: Path | None
+
+    @property
+    def groups_path(self) -> Path:
+        """The file that the groups stand in."""
+        return self.table or self.path
+
+    def jobs(self) -> Iterator[Job]:
+        """Every job, read as a stream. Raises UserError with file, line and group."""
+        for where, group in self._groups():
+            values = jobs.without_comments(group)
+            if not values:
+                raise UserError(
+                    f"{self.groups_path}, {where}: the group is empty.",
+                    "Give it at least one value, or remove it.",
+                )
+            yield self._job(values, where)
+
+    def _groups(self) -> Iterator[tables.Row]:
+        if self.table:
+            return tables.read(self.table)
+        return self._listed_groups()
+
+    def _listed_groups(self) -> Iterator[tables.Row]:
+        for number, group in enumerate(self.listed or (), start=1):
+            if not isinstance(group, dict):
+                line = _line_of_group(self.path, number)
+                raise UserError(
+                    f"{self.path}, line {line}, group {number}: {json.dumps(group)[:60]} is not "
+                    "an object.",
+                    'Write each group as an object: {"name of a value": "value"}.',
+                )
+            yield f"group {number}", group
+
+    def _job(self, values: Mapping[str, Any], where: str) -> Job:
+        try:
+            job = jobs.make(self.shared, values, where)
+        except ValueError as error:
+            raise UserError(
+                f"{self.groups_path}, {where}: a value cannot be written as JSON ({error}).",
+                "Use text, numbers, true, false, null, lists or objects; no NaN or Infinity.",
+            ) from None
+        size = len(job.body) if job.body.isascii() else len(job.body.encode())
+        if size > MAX_BODY_BYTES:
+            raise UserError(
+                f"{self.groups_path}, {where}: the job is {size:,} bytes as a message; SQS takes "
+                f"{MAX_BODY_BYTES:,}.",
+                "Put the long part into a file in the bucket and name its key in the job.",
+            )
+        if _NOT_FOR_SQS.search(job.body):
+            raise UserError(
+                f"{self.groups_path}, {where}: a value holds U+FFFE or U+FFFF, which SQS refuses.",
+                "Remove that character; it is often a sign of a wrong file encoding.",
+            )
+        return job
+
+
+def read(path: Path) -> JobFile:
+    """Read a job file. Raises UserError if it is missing, empty, no JSON or without groups."""
+    content = _parse(path)
+    if not isinstance(content, dict):
+        raise UserError(
+            f"{path}: a job file is one JSON object, this is a {_json_type(content)}.",
+            'Begin it with { and put the jobs into "groups": [ ... ].',
+        )
+    shared = jobs.without_comments({k: v for k, v in content.items() if k != "groups"})
+    groups = content.get("groups")
+    if "group" in shared:
+        raise UserError(
+            f'{path}: the key "group" is used by the message itself.',
+            'Rename it, or write "groups" if the list of jobs was meant.',
+        )
+    if isinstance(groups, str):
+        return JobFile(path, shared, None, _table_beside(path, groups))
+    if not isinstance(groups, list) or not groups:
+        raise UserError(
+            f'{path}: there are no "groups" in it.',
+            'Add "groups": [ {...}, {...} ] with one object a job, or "groups": "table.csv".',
+        )
+    return JobFile(path, shared, tuple(groups), None)
+
+
+def _parse(path: Path) -> Any:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise UserError(
+            f"{path}: there is no such job file.",
+            "Check the name; job files usually lie in files/, such as files/exampleJob.json.",
+        ) from None
+    except (IsADirectoryError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not a text file ({error}).", "Name a JSON file.") from None
+    if not text.strip():
+        raise UserError(f"{path} is empty.", "Copy files/exampleJob.json and edit it.")
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise UserError(
+            f"{path}, line {error.lineno}: {error.msg}.",
+            "Often a comma or quote is missing on that line or the one before.",
+        ) from None
+
+
+def _json_type(content: Any) -> str:
+    return "list" if isinstance(content, list) else "single value"
+
+
+def _table_beside(path: Path, name: str) -> Path:
+    table = path.parent / name
+    if table.suffix.lower() not in tables.ENDINGS:
+        raise UserError(
+            f'{path}: "groups" names {name}, which is no table.',
+            "Name a .csv, .tsv or .jsonl file that lies beside the job file.",
+        )
+    if not table.is_file():
+        raise UserError(
+            f'{path}: "groups" names {name}, and there is no file {table}.',
+            "Put the table beside the job file, or correct its name.",
+        )
+    return table
+
+
+def _line_of_group(path: Path, number: int) -> int | str:
+    """The line on which the number-th of the listed groups begins."""
+    text = path.read_text(encoding="utf-8-sig")
+    start = re.search(r'"groups"\s*:\s*\[', text)
+    if start is None:
+        return "?"
+    decoder, position = json.JSONDecoder(), start.end()
+    between = re.compile(r"[\s,]*")
+    for _ in range(number):
+        begin = between.match(text, position).end()  # type: ignore[union-attr]
+        position = decoder.raw_decode(text, begin)[1]
+    return text.count("\n", 0, begin) + 1

@@ -1,0 +1,64 @@
+"""What people see: progress bars and live tables on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+# In a pipe or a log file a line at most this often: enough to see that it goes on.
+PLAIN_LINE_SECONDS = 10.0
+
+Advance = Callable[[int], None]
+
+
+def console() -> Console:
+    """Standard output: colour and live tables only on a terminal, never wider than it."""
+    return Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+
+
+def say(text: str = "") -> None:
+    """One line on standard output."""
+    print(text, flush=True)
+
+
+def next_command(command: str) -> None:
+    """The last line of a verb: what to type next."""
+    say(f"Next: {command}")
+
+
+@contextmanager
+def progress(
+    label: str, total: int, clock: Callable[[], float] = time.monotonic
+) -> Iterator[Advance]:
+    """A progress bar of `total` steps on a terminal, else a line every ten seconds."""
+    if not sys.stdout.isatty() or os.environ.get("TERM") == "dumb":
+        yield _plain(label, total, clock)
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console(), transient=True) as bar:
+        task = bar.add_task(label, total=total)
+        yield lambda steps: bar.update(task, advance=steps)
+
+
+def _plain(label: str, total: int, clock: Callable[[], float]) -> Advance:
+    done, last = 0, clock()
+
+    def advance(steps: int) -> None:
+        nonlocal done, last
+        done += steps
+        if clock() - last >= PLAIN_LINE_SECONDS:
+            last = clock()
+            say(f"{label}: {done:,} of {total:,}")
+
+    return advance

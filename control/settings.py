@@ -1,0 +1,278 @@
+"""config.py as one frozen, typed Config, checked before any AWS call."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import json
+import re
+import runpy
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from control import setting_types
+from control.errors import UserError
+
+CONTROL_NODE_ONLY = ("AWS_PROFILE", "SSH_KEY_NAME")
+NOT_FOR_CONFIG = {
+    "AWS_ACCESS_KEY_ID": "a credential: the task role gives those",
+    "AWS_SECRET_ACCESS_KEY": "a credential: the task role gives those",
+    "AWS_SESSION_TOKEN": "a credential: the task role gives those",
+    "PATH": "a variable that the container's own programs need",
+    "HOME": "a variable that the container's own programs need",
+    "SQS_QUEUE_URL": "set by the system itself",
+    "RUN_ID": "set by the system itself",
+    "CONFIG_TYPES": "set by the system itself",
+}
+PLACEHOLDER = re.compile(r"^your-|^bucket-name$|^user/|^someuser/|:sometag$")
+# SQS holds a message for 12 h from its receive (aws-facts: ChangeMessageVisibility); an hour of
+# them is kept for uploading with long retries and for giving the job back.
+LONGEST_JOB_SECONDS = 11 * 3600
+
+
+def _setting(
+    default: Any = dataclasses.MISSING,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    name: str | None = None,
+    local: str | None = None,
+) -> Any:
+    """A setting: default, limits, the form of a name, and what `local` puts for a placeholder."""
+    return field(default=default, metadata={"low": low, "high": high, "form": name, "local": local})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Every setting of config.py, typed; the implementer's own are in `extras`."""
+
+    path: Path
+    extras: Mapping[str, Any]
+
+    APP_NAME: str = _setting(name=r"[A-Za-z][A-Za-z0-9_-]{0,60}")
+    DOCKERHUB_TAG: str = _setting(local="local/worker:latest")
+
+    AWS_REGION: str = _setting()
+    AWS_PROFILE: str | None = _setting(None)
+    SSH_KEY_NAME: str | None = _setting(None, local="")
+    AWS_BUCKET: str = _setting(name=r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", local="local-bucket")
+    SOURCE_BUCKET: str = _setting("", local="local-bucket")
+    WORKSPACE_BUCKET: str = _setting("", local="local-bucket")
+    DESTINATION_BUCKET: str = _setting("", local="local-bucket")
+    UPLOAD_FLAGS: str = _setting("")
+
+    ECS_CLUSTER: str = _setting("default", name=r"[A-Za-z0-9_-]{1,255}")
+    CLUSTER_MACHINES: int = _setting(low=1, high=10_000)
+    TASKS_PER_MACHINE: int = _setting(1, low=1, high=120)
+    MACHINE_TYPE: tuple[str, ...] = _setting()
+    MACHINE_PRICE: float | None = _setting(None, low=0)
+    EBS_VOL_SIZE: int = _setting(30, low=22, high=65_536)
+    DOWNLOAD_FILES: bool = _setting(True)
+    ASSIGN_IP: bool = _setting(True)
+
+    DOCKER_CORES: int = _setting(low=1, high=1024)
+    CPU_SHARES: int = _setting(low=1)
+    MEMORY: int = _setting(low=6)
+    SECONDS_TO_START: int = _setting(0, low=0)
+    GPUS_PER_TASK: int = _setting(0, low=0)
+
+    SQS_QUEUE_NAME: str = _setting("", name=r"[A-Za-z0-9_-]{1,80}")
+    SQS_MESSAGE_VISIBILITY: int = _setting(120, low=20, high=43_200)
+    SQS_DEAD_LETTER_QUEUE: str = _setting("", name=r"[A-Za-z0-9_-]{1,80}")
+    JOB_RETRIES: int = _setting(3, low=1, high=100)
+    JOB_TIMEOUT: int = _setting(LONGEST_JOB_SECONDS, low=1, high=LONGEST_JOB_SECONDS)
+
+    LOG_GROUP_NAME: str = _setting("", name=r"[A-Za-z0-9_/.#-]{1,512}")
+    LOG_MB_PER_JOB: float = _setting(5.0, low=0)
+
+    TASK_ROLE_ARN: str = _setting("")
+    AUTO_MONITOR: bool = _setting(False)
+    MAX_RUN_HOURS: float = _setting(72.0, low=0.1, high=24 * 365)
+    MAX_HOURLY_COST: float | None = _setting(None, low=0)
+    NOTIFY_EMAIL: str = _setting("")
+    CREATE_DASHBOARD: bool = _setting(True)
+    CLEAN_DASHBOARD: bool = _setting(True)
+
+    CHECK_IF_DONE_BOOL: bool = _setting(False)
+    EXPECTED_NUMBER_FILES: int = _setting(1, low=0)
+    MIN_FILE_SIZE_BYTES: int = _setting(1, low=0)
+    NECESSARY_STRING: str = _setting("")
+
+    @property
+    def project(self) -> Path:
+        """The folder that config.py lies in: its files/ and worker/ come before the checkout's."""
+        return self.path.parent
+
+    def values(self) -> dict[str, Any]:
+        """All settings by name, the implementer's own included, as config.py would write them."""
+        ours = {name: getattr(self, name) for name in SETTINGS}
+        ours["MACHINE_TYPE"] = list(self.MACHINE_TYPE)
+        return {**ours, **self.extras}
+
+    def container_values(self) -> dict[str, Any]:
+        """The values that reach the container: all but those of the control node alone."""
+        return {k: v for k, v in self.values().items() if k not in CONTROL_NODE_ONLY}
+
+
+SETTINGS = {f.name: f for f in dataclasses.fields(Config) if f.name.isupper()}
+
+
+def find(config: Config, path: str | Path) -> Path:
+    """The file `path` of the project's folder if there is one, else as named from here.
+
+    So `--config examples/NAME submitJob files/job.json` takes the example's own job file.
+    """
+    in_project = config.project / path
+    return in_project if in_project.exists() else Path(path)
+
+
+def load(where: str | Path = ".", *, embedded: bool = False) -> Config:
+    """Run the config file `where` (a file, or a folder that holds config.py) and check it.
+
+    `embedded` fills placeholders in, for AWS on this computer. Raises UserError for every
+    mistake, with the setting's name and its cure.
+    """
+    path = Path(where)
+    path = path / "config.py" if path.is_dir() else path
+    given = _run(path)
+    for name in given:
+        _check_known(name, given, path)
+    values: dict[str, Any] = {}
+    for name, spec in SETTINGS.items():
+        values[name] = _typed(name, spec, given, path, embedded)
+    _fill_derived(values)
+    for name, spec in SETTINGS.items():
+        _check_form(name, spec, values[name], path)
+    extras = {k: _extra(k, v, path) for k, v in given.items() if k not in SETTINGS}
+    return Config(path=path.resolve(), extras=types.MappingProxyType(extras), **values)
+
+
+def _run(path: Path) -> dict[str, Any]:
+    """The UPPER_CASE names that the file sets."""
+    try:
+        names = runpy.run_path(str(path))
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+        raise UserError(
+            f"{path}: there is no such config file.",
+            "Run this in the folder that holds config.py, or name it: --config FILE_OR_FOLDER.",
+        ) from None
+    except SyntaxError as error:
+        raise UserError(
+            f"{path}, line {error.lineno}: {error.msg}.",
+            "Often a quote, bracket or comma is missing on that line or the one before.",
+        ) from None
+    except Exception as error:
+        line = _line_of(error, path)
+        raise UserError(
+            f"{path}, line {line}: {type(error).__name__}: {error}.",
+            "Correct that line: every setting is NAME = value, and may use names set above it.",
+        ) from None
+    return {k: v for k, v in names.items() if re.fullmatch(r"[A-Z][A-Z0-9_]*", k)}
+
+
+def _line_of(error: Exception, path: Path) -> int | str:
+    line: int | str = "?"
+    trace = error.__traceback__
+    while trace:
+        if trace.tb_frame.f_code.co_filename == str(path):
+            line = trace.tb_lineno
+        trace = trace.tb_next
+    return line
+
+
+def _check_known(name: str, given: Mapping[str, Any], path: Path) -> None:
+    if name in SETTINGS:
+        return
+    if name in NOT_FOR_CONFIG:
+        raise UserError(
+            f"{path}: {name} cannot be set here: it is {NOT_FOR_CONFIG[name]}.",
+            f"Remove the line that sets {name}.",
+        )
+    unset = [ours for ours in SETTINGS if ours not in given]
+    close = difflib.get_close_matches(name, unset, n=1, cutoff=0.85)
+    if close:
+        raise UserError(
+            f"{path}: {name} is not a setting, but {close[0]} is and is not set.",
+            f"Did you mean {close[0]}? If {name} is a variable of your own, give it another name.",
+        )
+
+
+def _typed(
+    name: str, spec: dataclasses.Field[Any], given: Mapping[str, Any], path: Path, embedded: bool
+) -> Any:
+    if name not in given:
+        if spec.default is dataclasses.MISSING:
+            raise UserError(f"{path}: {name} is not set.", f"Add a line: {name} = ...")
+        return spec.default
+    value = given[name]
+    if isinstance(value, str) and PLACEHOLDER.search(value):
+        if not embedded or spec.metadata["local"] is None:
+            raise UserError(
+                f"{path}: {name} is still the placeholder '{value}'.",
+                f"Put your own value there, or try without AWS: python run.py local ({name} is "
+                "filled in then).",
+            )
+        value = spec.metadata["local"]
+    hint = _HINTS[name]
+    try:
+        value = setting_types.CONVERT[hint](value)
+    except (TypeError, ValueError):
+        raise UserError(
+            f"{path}: {name} = {value!r} is not {setting_types.WORDS[hint]}.",
+            f"Write it as {setting_types.EXAMPLES[hint]}" + _quotes_hint(value),
+        ) from None
+    _check_limits(name, spec, value, path)
+    return value
+
+
+def _check_limits(name: str, spec: dataclasses.Field[Any], value: Any, path: Path) -> None:
+    low, high = spec.metadata["low"], spec.metadata["high"]
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return
+    if low is not None and value < low or high is not None and value > high:
+        limits = f"at least {low}" if high is None else f"between {low} and {high}"
+        raise UserError(
+            f"{path}: {name} = {value} is out of range.", f"Give a number {limits} for {name}."
+        )
+
+
+def _fill_derived(values: dict[str, Any]) -> None:
+    """The names that follow from APP_NAME and AWS_BUCKET where config.py does not set them."""
+    app = values["APP_NAME"]
+    values["SQS_QUEUE_NAME"] = values["SQS_QUEUE_NAME"] or f"{app}Queue"
+    values["SQS_DEAD_LETTER_QUEUE"] = values["SQS_DEAD_LETTER_QUEUE"] or f"{app}_DeadMessages"
+    values["LOG_GROUP_NAME"] = values["LOG_GROUP_NAME"] or app
+    for bucket in ("SOURCE_BUCKET", "WORKSPACE_BUCKET", "DESTINATION_BUCKET"):
+        values[bucket] = values[bucket] or values["AWS_BUCKET"]
+
+
+def _check_form(name: str, spec: dataclasses.Field[Any], value: Any, path: Path) -> None:
+    form = spec.metadata["form"]
+    if form and not re.fullmatch(form, value):
+        raise UserError(
+            f"{path}: {name} = {value!r} is not a name that AWS takes.",
+            f"Use only what this pattern allows: {form}",
+        )
+
+
+def _extra(name: str, value: Any, path: Path) -> Any:
+    if value in ("True", "False"):
+        return value == "True"
+    try:
+        return json.loads(json.dumps(value, allow_nan=False))
+    except (TypeError, ValueError):
+        raise UserError(
+            f"{path}: {name} is a {type(value).__name__}, which cannot be passed to a container.",
+            "Use text, a number, True, False, None, or a list or dict of those.",
+        ) from None
+
+
+def _quotes_hint(value: Any) -> str:
+    return ", without quotes." if isinstance(value, str) else "."
+
+
+_HINTS = typing.get_type_hints(Config)
