@@ -47,6 +47,7 @@ class Run:
     log_group: str = ""
     submissions: int = 0
     fleets: list[dict[str, Any]] = field(default_factory=list)
+    memory: dict[str, Any] = field(default_factory=dict)
     ended: str = ""
     end_reason: str = ""
 
@@ -73,6 +74,11 @@ class JobCounts:
 def utc(now: float) -> str:
     """A time in seconds since 1970 as ISO 8601 in UTC."""
     return datetime.fromtimestamp(now, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def seconds(text: str) -> float:
+    """The reverse of `utc`: seconds since 1970."""
+    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S%z").timestamp()
 
 
 def new_run_id(now: float) -> str:

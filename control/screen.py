@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -37,7 +38,7 @@ def progress(
     label: str, total: int, clock: Callable[[], float] = time.monotonic
 ) -> Iterator[Advance]:
     """A progress bar of `total` steps on a terminal, else a line every ten seconds."""
-    if not sys.stdout.isatty() or os.environ.get("TERM") == "dumb":
+    if not _is_terminal():
         yield _plain(label, total, clock)
         return
     columns = (
@@ -49,6 +50,21 @@ def progress(
     with Progress(*columns, console=console(), transient=True) as bar:
         task = bar.add_task(label, total=total)
         yield lambda steps: bar.update(task, advance=steps)
+
+
+@contextmanager
+def live_status(clock: Callable[[], float] = time.monotonic) -> Iterator[Callable[[str], None]]:
+    """A line that changes in its place on a terminal; elsewhere a new line for each change."""
+    if not _is_terminal():
+        yield say
+        return
+    began = clock()
+    with console().status("") as status:
+        yield lambda text: status.update(f"{timedelta(seconds=int(clock() - began))}  {text}")
+
+
+def _is_terminal() -> bool:
+    return sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
 
 
 def _plain(label: str, total: int, clock: Callable[[], float]) -> Advance:

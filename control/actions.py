@@ -1,0 +1,59 @@
+"""The monitor's actions carried out: thin calls, each safe to repeat."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from control import alarms, cluster, ending, fleet
+from control.decision import (
+    Action,
+    DeleteAlarms,
+    EndBroken,
+    EndMachines,
+    EndRun,
+    Machine,
+    Observed,
+    PutAlarm,
+    Remove,
+    SetDesired,
+    SetTarget,
+)
+
+if TYPE_CHECKING:
+    from control.account import AWS
+    from control.records import Run
+
+
+def carry_out(aws: AWS, run: Run, action: Action, seen: Observed) -> Iterator[str]:
+    """Do one action; yields what was done, in words."""
+    match action:
+        case SetDesired(tasks):
+            cluster.set_desired(aws.ecs, run, tasks)
+            yield f"containers wanted: {tasks}"
+        case SetTarget(fleet_id, machines):
+            fleet.set_target(aws.ec2, fleet_id, machines)
+            yield f"fleet {fleet_id}: {machines} machines wanted"
+        case Remove(machines=spare):
+            yield from _remove(aws, run, spare)
+        case EndBroken(instance_ids):
+            fleet.terminate(aws.ec2, instance_ids)
+            yield f"ended, as they never joined the cluster: {', '.join(instance_ids)}"
+        case PutAlarm(machine):
+            alarms.put(aws.cloudwatch, run, machine.instance_id, machine.vcpus)
+        case DeleteAlarms(names):
+            alarms.delete(aws.cloudwatch, names)
+        case EndRun():
+            yield from ending.end_run(aws, run, seen.jobs, seen.now)
+        case EndMachines():
+            yield from ending.end_machines(aws, run)
+
+
+def _remove(aws: AWS, run: Run, spare: tuple[Machine, ...]) -> Iterator[str]:
+    """Drain first, look again, then end: a task placed in between keeps its machine."""
+    cluster.drain(aws.ecs, run, [m.container_instance for m in spare])
+    occupied = {task.get("containerInstanceArn") for task in cluster.tasks(aws.ecs, run)}
+    free = [m.instance_id for m in spare if m.container_instance not in occupied]
+    fleet.terminate(aws.ec2, free)
+    if free:
+        yield f"ended, as no work was left for them: {', '.join(free)}"

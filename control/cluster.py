@@ -1,0 +1,226 @@
+"""ECS: the cluster, the task definition and the service that keeps containers on the machines."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from control import tags
+
+if TYPE_CHECKING:
+    from mypy_boto3_ecs import ECSClient
+
+    from control.records import Run
+
+# Set on the machines by their user data; the service places tasks on machines that carry it.
+APP_ATTRIBUTE = "distributed-something.app"
+_DIGEST_TAG = "distributed-something:digest"
+# Spot gives two minutes; what is left is for the agent (aws-facts: ECS stop).
+STOP_TIMEOUT_SECONDS = 110
+# DescribeTasks and DescribeContainerInstances take 100 ARNs a call (API reference).
+PAGE = 100
+
+
+@dataclass(frozen=True)
+class ServiceState:
+    """How many tasks the service wants and has."""
+
+    desired: int
+    running: int
+    pending: int
+
+
+def ensure_cluster(ecs: ECSClient, name: str) -> None:
+    """Make the cluster; one that exists is left as it is: it may be shared."""
+    found = ecs.describe_clusters(clusters=[name])["clusters"]
+    if not any(cluster["status"] == "ACTIVE" for cluster in found):
+        ecs.create_cluster(clusterName=name)
+
+
+def container_definition(settings: dict[str, Any], environment: dict[str, str]) -> dict[str, Any]:
+    """The one container of a task. Never privileged: a mount needs one device, one capability."""
+    app = settings["APP_NAME"]
+    definition: dict[str, Any] = {
+        "name": app,
+        "image": settings["DOCKERHUB_TAG"],
+        "cpu": settings["CPU_SHARES"],
+        "memory": settings["MEMORY"],
+        "essential": True,
+        "stopTimeout": STOP_TIMEOUT_SECONDS,
+        "environment": [{"name": k, "value": v} for k, v in sorted(environment.items())],
+        "logConfiguration": {
+            "logDriver": "awslogs",
+            "options": {
+                "awslogs-group": settings["LOG_GROUP_NAME"],
+                "awslogs-region": settings["AWS_REGION"],
+                "awslogs-stream-prefix": app,
+                # A slow CloudWatch must not stop the program that writes to stdout.
+                "mode": "non-blocking",
+                "max-buffer-size": "25m",
+            },
+        },
+    }
+    if not settings["DOWNLOAD_FILES"]:
+        device = {"hostPath": "/dev/fuse", "containerPath": "/dev/fuse"}
+        definition["linuxParameters"] = {
+            "capabilities": {"add": ["SYS_ADMIN"]},
+            "devices": [{**device, "permissions": ["read", "write", "mknod"]}],
+        }
+    if settings["GPUS_PER_TASK"]:
+        gpus = str(settings["GPUS_PER_TASK"])
+        definition["resourceRequirements"] = [{"type": "GPU", "value": gpus}]
+    return definition
+
+
+def register(ecs: ECSClient, run: Run, container: dict[str, Any], task_role_arn: str) -> str:
+    """Register the task definition; returns its ARN, the present one's if nothing changed."""
+    family = run.app_name
+    content = {"containerDefinitions": [container], "taskRoleArn": task_role_arn}
+    digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
+    if run.task_definition:
+        present = ecs.describe_task_definition(taskDefinition=run.task_definition, include=["TAGS"])
+        known = {tag["key"]: tag["value"] for tag in present.get("tags", [])}
+        active = present["taskDefinition"].get("status") == "ACTIVE"
+        if active and known.get(_DIGEST_TAG) == digest:
+            return run.task_definition
+    answer = ecs.register_task_definition(
+        family=family,
+        requiresCompatibilities=["EC2"],
+        tags=[*tags.of_ecs(run), {"key": _DIGEST_TAG, "value": digest}],
+        **content,  # type: ignore[arg-type]
+    )
+    return answer["taskDefinition"]["taskDefinitionArn"]
+
+
+def ensure_service(ecs: ECSClient, run: Run, task_definition: str) -> None:
+    """Make the service with no task wanted, or give an existing one the task definition.
+
+    Busy tasks of the older definition finish first: they protect themselves while they work.
+    """
+    state = service_state(ecs, run)
+    # With 0 and 100 percent a task is replaced in its place: no spare machine is needed.
+    deployment: Any = {"minimumHealthyPercent": 0, "maximumPercent": 100}
+    if state is not None:
+        ecs.update_service(
+            cluster=run.cluster,
+            service=run.service,
+            taskDefinition=task_definition,
+            deploymentConfiguration=deployment,
+        )
+        return
+    ecs.create_service(
+        cluster=run.cluster,
+        serviceName=run.service,
+        taskDefinition=task_definition,
+        desiredCount=0,
+        launchType="EC2",
+        deploymentConfiguration=deployment,
+        availabilityZoneRebalancing="DISABLED",
+        placementConstraints=[
+            {"type": "memberOf", "expression": f"attribute:{APP_ATTRIBUTE} == {run.app_name}"}
+        ],
+        placementStrategy=[{"type": "binpack", "field": "memory"}],
+        enableECSManagedTags=True,
+        propagateTags="SERVICE",
+        tags=tags.of_ecs(run),
+    )
+
+
+def service_state(ecs: ECSClient, run: Run) -> ServiceState | None:
+    """The service's counts; None if there is no active service or no cluster."""
+    try:
+        found = ecs.describe_services(cluster=run.cluster, services=[run.service])["services"]
+    except ecs.exceptions.ClusterNotFoundException:
+        return None
+    for service in found:
+        if service["status"] == "ACTIVE":
+            return ServiceState(
+                service["desiredCount"], service["runningCount"], service["pendingCount"]
+            )
+    return None
+
+
+def set_desired(ecs: ECSClient, run: Run, tasks: int) -> None:
+    """How many tasks the service keeps up."""
+    ecs.update_service(cluster=run.cluster, service=run.service, desiredCount=tasks)
+
+
+def tasks(ecs: ECSClient, run: Run) -> Iterator[dict[str, Any]]:
+    """Every task of the service that is up or coming up."""
+    pages = ecs.get_paginator("list_tasks").paginate(cluster=run.cluster, serviceName=run.service)
+    for page in pages:
+        arns = page["taskArns"]
+        if arns:
+            yield from ecs.describe_tasks(cluster=run.cluster, tasks=arns)["tasks"]  # type: ignore[misc]
+
+
+def protected(ecs: ECSClient, run: Run, arns: list[str]) -> set[str]:
+    """Those of the tasks that are at work: their workers protect them from scale-in."""
+    busy = set()
+    for start in range(0, len(arns), PAGE):
+        answer = ecs.get_task_protection(cluster=run.cluster, tasks=arns[start : start + PAGE])
+        busy |= {t["taskArn"] for t in answer["protectedTasks"] if t.get("protectionEnabled")}
+    return busy
+
+
+def machines(ecs: ECSClient, run: Run) -> dict[str, dict[str, Any]]:
+    """The container instances of this app by EC2 instance id."""
+    pages = ecs.get_paginator("list_container_instances").paginate(
+        cluster=run.cluster, filter=f"attribute:{APP_ATTRIBUTE} == {run.app_name}"
+    )
+    found: dict[str, dict[str, Any]] = {}
+    for page in pages:
+        arns = page["containerInstanceArns"]
+        if arns:
+            answer = ecs.describe_container_instances(cluster=run.cluster, containerInstances=arns)
+            found |= {m["ec2InstanceId"]: dict(m) for m in answer["containerInstances"]}
+    return found
+
+
+def drain(ecs: ECSClient, run: Run, container_instances: list[str]) -> None:
+    """Let no more tasks come onto these machines."""
+    # UpdateContainerInstancesState takes 10 a call (API reference).
+    for start in range(0, len(container_instances), 10):
+        ecs.update_container_instances_state(
+            cluster=run.cluster,
+            containerInstances=container_instances[start : start + 10],
+            status="DRAINING",
+        )
+
+
+def delete_service(ecs: ECSClient, run: Run) -> None:
+    """End the service and its tasks; one that is gone already is success."""
+    if service_state(ecs, run) is None:
+        return
+    set_desired(ecs, run, 0)
+    ecs.delete_service(cluster=run.cluster, service=run.service, force=True)
+
+
+def deregister(ecs: ECSClient, task_definition: str) -> None:
+    """Mark the task definition as no longer to be used; running tasks are not touched."""
+    present = ecs.describe_task_definition(taskDefinition=task_definition)["taskDefinition"]
+    if present.get("status") == "ACTIVE":
+        ecs.deregister_task_definition(taskDefinition=task_definition)
+
+
+def delete_if_unused(ecs: ECSClient, name: str) -> bool:
+    """Delete the cluster if it holds no service, machine or task; says whether it is gone."""
+    found = [
+        c for c in ecs.describe_clusters(clusters=[name])["clusters"] if c["status"] == "ACTIVE"
+    ]
+    if not found:
+        return True
+    held = found[0]
+    counted = (
+        held["activeServicesCount"],
+        held["registeredContainerInstancesCount"],
+        held["runningTasksCount"],
+        held["pendingTasksCount"],
+    )
+    if any(counted):
+        return False
+    ecs.delete_cluster(cluster=name)
+    return True

@@ -1,0 +1,175 @@
+"""EC2 spot fleets: request, describe, resize, cancel."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from control import records, tags
+from control.machines import Plan
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2 import EC2Client
+
+    from control.records import Run
+
+# A fleet in one of these states costs money or may do so again.
+LIVE_STATES = ("submitted", "active", "modifying")
+
+
+@dataclass(frozen=True)
+class FleetState:
+    """A fleet as EC2 tells it; `state` is EC2's own word, `activity` its ActivityStatus."""
+
+    fleet_id: str
+    state: str
+    activity: str
+    target: int
+    instances: tuple[str, ...] = ()
+
+
+def ensure_launch_template(ec2: EC2Client, run: Run, name: str, data: dict[str, Any]) -> None:
+    """Make the launch template; one of this name was made by this very request before."""
+    specification: Any = [{"ResourceType": "launch-template", "Tags": tags.of_ec2(run)}]
+    try:
+        ec2.create_launch_template(
+            LaunchTemplateName=name,
+            LaunchTemplateData=data,  # type: ignore[arg-type]
+            TagSpecifications=specification,
+        )
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "InvalidLaunchTemplateName.AlreadyExistsException":
+            raise
+
+
+def request_config(
+    run: Run, plan: Plan, template: str, token: str, target: int, valid_until: float
+) -> dict[str, Any]:
+    """The request of a spot fleet: one override for each machine type in each zone."""
+    settings = run.settings
+    overrides = [
+        {"InstanceType": kind.name, "SubnetId": subnet.subnet_id}
+        for kind in plan.types
+        for subnet in plan.subnets
+    ]
+    config: dict[str, Any] = {
+        "ClientToken": token,
+        "AllocationStrategy": "priceCapacityOptimized",
+        "IamFleetRole": plan.fleet_role_arn,
+        "TargetCapacity": target,
+        "Type": "maintain",
+        "ValidUntil": records.utc(valid_until),
+        "TerminateInstancesWithExpiration": True,
+        "LaunchTemplateConfigs": [
+            {
+                "LaunchTemplateSpecification": {"LaunchTemplateName": template, "Version": "1"},
+                "Overrides": overrides,
+            }
+        ],
+        "TagSpecifications": [{"ResourceType": "spot-fleet-request", "Tags": tags.of_ec2(run)}],
+    }
+    if settings["MACHINE_PRICE"] is not None:
+        config["SpotPrice"] = str(settings["MACHINE_PRICE"])
+    if settings["MAX_HOURLY_COST"] is not None:
+        config["SpotMaxTotalPrice"] = str(settings["MAX_HOURLY_COST"])
+    return config
+
+
+def request(ec2: EC2Client, config: dict[str, Any]) -> str:
+    """Request a fleet; the same ClientToken gives the same fleet again."""
+    answer = ec2.request_spot_fleet(SpotFleetRequestConfig=config)  # type: ignore[arg-type]
+    return answer["SpotFleetRequestId"]
+
+
+def describe(ec2: EC2Client, fleet_ids: Sequence[str]) -> list[FleetState]:
+    """The states of these fleets, and the machines of those that live.
+
+    EC2 forgets a cancelled fleet 48 hours after its machines ended; then it is left out.
+    """
+    states = []
+    for fleet_id in fleet_ids:
+        try:
+            answer = ec2.describe_spot_fleet_requests(SpotFleetRequestIds=[fleet_id])
+        except ClientError as error:
+            if not error.response["Error"]["Code"].startswith("InvalidSpotFleetRequestId"):
+                raise
+            continue
+        for found in answer["SpotFleetRequestConfigs"]:
+            pages = ec2.get_paginator("describe_spot_fleet_instances").paginate(
+                SpotFleetRequestId=fleet_id
+            )
+            machines = [m["InstanceId"] for page in pages for m in page["ActiveInstances"]]
+            states.append(
+                FleetState(
+                    fleet_id=fleet_id,
+                    state=found["SpotFleetRequestState"],
+                    activity=found.get("ActivityStatus", ""),
+                    target=found["SpotFleetRequestConfig"]["TargetCapacity"],
+                    instances=tuple(machines),
+                )
+            )
+    return states
+
+
+def history(ec2: EC2Client, fleet_id: str, since: float) -> list[str]:
+    """Every event of a fleet since a time, oldest first, as lines (EC2 keeps them for 48 h)."""
+    lines = []
+    token: dict[str, str] = {}
+    while True:
+        page = ec2.describe_spot_fleet_request_history(
+            SpotFleetRequestId=fleet_id,
+            StartTime=records.utc(since),
+            **token,  # type: ignore[arg-type]
+        )
+        for record in page["HistoryRecords"]:
+            what = record.get("EventInformation", {})
+            detail = what.get("EventDescription") or what.get("InstanceId") or ""
+            lines.append(f"{record['EventType']}: {what.get('EventSubType', '')} {detail}".strip())
+        if not page.get("NextToken"):
+            return lines
+        token = {"NextToken": page["NextToken"]}
+
+
+def set_target(ec2: EC2Client, fleet_id: str, target: int, *, terminate: bool = False) -> None:
+    """Change how many machines a fleet keeps; those too many are only ended if told so."""
+    ec2.modify_spot_fleet_request(
+        SpotFleetRequestId=fleet_id,
+        TargetCapacity=target,
+        ExcessCapacityTerminationPolicy="default" if terminate else "noTermination",
+    )
+
+
+def cancel(ec2: EC2Client, fleet_ids: Sequence[str]) -> None:
+    """End fleets with their machines; those that have ended or are forgotten are success."""
+    live = [state.fleet_id for state in describe(ec2, fleet_ids) if _needs_cancel(state)]
+    # CancelSpotFleetRequests takes 100 a call (API reference).
+    for start in range(0, len(live), 100):
+        ec2.cancel_spot_fleet_requests(
+            SpotFleetRequestIds=live[start : start + 100], TerminateInstances=True
+        )
+
+
+def _needs_cancel(state: FleetState) -> bool:
+    return state.state in LIVE_STATES or state.state == "cancelled_running"
+
+
+def terminate(ec2: EC2Client, instance_ids: Sequence[str]) -> None:
+    """End machines; those that are gone already are success."""
+    for instance_id in instance_ids:
+        try:
+            ec2.terminate_instances(InstanceIds=[instance_id])
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "InvalidInstanceID.NotFound":
+                raise
+
+
+def delete_launch_template(ec2: EC2Client, name: str) -> None:
+    """Delete a launch template; one that is gone already is success."""
+    try:
+        ec2.delete_launch_template(LaunchTemplateName=name)
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "InvalidLaunchTemplateName.NotFoundException":
+            raise

@@ -1,0 +1,94 @@
+"""monitor: watch a run, scale it in, and end it."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from control import actions, observation, records, screen
+from control.decision import EndMachines, EndRun, Memory, Observed, Pace, decide
+from control.errors import ExplainedError
+
+if TYPE_CHECKING:
+    from control.account import AWS
+    from control.records import JobCounts, Run
+
+
+@dataclasses.dataclass(frozen=True)
+class Step:
+    """One step of the monitor: what it saw and did, and whether the run is over."""
+
+    seen: Observed
+    said: tuple[str, ...]
+    ended: bool = False
+    unfinished: str = ""
+
+
+def step(aws: AWS, run: Run, now: float, pace: Pace) -> Step:
+    """Look, decide, act, once. Stateless but for run.json: any monitor can take the next step."""
+    run = records.load(aws.s3, run.bucket, run.app_name, run.run_id)
+    seen = observation.observe(aws, run, now)
+    if run.ended:
+        return Step(seen, (), ended=True)
+    memory = Memory(**run.memory)
+    chosen, remembered = decide(seen, memory, run.settings, pace)
+    if remembered != memory:
+        kept = dataclasses.asdict(remembered)
+        records.change(aws.s3, run, lambda r: dataclasses.replace(r, memory=kept))
+    said = tuple(line for action in chosen for line in actions.carry_out(aws, run, action, seen))
+    over = next((a for a in chosen if isinstance(a, EndRun | EndMachines)), None)
+    why = over.why if isinstance(over, EndMachines) else ""
+    return Step(seen, said, ended=over is not None, unfinished=why)
+
+
+def watch(
+    aws: AWS,
+    run: Run,
+    pace: Pace,
+    clock: Callable[[], float] = time.time,
+    sleep: Callable[[float], object] = time.sleep,
+) -> JobCounts:
+    """Step until the run is over; returns the counts at the end.
+
+    May be stopped and started again at any moment. Raises ExplainedError if jobs are left
+    unfinished: their machines were ended, and it names what to do.
+    """
+    said = ""
+    with screen.live_status() as show:
+        while True:
+            taken = step(aws, run, clock(), pace)
+            line = in_words(taken.seen)
+            if line != said:
+                show(line)
+                said = line
+            for done in taken.said:
+                screen.say(f"  {done}")
+            if taken.ended:
+                break
+            sleep(pace.poll)
+    if taken.unfinished:
+        raise ExplainedError(
+            f"{taken.unfinished[0].upper()}{taken.unfinished[1:]}. The machines were ended; the "
+            "queue stays.",
+            "Submit what is missing again (python run.py submitJob JOBFILE --again --missing), "
+            "then: python run.py startCluster files/exampleFleet.json",
+        )
+    return taken.seen.jobs
+
+
+def in_words(seen: Observed) -> str:
+    """One line: jobs by state, machines, containers."""
+    jobs = seen.jobs
+    queue = seen.queue
+    waiting = (
+        f"{queue.visible + queue.delayed:,} waiting, {queue.in_flight:,} in work, " if queue else ""
+    )
+    skipped = f"{jobs.skipped:,} skipped, " if jobs.skipped else ""
+    machines = f"{len(seen.machines)} machines, " if seen.machines else "no machines, "
+    tasks = f"{seen.service.running} containers" if seen.service else "no service"
+    return (
+        f"{jobs.submitted:,} jobs: {waiting}{jobs.done:,} done, {skipped}{jobs.failed:,} failed; "
+        f"{machines}{tasks}"
+    )

@@ -1,0 +1,71 @@
+"""What the monitor looks at: one look at everything that belongs to a run."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from control import alarms, cluster, fleet, queues, records
+from control.decision import Machine, Observed
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2 import EC2Client
+
+    from control.account import AWS
+    from control.fleet import FleetState
+    from control.records import Run
+
+
+def observe(aws: AWS, run: Run, now: float) -> Observed:
+    """Ask SQS, S3, EC2, ECS and CloudWatch once each."""
+    fleets = fleet.describe(aws.ec2, [f["fleet_id"] for f in run.fleets if f["fleet_id"]])
+    service = cluster.service_state(aws.ecs, run)
+    # The queue is asked before the records: a job finished in between is then in one of the two.
+    waiting = queues.counts(aws.sqs, run.queue_url)
+    return Observed(
+        now=now,
+        queue=waiting,
+        jobs=records.count(aws.s3, run),
+        fleets=tuple(fleets),
+        machines=_machines(aws, run, fleets) if service is not None else (),
+        service=service,
+        alarms=frozenset(alarms.of_run(aws.cloudwatch, run)),
+    )
+
+
+def _machines(aws: AWS, run: Run, fleets: list[FleetState]) -> tuple[Machine, ...]:
+    fleet_of = {i: state.fleet_id for state in fleets for i in state.instances}
+    if not fleet_of:
+        return ()
+    registered = cluster.machines(aws.ecs, run)
+    tasks = list(cluster.tasks(aws.ecs, run))
+    busy = cluster.protected(aws.ecs, run, [task["taskArn"] for task in tasks])
+    on = Counter(task.get("containerInstanceArn", "") for task in tasks)
+    busy_on = Counter(
+        task.get("containerInstanceArn", "") for task in tasks if task["taskArn"] in busy
+    )
+    found = []
+    for described in _describe(aws.ec2, list(fleet_of)):
+        joined = registered.get(described["InstanceId"], {})
+        arn = joined.get("containerInstanceArn", "")
+        cpu = described.get("CpuOptions", {})
+        found.append(
+            Machine(
+                instance_id=described["InstanceId"],
+                fleet_id=fleet_of[described["InstanceId"]],
+                launched=described["LaunchTime"].timestamp(),
+                vcpus=max(1, cpu.get("CoreCount", 1) * cpu.get("ThreadsPerCore", 1)),
+                container_instance=arn,
+                draining=joined.get("status") == "DRAINING",
+                tasks=on[arn] if arn else 0,
+                busy_tasks=busy_on[arn] if arn else 0,
+            )
+        )
+    return tuple(found)
+
+
+def _describe(ec2: EC2Client, instance_ids: list[str]) -> list[dict[str, object]]:
+    pages = ec2.get_paginator("describe_instances").paginate(
+        Filters=[{"Name": "instance-id", "Values": instance_ids}]
+    )
+    return [i for page in pages for r in page["Reservations"] for i in r["Instances"]]  # type: ignore[misc]

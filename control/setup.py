@@ -1,0 +1,164 @@
+"""setup: the queues, the log group, the cluster, the task definition and the service of a run."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from control import account, cluster, environment, logs, queues, records, roles, screen
+from control.account import AWS
+from control.errors import ExplainedError, UserError
+from control.records import Run
+from control.settings import Config
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+
+def setup(
+    aws: AWS,
+    config: Config,
+    clock: Callable[[], float] = time.time,
+    *,
+    take_over: bool = False,
+) -> Run:
+    """Make everything that costs nothing while it waits; returns the run.
+
+    Idempotent: what exists is brought up to date. In mid-run the RUN_ID stays; after the end of
+    a run a new one begins. Raises UserError for a bucket that is not there, ExplainedError if
+    the live run is another person's.
+    """
+    who = account.identity(aws.sts)
+    check_bucket(aws.s3, config)
+    before = records.current(aws.s3, config.AWS_BUCKET, config.APP_NAME)
+    if before is not None and not before.ended:
+        refuse_others(before, who.arn, take_over)
+        run = before
+        said = changes(run.settings, config.container_values())
+        if said and run.task_definition:
+            screen.say(f"Changed since the last setup: {'; '.join(said)}")
+    else:
+        run = _begin(aws.s3, config, who, clock())
+    run = _make(aws, config, run, who.arn)
+    screen.say(f"Run {run.run_id} of {run.app_name} is set up in {run.region}:")
+    for kind, name in (
+        ("queue", config.SQS_QUEUE_NAME),
+        ("dead-letter queue", config.SQS_DEAD_LETTER_QUEUE),
+        ("cluster", run.cluster),
+        ("service", run.service),
+        ("task definition", run.task_definition.rsplit("/", 1)[-1]),
+        ("log group", run.log_group),
+        ("records", f"s3://{run.bucket}/{run.prefix}"),
+    ):
+        screen.say(f"  {kind:<18}{name}")
+    return run
+
+
+def check_bucket(s3: S3Client, config: Config) -> None:
+    """Raise UserError if AWS_BUCKET is not there or belongs to somebody else."""
+    try:
+        s3.head_bucket(Bucket=config.AWS_BUCKET)
+    except ClientError as error:
+        status = error.response["ResponseMetadata"]["HTTPStatusCode"]
+        if status not in (301, 403, 404):
+            raise
+        why = {
+            301: f"lies in another region than {config.AWS_REGION}",
+            403: "belongs to another account, or you are not allowed to use it",
+            404: "does not exist",
+        }[status]
+        raise UserError(
+            f"{config.path}: AWS_BUCKET = '{config.AWS_BUCKET}' {why}.",
+            f"Correct the name, or make the bucket: aws s3 mb s3://{config.AWS_BUCKET} --region "
+            f"{config.AWS_REGION}",
+        ) from None
+
+
+def changes(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    """What differs between the settings at setup and now: 'MEMORY 15000 -> 30000'."""
+    return [
+        f"{name} {old.get(name, 'not set')} -> {new.get(name, 'not set')}"
+        for name in sorted(old.keys() | new.keys())
+        if old.get(name) != new.get(name)
+    ]
+
+
+def say_changes(run: Run, config: Config) -> None:
+    """Say which settings were changed since setup, and that setup registers them."""
+    said = changes(run.settings, config.container_values())
+    if said:
+        screen.say(f"Changed since setup: {'; '.join(said)}. To use it: python run.py setup")
+
+
+def refuse_others(run: Run, arn: str, take_over: bool) -> None:
+    """Raise ExplainedError if the run is live and another person's, unless taken over."""
+    if run.owner != arn and not take_over:
+        raise ExplainedError(
+            f"{run.app_name} is a live run of {run.owner}, set up {run.run_id}.",
+            "Give your own run another APP_NAME in config.py; or, if you agreed on it, add "
+            "--take-over.",
+        )
+
+
+def _begin(s3: S3Client, config: Config, who: account.Identity, now: float) -> Run:
+    """Write the run.json of a new run, before anything is made that it must name."""
+    while True:
+        run = records.create(
+            s3,
+            Run(
+                app_name=config.APP_NAME,
+                run_id=records.new_run_id(now),
+                bucket=config.AWS_BUCKET,
+                region=config.AWS_REGION,
+                account=who.account,
+                owner=who.arn,
+                settings=config.container_values(),
+            ),
+        )
+        if not run.ended:
+            return run
+        now += 1  # a run that began in this very second has ended already
+
+
+def _make(aws: AWS, config: Config, run: Run, owner: str) -> Run:
+    settings = config.container_values()
+    run = dataclasses.replace(
+        run,
+        owner=owner,
+        settings=settings,
+        cluster=config.ECS_CLUSTER,
+        service=f"{config.APP_NAME}Service",
+        log_group=config.LOG_GROUP_NAME,
+    )
+    task_role = config.TASK_ROLE_ARN or roles.role_arn(aws.iam, roles.TASK_ROLE)
+    queue_url, dead_letter_url = queues.ensure(aws.sqs, config)
+    logs.ensure_group(aws.logs, run)
+    cluster.ensure_cluster(aws.ecs, run.cluster)
+    told = environment.of_container(settings, queue_url, run.run_id)
+    container = cluster.container_definition(settings, told)
+    task_definition = cluster.register(aws.ecs, run, container, task_role)
+    cluster.ensure_service(aws.ecs, run, task_definition)
+    run = records.change(
+        aws.s3,
+        run,
+        lambda now: dataclasses.replace(
+            now,
+            owner=owner,
+            settings=settings,
+            cluster=run.cluster,
+            service=run.service,
+            log_group=run.log_group,
+            queue_url=queue_url,
+            dead_letter_url=dead_letter_url,
+            task_definition=task_definition,
+        ),
+    )
+    snapshot = f"{run.prefix}snapshot/"
+    aws.s3.upload_file(str(config.path), run.bucket, f"{snapshot}config.py")
+    records.put_json(aws.s3, run.bucket, f"{snapshot}config.json", settings)
+    records.put_json(aws.s3, run.bucket, f"{snapshot}task-definition.json", container)
+    return run

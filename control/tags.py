@@ -1,0 +1,24 @@
+"""The tags that everything of a run carries, in the shape that each service wants."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from control.records import Run
+
+APP_TAG = "distributed-something"
+
+
+def of_run(run: Run) -> dict[str, str]:
+    """What a resource of this run is tagged with: SQS and CloudWatch Logs take it as it is."""
+    return {APP_TAG: run.app_name, "distributed-something:run": run.run_id}
+
+
+def of_ec2(run: Run) -> Any:
+    name = {"Name": f"{run.app_name}Worker"}
+    return [{"Key": key, "Value": value} for key, value in {**name, **of_run(run)}.items()]
+
+
+def of_ecs(run: Run) -> Any:
+    return [{"key": key, "value": value} for key, value in of_run(run).items()]
