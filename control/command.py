@@ -1,0 +1,98 @@
+"""What every command line has in common: usage errors, the two lines of an error, exit codes."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import os
+import re
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
+
+from rich.console import Console
+from rich.text import Text
+
+from control import reasons
+from control.errors import ExplainedError, UserError
+
+INTERRUPTED = 130
+_DEBUG = "--debug"
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose errors are UserErrors; its subparsers are such parsers too."""
+
+    def __init__(self, **options: Any) -> None:
+        options.setdefault("allow_abbrev", False)
+        super().__init__(**options)
+        # Only for --help: run_main takes it away before the arguments are parsed.
+        self.add_argument(
+            _DEBUG,
+            action="store_true",
+            default=argparse.SUPPRESS,
+            help="show where in the program an error arose",
+        )
+
+    def error(self, message: str) -> NoReturn:
+        fix = f"See: python {self.prog} --help"
+        choice = re.search(r"invalid choice: '?(.*?)'? \(choose from (.*)\)", message)
+        if choice:
+            known = {word.lower(): word for word in re.findall(r"[\w-]+", choice[2])}
+            close = difflib.get_close_matches(choice[1].lower(), known, n=1)
+            fix = f"Did you mean {known[close[0]]}? {fix}" if close else fix
+        raise UserError(f"{self.prog}: {message.rstrip('.')}.", fix)
+
+
+def run_main(main: Callable[[Sequence[str]], int | None], argv: Sequence[str]) -> int:
+    """Run `main` on the arguments; the exit code, after any error was printed in two lines.
+
+    0 done, 1 AWS or the run failed, 2 the user's mistake, 130 Ctrl-C. `--debug`, wherever it
+    stands, shows the traceback too; `main` never sees it.
+    """
+    debug = _DEBUG in argv
+    try:
+        return main([word for word in argv if word != _DEBUG]) or 0
+    except SystemExit as end:  # argparse, after --help
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    except BrokenPipeError:
+        # The reader (head, less) has seen enough; without this Python complains at its exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except (Exception, KeyboardInterrupt) as error:
+        if debug:
+            traceback.print_exc()
+        explained = explain(error)
+        print_error(explained.what, explained.fix)
+        return INTERRUPTED if isinstance(error, KeyboardInterrupt) else explained.exit_code
+
+
+def explain(error: BaseException) -> ExplainedError:
+    """The two lines for whatever ended a command; one that nobody foresaw is called a bug."""
+    if isinstance(error, KeyboardInterrupt):
+        return ExplainedError(
+            "Stopped by Ctrl-C.", "Run the same command again: it goes on where this one stopped."
+        )
+    explained = reasons.explain(error) if isinstance(error, Exception) else None
+    if explained is None and isinstance(error, OSError) and error.filename is not None:
+        explained = ExplainedError(
+            f"{error.filename}: {error.strerror}.",
+            "Check that it exists, that you may read and write it, and that the disk is not full.",
+        )
+    return explained or ExplainedError(
+        f"A bug: {type(error).__name__}: {error} ({_place(error)}).",
+        f"Run the same command with {_DEBUG} and report what it prints.",
+    )
+
+
+def print_error(what: str, fix: str) -> None:
+    """The two lines, on standard error."""
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    for label, style, text in (("Error:", "bold red", what), ("Fix:", "bold", fix)):
+        console.print(Text.assemble((label, style), " ", " ".join(text.split())))
+
+
+def _place(error: BaseException) -> str:
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{os.path.relpath(frames[-1].filename)}, line {frames[-1].lineno}" if frames else "?"
