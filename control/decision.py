@@ -150,13 +150,17 @@ def _end(seen: Observed, memory: Memory, pace: Pace) -> Action | None:
         if unfinished <= 0:
             return EndRun()
         return EndMachines(f"the queue is empty, but {unfinished:,} submitted jobs have no record")
-    if seen.fleets and not any(f.state in LIVE_STATES for f in seen.fleets) and not seen.machines:
-        if unfinished > 0 and memory.empty_since is None:
-            return EndMachines(
-                f"AWS has ended the fleet (MAX_RUN_HOURS reached, or it was cancelled) and "
-                f"{unfinished:,} jobs are unfinished"
-            )
+    if _fleet_is_gone(seen) and unfinished > 0 and memory.empty_since is None:
+        return EndMachines(
+            "AWS has ended the fleet (MAX_RUN_HOURS reached, or somebody cancelled it), and "
+            f"{unfinished:,} jobs are unfinished"
+        )
     return None
+
+
+def _fleet_is_gone(seen: Observed) -> bool:
+    living = any(fleet.state in LIVE_STATES for fleet in seen.fleets)
+    return bool(seen.fleets) and not living and not seen.machines
 
 
 def _is_broken(machine: Machine, now: float, pace: Pace) -> bool:
@@ -176,7 +180,8 @@ def tasks_needed(seen: Observed, settings: Mapping[str, Any]) -> int:
         return 1
     busy = sum(m.busy_tasks for m in seen.machines)
     waiting = seen.queue.visible + seen.queue.delayed
-    return max(1, busy + math.ceil(waiting / settings["DOCKER_CORES"]))
+    jobs_at_once: int = settings["DOCKER_CORES"]
+    return max(1, busy + math.ceil(waiting / jobs_at_once))
 
 
 def _scale_in(

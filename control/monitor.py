@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from control import actions, observation, records, screen
+from control import actions, observation, records, screen, submitted
 from control.decision import EndMachines, EndRun, Memory, Observed, Pace, decide
 from control.errors import ExplainedError
 
 if TYPE_CHECKING:
     from control.account import AWS
     from control.records import JobCounts, Run
+
+# Of the jobs without a record, so many are named.
+_SHOWN = 5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,9 +73,10 @@ def watch(
                 break
             sleep(pace.poll)
     if taken.unfinished:
+        names = list(itertools.islice(submitted.without_record(aws.s3, run), _SHOWN))
         raise ExplainedError(
-            f"{taken.unfinished[0].upper()}{taken.unfinished[1:]}. The machines were ended; the "
-            "queue stays.",
+            f"{taken.unfinished[0].upper()}{taken.unfinished[1:]} ({', '.join(names)} ...). The "
+            "machines were ended; the queue stays.",
             "Submit what is missing again (python run.py submitJob JOBFILE --again --missing), "
             "then: python run.py startCluster files/exampleFleet.json",
         )

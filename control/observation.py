@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from control import alarms, cluster, fleet, queues, records
 from control.decision import Machine, Observed
@@ -64,7 +64,7 @@ def _machines(aws: AWS, run: Run, fleets: list[FleetState]) -> tuple[Machine, ..
     return tuple(found)
 
 
-def _describe(ec2: EC2Client, instance_ids: list[str]) -> list[dict[str, object]]:
+def _describe(ec2: EC2Client, instance_ids: list[str]) -> list[dict[str, Any]]:
     pages = ec2.get_paginator("describe_instances").paginate(
         Filters=[{"Name": "instance-id", "Values": instance_ids}]
     )

@@ -73,6 +73,7 @@ def start(
     else:
         run = _request(aws, run, plan, target, clock())
         screen.say(f"Fleet {_ids(run)[-1]} requested: {target} machines.")
+    cluster.ensure_service(aws.ecs, run, run.task_definition)
     extra = sum(f.target for f in live) if add else 0
     cluster.set_desired(aws.ecs, run, (target + extra) * int(run.settings["TASKS_PER_MACHINE"]))
     if run.settings["CREATE_DASHBOARD"]:
@@ -125,7 +126,10 @@ def _request(aws: AWS, run: Run, plan: machines.Plan, target: int, now: float) -
         "request": request,
         "requested": records.utc(now),
     }
-    run = records.change(aws.s3, run, lambda r: dataclasses.replace(r, fleets=[*r.fleets, entry]))
+    # What the monitor remembers is of the machines before these.
+    run = records.change(
+        aws.s3, run, lambda r: dataclasses.replace(r, fleets=[*r.fleets, entry], memory={})
+    )
     records.put_json(aws.s3, run.bucket, f"{run.prefix}snapshot/fleet.json", entry)
     return _finish_request(aws, run)
 

@@ -71,6 +71,15 @@ def entries(s3: S3Client, run: Run) -> Iterator[dict[str, Any]]:
             yield json.loads(line)
 
 
+def without_record(s3: S3Client, run: Run) -> Iterator[str]:
+    """The names of the submitted jobs that have no record yet."""
+    keys = records.list_keys(s3, run.bucket, f"{run.prefix}records/")
+    finished = Ids(int(key.rsplit("/", 1)[-1].split(".")[0], 16) for key in keys)
+    for entry in entries(s3, run):
+        if entry["submission"] == 1 and int(entry["id"], 16) not in finished:
+            yield entry["name"]
+
+
 class Parts:
     """Writes `submitted/` part by part, after the jobs of a part were sent."""
 

@@ -1,0 +1,227 @@
+#!/usr/bin/env python3
+"""The command line: python run.py setup, submitJob, startCluster, monitor - and what helps them."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from control import (
+    account,
+    command,
+    ending,
+    local,
+    monitor,
+    observation,
+    records,
+    roles,
+    screen,
+    settings,
+    setup,
+    start_cluster,
+    submit,
+)
+from control.decision import Pace
+from control.errors import ExplainedError, UserError
+from control.settings import Config
+
+_STATE = ".runs"
+_FLEET = "files/exampleFleet.json"
+_JOBS = "files/exampleJob.json"
+
+
+def main(argv: Sequence[str]) -> int | None:
+    """Parse the command line and do the verb. Raises what command.run_main explains."""
+    args = _parser().parse_args(argv)
+    if args.verb is None:
+        _parser().print_help()
+        return None
+    args.do(args)
+    return None
+
+
+def setup_aws(args: argparse.Namespace) -> None:
+    config = _config(args)
+    aws = account.connect(config)
+    account.identity(aws.sts)
+    for line in roles.setup_roles(aws.iam, settings.find(config, "files/iam")):
+        screen.say(line)
+    screen.next_command("python run.py setup")
+
+
+def set_up(args: argparse.Namespace) -> None:
+    config = _config(args)
+    setup.setup(account.connect(config), config, take_over=args.take_over)
+    screen.next_command(f"python run.py submitJob {_JOBS}")
+
+
+def submit_job(args: argparse.Namespace) -> None:
+    config = _config(args)
+    path = settings.find(config, args.job_file)
+    if args.dry_run:
+        for line in submit.dry_run(path):
+            screen.say(line)
+        return
+    aws = account.connect(config)
+    account.identity(aws.sts)
+    run = records.live(aws.s3, config.AWS_BUCKET, config.APP_NAME)
+    setup.say_changes(run, config)
+    state = config.project / _STATE
+    outcome = submit.submit(aws, run, path, state, again=args.again, missing=args.missing)
+    submit.report(outcome, run, path)
+    screen.next_command(f"python run.py startCluster {_FLEET}")
+
+
+def start_machines(args: argparse.Namespace) -> None:
+    config = _config(args)
+    aws = account.connect(config)
+    account.identity(aws.sts)
+    run = records.live(aws.s3, config.AWS_BUCKET, config.APP_NAME)
+    fleet_path = settings.find(config, args.fleet_file)
+    run = start_cluster.start(aws, config, run, fleet_path, yes=args.yes, add=args.add)
+    path = start_cluster.write_monitor_file(config, run)
+    screen.say(f"Written: {os.path.relpath(path)}. Ctrl-C only stops this display.")
+    poll = local.PACE.poll if account.embedded() else start_cluster.POLL_SECONDS
+    if not start_cluster.wait_for_machines(aws, run, poll_seconds=poll):
+        start_cluster.say_why_not(aws, run)
+    screen.next_command("python run.py monitor")
+
+
+def watch(args: argparse.Namespace) -> None:
+    config = _config(args)
+    path = args.monitor_file or start_cluster.monitor_file(config)
+    aws = account.connect(config)
+    account.identity(aws.sts)
+    run = _monitored(aws, config, path)
+    pace = local.PACE if account.embedded() else Pace()
+    counts = monitor.watch(aws, run, pace)
+    screen.say(
+        f"The run has ended and nothing of it runs any more: {counts.done:,} jobs done, "
+        f"{counts.skipped:,} skipped, {counts.failed:,} failed."
+    )
+    screen.say(f"Records and logs: s3://{run.bucket}/{run.prefix}")
+    if counts.failed:
+        raise ExplainedError(
+            f"{counts.failed:,} jobs failed.",
+            f"Read why: aws s3 ls s3://{run.bucket}/{run.prefix}attempts/",
+        )
+
+
+def show_status(args: argparse.Namespace) -> None:
+    config = _config(args)
+    aws = account.connect(config)
+    account.identity(aws.sts)
+    run = records.live(aws.s3, config.AWS_BUCKET, config.APP_NAME)
+    setup.say_changes(run, config)
+    screen.say(monitor.in_words(observation.observe(aws, run, time.time())))
+
+
+def stop(args: argparse.Namespace) -> None:
+    config = _config(args)
+    aws = account.connect(config)
+    who = account.identity(aws.sts)
+    run = records.live(aws.s3, config.AWS_BUCKET, config.APP_NAME)
+    setup.refuse_others(run, who.arn, args.take_over)
+    for line in ending.end_machines(aws, run):
+        screen.say(line)
+    count = records.count(aws.s3, run)
+    screen.say(
+        f"{count.submitted - count.finished:,} jobs are unfinished; they stay in the queue for up "
+        "to 14 days."
+    )
+    screen.next_command(f"python run.py startCluster {_FLEET}   (to go on)")
+
+
+def run_here(args: argparse.Namespace) -> None:
+    config = settings.load(args.config, embedded=True)
+    workers = args.workers or os.cpu_count() or 1
+    output = Path(args.output)
+    inputs = Path(args.input) if args.input else None
+    if args.serve:
+        local.serve(config, workers=workers, inputs=inputs, output=output)
+        return
+    if not args.job_file:
+        raise UserError("`local` was given no job file.", f"Name one: python run.py local {_JOBS}")
+    path = settings.find(config, args.job_file)
+    local.run(config, path, workers=workers, inputs=inputs, output=output)
+    screen.next_command("edit config.py, then: python run.py setup")
+
+
+def _config(args: argparse.Namespace) -> Config:
+    return local.load(args.config) if account.embedded() else settings.load(args.config)
+
+
+def _monitored(aws: account.AWS, config: Config, path: str | Path) -> records.Run:
+    """The run that a monitor file names: it may be of an earlier config.py."""
+    try:
+        named = json.loads(Path(path).read_text(encoding="utf-8"))
+        where = named["MONITOR_BUCKET_NAME"], named["MONITOR_APP_NAME"], named["MONITOR_RUN_ID"]
+    except FileNotFoundError:
+        raise UserError(
+            f"{path}: there is no such monitor file.",
+            f"startCluster writes it: python run.py startCluster {_FLEET}",
+        ) from None
+    except (json.JSONDecodeError, KeyError, TypeError, UnicodeDecodeError) as error:
+        raise UserError(
+            f"{path} is not a monitor file ({error}).",
+            "Leave the name out: monitor then takes the one that startCluster wrote.",
+        ) from None
+    return records.load(aws.s3, *where)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = command.Parser(
+        prog="run.py", description="Run many independent jobs on spot machines of AWS."
+    )
+    parser.add_argument(
+        "--config", type=Path, default=Path(), metavar="FILE_OR_FOLDER", help="default: config.py"
+    )
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB")
+
+    def verb(name: str, do: object, what: str, example: str) -> argparse.ArgumentParser:
+        made: argparse.ArgumentParser = verbs.add_parser(
+            name, help=what, description=what, epilog=f"Example: python run.py {example}"
+        )
+        made.set_defaults(do=do)
+        return made
+
+    verb("setupAWS", setup_aws, "once an account: make the roles", "setupAWS")
+    one = verb("setup", set_up, "make queues, cluster and service of a run", "setup")
+    one.add_argument("--take-over", action="store_true", help="also if the run is another's")
+    one = verb("submitJob", submit_job, "send the jobs of a job file", f"submitJob {_JOBS}")
+    one.add_argument("job_file", metavar="JOBFILE")
+    one.add_argument("--again", action="store_true", help="also those submitted in this run")
+    one.add_argument("--missing", action="store_true", help="not those done in any earlier run")
+    one.add_argument("--dry-run", action="store_true", help="show, send nothing")
+    one = verb("startCluster", start_machines, "request the machines", f"startCluster {_FLEET}")
+    one.add_argument("fleet_file", metavar="FLEETFILE", nargs="?", default=_FLEET)
+    one.add_argument("--yes", action="store_true", help="do not ask before spending money")
+    one.add_argument("--add", action="store_true", help="add machines to those there are")
+    one = verb("monitor", watch, "watch the run, scale it in, end it", "monitor")
+    one.add_argument("monitor_file", metavar="FILE", nargs="?")
+    verb("status", show_status, "how far the run is", "status")
+    one = verb("stop", stop, "end all that costs money; the queue stays", "stop")
+    one.add_argument("--take-over", action="store_true", help="also if the run is another's")
+    one = verb("local", run_here, "the whole path on this computer", f"local {_JOBS}")
+    one.add_argument("job_file", metavar="JOBFILE", nargs="?")
+    one.add_argument("--workers", type=_positive, metavar="N", help="default: one a core")
+    one.add_argument("--input", metavar="FOLDER", help="put into the bucket under its own name")
+    one.add_argument("--output", metavar="FOLDER", default="local_output", help="for the results")
+    one.add_argument("--serve", action="store_true", help="keep AWS up, to try each verb singly")
+    return parser
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("must be 1 or more")
+    return number
+
+
+if __name__ == "__main__":
+    sys.exit(command.run_main(main, sys.argv[1:]))
