@@ -61,12 +61,13 @@ def set_up(args: argparse.Namespace) -> None:
 
 
 def submit_job(args: argparse.Namespace) -> None:
-    config = _config(args)
-    path = settings.find(config, args.job_file)
     if args.dry_run:
-        for line in submit.dry_run(path):
+        config = settings.load(args.config, embedded=True)
+        for line in submit.dry_run(settings.find(config, args.job_file)):
             screen.say(line)
         return
+    config = _config(args)
+    path = settings.find(config, args.job_file)
     aws = account.connect(config)
     account.identity(aws.sts)
     run = records.live(aws.s3, config.AWS_BUCKET, config.APP_NAME)

@@ -1,0 +1,54 @@
+# make demo, make test: both set up what they need in .venv/.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check format docs clean
+
+help:  ## this list
+	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.run  ## eight small jobs from start to end on AWS on this computer
+	$(BIN)/python run.py local files/exampleJob.json --output demo_output
+
+test: $(VENV)/.test  ## the tests, offline
+	$(BIN)/python -m pytest $(PYTEST)
+
+check: $(VENV)/.test docs  ## everything else that CI checks
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/shellcheck .ci/run worker/run-worker.sh
+
+format: $(VENV)/.test  ## format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+docs: $(VENV)/.docs  ## the documentation as a website in documentation/_build/
+	$(BIN)/sphinx-build -q -W --keep-going -b html documentation documentation/_build
+
+clean:  ## remove what make and the programs made here
+	rm -rf $(VENV) demo_output local_output documentation/_build .runs .pytest_cache .mypy_cache .ruff_cache
+
+$(VENV)/.made:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \
+	  echo "Error: $(PYTHON) is older than Python 3.10." >&2; \
+	  echo "Fix: name a newer one: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 2; }
+	@$(PYTHON) -m venv $(VENV) || { \
+	  echo "Error: $(PYTHON) cannot make a virtual environment." >&2; \
+	  echo "Fix: install its venv module; on Debian and Ubuntu: apt-get install python3-venv" >&2; \
+	  rm -rf $(VENV); exit 2; }
+	@touch $@
+
+$(VENV)/.run: $(VENV)/.made files/requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r files/requirements.txt
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.made files/requirements.txt tests/requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r tests/requirements.txt
+	@touch $@ $(VENV)/.run
+
+$(VENV)/.docs: $(VENV)/.made documentation/requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r documentation/requirements.txt
+	@touch $@

@@ -1,0 +1,11 @@
+"""How Sphinx makes the website of these pages."""
+
+project = "Distributed-Something"
+copyright = "2026, the Distributed-Something developers"  # noqa: A001
+extensions = ["myst_parser"]
+html_theme = "furo"
+html_title = project
+exclude_patterns = ["_build"]
+myst_heading_anchors = 3
+# Pages link to files of the repository, which the website does not hold.
+suppress_warnings = ["myst.xref_missing"]
