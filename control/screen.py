@@ -34,11 +34,11 @@ def next_command(command: str) -> None:
 
 @contextmanager
 def progress(
-    label: str, total: int, clock: Callable[[], float] = time.monotonic
+    label: str, total: int | None, clock: Callable[[], float] = time.monotonic
 ) -> Iterator[Advance]:
     """A progress bar of `total` steps on a terminal, else a line every ten seconds."""
     if not sys.stdout.isatty() or os.environ.get("TERM") == "dumb":
-        yield _plain(label, total, clock)
+        yield _plain(label, total or 0, clock)
         return
     columns = (
         TextColumn("{task.description}"),
@@ -59,6 +59,6 @@ def _plain(label: str, total: int, clock: Callable[[], float]) -> Advance:
         done += steps
         if clock() - last >= PLAIN_LINE_SECONDS:
             last = clock()
-            say(f"{label}: {done:,} of {total:,}")
+            say(f"{label}: {done:,}" + (f" of {total:,}" if total else ""))
 
     return advance
