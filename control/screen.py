@@ -34,11 +34,11 @@ def next_command(command: str) -> None:
 
 @contextmanager
 def progress(
-    label: str, total: int | None, clock: Callable[[], float] = time.monotonic
+    label: str, total: int, clock: Callable[[], float] = time.monotonic
 ) -> Iterator[Advance]:
     """A progress bar of `total` steps on a terminal, else a line every ten seconds."""
     if not sys.stdout.isatty() or os.environ.get("TERM") == "dumb":
-        yield _plain(label, total or 0, clock)
+        yield _plain(label, total, clock)
         return
     columns = (
         TextColumn("{task.description}"),
@@ -47,7 +47,7 @@ def progress(
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=console(), transient=True) as bar:
-        task = bar.add_task(label, total=total)
+        task = bar.add_task(label, total=total or None)  # 0: not known yet
         yield lambda steps: bar.update(task, advance=steps)
 
 

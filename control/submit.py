@@ -73,7 +73,7 @@ def dry_run(path: Path) -> Iterator[str]:
 
 
 def _survey(file: JobFile) -> Survey:
-    total = len(file.listed) if file.listed else None
+    total = len(file.listed or ())
     with screen.progress("Checking the jobs", total) as advance:
         found = survey.survey(file, advance)
     if found.repeated:
