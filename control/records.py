@@ -5,13 +5,15 @@ from __future__ import annotations
 import dataclasses
 import json
 import random
+import re
 import time
+from array import array
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from botocore.exceptions import ClientError
 
@@ -21,11 +23,15 @@ from control.errors import ExplainedError
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
+T = TypeVar("T")
+
 _HEX = "0123456789abcdef"
 _CONFLICTS = ("PreconditionFailed", "ConditionalRequestConflict", "412", "409")
 _MOST_CONFLICTS = 20
 # done beats skipped beats failed.
 STATES = ("done", "skipped", "failed")
+_RECORD = re.compile(r"/([0-9a-f]{16})\.(done|skipped|failed)\.json$")
+_PART = re.compile(r"-new(\d+)-again(\d+)\.jsonl\.gz$")
 
 
 @dataclass(frozen=True)
@@ -118,18 +124,21 @@ def load(s3: S3Client, bucket: str, app_name: str, run_id: str) -> Run:
 
 def current(s3: S3Client, bucket: str, app_name: str) -> Run | None:
     """The newest run of this app, ended or not; None if there was none yet."""
-    pages = s3.get_paginator("list_objects_v2").paginate(
-        Bucket=bucket, Prefix=f"runs/{app_name}/", Delimiter="/"
-    )
-    run_ids = [
-        entry["Prefix"].split("/")[-2] for page in pages for entry in page.get("CommonPrefixes", [])
-    ]
-    for run_id in sorted(run_ids, reverse=True):
+    for run_id in sorted(_run_ids(s3, bucket, app_name), reverse=True):
         try:
             return load(s3, bucket, app_name, run_id)
         except s3.exceptions.NoSuchKey:
             continue  # somebody tidied a part of an old run away
     return None
+
+
+def _run_ids(s3: S3Client, bucket: str, app_name: str) -> list[str]:
+    pages = s3.get_paginator("list_objects_v2").paginate(
+        Bucket=bucket, Prefix=f"runs/{app_name}/", Delimiter="/"
+    )
+    return [
+        entry["Prefix"].split("/")[-2] for page in pages for entry in page.get("CommonPrefixes", [])
+    ]
 
 
 def live(s3: S3Client, bucket: str, app_name: str) -> Run:
@@ -185,28 +194,55 @@ def list_keys(s3: S3Client, bucket: str, prefix: str) -> Iterator[str]:
 
 def count(s3: S3Client, run: Run) -> JobCounts:
     """How many jobs are in which state. Reads listings only, the records' in 16 at a time."""
-    parts = [part_sizes(key) for key in list_keys(s3, run.bucket, f"{run.prefix}submitted/")]
+    sizes = [part_sizes(key) for key in parts(s3, run)]
     states = _count_states(s3, run)
     return JobCounts(
-        submitted=sum(new for new, _ in parts),
+        submitted=sum(new for new, _ in sizes),
         **{state: sum(group[i] for group in states) for i, state in enumerate(STATES)},
     )
 
 
+def parts(s3: S3Client, run: Run) -> Iterator[str]:
+    """The keys of the parts of `submitted/`, in the order of submission."""
+    for key in list_keys(s3, run.bucket, f"{run.prefix}submitted/"):
+        if _PART.search(key):
+            yield key
+
+
 def part_sizes(key: str) -> tuple[int, int]:
     """(jobs new in this run, jobs sent again) of a part, from the name of its key."""
-    new, again = key.removesuffix(".jsonl.gz").split("-")[-2:]
-    return int(new.removeprefix("new")), int(again.removeprefix("again"))
+    new, again = _PART.findall(key)[0]
+    return int(new), int(again)
 
 
 def _count_states(s3: S3Client, run: Run) -> list[list[int]]:
-    prefix = f"{run.prefix}records/"
-    first = s3.list_objects_v2(Bucket=run.bucket, Prefix=prefix)
-    if not first["IsTruncated"]:
-        return [tally(entry["Key"] for entry in first.get("Contents", []))]
+    return _over_records(s3, run.bucket, run.prefix, tally)
 
-    def one(digit: str) -> list[int]:
-        return tally(list_keys(s3, run.bucket, prefix + digit))
+
+def finished_ids(s3: S3Client, bucket: str, app_name: str) -> Iterator[int]:
+    """The ids of the jobs that any run of this app has done or skipped, as numbers."""
+
+    def numbers(keys: Iterable[str]) -> array[int]:
+        names = (_RECORD.search(key) for key in keys)
+        return array("Q", (int(name[1], 16) for name in names if name and name[2] != "failed"))
+
+    for run_id in _run_ids(s3, bucket, app_name):
+        prefix = run_prefix(app_name, run_id)
+        for some in _over_records(s3, bucket, prefix, numbers):
+            yield from some
+
+
+def _over_records(
+    s3: S3Client, bucket: str, prefix: str, what: Callable[[Iterable[str]], T]
+) -> list[T]:
+    """`what` of the keys of a run's records; over 1,000 are read in 16 lists at the same time."""
+    prefix += "records/"
+    first = s3.list_objects_v2(Bucket=bucket, Prefix=prefix)
+    if not first["IsTruncated"]:
+        return [what(entry["Key"] for entry in first.get("Contents", []))]
+
+    def one(digit: str) -> T:
+        return what(list_keys(s3, bucket, prefix + digit))
 
     with ThreadPoolExecutor(len(_HEX)) as pool:
         return list(pool.map(one, _HEX))

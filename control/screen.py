@@ -48,7 +48,7 @@ def progress(
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=console(), transient=True) as bar:
-        task = bar.add_task(label, total=total)
+        task = bar.add_task(label, total=total or None)  # 0: not known yet
         yield lambda steps: bar.update(task, advance=steps)
 
 
@@ -75,6 +75,6 @@ def _plain(label: str, total: int, clock: Callable[[], float]) -> Advance:
         done += steps
         if clock() - last >= PLAIN_LINE_SECONDS:
             last = clock()
-            say(f"{label}: {done:,} of {total:,}")
+            say(f"{label}: {done:,}" + (f" of {total:,}" if total else ""))
 
     return advance

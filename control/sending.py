@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from typing import TYPE_CHECKING, Any, NamedTuple
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from botocore.exceptions import ClientError, ConnectTimeoutError, EndpointConnectionError
 
 from control.account import CONNECTIONS
 from control.jobs import Job
@@ -14,9 +18,11 @@ from control.queues import BATCH_BYTES, BATCH_MESSAGES, send_batch
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
-# What SQS counts beside the body: names, types and values of the attributes.
-ATTRIBUTE_BYTES = 512
-# Batches sent one after the other before the number of threads is chosen.
+# What SQS counts beside the body: names, types and values of the attributes. A job's name alone
+# can be 150 characters of 4 bytes.
+ATTRIBUTE_BYTES = 1024
+# Batches sent one after the other before the number of threads is chosen; the first of them,
+# which opens the connection, is not measured.
 _MEASURED = 4
 
 Batch = Sequence[tuple[Job, int]]
@@ -27,6 +33,16 @@ class Sent(NamedTuple):
 
     taken: Batch
     refused: list[tuple[Job, str]]
+    # An answer of SQS was lost and botocore sent the batch again: it may be there twice.
+    doubtful: bool
+
+
+class Log(Protocol):
+    """Told of every batch before it is sent, and of what became of it as soon as that is known."""
+
+    def sending(self, batch: Batch) -> None: ...
+    def sent(self, batch: Batch) -> None: ...
+    def refused(self, batch: Batch) -> None: ...
 
 
 def batches(jobs: Iterable[tuple[Job, int]]) -> Iterator[Batch]:
@@ -50,41 +66,80 @@ def send_all(
     queue_url: str,
     run_id: str,
     work: Iterable[Batch],
-    before: Callable[[Batch], None],
+    log: Log,
     clock: Callable[[], float] = time.perf_counter,
     cpu_clock: Callable[[], float] = time.thread_time,
 ) -> Iterator[Sent]:
-    """Send every batch; yields each outcome as it is known. `before` is called ahead of a batch.
+    """Send every batch; yields each outcome as it is known. `log` is called from many threads.
 
     If sending fails for good (no network, queue gone), the error is raised after the outcomes of
     all batches that were under way.
     """
     run_attribute = {"DataType": "String", "StringValue": run_id}
+    with _watching_answers(sqs) as lost:
 
-    def send(batch: Batch) -> Sent:
-        entries = [_entry(job, submission, run_attribute) for job, submission in batch]
-        refused = send_batch(sqs, queue_url, entries)
-        if not refused:
-            return Sent(batch, [])
-        return Sent(
-            [pair for i, pair in enumerate(batch) if i not in refused],
-            [(batch[i][0], why) for i, why in refused.items()],
-        )
+        def send(batch: Batch) -> Sent:
+            lost.answer = lost.some_taken = False
+            entries = [_entry(job, submission, run_attribute) for job, submission in batch]
+            try:
+                refused = send_batch(sqs, queue_url, entries)
+            except ClientError as error:
+                if _refused_all(error) and not lost.answer and not lost.some_taken:
+                    log.refused(batch)
+                raise
+            taken = [pair for i, pair in enumerate(batch) if i not in refused]
+            log.sent(taken)
+            log.refused([batch[i] for i in refused])
+            return Sent(taken, [(batch[i][0], why) for i, why in refused.items()], lost.answer)
 
-    rest = iter(work)
-    began, cpu_began = clock(), cpu_clock()
-    for count, batch in enumerate(rest, start=1):
-        before(batch)
-        yield send(batch)
-        if count == _MEASURED:
-            break
-    threads = threads_worth(clock() - began, cpu_clock() - cpu_began)
-    if threads == 1:
-        for batch in rest:
-            before(batch)
+        rest = iter(work)
+        began, cpu_began = clock(), cpu_clock()
+        for count, batch in enumerate(rest, start=1):
+            log.sending(batch)
             yield send(batch)
-    else:
-        yield from _from_threads(send, rest, before, threads)
+            if count == 1:
+                began, cpu_began = clock(), cpu_clock()
+            if count == _MEASURED:
+                break
+        threads = threads_worth(clock() - began, cpu_clock() - cpu_began)
+        if threads == 1:
+            for batch in rest:
+                log.sending(batch)
+                yield send(batch)
+        else:
+            yield from _from_threads(send, rest, log, threads)
+
+
+class _Lost(threading.local):
+    """Whether, in this thread, SQS may have taken a batch without its answer arriving here."""
+
+    answer = False
+    # Another answer did arrive, for a part of the batch.
+    some_taken = False
+
+    def __call__(self, caught_exception: Any = None, response: Any = None, **_: Any) -> None:
+        never_arrived = isinstance(caught_exception, EndpointConnectionError | ConnectTimeoutError)
+        if caught_exception is not None and not never_arrived:
+            self.answer = True
+        if response is not None:
+            self.answer |= response[0].status_code >= 500
+            self.some_taken |= response[0].status_code < 300
+
+
+@contextmanager
+def _watching_answers(sqs: SQSClient) -> Iterator[_Lost]:
+    """Notice lost answers: botocore sends again after them by itself, and does not say so."""
+    lost = _Lost()
+    sqs.meta.events.register("needs-retry.sqs.SendMessageBatch", lost)
+    try:
+        yield lost
+    finally:
+        sqs.meta.events.unregister("needs-retry.sqs.SendMessageBatch", lost)
+
+
+def _refused_all(error: ClientError) -> bool:
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 500)
+    return 400 <= status < 500
 
 
 def threads_worth(seconds: float, cpu_seconds: float) -> int:
@@ -100,7 +155,7 @@ def threads_worth(seconds: float, cpu_seconds: float) -> int:
 def _from_threads(
     send: Callable[[Batch], Sent],
     work: Iterator[Batch],
-    before: Callable[[Batch], None],
+    log: Log,
     threads: int,
 ) -> Iterator[Sent]:
     under_way: set[Future[Sent]] = set()
@@ -110,7 +165,7 @@ def _from_threads(
             batch = next(work, None)
             if batch is None:
                 break
-            before(batch)
+            log.sending(batch)
             under_way.add(pool.submit(send, batch))
             if len(under_way) < threads:
                 continue

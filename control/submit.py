@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,8 +15,10 @@ from control.account import AWS
 from control.errors import ExplainedError
 from control.job_file import JobFile
 from control.jobs import Job
+from control.journal import Journal
 from control.records import Run
-from control.submitted import Ids, Known
+from control.submitted import Ids, Submissions
+from control.survey import Survey
 
 _SHOWN = 5
 
@@ -30,6 +32,7 @@ class Outcome:
     already: int = 0
     done_before: int = 0
     sent_before_break: int = 0
+    not_in_file: int = 0
     maybe_twice: int = 0
     refused: list[tuple[Job, str]] = field(default_factory=list)
 
@@ -51,9 +54,8 @@ def submit(
     fails in the middle (it says what was sent).
     """
     file = job_file.read(path)
-    found = survey.survey(file)
-    _say_repeats(file, found)
-    journal = submitted.Journal(state_folder / run.app_name / run.run_id, path)
+    found = _survey(file)
+    journal = Journal(state_folder / run.app_name / run.run_id, path)
     try:
         return _send(aws, run, file, found, journal, again=again, missing=missing)
     finally:
@@ -63,59 +65,74 @@ def submit(
 def dry_run(path: Path) -> Iterator[str]:
     """Lines that tell what would be sent; the last is the first message itself."""
     file = job_file.read(path)
-    found = survey.survey(file)
-    _say_repeats(file, found)
+    found = _survey(file)
     first = next(file.jobs())
     yield f"{file.groups_path}: {found.count - found.repeated:,} jobs; nothing was sent."
     yield f"The first is {first.name} (id {first.id}):"
     yield first.body
 
 
-def _say_repeats(file: JobFile, found: survey.Survey) -> None:
+def _survey(file: JobFile) -> Survey:
+    total = len(file.listed or ())
+    with screen.progress("Checking the jobs", total) as advance:
+        found = survey.survey(file, advance)
     if found.repeated:
         screen.say(
             f"{file.groups_path}: {found.repeated:,} jobs stand there more than once (first: "
             f"{found.first_repeated}); each is taken once."
         )
+    return found
 
 
 def _send(
     aws: AWS,
     run: Run,
     file: JobFile,
-    found: survey.Survey,
-    journal: submitted.Journal,
+    found: Survey,
+    journal: Journal,
     *,
     again: bool,
     missing: bool,
 ) -> Outcome:
-    known = submitted.known(aws.s3, run)
+    known = _known(aws, run)
     taken, uncertain = journal.leftovers()
-    done = _done_anywhere(aws, run) if missing else Ids()
+    done = Ids(records.finished_ids(aws.s3, run.bucket, run.app_name)) if missing else Ids()
     run = records.change(aws.s3, run, _count_submission)
     parts = submitted.Parts(aws.s3, run, run.submissions)
-    outcome = Outcome(in_file=found.count)
+    outcome = Outcome(in_file=found.count, not_in_file=taken.beyond(known))
     choice = _Choice(known, taken, uncertain, done, again, outcome, parts)
-    with screen.progress("Submitting", found.count) as advance:
-        chosen = choice.to_send(file.jobs(), advance, found.repeated > 0)
-        work = sending.batches(chosen)
-        try:
+    try:
+        with screen.progress("Submitting", found.count) as advance:
+            chosen = choice.to_send(file.jobs(), advance, found.repeated_ids)
             for sent in sending.send_all(
-                aws.sqs, run.queue_url, run.run_id, work, before=journal.sending
+                aws.sqs, run.queue_url, run.run_id, sending.batches(chosen), journal
             ):
-                journal.sent(sent.taken)
                 parts.add(sent.taken)
                 outcome.sent += len(sent.taken)
                 outcome.refused += sent.refused
-            parts.flush()
-        except (BotoCoreError, ClientError) as error:
-            raise _broken_off(error, outcome, file) from error
-    _snapshot(aws, run, file)
+                outcome.maybe_twice += len(sent.taken) if sent.doubtful else 0
+        parts.flush()
+        _snapshot(aws, run, file)
+    except (BotoCoreError, ClientError) as error:
+        raise _broken_off(error, outcome, parts, file) from error
+    except KeyboardInterrupt:
+        screen.say(f"{outcome.sent:,} of {outcome.in_file:,} jobs were sent so far.")
+        raise
     journal.finish()
     return outcome
 
 
-def _broken_off(error: Exception, outcome: Outcome, file: JobFile) -> ExplainedError:
+def _known(aws: AWS, run: Run) -> Submissions:
+    total = sum(sum(records.part_sizes(key)) for key in records.parts(aws.s3, run))
+    with screen.progress("Reading what this run was given", total) as advance:
+        return submitted.known(aws.s3, run, advance)
+
+
+def _broken_off(
+    error: Exception, outcome: Outcome, parts: submitted.Parts, file: JobFile
+) -> ExplainedError:
+    with contextlib.suppress(BotoCoreError, ClientError):
+        parts.flush()  # the journal has them too, but only on this computer
     why = reasons.explain(error)
     return ExplainedError(
         f"{outcome.sent:,} of {outcome.in_file:,} jobs were sent, then: "
@@ -132,62 +149,57 @@ def _count_submission(run: Run) -> Run:
 class _Choice:
     """Which jobs of the file are sent, and why the others are not."""
 
-    known: Known
-    taken: Ids
-    uncertain: Ids
+    known: Submissions
+    taken: Submissions
+    uncertain: Submissions
     done: Ids
     again: bool
     outcome: Outcome
     parts: submitted.Parts
 
     def to_send(
-        self, jobs: Iterator[Job], advance: screen.Advance, repeats: bool
+        self, jobs: Iterator[Job], advance: screen.Advance, repeated_ids: frozenset[int]
     ) -> Iterator[tuple[Job, int]]:
-        seen: set[str] = set()
+        seen: set[int] = set()
         for number, job in enumerate(jobs, start=1):
             if number % 100 == 0:
                 advance(100)
-            if repeats:
-                if job.id in seen:
+            job_id = int(job.id, 16)
+            if job_id in repeated_ids:
+                if job_id in seen:
                     continue
-                seen.add(job.id)
-            submission = self.submission_of(job)
+                seen.add(job_id)
+            submission = self.submission_of(job, job_id)
             if submission:
                 yield job, submission
 
-    def submission_of(self, job: Job) -> int:
+    def submission_of(self, job: Job, job_id: int) -> int:
         """The number of the submission by which this job is sent now; 0 if it is not."""
-        job_id = int(job.id, 16)
-        submission = self.known.next_submission(job_id)
-        if job_id in self.done:
+        last, taken = self.known[job_id], self.taken[job_id]
+        if taken > last:
+            # Sent by a command that was broken off, and only not on record yet.
+            self.parts.add([(job, taken)])
+            self.outcome.sent_before_break += 1
+            self.outcome.not_in_file -= 1
+        elif job_id in self.done:
             self.outcome.done_before += 1
-        elif submission > 1 and not self.again:
+        elif last and not self.again:
             self.outcome.already += 1
-        elif job_id in self.taken:
-            # Sent by the command that was broken off, and only not on record yet.
-            self.parts.add([(job, submission)])
+        elif taken > 1:
+            # Only --again sends a job a second time: it is that command which goes on here.
             self.outcome.sent_before_break += 1
         else:
-            self.outcome.maybe_twice += job_id in self.uncertain
-            return submission
+            self.outcome.maybe_twice += self.uncertain[job_id] > last
+            return last + 1
         return 0
-
-
-def _done_anywhere(aws: AWS, run: Run) -> Ids:
-    """The ids of all jobs that any run of this app has done."""
-    done = array("Q")
-    for key in records.list_keys(aws.s3, run.bucket, f"runs/{run.app_name}/"):
-        folder, _, name = key.rpartition("/")
-        if folder.endswith("/records") and name.split(".")[1] in ("done", "skipped"):
-            done.append(int(name.split(".")[0], 16))
-    return Ids(done)
 
 
 def _snapshot(aws: AWS, run: Run, file: JobFile) -> None:
     """Keep the job file with the run: what exactly was asked for."""
     for path in {file.path, file.groups_path}:
         key = f"{run.prefix}snapshot/{run.submissions:04d}-{path.name}"
-        aws.s3.upload_file(str(path), run.bucket, key)
+        with path.open("rb") as content:
+            aws.s3.put_object(Bucket=run.bucket, Key=key, Body=content)
 
 
 def report(outcome: Outcome, run: Run, path: Path) -> None:
@@ -199,8 +211,10 @@ def report(outcome: Outcome, run: Run, path: Path) -> None:
         ),
         "were done in an earlier run": outcome.done_before,
         "had been sent by the command that was broken off": outcome.sent_before_break,
-        "may be in the queue twice, being in flight when it was broken off; a job that is done "
-        "is not run again": outcome.maybe_twice,
+        "more were sent by a command that was broken off and are not in this file; submit their "
+        "own file again to have them counted": outcome.not_in_file,
+        "may be in the queue twice, being on their way when the command or the connection was "
+        "broken off; a job that is done is not run again": outcome.maybe_twice,
     }
     for words, number in kinds.items():
         if number:

@@ -1,20 +1,15 @@
-"""What a run has been given: the parts on S3, and the journal of a submission under way."""
+"""What a run has been given, on S3: the parts that a submission leaves there."""
 
 from __future__ import annotations
 
-import fcntl
 import gzip
-import hashlib
 import json
 from array import array
-from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from control import records
-from control.errors import ExplainedError
 from control.jobs import Job
 
 if TYPE_CHECKING:
@@ -37,35 +32,45 @@ class Ids:
         return len(self._sorted)
 
 
-@dataclass(frozen=True)
-class Known:
-    """The jobs of a run so far; `submissions` holds the number of those sent more than once."""
+class Submissions:
+    """The highest submission number of each job, in 10 bytes a job."""
 
-    ids: Ids = field(default_factory=Ids)
-    submissions: dict[int, int] = field(default_factory=dict)
+    def __init__(self, pairs: Iterable[tuple[int, int]] = ()) -> None:
+        # One number for both sorts a million pairs in a third of the memory of tuples.
+        ordered = sorted(job_id << 16 | min(number, 0xFFFF) for job_id, number in pairs)
+        self._ids = array("Q", (both >> 16 for both in ordered))
+        self._numbers = array("H", (both & 0xFFFF for both in ordered))
 
-    def next_submission(self, job_id: int) -> int:
-        if job_id not in self.ids:
-            return 1
-        return self.submissions.get(job_id, 1) + 1
+    def __getitem__(self, job_id: int) -> int:
+        """The number of the last submission of this job, 0 if there was none."""
+        place = bisect_right(self._ids, job_id) - 1
+        return self._numbers[place] if place >= 0 and self._ids[place] == job_id else 0
+
+    def beyond(self, other: Submissions) -> int:
+        """How many jobs have a later submission here than in `other`."""
+        return sum(
+            number > other[job_id] and number == self[job_id]
+            for job_id, number in zip(self._ids, self._numbers, strict=True)
+        )
 
 
-def known(s3: S3Client, run: Run) -> Known:
-    """Which jobs this run was given, from its parts on S3."""
-    ids = array("Q")
-    submissions: dict[int, int] = {}
-    for entry in entries(s3, run):
-        job_id = int(entry["id"], 16)
-        if entry["submission"] == 1:
-            ids.append(job_id)
-        else:
-            submissions[job_id] = max(entry["submission"], submissions.get(job_id, 1))
-    return Known(Ids(ids), submissions)
+def known(
+    s3: S3Client, run: Run, advance: Callable[[int], None] = lambda jobs: None
+) -> Submissions:
+    """Which jobs this run was given, from its parts on S3; `advance` hears of every 1,000."""
+
+    def pairs() -> Iterator[tuple[int, int]]:
+        for number, entry in enumerate(entries(s3, run), start=1):
+            if number % 1000 == 0:
+                advance(1000)
+            yield int(entry["id"], 16), entry["submission"]
+
+    return Submissions(pairs())
 
 
 def entries(s3: S3Client, run: Run) -> Iterator[dict[str, Any]]:
     """Every line of every part, in the order of submission, one part in memory at a time."""
-    for key in records.list_keys(s3, run.bucket, f"{run.prefix}submitted/"):
+    for key in records.parts(s3, run):
         content = s3.get_object(Bucket=run.bucket, Key=key)["Body"].read()
         for line in gzip.decompress(content).splitlines():
             yield json.loads(line)
@@ -83,21 +88,30 @@ def without_record(s3: S3Client, run: Run) -> Iterator[str]:
 class Parts:
     """Writes `submitted/` part by part, after the jobs of a part were sent."""
 
-    def __init__(self, s3: S3Client, run: Run, command: int, part_jobs: int = 10_000) -> None:
-        self._s3, self._run, self._command, self._part_jobs = s3, run, command, part_jobs
+    def __init__(
+        self,
+        s3: S3Client,
+        run: Run,
+        command: int,
+        part_jobs: int = 10_000,
+        part_bytes: int = 16 * 1024 * 1024,
+    ) -> None:
+        self._s3, self._run, self._command = s3, run, command
+        self._part_jobs, self._part_bytes = part_jobs, part_bytes
         self._lines: list[str] = []
-        self._again = 0
-        self._part = 0
+        self._size = self._again = self._part = 0
 
     def add(self, sent: Sequence[tuple[Job, int]]) -> None:
         for job, submission in sent:
             # Neither ids nor safe names hold a character that JSON would escape.
-            self._lines.append(
+            line = (
                 f'{{"id":"{job.id}","name":"{job.name}","submission":{submission},'
                 f'"body":{job.body}}}\n'
             )
+            self._lines.append(line)
+            self._size += len(line)
             self._again += submission > 1
-        if len(self._lines) >= self._part_jobs:
+        if len(self._lines) >= self._part_jobs or self._size >= self._part_bytes:
             self.flush()
 
     def flush(self) -> None:
@@ -114,57 +128,4 @@ class Parts:
             Body=gzip.compress("".join(self._lines).encode(), compresslevel=1),
         )
         self._part += 1
-        self._lines, self._again = [], 0
-
-
-class Journal:
-    """What a submission is sending, on this computer's disk, until its parts are all on S3.
-
-    A line `+ ids` is written before a batch is sent, `= ids` after SQS took it. Both reach the
-    kernel at once, so that a killed submitJob leaves exactly the batches in flight uncertain.
-    """
-
-    def __init__(self, folder: Path, job_file: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        # A journal for each job file: another one submitted in between must not end it.
-        digest = hashlib.sha256(str(job_file.resolve()).encode()).hexdigest()[:12]
-        self.path = folder / f"{job_file.stem}-{digest}.journal"
-        self._file = self.path.open("a+b", buffering=0)
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            self._file.close()
-            raise ExplainedError(
-                f"Another submitJob of {job_file} is under way on this computer.",
-                "Wait until it has finished, then run this command again.",
-            ) from None
-
-    def leftovers(self) -> tuple[Ids, Ids]:
-        """What a broken-off submission left: the ids SQS took, and those it may have taken."""
-        begun, sent = array("Q"), array("Q")
-        self._file.seek(0)
-        for line in self._file.read().splitlines():
-            words = line.split()
-            if words and words[0] in (b"+", b"="):
-                # A killed process may have cut the last line: its last id is dropped.
-                ids = [int(word, 16) for word in words[1:] if len(word) == 16]
-                (begun if words[0] == b"+" else sent).extend(ids)
-        taken = Ids(sent)
-        return taken, Ids(job_id for job_id in begun if job_id not in taken)
-
-    def sending(self, batch: Sequence[tuple[Job, int]]) -> None:
-        self._write("+", batch)
-
-    def sent(self, batch: Sequence[tuple[Job, int]]) -> None:
-        self._write("=", batch)
-
-    def _write(self, sign: str, batch: Sequence[tuple[Job, int]]) -> None:
-        line = " ".join([sign, *[job.id for job, _ in batch]]) + "\n"
-        self._file.write(line.encode())
-
-    def finish(self) -> None:
-        """Everything is on S3: the journal is no longer needed."""
-        self._file.truncate(0)
-
-    def close(self) -> None:
-        self._file.close()
+        self._lines, self._size, self._again = [], 0, 0
