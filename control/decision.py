@@ -190,6 +190,8 @@ def _scale_in(
     """Fewer containers and machines once they have been too many for a while."""
     if seen.service is None:
         return [], memory
+    if _unprotected_work(seen, settings):
+        return [], replace(memory, spare_since=None)
     needed = tasks_needed(seen, settings)
     spare = _spare_machines(seen)
     if seen.service.desired <= needed and not spare:
@@ -205,6 +207,15 @@ def _scale_in(
         actions += _lower_targets(seen, spare)
         actions.append(Remove(tuple(spare)))
     return actions, memory
+
+
+def _unprotected_work(seen: Observed, settings: Mapping[str, Any]) -> bool:
+    """More jobs in flight than protected containers hold: a smaller service could end work.
+
+    Jobs that failed and wait for their next attempt are in flight too; they will want workers.
+    """
+    busy = sum(m.busy_tasks for m in seen.machines)
+    return seen.queue is not None and seen.queue.in_flight > busy * settings["DOCKER_CORES"]
 
 
 def _spare_machines(seen: Observed) -> list[Machine]:
