@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
+import shutil
 import signal
 import tempfile
 import time
@@ -77,10 +78,12 @@ def embedded_aws(config: Config, workers: int) -> Iterator[AWS]:
             f"`local` needs a package that is not installed ({error.name}).",
             "Run: python -m pip install -r files/requirements.txt",
         ) from None
-    worker = settings.find(config, "worker").resolve()
-    with tempfile.TemporaryDirectory(prefix="embedded-aws-") as state:
+    with tempfile.TemporaryDirectory(prefix="embedded-aws-") as folder:
+        state = Path(folder)
         try:
-            server = embedded_aws.running(worker_folder=worker, state_folder=Path(state))
+            server = embedded_aws.running(
+                worker_folder=_worker_folder(config, state / "worker"), state_folder=state
+            )
             with server as running:
                 os.environ.update(running.environment)
                 os.environ["EMBEDDED_AWS"] = "1"
@@ -92,6 +95,14 @@ def embedded_aws(config: Config, workers: int) -> Iterator[AWS]:
                 yield aws
         except embedded_aws.EmbeddedAWSError as error:
             raise ExplainedError(error.what, error.fix) from None
+
+
+def _worker_folder(config: Config, folder: Path) -> Path:
+    """The worker as an image would hold it: the template's files, under those of the project."""
+    shutil.copytree(settings.CHECKOUT / "worker", folder)
+    if (config.project / "worker").is_dir():
+        shutil.copytree(config.project / "worker", folder, dirs_exist_ok=True)
+    return folder
 
 
 def _location(config: Config) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from typing import Any
 from control import setting_types
 from control.errors import UserError
 
+CHECKOUT = Path(__file__).resolve().parent.parent
 CONTROL_NODE_ONLY = ("AWS_PROFILE", "SSH_KEY_NAME")
 NOT_FOR_CONFIG = {
     "AWS_ACCESS_KEY_ID": "a credential: the task role gives those",
@@ -122,12 +123,14 @@ SETTINGS = {f.name: f for f in dataclasses.fields(Config) if f.name.isupper()}
 
 
 def find(config: Config, path: str | Path) -> Path:
-    """The file `path` of the project's folder if there is one, else as named from here.
+    """The file or folder `path` of the project if there is one, else from here, else the template's.
 
     So `--config examples/NAME submitJob files/job.json` takes the example's own job file.
     """
-    in_project = config.project / path
-    return in_project if in_project.exists() else Path(path)
+    for folder in (config.project, Path(), CHECKOUT):
+        if (folder / path).exists():
+            return folder / path
+    return Path(path)
 
 
 def load(where: str | Path = ".", *, embedded: bool = False) -> Config:

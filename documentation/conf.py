@@ -1,7 +1,7 @@
 """How Sphinx makes the website of these pages."""
 
 project = "Distributed-Something"
-copyright = "2026, the Distributed-Something developers"  # noqa: A001
+copyright = "2026, the Distributed-Something developers"
 extensions = ["myst_parser"]
 html_theme = "furo"
 html_title = project

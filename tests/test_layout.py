@@ -34,7 +34,7 @@ def imports(path: Path) -> Iterator[str]:
 
 def _without_type_checking(tree: ast.Module) -> ast.Module:
     class Drop(ast.NodeTransformer):
-        def visit_If(self, node: ast.If) -> ast.AST | None:  # noqa: N802
+        def visit_If(self, node: ast.If) -> ast.AST | None:
             name = node.test.id if isinstance(node.test, ast.Name) else ""
             return None if name == "TYPE_CHECKING" else self.generic_visit(node)
 

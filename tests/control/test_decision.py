@@ -61,9 +61,7 @@ def test_an_empty_queue_is_not_believed_at_once():
     assert memory.empty_since == NOW
 
 
-@pytest.mark.parametrize(
-    ("waited", "ends"), [(0, False), (179, False), (180, True), (1000, True)]
-)
+@pytest.mark.parametrize(("waited", "ends"), [(0, False), (179, False), (180, True), (1000, True)])
 def test_the_run_ends_when_the_queue_was_empty_for_three_minutes(waited, ends):
     chosen = actions(DONE, Memory(empty_since=NOW - waited))
     assert (EndRun() in chosen) is ends
