@@ -123,7 +123,7 @@ SETTINGS = {f.name: f for f in dataclasses.fields(Config) if f.name.isupper()}
 
 
 def find(config: Config, path: str | Path) -> Path:
-    """The file or folder `path` of the project if there is one, else from here, else the template's.
+    """The file or folder `path` of the project, else as named from here, else the template's.
 
     So `--config examples/NAME submitJob files/job.json` takes the example's own job file.
     """
