@@ -1,0 +1,58 @@
+"""What one job does: this is the file to edit.
+
+As it stands it counts the lines, words and bytes of one document with the system's own `wc`.
+Put your own program in its place; documentation/implementing.md goes through it step by step.
+"""
+
+import csv
+from pathlib import Path
+
+import plumbing
+from plumbing import JobFailed
+
+# The folder of this file. A script of your own that you put beside it is in the image as well.
+HERE = Path(__file__).resolve().parent
+
+
+def output_prefix(job):
+    """Where the results of a job go in DESTINATION_BUCKET.
+
+    Two jobs must never have the same: CHECK_IF_DONE_BOOL looks here whether a job is done already.
+    """
+    return f"{job['output_location']}/{job.name}"
+
+
+def run_job(job):
+    """Do one job: returning means success; raise JobFailed("why") to have it tried again.
+
+    job["key"]               a value of the job file: of this job's group, else shared by all jobs
+    job.config["NAME"]       a setting of config.py, your own ones too: NAME = ... is all it takes
+    job.download("a/b.tif")  fetches a file of SOURCE_BUCKET into job.input_dir; "a/" all below it
+    job.run([...])           runs a program; a list, no shell, so that spaces and quotes are safe
+    job.output_dir           everything in it is uploaded when run_job returns
+    print() or job.log()     writes to the job's log, where all that programs write goes as well
+    """
+    document = job.download(f"{job['input_location']}/{job['document']}")
+
+    # Your own program:
+    #     job.run(["my-program", "--flag", job["job_flag_1"], "--out", job.output_dir])
+    # A script of your own, beside this file:
+    #     job.run(["python3", HERE / "my_script.py", document, job.output_dir])
+    # Or no program at all: any Python, here.
+    counted = job.temp_dir / "counted.txt"
+    with open(counted, "w") as file:
+        job.run(["wc", "-l", "-w", "-c", document], stdout=file)
+
+    # What success means is for you to say. Without a word from you it is: every program exited
+    # with 0, and there is something in job.output_dir.
+    words = counted.read_text().split()
+    if len(words) < 4:
+        raise JobFailed(f"wc printed {words} instead of three numbers and a name")
+    with open(job.output_dir / "word_count.csv", "w", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(["document", "lines", "words", "bytes"])
+        table.writerow([job["document"], *words[:3]])
+
+
+if __name__ == "__main__":
+    plumbing.main(output_prefix, run_job)

@@ -1,0 +1,252 @@
+"""One receive of one job, from its message to its settling.
+
+Requests to AWS for a job that succeeds at its first receive and downloads nothing:
+ReceiveMessage, HEAD of its done record, a PUT for each output and for the log, a PUT of the done
+record, DeleteMessage: five and one for each output. A later receive adds a listing of its
+attempts, CHECK_IF_DONE_BOOL one of its outputs, and a long job a ChangeMessageVisibility every
+third of SQS_MESSAGE_VISIBILITY.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+import time
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Callable
+
+from plumbing import done_check, machine, perform, process, records, resources, settle, upload
+from plumbing.aws import AWS_ERRORS, Clients
+from plumbing.console import say
+from plumbing.environment import Settings
+from plumbing.failures import Interrupted, JobFailed, LeaseLost, MachineFault
+from plumbing.flag import Flag
+from plumbing.job import Job
+from plumbing.joblog import JobLog
+from plumbing.lease import LONGEST, Lease
+from plumbing.message import Message
+from plumbing.persistence import Guard, persistently
+from plumbing.places import output_place
+from plumbing.report import Report
+from plumbing.settle import Outcome, Plan, Settler
+from plumbing.workfolder import remove
+
+# What is left of SQS's 12 h after the longest job: for the upload and for settling.
+SECONDS_AFTER_JOB = 3600.0
+
+
+@dataclass(frozen=True)
+class Worker:
+    """What one worker process has: `folder` is its own, `protect` waits for task protection."""
+
+    settings: Settings
+    clients: Clients
+    settler: Settler
+    stop: Flag
+    folder: Path
+    identity: machine.Identity
+    output_prefix: Callable[[Job], Any]
+    run_job: Callable[[Job], object]
+    protect: Callable[[], None]
+
+
+class Attempt:
+    """One receive of one job by one worker."""
+
+    def __init__(self, worker: Worker, message: Message, lease: Lease) -> None:
+        settings = worker.settings
+        self._worker = worker
+        self._message = message
+        self._lease = lease
+        deadline = time.monotonic() + min(settings.job_timeout + SECONDS_AFTER_JOB, LONGEST)
+        self._guard = Guard(lease, worker.stop, deadline)
+        self._keys = records.Keys(
+            settings.app_name,
+            message.run_id,
+            message.job_id,
+            message.submission,
+            message.receive,
+        )
+        self._past = records.NO_PAST
+        self._earlier: records.Done | None = None
+        self._log: JobLog | None = None
+        self._prefix = ""
+        self._report = Report(time.time(), worker.identity)
+        self._job = Job(
+            id=message.job_id,
+            name=message.job_name,
+            values=message.values,
+            config=settings.config,
+            folder=worker.folder / f"{message.job_id}.{message.submission}.{message.receive}",
+            source_bucket=settings.source_bucket,
+            s3=worker.clients.s3_of_jobs,
+        )
+
+    def do(self) -> Outcome:
+        """Do the job, unless there is a reason not to; every way it can go is an outcome."""
+        try:
+            return self._before() or self._run() or self._upload()
+        except LeaseLost as error:
+            return Outcome(settle.LOST, str(error))
+        except Interrupted as error:
+            return Outcome(settle.INTERRUPTED, str(error))
+        except JobFailed as error:
+            return Outcome(settle.FAILED, str(error), machine=isinstance(error, MachineFault))
+        except AWS_ERRORS as error:
+            return Outcome(settle.FAILED, f"AWS: {error}")
+        except OSError as error:
+            known = error.errno in perform.MACHINE_ERRORS
+            return Outcome(settle.FAILED, perform.os_reason(error), machine=known)
+
+    def settle(self, outcome: Outcome) -> None:
+        """Write what became of the job, and delete its message or give it back.
+
+        Raises LeaseLost, Interrupted, or what AWS answers for good: the message then comes back
+        by itself.
+        """
+        allowed = self._worker.settings.job_retries
+        plan = settle.decide(outcome, self._past.counted, allowed, random.random())
+        self._tell(outcome, plan)
+        if plan == Plan():
+            return
+        self._lease.keep()
+        # Settling may outlast the job's time: the lease alone limits it.
+        check = Guard(self._lease, self._worker.stop, float("inf")).check
+        if plan.attempt == settle.FAILED:
+            self._send_log(check)
+        fields = self._report.fields(
+            self._keys, self._message.job_name, outcome, self._past, allowed, self._log
+        )
+        self._worker.settler.carry_out(
+            plan, self._message, self._keys, fields, self._earlier, check
+        )
+        # An interrupted job's message comes first: another machine waits for it, nobody for this.
+        if plan.attempt == settle.INTERRUPTED:
+            self._send_log(check)
+
+    def close(self) -> None:
+        """Remove everything that the job left on this machine."""
+        if self._log is not None:
+            self._log.close()
+        remove(self._job.folder)
+
+    def _before(self) -> Outcome | None:
+        """Why the job is not to be run; None if it is."""
+        if self._message.fault:
+            return Outcome(settle.FAILED, self._message.fault, final=True)
+        if self._worker.stop.is_set:
+            return Outcome(settle.INTERRUPTED, self._worker.stop.reason)
+        settings, s3 = self._worker.settings, self._worker.clients.s3
+        what = f"[{self._job.name}] reading its records"
+        self._earlier = persistently(
+            lambda: records.find_done(s3, settings.bucket, self._keys), what, self._check
+        )
+        if self._earlier and self._earlier.submission >= self._message.submission:
+            return Outcome(settle.REPEATED, "there is a done record already")
+        self._past = persistently(
+            lambda: records.read_past(s3, settings.bucket, self._keys), what, self._check
+        )
+        if self._past.counted >= settings.job_retries:
+            reason = records.reason_of(s3, settings.bucket, self._keys, self._past)
+            return Outcome(settle.GIVEN_UP, reason)
+        self._prefix = self._output_prefix()
+        if settings.check_if_done and done_check.outputs_are_there(
+            s3, settings, self._prefix, self._check
+        ):
+            return Outcome(settle.SKIPPED, "its outputs are there already")
+        return None
+
+    def _run(self) -> Outcome | None:
+        """Run run_job in a process of its own; None if it succeeded."""
+        worker, settings = self._worker, self._worker.settings
+        for folder in (self._job.input_dir, self._job.output_dir, self._job.temp_dir):
+            folder.mkdir(parents=True)
+        self._log = JobLog(self._job.log_path, self._job.name, settings.log_bytes)
+        self._log.line(
+            f"attempt {self._past.counted + 1} of {settings.job_retries} on {worker.identity}"
+        )
+        worker.protect()
+        self._check()
+        kills = resources.oom_kills()
+        child = process.start(lambda: perform.perform(self._job, worker.run_job))
+        # Not before: a process with a second thread must not be forked.
+        self._lease.keep()
+        ending = process.watch(
+            child,
+            self._log.add,
+            self._job.folder,
+            worker.stop,
+            self._lease.lost,
+            settings.job_timeout,
+        )
+        self._report.used(ending)
+        oom_killed = resources.oom_kills() != kills
+        outcome = perform.judge(ending, settings.job_timeout, oom_killed, settings.memory_mb)
+        if outcome and outcome.kind == settle.FAILED:
+            # Asked while its files are still there: a program may only have said so in its output.
+            unfit = machine.unfit(worker.folder, settings.needs_mount)
+            if unfit:
+                reason = f"{outcome.reason}; {unfit}"
+                return dataclasses.replace(outcome, reason=reason, machine=True)
+        return outcome
+
+    def _upload(self) -> Outcome:
+        """Send the outputs and the log."""
+        assert self._log is not None
+        settings = self._worker.settings
+        started = time.monotonic()
+        items = upload.items_of(
+            self._job.output_dir,
+            settings.destination_bucket,
+            self._prefix,
+            settings.upload_arguments,
+            self._log.line,
+        )
+        if not items and settings.expected_files > 0:
+            raise JobFailed("run_job wrote nothing into job.output_dir")
+        size = sum(item.size for item in items)
+        where = f"s3://{settings.destination_bucket}/{self._prefix}/"
+        self._log.line(f"uploading {len(items)} files, {size / 1e6:.3f} MB, to {where}")
+        upload.send_all(self._worker.clients.s3, [*items, *self._log_items()], self._check)
+        self._report.uploaded(self._prefix, len(items), size, time.monotonic() - started)
+        return Outcome(settle.DONE)
+
+    def _check(self) -> None:
+        self._lease.keep_if_due()
+        self._guard.check()
+
+    def _output_prefix(self) -> str:
+        try:
+            return output_place(self._worker.output_prefix(self._job))
+        except JobFailed:
+            raise
+        except Exception as error:
+            traceback.print_exc()
+            raise JobFailed(f"output_prefix raised {type(error).__name__}: {error}") from error
+
+    def _log_items(self) -> list[upload.Item]:
+        if self._log is None:
+            return []
+        path = self._log.path
+        kind = {"ContentType": "text/plain; charset=utf-8"}
+        bucket = self._worker.settings.bucket
+        return [upload.Item(path, bucket, self._keys.log, path.stat().st_size, kind)]
+
+    def _send_log(self, check: Callable[[], None]) -> None:
+        """A log that cannot be sent is no reason to lose the record of the failure."""
+        try:
+            upload.send_all(self._worker.clients.s3, self._log_items(), check)
+        except AWS_ERRORS as error:
+            say(f"[{self._job.name}] its log was not uploaded: {error}")
+
+    def _tell(self, outcome: Outcome, plan: Plan) -> None:
+        state = plan.record or outcome.kind
+        text = f"{state.upper()} {self._job.name}: {outcome.reason}".rstrip(": ")
+        if plan.visible_in:
+            text += f"; again in {plan.visible_in} s"
+        if self._log is not None:
+            self._log.line(text)
+        else:
+            say(text)

@@ -1,0 +1,87 @@
+"""The clients of one worker. Everything else gets them as arguments."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Mapping
+
+import boto3
+import botocore.session
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_sqs import SQSClient
+
+# What a call to AWS may raise.
+AWS_ERRORS = (ClientError, BotoCoreError)
+# Threads that transfer files share one client; so many connections does it keep.
+CONNECTIONS = 16
+_CONNECT_SECONDS = 5
+_ANSWER_SECONDS = 20
+# The longest long poll, and what its answer may take on the way.
+_POLL_SECONDS = 20 + 10
+_ATTEMPTS = 3
+
+
+@dataclass(frozen=True)
+class Clients:
+    """`receiver` waits for messages, `sqs` answers soon, `s3` transfers.
+
+    `s3_of_jobs` is for the processes that jobs run in: the worker never uses it, so that no
+    connection of it is open when it is forked.
+    """
+
+    receiver: SQSClient
+    sqs: SQSClient
+    s3: S3Client
+    s3_of_jobs: S3Client
+
+
+def make_session(region: str) -> boto3.Session:
+    """A session that has read botocore's descriptions of SQS and S3.
+
+    Made before the workers are forked: reading takes ten times as long as making a client, and
+    what has been read is shared by all of them. It holds no client, connection or thread.
+    """
+    core = botocore.session.get_session()
+    loader = core.get_component("data_loader")
+    for service in ("sqs", "s3"):
+        for kind in ("service-2", "endpoint-rule-set-1", "paginators-1"):
+            loader.load_service_model(service, kind)
+    for name in ("endpoints", "partitions", "sdk-default-configuration", "_retry"):
+        loader.load_data(name)
+    return boto3.Session(botocore_session=core, region_name=region)
+
+
+def make_clients(session: boto3.Session) -> Clients:
+    """The clients of one worker process."""
+    return Clients(
+        receiver=session.client("sqs", config=_config(_POLL_SECONDS)),
+        sqs=session.client("sqs", config=_config(_ANSWER_SECONDS)),
+        s3=session.client("s3", config=_config(_ANSWER_SECONDS)),
+        s3_of_jobs=session.client("s3", config=_config(_ANSWER_SECONDS)),
+    )
+
+
+def _config(read_seconds: float) -> Config:
+    return Config(
+        connect_timeout=_CONNECT_SECONDS,
+        read_timeout=read_seconds,
+        retries={"mode": "standard", "max_attempts": _ATTEMPTS},
+        max_pool_connections=CONNECTIONS,
+        tcp_keepalive=True,
+    )
+
+
+def code_of(error: BaseException) -> str:
+    """AWS's code of an error, "" if it is not an answer of AWS."""
+    response: Mapping[str, Any] = getattr(error, "response", {})
+    return str(response.get("Error", {}).get("Code", ""))
+
+
+def status_of(error: BaseException) -> int:
+    """The HTTP status of an error, 0 if it is not an answer of AWS."""
+    response: Mapping[str, Any] = getattr(error, "response", {})
+    return int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))

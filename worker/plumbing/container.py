@@ -1,0 +1,228 @@
+"""The container: starts DOCKER_CORES workers, keeps them alive, and brings them down in order.
+
+It may be process 1 of its container or a process like any other. A single thread waits for
+signals, for what workers say on the board, and for the time of its next duty.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import os
+import select
+import signal
+import sys
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Callable, Iterator
+
+from plumbing import environment, processes, workfolder
+from plumbing.aws import make_session
+from plumbing.board import Board
+from plumbing.console import say
+from plumbing.crew import INTERRUPTION, STOP, Crew, start_worker
+from plumbing.machine import Load
+from plumbing.metadata import Metadata
+from plumbing.process import signal_name
+from plumbing.protection import Protection
+
+if TYPE_CHECKING:
+    from plumbing.job import Job
+
+USER_MISTAKE = 2
+# "poll for the notice every 5 seconds" (EC2 User Guide, spot instance interruption notices).
+NOTICE_SECONDS = 5.0
+LOAD_SECONDS = 60.0
+# ECS kills a task stopTimeout after SIGTERM; setup makes that 110 s.
+STOP_SECONDS = 100.0
+FIRST_RESTART, LONGEST_RESTART = 1.0, 60.0
+# A worker that lived so long before it died starts again without a wait.
+HEALTHY_SECONDS = 300.0
+_NEVER = float("inf")
+
+
+@dataclass
+class Slot:
+    """The place of one worker process. `due`: when it is to be started, while it has no pid."""
+
+    index: int
+    due: float
+    pid: int = 0
+    started: float = 0.0
+    pause: float = FIRST_RESTART
+
+
+@dataclass
+class Container:
+    """What the supervising process knows. `ending`: why no worker is to be started any more."""
+
+    crew: Crew
+    slots: list[Slot]
+    spared: set[processes.Process]
+    ending: str = ""
+    stopped: bool = False
+
+
+def main(output_prefix: Callable[[Job], Any], run_job: Callable[[Job], object]) -> None:
+    """Run the container until it is told to stop; exits 0, or 2 with a sentence on bad settings."""
+    try:
+        settings = environment.read(os.environ)
+        workfolder.remove_leftovers(settings.work_folder)
+        folder = workfolder.make(settings.work_folder)
+    except (environment.SettingsError, OSError) as error:
+        say(f"Error: {error}")
+        sys.exit(USER_MISTAKE)
+    metadata = Metadata(os.environ)
+    crew = Crew(
+        settings=settings,
+        session=make_session(settings.region),
+        folder=folder,
+        identity=metadata.identity(),
+        board=Board(settings.workers),
+        output_prefix=output_prefix,
+        run_job=run_job,
+    )
+    now = time.monotonic()
+    container = Container(
+        crew=crew,
+        slots=[Slot(i, now + i * settings.seconds_to_start) for i in range(settings.workers)],
+        # A mount that run-worker.sh made is a child of this process too.
+        spared=processes.children(os.getpid()),
+    )
+    processes.adopt_orphans()
+    # What exists now stays shared with the workers: the garbage collector leaves it alone.
+    gc.collect()
+    gc.freeze()
+    try:
+        _take_signals(container)
+        say(f"container: {settings.workers} workers of {settings.app_name} on {crew.identity}")
+        _supervise(container, metadata, Protection(os.environ, crew.board, time.monotonic))
+        _bring_down(container)
+    finally:
+        workfolder.remove(folder)
+    say("container: stopped")
+    sys.exit(0)
+
+
+def _take_signals(container: Container) -> None:
+    def on_stop(number: int, _frame: Any) -> None:
+        container.stopped = True
+        _tell_workers(container, f"told to stop by {signal_name(number)}", STOP)
+
+    signal.signal(signal.SIGTERM, on_stop)
+    signal.signal(signal.SIGINT, on_stop)
+    # With a handler of its own a signal wakes the container by the board's pipe.
+    signal.signal(signal.SIGCHLD, lambda number, frame: None)
+    signal.set_wakeup_fd(container.crew.board.wake_write, warn_on_full_buffer=False)
+
+
+def _tell_workers(container: Container, why: str, number: int) -> None:
+    """Let every worker stop; no other is started. Also called by a signal handler."""
+    if not container.ending:
+        container.ending = why
+    for slot in container.slots:
+        if slot.pid:
+            os.kill(slot.pid, number)
+
+
+def _supervise(container: Container, metadata: Metadata, protection: Protection) -> None:
+    """Until SIGTERM or SIGINT.
+
+    After an interruption notice the workers are gone and the container waits for its end: one
+    that ended by itself would be replaced by another on the same machine.
+    """
+    load = Load(container.crew.folder, time.monotonic)
+    notice_due = time.monotonic() if metadata.there else _NEVER
+    load_due = time.monotonic() + LOAD_SECONDS
+    while not container.stopped:
+        now = time.monotonic()
+        if now >= notice_due and not container.ending:
+            notice = metadata.interruption()
+            notice_due = now + NOTICE_SECONDS
+            if notice:
+                say(f"container: {notice}")
+                _tell_workers(container, notice, INTERRUPTION)
+        if now >= load_due:
+            say(load.line())
+            load_due = now + LOAD_SECONDS
+            _end_strays(container)
+        protection_due = protection.step()
+        start_due = _start_workers(container, now)
+        _wait(container, min(notice_due, load_due, protection_due, start_due))
+        _reap(container)
+
+
+def _wait(container: Container, until: float) -> None:
+    """Sleep until then, or until a signal or a worker wakes the container."""
+    seconds = max(0.0, until - time.monotonic())
+    select.select([container.crew.board.wake_read], [], [], seconds)
+    container.crew.board.drain()
+
+
+def _start_workers(container: Container, now: float) -> float:
+    """Start the workers that are due; returns when the next one is."""
+    if container.ending:
+        return _NEVER
+    for slot in container.slots:
+        if not slot.pid and slot.due <= now:
+            slot.started = now
+            slot.pid = start_worker(container.crew, slot.index)
+    return min((slot.due for slot in container.slots if not slot.pid), default=_NEVER)
+
+
+def _reap(container: Container) -> None:
+    """Wait for what has ended; a worker among it is cleaned up after, and starts again later."""
+    for pid, status in _ended():
+        for slot in container.slots:
+            if slot.pid == pid:
+                _clean_up(container, slot, status)
+
+
+def _ended() -> Iterator[tuple[int, int]]:
+    with contextlib.suppress(ChildProcessError):
+        while True:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            if pid == 0:
+                return
+            yield pid, status
+
+
+def _clean_up(container: Container, slot: Slot, status: int) -> None:
+    slot.pid = 0
+    _end_strays(container)
+    workfolder.remove(container.crew.folder_of(slot.index))
+    container.crew.board.set_busy(slot.index, False)
+    if container.ending:
+        return
+    now = time.monotonic()
+    if now - slot.started > HEALTHY_SECONDS:
+        slot.pause = FIRST_RESTART
+    slot.due = now + slot.pause
+    how = (
+        f"was ended by {signal_name(os.WTERMSIG(status))}"
+        if os.WIFSIGNALED(status)
+        else f"exited with code {os.WEXITSTATUS(status)}"
+    )
+    say(f"container: worker {slot.index} {how}; it starts again in {slot.pause:g} s")
+    slot.pause = min(2 * slot.pause, LONGEST_RESTART)
+
+
+def _end_strays(container: Container) -> None:
+    """Kill what jobs have left behind: it is below this process, but no worker is above it."""
+    workers = {slot.pid for slot in container.slots if slot.pid}
+    mine = processes.children(os.getpid())
+    processes.kill({p for p in mine - container.spared if p.pid not in workers})
+
+
+def _bring_down(container: Container) -> None:
+    """Wait until all workers have ended, for as long as ECS does; then kill what is left."""
+    deadline = time.monotonic() + STOP_SECONDS
+    while any(slot.pid for slot in container.slots):
+        if time.monotonic() >= deadline:
+            say("container: a worker did not stop in time and is killed")
+            for slot in container.slots:
+                if slot.pid:
+                    os.kill(slot.pid, signal.SIGKILL)
+        _wait(container, min(deadline, time.monotonic() + 1))
+        _reap(container)
+    _end_strays(container)

@@ -1,0 +1,106 @@
+"""Forks the worker processes of a container."""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import sys
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Callable
+
+from plumbing import processes
+from plumbing.attempt import Worker
+from plumbing.aws import make_clients
+from plumbing.board import Board
+from plumbing.environment import Settings
+from plumbing.flag import Flag
+from plumbing.loop import work
+from plumbing.settle import Settler
+
+if TYPE_CHECKING:
+    import boto3
+
+    from plumbing.job import Job
+    from plumbing.machine import Identity
+
+# How the container tells its workers to stop, and that the machine is to be taken away.
+STOP, INTERRUPTION = signal.SIGTERM, signal.SIGUSR1
+# What a fork must not be disturbed by: the handlers are those of the process that forks.
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD, signal.SIGUSR1)
+# So long a job waits for task protection before it starts without.
+PROTECTION_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class Crew:
+    """What all workers of a container have in common."""
+
+    settings: Settings
+    session: boto3.Session
+    folder: Path
+    identity: Identity
+    board: Board
+    output_prefix: Callable[[Job], Any]
+    run_job: Callable[[Job], object]
+
+    def folder_of(self, index: int) -> Path:
+        return self.folder / f"worker-{index}"
+
+
+def start_worker(crew: Crew, index: int) -> int:
+    """Fork a worker; returns its process id."""
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    try:
+        pid = os.fork()
+        if pid == 0:
+            _be_worker(crew, index)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    return pid
+
+
+def _be_worker(crew: Crew, index: int) -> None:
+    """What a worker process does; never returns."""
+    code = 1
+    try:
+        processes.die_with_parent()
+        stop = Flag()
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(STOP, lambda number, frame: stop.set("the container was told to stop"))
+        signal.signal(INTERRUPTION, lambda number, frame: stop.set("spot interruption"))
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+        work(_worker(crew, index, stop), index, crew.board)
+        code = 0
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def _worker(crew: Crew, index: int, stop: Flag) -> Worker:
+    settings = crew.settings
+    clients = make_clients(crew.session)
+    folder = crew.folder_of(index)
+    folder.mkdir()
+    # Jobs are forked from here: what exists now stays shared with them.
+    gc.freeze()
+    return Worker(
+        settings=settings,
+        clients=clients,
+        settler=Settler(
+            clients.s3, clients.sqs, settings.bucket, settings.queue_url, settings.dead_letter_queue
+        ),
+        stop=stop,
+        folder=folder,
+        identity=crew.identity,
+        output_prefix=crew.output_prefix,
+        run_job=crew.run_job,
+        protect=lambda: crew.board.wait_for_protection(PROTECTION_SECONDS),
+    )

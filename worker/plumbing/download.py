@@ -1,0 +1,138 @@
+"""Bring objects from S3 to the job: one key, a prefix or a list; never a bucket's root."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Callable, Sequence
+
+from botocore.exceptions import ClientError
+
+from plumbing.aws import CONNECTIONS, code_of
+from plumbing.failures import JobFailed
+from plumbing.persistence import persistently
+from plumbing.places import inside
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+# Objects of more bytes than that come in parts, several at a time.
+PART = 16 << 20
+
+
+def fetch_one(
+    s3: S3Client, bucket: str, name: str, folder: Path, check: Callable[[], None]
+) -> Path:
+    """Fetch the key `name`, or all below it if it is a prefix; returns the file or folder.
+
+    A key becomes a file in `folder` with the last part of its name; a prefix fills `folder` with
+    what lies below it. Raises JobFailed that names what is missing.
+    """
+    if not name.strip("/"):
+        raise JobFailed("download needs a key or a prefix: '' would be the whole bucket")
+    if not name.endswith("/"):
+        target = inside(folder, name.rpartition("/")[2])
+        if _fetch_key(s3, bucket, name, target, check):
+            return target
+    prefix = name if name.endswith("/") else f"{name}/"
+    wanted = [
+        (key, inside(folder, key[len(prefix) :]))
+        for key in list_keys(s3, bucket, prefix, check)
+        if not key.endswith("/")
+    ]
+    if not wanted:
+        raise JobFailed(f"there is neither s3://{bucket}/{name} nor anything below it")
+    _fetch_all(s3, bucket, wanted, check)
+    return folder
+
+
+def fetch_list(
+    s3: S3Client, bucket: str, keys: Sequence[str], folder: Path, check: Callable[[], None]
+) -> list[Path]:
+    """Fetch these keys, several at a time; returns the files in the same order."""
+    wanted = [(key, inside(folder, key.rpartition("/")[2])) for key in keys]
+    if len({path for _, path in wanted}) < len(set(keys)):
+        raise JobFailed("two keys of the list end in the same name: download them to two folders")
+    _fetch_all(s3, bucket, wanted, check)
+    return [path for _, path in wanted]
+
+
+def list_keys(s3: S3Client, bucket: str, prefix: str, check: Callable[[], None]) -> list[str]:
+    """All keys below `prefix`, however many."""
+
+    def call() -> list[str]:
+        pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+        return [entry["Key"] for page in pages for entry in page.get("Contents", [])]
+
+    return persistently(call, f"listing s3://{bucket}/{prefix}", check)
+
+
+def _fetch_all(
+    s3: S3Client, bucket: str, wanted: Sequence[tuple[str, Path]], check: Callable[[], None]
+) -> None:
+    def fetch(pair: tuple[str, Path]) -> None:
+        key, path = pair
+        if not _fetch_key(s3, bucket, key, path, check):
+            raise JobFailed(f"s3://{bucket}/{key} does not exist")
+
+    with ThreadPoolExecutor(min(CONNECTIONS, len(wanted) or 1)) as pool:
+        for _ in pool.map(fetch, wanted):
+            pass
+
+
+def _fetch_key(s3: S3Client, bucket: str, key: str, path: Path, check: Callable[[], None]) -> bool:
+    """Fetch one object; False if there is none."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name[:200]}.part")
+
+    def call() -> tuple[int, str]:
+        answer = s3.get_object(Bucket=bucket, Key=key)
+        size, etag = answer["ContentLength"], answer["ETag"]
+        with answer["Body"] as body, open(partial, "wb") as file:
+            if size <= PART:
+                shutil.copyfileobj(body, file)
+        return size, etag
+
+    what = f"download of s3://{bucket}/{key}"
+    try:
+        size, etag = persistently(call, what, check)
+        if size > PART:
+            _fetch_parts(s3, bucket, key, partial, size, etag, check)
+    except ClientError as error:
+        if code_of(error) == "NoSuchKey":
+            return False
+        if code_of(error) in ("NoSuchBucket", "AccessDenied"):
+            raise JobFailed(f"{what}: {error}") from error
+        raise
+    os.replace(partial, path)
+    return True
+
+
+def _fetch_parts(
+    s3: S3Client,
+    bucket: str,
+    key: str,
+    path: Path,
+    size: int,
+    etag: str,
+    check: Callable[[], None],
+) -> None:
+    """Fill `path` by ranges; IfMatch sees to it that all are of the same object."""
+    with open(path, "r+b") as file, ThreadPoolExecutor(CONNECTIONS // 2) as pool:
+
+        def fetch(start: int) -> None:
+            def call() -> None:
+                last = min(start + PART, size) - 1
+                answer = s3.get_object(
+                    Bucket=bucket, Key=key, Range=f"bytes={start}-{last}", IfMatch=etag
+                )
+                with answer["Body"] as body:
+                    os.pwrite(file.fileno(), body.read(), start)
+
+            persistently(call, f"download of s3://{bucket}/{key} from byte {start}", check)
+
+        os.ftruncate(file.fileno(), size)
+        for _ in pool.map(fetch, range(0, size, PART)):
+            pass

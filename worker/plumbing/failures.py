@@ -1,0 +1,26 @@
+"""How a job can end other than well."""
+
+from __future__ import annotations
+
+
+class JobFailed(Exception):
+    """The job failed and shall be tried again; the text is what the scientist reads."""
+
+    def __init__(
+        self, reason: str, *, exit_code: int | None = None, signal: str | None = None
+    ) -> None:
+        super().__init__(reason)
+        self.exit_code = exit_code
+        self.signal = signal
+
+
+class MachineFault(JobFailed):
+    """The job failed for a reason that lies in this machine: others would fail on it as well."""
+
+
+class LeaseLost(Exception):
+    """The message may be another worker's by now: nothing may be written any more."""
+
+
+class Interrupted(Exception):
+    """The worker was told to stop."""

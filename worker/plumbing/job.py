@@ -1,0 +1,164 @@
+"""The job as the implementer sees it in output_prefix(job) and run_job(job)."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, Callable, Mapping, Sequence
+
+from plumbing import download, processes, resources
+from plumbing.failures import JobFailed, MachineFault
+from plumbing.process import signal_name
+
+if TYPE_CHECKING:
+    import os
+
+    from mypy_boto3_s3 import S3Client
+
+    from plumbing.environment import Config
+
+
+@dataclass
+class Job:
+    """One job. `job["key"]` is the group's value, else the job file's shared one.
+
+    `name` and `id` as in the contract; `config` holds config.py's values by name. `input_dir`
+    and `output_dir` are empty folders of its own: downloads go to the first, and everything in
+    the second is uploaded when run_job returns. `temp_dir` is where programs start.
+    """
+
+    id: str
+    name: str
+    values: Mapping[str, Any]
+    config: Config
+    folder: Path
+    source_bucket: str
+    s3: S3Client
+    download_seconds: float = field(default=0.0, repr=False)
+
+    @property
+    def input_dir(self) -> Path:
+        return self.folder / "input"
+
+    @property
+    def output_dir(self) -> Path:
+        return self.folder / "output"
+
+    @property
+    def temp_dir(self) -> Path:
+        return self.folder / "temp"
+
+    @property
+    def log_path(self) -> Path:
+        return self.folder / "log.txt"
+
+    def __getitem__(self, key: str) -> Any:
+        group: Mapping[str, Any] = self.values["group"]
+        if key in group:
+            return group[key]
+        if key in self.values and key != "group":
+            return self.values[key]
+        raise JobFailed(f"the job file gives no {key!r}, neither in this group nor shared by all")
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """Like job["key"], with a default for jobs that do not have it."""
+        shared = default if key == "group" else self.values.get(key, default)
+        return self.values["group"].get(key, shared)
+
+    def log(self, text: object) -> None:
+        """Write a line to the job's log. print() does the same."""
+        print(text, flush=True)
+
+    def run(
+        self,
+        command: Sequence[object],
+        *,
+        cwd: str | os.PathLike[str] | None = None,
+        env: Mapping[str, str] | None = None,
+        stdout: IO[Any] | None = None,
+    ) -> None:
+        """Run a program, given as a list of its name and arguments, and wait for it.
+
+        There is no shell: each element reaches the program as it is. What it writes goes to the
+        job's log. `cwd` is where it starts (default: job.temp_dir), `env` is its environment, and
+        `stdout` an open file that takes its results if it prints them. Raises JobFailed unless it
+        exits with 0.
+        """
+        words = [str(word) for word in _a_list(command)]
+        kills = resources.oom_kills()
+        program = _start(words, Path(cwd or self.temp_dir), env, stdout)
+        code = program.wait()
+        if code < 0:
+            raise _killed(words[0], signal_name(-code), kills, self.config)
+        if code > 0:
+            raise JobFailed(f"{words[0]} exited with code {code}", exit_code=code)
+
+    def download(
+        self,
+        what: str | Sequence[str],
+        *,
+        to: str | Path | None = None,
+        bucket: str | None = None,
+    ) -> Any:
+        """Fetch a key, all below a prefix, or a list of keys from SOURCE_BUCKET.
+
+        Returns the path of the file, the folder, or a list of files. `to` is another folder than
+        job.input_dir, `bucket` another bucket. Raises JobFailed that names what is missing.
+        """
+        started = time.monotonic()
+        folder = self.input_dir if to is None else self.input_dir / to
+        fetch: Callable[..., Any] = (
+            download.fetch_one if isinstance(what, str) else download.fetch_list
+        )
+        try:
+            return fetch(self.s3, bucket or self.source_bucket, what, folder, _no_limit)
+        finally:
+            self.download_seconds += time.monotonic() - started
+
+
+def _no_limit() -> None:
+    """Downloads go on until JOB_TIMEOUT, or a lost lease, ends the job's process."""
+
+
+def _a_list(command: Sequence[object]) -> list[object]:
+    if isinstance(command, (str, bytes)):
+        raise TypeError('job.run takes a list: job.run(["program", "argument"])')
+    if not command:
+        raise TypeError("job.run got an empty list")
+    return list(command)
+
+
+def _start(
+    words: list[str], cwd: Path, env: Mapping[str, str] | None, stdout: IO[Any] | None
+) -> subprocess.Popen[Any]:
+    if not cwd.is_dir():
+        raise JobFailed(f"{words[0]} cannot start in {cwd}: there is no such folder")
+    try:
+        return subprocess.Popen(
+            words,
+            cwd=cwd,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=stdout,
+            preexec_fn=processes.die_with_parent,
+        )
+    except FileNotFoundError:
+        raise MachineFault(f"{words[0]}: program not found in the image") from None
+    except OSError as error:
+        raise MachineFault(f"{words[0]} cannot be started: {error.strerror}") from None
+
+
+def _killed(program: str, name: str, kills: int | None, config: Config) -> JobFailed:
+    now = resources.oom_kills()
+    if name == "SIGKILL" and now is not None and kills is not None and now > kills:
+        return JobFailed(out_of_memory(program, config.get("MEMORY")), signal=name)
+    return JobFailed(f"{program} was ended by {name}", signal=name)
+
+
+def out_of_memory(what: str, memory: object) -> str:
+    """The reason of a job that the kernel ended for want of memory."""
+    limit = resources.memory_limit()
+    limits = f" (limit {limit // 1_000_000} MB)" if limit else ""
+    return f"out of memory: the kernel ended {what}{limits}; MEMORY is {memory or 'not set'}"

@@ -1,0 +1,141 @@
+"""One worker: take a message, do what it says, settle it, take the next."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from typing import Any, Callable, Mapping
+
+from plumbing import machine, settle
+from plumbing.attempt import Attempt, Worker
+from plumbing.aws import AWS_ERRORS, code_of
+from plumbing.board import Board
+from plumbing.console import say
+from plumbing.failures import Interrupted, LeaseLost
+from plumbing.lease import Lease, boot_clock
+from plumbing.message import parse
+
+# The most that SQS takes for WaitTimeSeconds.
+LONGEST_POLL = 20
+# A poll is at most this share of the time that the worker has been idle. A poll that a stop finds
+# under way must be waited for, since SQS may be handing out a message to it. So a stop after a few
+# idle seconds takes a second, while a worker that is idle for long asks three times a minute.
+POLL_SHARE = 1 / 8
+# A message may wait for its answer at most this share of its visibility: the lease counts from
+# the moment of asking.
+POLL_SHARE_OF_VISIBILITY = 1 / 3
+SECONDS_UNFIT = 10.0
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
+
+
+def poll_seconds(idle: float, visibility: float) -> int:
+    """How long the next ReceiveMessage may wait, after so many idle seconds."""
+    longest = min(LONGEST_POLL, idle * POLL_SHARE, visibility * POLL_SHARE_OF_VISIBILITY)
+    return max(1, int(longest))
+
+
+def work(
+    worker: Worker,
+    index: int,
+    board: Board,
+    clock: Callable[[], float] = time.monotonic,
+) -> None:
+    """Do jobs until told to stop; an empty queue is polled quietly."""
+    last_busy = clock()
+    pause = FIRST_PAUSE
+    said = ""
+    while not worker.stop.is_set:
+        trouble = _trouble(worker, board)
+        if trouble:
+            if trouble != said:
+                say(f"worker {index}: takes no job: {trouble}")
+            said = trouble
+            worker.stop.wait(SECONDS_UNFIT)
+            continue
+        try:
+            raw, asked = _receive(worker, poll_seconds(clock() - last_busy, _visibility(worker)))
+        except AWS_ERRORS as error:
+            said = _say_once(f"worker {index}: no message to be had: {_explain(error)}", said)
+            worker.stop.wait(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
+            continue
+        pause, said = FIRST_PAUSE, ""
+        if raw is not None:
+            board.set_busy(index, True)
+            try:
+                board.count_fault(attend(worker, raw, asked))
+            finally:
+                board.set_busy(index, False)
+            last_busy = clock()
+
+
+def attend(worker: Worker, raw: Mapping[str, Any], asked: float) -> bool:
+    """Do what a message says and settle it; whether it failed for this machine's own reasons.
+
+    Never raises for anything about a message: the next may be better.
+    """
+    settings, sqs = worker.settings, worker.clients.sqs
+    message = parse(raw, settings.run_id)
+
+    def extend(seconds: int) -> None:
+        sqs.change_message_visibility(
+            QueueUrl=settings.queue_url, ReceiptHandle=message.handle, VisibilityTimeout=seconds
+        )
+
+    lease = Lease(extend, settings.visibility, asked)
+    attempt = Attempt(worker, message, lease)
+    try:
+        outcome = attempt.do()
+        attempt.settle(outcome)
+        return outcome.kind == settle.FAILED and outcome.machine
+    except LeaseLost as error:
+        say(f"[{message.job_name}] nothing more is written: {error}")
+    except Interrupted as error:
+        say(f"[{message.job_name}] stopped before it was settled: {error}")
+    except AWS_ERRORS as error:
+        say(f"[{message.job_name}] could not be settled, it will come again: {error}")
+    except Exception:
+        # A bug of ours must not take the worker with it, nor the jobs that it would still do.
+        traceback.print_exc()
+        say(f"[{message.job_name}] unexpected error in the worker itself, please report it")
+    finally:
+        lease.close()
+        attempt.close()
+    return False
+
+
+def _trouble(worker: Worker, board: Board) -> str:
+    if board.faults >= machine.MOST_FAULTS:
+        return f"{board.faults} jobs in a row failed for reasons of this machine"
+    return machine.unfit(worker.folder, worker.settings.needs_mount)
+
+
+def _receive(worker: Worker, seconds: int) -> tuple[Mapping[str, Any] | None, float]:
+    """One message or none, and when it was asked for."""
+    asked = boot_clock()
+    answer = worker.clients.receiver.receive_message(
+        QueueUrl=worker.settings.queue_url,
+        MaxNumberOfMessages=1,
+        WaitTimeSeconds=seconds,
+        VisibilityTimeout=worker.settings.visibility,
+        MessageSystemAttributeNames=["ApproximateReceiveCount"],
+        MessageAttributeNames=["All"],
+    )
+    messages = answer.get("Messages", [])
+    return (messages[0] if messages else None), asked
+
+
+def _visibility(worker: Worker) -> int:
+    return worker.settings.visibility
+
+
+def _explain(error: BaseException) -> str:
+    if "NonExistentQueue" in code_of(error) or code_of(error) == "QueueDoesNotExist":
+        return f"the queue does not exist (has the run ended?): {error}"
+    return str(error)
+
+
+def _say_once(text: str, said: str) -> str:
+    if text != said:
+        say(text)
+    return text

@@ -1,0 +1,81 @@
+"""What the process of a job does with run_job(job), and what its end means."""
+
+from __future__ import annotations
+
+import errno
+import os
+import traceback
+from typing import Any, Callable
+
+from plumbing import process, settle
+from plumbing.failures import JobFailed, MachineFault
+from plumbing.job import Job, out_of_memory
+from plumbing.process import Ending
+from plumbing.settle import Outcome
+
+# What an operating system answers for reasons that lie in the machine, not in the job.
+MACHINE_ERRORS = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the disk is full",
+    errno.EROFS: "the disk is read-only",
+    errno.EIO: "the disk or mount does not work",
+    errno.ENOTCONN: "the mounted bucket is gone",
+    errno.ENOMEM: "the machine has no memory left",
+}
+
+
+def perform(job: Job, run_job: Callable[[Job], object]) -> dict[str, Any]:
+    """Run run_job in this process, which is the job's own; the result says how it ended."""
+    os.chdir(job.temp_dir)
+    os.environ["TMPDIR"] = str(job.temp_dir)
+    result: dict[str, Any] = {"reason": None, "exit_code": None, "signal": None, "machine": False}
+    try:
+        run_job(job)
+    except JobFailed as error:
+        result.update(
+            reason=str(error),
+            exit_code=error.exit_code,
+            signal=error.signal,
+            machine=isinstance(error, MachineFault),
+        )
+    except OSError as error:
+        traceback.print_exc()
+        result.update(reason=os_reason(error), machine=error.errno in MACHINE_ERRORS)
+    except BaseException as error:
+        traceback.print_exc()
+        result["reason"] = f"run_job raised {type(error).__name__}: {error}"
+    result["download_seconds"] = job.download_seconds
+    return result
+
+
+def os_reason(error: OSError) -> str:
+    """An error of the operating system as a reason."""
+    known = MACHINE_ERRORS.get(error.errno or 0)
+    return f"{known}: {error}" if known else f"{type(error).__name__}: {error}"
+
+
+def judge(ending: Ending, timeout: float, oom_killed: bool, memory: object) -> Outcome | None:
+    """What the end of a job's process means; None if the job did what it should."""
+    if ending.cut == process.LEASE_LOST:
+        return Outcome(settle.LOST, ending.cut_reason)
+    if ending.cut == process.STOPPED:
+        return Outcome(settle.INTERRUPTED, ending.cut_reason)
+    if ending.cut == process.TIMEOUT:
+        return Outcome(settle.FAILED, f"took longer than JOB_TIMEOUT ({timeout:g} s)")
+    result = ending.result
+    if result is None:
+        what = "run_job's own process"
+        if ending.signal == "SIGKILL" and oom_killed:
+            reason = out_of_memory(what, memory)
+        else:
+            reason = f"{what} was ended by {ending.signal or 'an exit'}"
+        return Outcome(settle.FAILED, reason, ending.exit_code, ending.signal)
+    if result["reason"] is None:
+        return None
+    return Outcome(
+        settle.FAILED,
+        result["reason"] or "failed without a reason",
+        result["exit_code"],
+        result["signal"],
+        machine=result["machine"],
+    )

@@ -1,0 +1,122 @@
+"""How long AWS is asked again: for as long as the job's time allows.
+
+Hours of computing are never thrown away for a throttled upload. botocore repeats a call a few
+times within seconds; this goes on from there.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from typing import TYPE_CHECKING, Callable, TypeVar
+
+from botocore.exceptions import (
+    CredentialRetrievalError,
+    FlexibleChecksumError,
+    HTTPClientError,
+    IncompleteReadError,
+    MetadataRetrievalError,
+)
+from botocore.parsers import ResponseParserError
+
+from plumbing.aws import AWS_ERRORS, code_of, status_of
+from plumbing.console import say
+from plumbing.failures import Interrupted, JobFailed
+
+if TYPE_CHECKING:
+    from plumbing.flag import Flag
+    from plumbing.lease import Lease
+
+Result = TypeVar("Result")
+
+# Of answers below 500: what the same request may get a better answer to.
+PASSING_CODES = {
+    "BadDigest",
+    "ConditionalRequestConflict",
+    "ExpiredToken",
+    "ExpiredTokenException",
+    "IncompleteBody",
+    "KmsThrottled",
+    "OperationAborted",
+    "OverLimit",
+    "RequestExpired",
+    "RequestThrottled",
+    "RequestThrottledException",
+    "RequestTimeTooSkewed",
+    "RequestTimeout",
+    "SlowDown",
+    "Throttling",
+    "ThrottlingException",
+    "TooManyRequestsException",
+}
+PASSING_ERRORS = (
+    CredentialRetrievalError,
+    FlexibleChecksumError,
+    HTTPClientError,
+    IncompleteReadError,
+    MetadataRetrievalError,
+    ResponseParserError,
+)
+FIRST_PAUSE = 0.5
+LONGEST_PAUSE = 15.0
+# A stopped container is killed after stopTimeout (110 s): what is being written then gets so
+# many seconds to be finished, which leaves time for a last slow request and for settling.
+SECONDS_AFTER_STOP = 30.0
+
+
+def passes(error: BaseException) -> bool:
+    """Whether the same call may well succeed later."""
+    if isinstance(error, PASSING_ERRORS):
+        return True
+    status = status_of(error)
+    return status >= 500 or status == 429 or code_of(error) in PASSING_CODES
+
+
+class Guard:
+    """Whether work on a job may go on: asked before everything that leaves a trace."""
+
+    def __init__(
+        self,
+        lease: Lease,
+        stop: Flag,
+        deadline: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._lease = lease
+        self._stop = stop
+        self._deadline = deadline
+        self._clock = clock
+
+    def check(self) -> None:
+        """Raises LeaseLost, Interrupted (stopped, and out of time), or JobFailed (out of time)."""
+        self._lease.check()
+        now = self._clock()
+        if self._stop.since is not None and now > self._stop.since + SECONDS_AFTER_STOP:
+            raise Interrupted(self._stop.reason)
+        if now > self._deadline:
+            raise JobFailed("out of time: AWS did not answer well until the job's time was over")
+
+
+def persistently(
+    call: Callable[[], Result],
+    what: str,
+    check: Callable[[], None],
+    wait: Callable[[float], object] = time.sleep,
+    draw: Callable[[], float] = random.random,
+) -> Result:
+    """`call()`, again and again while its errors are ones that pass and `check` does not raise.
+
+    Pauses double from FIRST_PAUSE to LONGEST_PAUSE seconds and are drawn at random between half
+    and all of that, so that many machines do not come back at one moment. `what` is for the log.
+    """
+    pause = FIRST_PAUSE
+    while True:
+        check()
+        try:
+            return call()
+        except AWS_ERRORS as error:
+            if not passes(error):
+                raise
+            say(f"{what}: trying again after: {error}")
+        wait(pause * (0.5 + draw() / 2))
+        pause = min(2 * pause, LONGEST_PAUSE)

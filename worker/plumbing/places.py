@@ -1,0 +1,33 @@
+"""Where files may go: no value of a job leads out of its folder or to the root of a bucket."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from plumbing.failures import JobFailed
+
+
+def output_place(prefix: object) -> str:
+    """What output_prefix returned, without slashes at its ends. Raises JobFailed."""
+    if not isinstance(prefix, (str, Path)):
+        raise JobFailed(f"output_prefix returned {prefix!r} instead of text")
+    parts = [part for part in str(prefix).split("/") if part]
+    if not parts:
+        raise JobFailed("output_prefix returned nothing: outputs would go to the bucket's root")
+    if any(part in (".", "..") for part in parts):
+        raise JobFailed(f"output_prefix returned {str(prefix)!r}, which holds '.' or '..'")
+    return "/".join(parts)
+
+
+def inside(folder: Path, relative: str) -> Path:
+    """The path `relative` below `folder`. Raises JobFailed if it would lie elsewhere."""
+    parts = [part for part in relative.split("/") if part]
+    if not parts or any(part in (".", "..") for part in parts):
+        raise JobFailed(f"{relative!r} cannot be the name of a file below {folder}")
+    return folder.joinpath(*parts)
+
+
+def key_of(path: Path, folder: Path) -> str:
+    """The part of a key that a file below `folder` gets; bytes that are no UTF-8 become '?'."""
+    return os.fsencode(path.relative_to(folder)).decode("utf-8", "replace").replace("\ufffd", "?")

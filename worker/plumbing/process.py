@@ -1,0 +1,279 @@
+"""Run a function in a process of its own and watch it: its output, its time, what it used.
+
+Each job gets a process, forked from its worker, that leads a session. Whatever the job does (its
+own Python code included) can so be timed, measured and ended from outside, a crash ends the job
+and not the worker, and nothing that one job leaves behind reaches the next.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import signal
+import sys
+import time
+import traceback
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Callable
+
+from plumbing import processes, resources
+from plumbing.flag import Flag
+
+# A program gets so many seconds between SIGTERM and SIGKILL.
+GRACE = 3.0
+STOPPED, LEASE_LOST, TIMEOUT = "stopped", "lease lost", "timeout"
+_CHUNK = 1 << 16
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
+# What a process left behind may keep the pipe open for after its job's end.
+_DRAIN_SECONDS = 1.0
+_FIRST_SAMPLE, _LONGEST_SAMPLE = 0.25, 5.0
+# A sample of memory and disk takes at most this share of the time.
+_SAMPLE_SHARE = 0.01
+
+
+@dataclass(frozen=True)
+class Child:
+    """A started process: `output` is what it writes, `result` what its function returns."""
+
+    pid: int
+    output: int
+    result: int
+
+
+@dataclass
+class Ending:
+    """How a process ended. `cut` is STOPPED, LEASE_LOST, TIMEOUT, or "" if it ended by itself."""
+
+    result: dict[str, Any] | None = None
+    status: int = 0
+    cut: str = ""
+    cut_reason: str = ""
+    cpu_seconds: float = 0.0
+    peak_memory: int = 0
+    peak_disk: int = 0
+
+    @property
+    def signal(self) -> str | None:
+        return signal_name(os.WTERMSIG(self.status)) if os.WIFSIGNALED(self.status) else None
+
+    @property
+    def exit_code(self) -> int | None:
+        return os.WEXITSTATUS(self.status) if os.WIFEXITED(self.status) else None
+
+
+@dataclass
+class _Sampler:
+    """Follows the peaks of memory and disk, seldom enough not to matter."""
+
+    pid: int
+    folder: Path
+    clock: Callable[[], float]
+    due: float = 0.0
+    pause: float = _FIRST_SAMPLE
+    memory: int = 0
+    disk: int = 0
+
+    def __post_init__(self) -> None:
+        self.due = self.clock() + self.pause
+
+    def sample(self) -> None:
+        started = self.clock()
+        pids = {process.pid for process in processes.below(self.pid)} | {self.pid}
+        self.memory = max(self.memory, processes.memory(pids))
+        self.disk = max(self.disk, resources.used_disk(self.folder))
+        now = self.clock()
+        self.pause = min(2 * self.pause, _LONGEST_SAMPLE)
+        self.due = now + max(self.pause, (now - started) / _SAMPLE_SHARE)
+
+
+@dataclass
+class _Reader:
+    """Reads the output as it comes and the result when it is there."""
+
+    child: Child
+    write: Callable[[bytes], None]
+    pieces: list[bytes] = field(default_factory=list)
+    output_open: bool = True
+    result_open: bool = True
+
+    def read(self, descriptor: int) -> None:
+        data = os.read(descriptor, _CHUNK)
+        if descriptor == self.child.output:
+            self.output_open = bool(data)
+            if data:
+                self.write(data)
+        else:
+            self.result_open = bool(data)
+            self.pieces.append(data)
+
+    @property
+    def result(self) -> dict[str, Any] | None:
+        """The whole result, None until it is there or if it never came."""
+        text = b"".join(self.pieces)
+        return json.loads(text) if text.endswith(b"\n") else None
+
+
+def start(function: Callable[[], dict[str, Any]]) -> Child:
+    """Run `function` in a new process; its result must be JSON. Raises OSError."""
+    output, output_in_child = os.pipe()
+    result, result_in_child = os.pipe()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # A signal between the fork and the child's own handlers must not run ours in the child.
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    parent = os.getpid()
+    try:
+        pid = os.fork()
+        if pid == 0:
+            _in_child(function, parent, output_in_child, result_in_child)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        os.close(output_in_child)
+        os.close(result_in_child)
+    return Child(pid, output, result)
+
+
+def watch(
+    child: Child,
+    write: Callable[[bytes], None],
+    folder: Path,
+    stop: Flag,
+    lost: Flag,
+    seconds: float,
+    clock: Callable[[], float] = time.monotonic,
+) -> Ending:
+    """Watch a process until it has ended: by itself, or because it is ended here.
+
+    That is on `stop`, on a `lost` lease, or after so many `seconds`. What it writes goes to
+    `write`. Nothing of its group is left afterwards.
+    """
+    ending = Ending()
+    sampler = _Sampler(child.pid, folder, clock)
+    reader = _Reader(child, write)
+    try:
+        ending.cut = _follow(child, reader, sampler, stop, lost, clock() + seconds)
+        ending.cut_reason = {STOPPED: stop.reason, LEASE_LOST: lost.reason}.get(ending.cut, "")
+        result = reader.result
+        if ending.cut:
+            processes.end(child.pid, GRACE)
+        elif result is None or result["left_running"]:
+            processes.end(child.pid, 0)
+        _drain(child, reader, clock() + _DRAIN_SECONDS)
+        _, ending.status, usage = os.wait4(child.pid, 0)
+    finally:
+        os.close(child.output)
+        os.close(child.result)
+    ending.result = reader.result
+    ending.cpu_seconds = usage.ru_utime + usage.ru_stime
+    ending.peak_memory = max(sampler.memory, usage.ru_maxrss * 1024)
+    ending.peak_disk = max(sampler.disk, resources.used_disk(folder))
+    return ending
+
+
+def signal_name(number: int) -> str:
+    """SIGKILL for 9."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def _follow(
+    child: Child, reader: _Reader, sampler: _Sampler, stop: Flag, lost: Flag, deadline: float
+) -> str:
+    """Read until the process has said its result or ended; why it is to be ended, else ""."""
+    poller = select.poll()
+    for descriptor in (child.output, child.result, stop.fileno(), lost.fileno()):
+        poller.register(descriptor, select.POLLIN)
+    while reader.result_open and reader.result is None:
+        now = sampler.clock()
+        if now >= deadline:
+            return TIMEOUT
+        if now >= sampler.due:
+            sampler.sample()
+        wait = min(deadline, sampler.due) - sampler.clock()
+        for descriptor, _ in poller.poll(max(0.0, wait * 1000)):
+            if descriptor == stop.fileno():
+                return STOPPED
+            if descriptor == lost.fileno():
+                return LEASE_LOST
+            reader.read(descriptor)
+        if not reader.output_open:
+            poller = select.poll()
+            for left in (child.result, stop.fileno(), lost.fileno()):
+                poller.register(left, select.POLLIN)
+    return ""
+
+
+def _drain(child: Child, reader: _Reader, deadline: float) -> None:
+    """Read what is still in the pipes, until all who could write have ended."""
+    poller = select.poll()
+    for descriptor, is_open in (
+        (child.output, reader.output_open),
+        (child.result, reader.result_open),
+    ):
+        if is_open:
+            poller.register(descriptor, select.POLLIN)
+    while reader.output_open or reader.result_open:
+        wait = deadline - time.monotonic()
+        ready = poller.poll(max(0.0, wait * 1000))
+        if not ready:
+            return
+        for descriptor, _ in ready:
+            reader.read(descriptor)
+            if not (reader.output_open if descriptor == child.output else reader.result_open):
+                poller.unregister(descriptor)
+
+
+def _in_child(
+    function: Callable[[], dict[str, Any]], parent: int, output: int, result: int
+) -> None:
+    """What the new process does; never returns."""
+    code = 1
+    try:
+        os.setsid()
+        processes.die_with_parent()
+        processes.adopt_orphans()
+        if os.getppid() != parent:
+            os._exit(code)  # the worker ended before the kernel knew what then to do
+        _take_signals_and_output(output)
+        answer = function()
+        answer["left_running"] = _have_children()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        with open(result, "wb") as file:
+            file.write(json.dumps(answer).encode() + b"\n")
+        code = 0
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        with contextlib.suppress(OSError, ValueError):
+            sys.stderr.flush()
+        os._exit(code)
+
+
+def _take_signals_and_output(output: int) -> None:
+    signal.set_wakeup_fd(-1)
+    for number in _SIGNALS:
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    # Line by line, and never failing on text that the terminal's encoding does not have.
+    sys.stdout = os.fdopen(1, "w", buffering=1, encoding="utf-8", errors="replace", closefd=False)
+    sys.stderr = os.fdopen(2, "w", buffering=1, encoding="utf-8", errors="replace", closefd=False)
+
+
+def _have_children() -> bool:
+    """Whether something that the job started still runs; what has ended is waited for."""
+    try:
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            continue
+    except ChildProcessError:
+        return False
+    return True

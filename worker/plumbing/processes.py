@@ -1,0 +1,130 @@
+"""The processes below a job: find, measure and end them; none outlives its parents (Linux)."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+import time
+from typing import Callable, Iterable, NamedTuple
+
+# prctl(2)
+_PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
+_LIBC = ctypes.CDLL(None, use_errno=True)
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+_POLL_SECONDS = 0.02
+# Fields of /proc/PID/stat, counted from the state on: proc(5).
+_STATE, _PARENT, _STARTED = 0, 1, 19
+
+
+class Process(NamedTuple):
+    """A process and when it started: its number alone may be another's by the next look."""
+
+    pid: int
+    started: int
+
+
+def die_with_parent() -> None:
+    """Let the kernel kill this process when the thread that started it ends."""
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+
+
+def adopt_orphans() -> None:
+    """Become the parent of all below this process whose own parents end before them."""
+    _LIBC.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def children(pid: int) -> set[Process]:
+    """The processes whose parent `pid` is."""
+    return set(_tree().get(pid, []))
+
+
+def below(pid: int) -> set[Process]:
+    """All that descend from `pid`, without itself."""
+    tree = _tree()
+    found: set[Process] = set()
+    waiting = [pid]
+    while waiting:
+        for child in tree.get(waiting.pop(), []):
+            found.add(child)
+            waiting.append(child.pid)
+    return found
+
+
+def memory(pids: Iterable[int]) -> int:
+    """Bytes of memory that these processes hold; what they share is counted for each."""
+    total = 0
+    for pid in pids:
+        with contextlib.suppress(OSError, IndexError), open(f"/proc/{pid}/statm", "rb") as file:
+            total += int(file.read().split()[1]) * _PAGE
+    return total
+
+
+def end(pid: int, grace: float, clock: Callable[[], float] = time.monotonic) -> None:
+    """End `pid`, its group and all below it: by SIGTERM, and after `grace` s by SIGKILL.
+
+    Also those that have left the group. `pid` must lead its group and be a child that nobody has
+    waited for, so that its number cannot be another's; it is left to be waited for.
+    """
+    found = below(pid)
+    _signal_group(pid, signal.SIGTERM)
+    _signal(found, signal.SIGTERM)
+    deadline = clock() + grace
+    while clock() < deadline and (found or not _is_zombie(pid)):
+        time.sleep(_POLL_SECONDS)
+        found = {process for process in found | below(pid) if _lives(process)}
+    _signal_group(pid, signal.SIGKILL)
+    kill(found | below(pid))
+
+
+def kill(found: set[Process]) -> None:
+    """Kill these and everything below them, at once."""
+    while found:
+        more = set().union(*(below(process.pid) for process in found))
+        _signal(found | more, signal.SIGKILL)
+        found = {process for process in found | more if _lives(process)}
+        if found:
+            time.sleep(_POLL_SECONDS)
+
+
+def _tree() -> dict[int, list[Process]]:
+    """Of every process that can be seen: its children."""
+    tree: dict[int, list[Process]] = {}
+    for name in os.listdir("/proc"):
+        fields = _stat(int(name)) if name.isdigit() else []
+        if fields:
+            process = Process(int(name), int(fields[_STARTED]))
+            tree.setdefault(int(fields[_PARENT]), []).append(process)
+    return tree
+
+
+def _stat(pid: int) -> list[bytes]:
+    """The fields of /proc/PID/stat from the state on; [] if there is no such process."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return file.read().rpartition(b")")[2].split()
+    except OSError:
+        return []
+
+
+def _is_zombie(pid: int) -> bool:
+    return _stat(pid)[_STATE:1] in ([b"Z"], [])
+
+
+def _lives(process: Process) -> bool:
+    fields = _stat(process.pid)
+    return bool(fields) and fields[_STATE] != b"Z" and int(fields[_STARTED]) == process.started
+
+
+def _signal_group(leader: int, number: int) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(leader, number)
+
+
+def _signal(found: Iterable[Process], number: int) -> None:
+    for process in found:
+        if _lives(process):
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(process.pid, number)

@@ -1,0 +1,91 @@
+"""ECS task protection: scale-in does not stop this task while any of its workers has a job.
+
+https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-scale-in-protection-endpoint.html
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Callable, Mapping
+
+from plumbing import web
+from plumbing.board import NOT_OFFERED, PROTECTED, REFUSED, UNPROTECTED, Board
+from plumbing.console import say
+
+MINUTES = 60
+# Long before it ends, so that some renewals may fail.
+RENEW_AFTER = MINUTES * 60 / 3
+AGAIN_AFTER_REFUSAL = 30.0
+# Between two jobs it stays on: a task that is at work does not ask twice for every job.
+SECONDS_IDLE = 10.0
+_ANSWER_SECONDS = 4.0
+
+
+class Protection:
+    """Keeps the protection in step with the board; step() says when to look again."""
+
+    def __init__(self, environ: Mapping[str, str], board: Board, clock: Callable[[], float]):
+        self._agent = environ.get("ECS_AGENT_URI", "")
+        self._board = board
+        self._clock = clock
+        self._next = float("inf")
+        self._busy_until = 0.0
+        self._board.protection = UNPROTECTED if self._agent else NOT_OFFERED
+
+    def step(self) -> float:
+        """Protect, renew or release if it is time; returns when to be called again."""
+        if not self._agent:
+            return float("inf")
+        now = self._clock()
+        if self._board.anybody_busy():
+            self._busy_until = now
+            if self._board.protection == UNPROTECTED or now >= self._next:
+                self._protect()
+            return self._next
+        if self._board.protection == PROTECTED:
+            if now < self._busy_until + SECONDS_IDLE:
+                return self._busy_until + SECONDS_IDLE
+            self._release()
+        elif self._board.protection == REFUSED:
+            self._board.protection = UNPROTECTED
+        return self._next
+
+    def _protect(self) -> None:
+        refusal = self._put({"ProtectionEnabled": True, "ExpiresInMinutes": MINUTES})
+        now = self._clock()
+        if refusal:
+            say(f"task protection was refused, work goes on without it: {refusal}")
+        self._board.protection = REFUSED if refusal else PROTECTED
+        self._next = now + (AGAIN_AFTER_REFUSAL if refusal else RENEW_AFTER)
+
+    def _release(self) -> None:
+        # A worker that becomes busy sets its byte first and then reads this one: either it sees
+        # UNPROTECTED and waits, or the second look here sees that it is busy.
+        self._board.protection = UNPROTECTED
+        if self._board.anybody_busy():
+            self._board.protection = PROTECTED
+            return
+        refusal = self._put({"ProtectionEnabled": False})
+        if refusal:
+            say(f"task protection was not released, it ends by itself: {refusal}")
+        self._next = float("inf")
+
+    def _put(self, wish: Mapping[str, object]) -> str:
+        """Why the agent refuses; "" if it does what is wished."""
+        answer = web.ask(
+            "PUT",
+            f"{self._agent}/task-protection/v1/state",
+            _ANSWER_SECONDS,
+            {"Content-Type": "application/json"},
+            json.dumps(wish).encode(),
+        )
+        if answer is None:
+            return "the ECS agent does not answer"
+        try:
+            content = json.loads(answer.text)
+        except ValueError:
+            content = {}
+        if answer.status == 200 and "protection" in content:
+            return ""
+        fault = content.get("failure") or content.get("error") or {}
+        return str(fault.get("Reason") or fault.get("Message") or answer.text[:200])

@@ -1,0 +1,178 @@
+"""What an outcome means for the job's records and its message: a pure decision, and its actions.
+
+Order: attempt, record, dead letter, message. After each of these a worker may vanish; the next
+receive then finds what was written and goes on from there.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Callable, Mapping
+
+from plumbing import records
+from plumbing.aws import AWS_ERRORS
+from plumbing.console import say
+from plumbing.persistence import persistently
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_sqs import SQSClient
+
+    from plumbing.message import Message
+
+DONE, SKIPPED, FAILED, INTERRUPTED = "done", "skipped", "failed", "interrupted"
+# A done record was there already; another worker may hold the message; killed too often before.
+REPEATED, LOST, GIVEN_UP = "repeated", "lost", "given up"
+
+FIRST_BACKOFF, LONGEST_BACKOFF = 10.0, 900.0
+# A message attribute counts towards the 1 MiB of its message (SQS quotas).
+LONGEST_REASON = 1000
+# SQS takes no other control characters: SendMessage.
+_NOT_FOR_SQS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a receive ended. `machine`: for a reason of this machine's; `final`: no use to retry."""
+
+    kind: str
+    reason: str = ""
+    exit_code: int | None = None
+    signal: str | None = None
+    machine: bool = False
+    final: bool = False
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to write and what becomes of the message. `visible_in`: seconds, None leaves it."""
+
+    attempt: str | None = None
+    record: str | None = None
+    dead_letter: bool = False
+    visible_in: int | None = None
+    delete: bool = False
+
+
+def decide(outcome: Outcome, counted: int, allowed: int, draw: float = 1.0) -> Plan:
+    """What follows from an outcome after `counted` failed attempts, of `allowed`.
+
+    `draw`, from 0 to 1, spreads the retries of jobs that failed together.
+    """
+    if outcome.kind in (DONE, SKIPPED):
+        return Plan(record=outcome.kind, delete=True)
+    if outcome.kind == REPEATED:
+        return Plan(delete=True)
+    if outcome.kind == INTERRUPTED:
+        return Plan(attempt=INTERRUPTED, visible_in=0)
+    if outcome.kind == GIVEN_UP:
+        return Plan(record=FAILED, dead_letter=True, delete=True)
+    if outcome.kind == LOST:
+        return Plan()
+    if outcome.final or counted + 1 >= allowed:
+        return Plan(attempt=FAILED, record=FAILED, dead_letter=True, delete=True)
+    return Plan(attempt=FAILED, visible_in=backoff(counted + 1, draw))
+
+
+def backoff(attempt: int, draw: float) -> int:
+    """Seconds until a job is tried again after its n-th failure: 10, 30 ... 900, or 20 % less."""
+    seconds = min(FIRST_BACKOFF * 3.0 ** (attempt - 1), LONGEST_BACKOFF)
+    return round(seconds * (0.8 + draw / 5))
+
+
+def dead_letter(message: Message, reason: str) -> dict[str, Any]:
+    """The arguments of SendMessage for the dead-letter queue: body and attributes, and a reason."""
+    kept = {
+        name: {key: value[key] for key in ("DataType", "StringValue") if key in value}
+        for name, value in message.attributes.items()
+        if "StringValue" in value and name != "reason"
+    }
+    text = _NOT_FOR_SQS.sub("?", reason)[:LONGEST_REASON] or "no reason known"
+    return {
+        "MessageBody": message.body,
+        "MessageAttributes": {**kept, "reason": {"DataType": "String", "StringValue": text}},
+    }
+
+
+class Settler:
+    """Carries plans out. `check` is asked before each step and raises to end it."""
+
+    def __init__(
+        self, s3: S3Client, sqs: SQSClient, bucket: str, queue_url: str, dead_letter_queue: str
+    ) -> None:
+        self._s3 = s3
+        self._sqs = sqs
+        self._bucket = bucket
+        self._queue_url = queue_url
+        self._dead_letter_queue = dead_letter_queue
+        self._dead_letter_url = ""
+
+    def carry_out(
+        self,
+        plan: Plan,
+        message: Message,
+        keys: records.Keys,
+        fields: Mapping[str, Any],
+        earlier: records.Done | None,
+        check: Callable[[], None],
+    ) -> None:
+        """Write, then delete the message or make it visible. Raises what AWS answers for good."""
+        what = f"[{message.job_name}] settling"
+        if plan.attempt:
+            key = keys.attempt(plan.attempt)
+            content = {**fields, "state": plan.attempt}
+            persistently(lambda: records.write(self._s3, self._bucket, key, content), what, check)
+        if plan.record:
+            self._record(plan.record, keys, {**fields, "state": plan.record}, earlier, check, what)
+        if plan.dead_letter:
+            self._send_dead_letter(message, str(fields["reason"]))
+        if plan.delete:
+            persistently(
+                lambda: self._sqs.delete_message(
+                    QueueUrl=self._queue_url, ReceiptHandle=message.handle
+                ),
+                what,
+                check,
+            )
+        elif plan.visible_in is not None:
+            self.give_back(message, plan.visible_in, check)
+
+    def give_back(self, message: Message, seconds: int, check: Callable[[], None]) -> None:
+        """Make the message visible in so many seconds."""
+        persistently(
+            lambda: self._sqs.change_message_visibility(
+                QueueUrl=self._queue_url, ReceiptHandle=message.handle, VisibilityTimeout=seconds
+            ),
+            f"[{message.job_name}] giving the message back",
+            check,
+        )
+
+    def _record(
+        self,
+        state: str,
+        keys: records.Keys,
+        fields: Mapping[str, Any],
+        earlier: records.Done | None,
+        check: Callable[[], None],
+        what: str,
+    ) -> None:
+        if state != DONE:
+            key = keys.record(state)
+            persistently(lambda: records.write(self._s3, self._bucket, key, fields), what, check)
+            return
+        written = persistently(
+            lambda: records.write_done(self._s3, self._bucket, keys, fields, earlier), what, check
+        )
+        if not written:
+            say(f"{what}: there is a done record already")
+
+    def _send_dead_letter(self, message: Message, reason: str) -> None:
+        """The record says that the job is given up; the queue is for those who look there."""
+        try:
+            if not self._dead_letter_url:
+                answer = self._sqs.get_queue_url(QueueName=self._dead_letter_queue)
+                self._dead_letter_url = answer["QueueUrl"]
+            self._sqs.send_message(QueueUrl=self._dead_letter_url, **dead_letter(message, reason))
+        except AWS_ERRORS as error:
+            say(f"[{message.job_name}] no dead letter in {self._dead_letter_queue}: {error}")

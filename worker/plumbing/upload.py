@@ -1,0 +1,153 @@
+"""Bring a job's outputs to S3, several files and several parts of large files at a time."""
+
+from __future__ import annotations
+
+import contextlib
+import mimetypes
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Callable, Iterator, Mapping, Sequence
+
+from botocore.exceptions import ClientError
+
+from plumbing.aws import AWS_ERRORS, CONNECTIONS, code_of
+from plumbing.persistence import persistently
+from plumbing.places import key_of
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+# Larger files are sent in parts of at least that many bytes.
+PART = 8 << 20
+# S3 takes up to 10,000 parts (CreateMultipartUpload).
+MOST_PARTS = 10_000
+# Arguments of CreateMultipartUpload that each of its parts needs again.
+_ALSO_FOR_PARTS = ("RequestPayer",)
+
+
+@dataclass(frozen=True)
+class Item:
+    """One file and where it goes."""
+
+    path: Path
+    bucket: str
+    key: str
+    size: int
+    arguments: Mapping[str, Any]
+
+
+def items_of(
+    folder: Path,
+    bucket: str,
+    prefix: str,
+    arguments: Mapping[str, Any],
+    say: Callable[[str], None],
+) -> list[Item]:
+    """Every file below `folder`, as `aws s3 cp --recursive` would take them.
+
+    A link to a file is followed, one to a folder is not; what is not uploaded is said.
+    """
+    items = []
+    for path in _files(folder, say):
+        key = f"{prefix}/{key_of(path, folder)}"
+        items.append(Item(path, bucket, key, path.stat().st_size, _typed(path, arguments)))
+    return items
+
+
+def send_all(s3: S3Client, items: Sequence[Item], check: Callable[[], None]) -> None:
+    """Send every item. `check` is asked before each request and raises to end it all."""
+    small = [item for item in items if item.size <= PART]
+    if len(small) == 1:
+        _send_whole(s3, small[0], check)
+    elif small:
+        with ThreadPoolExecutor(min(CONNECTIONS, len(small))) as pool:
+            for _ in pool.map(lambda item: _send_whole(s3, item, check), small):
+                pass
+    for item in items:
+        if item.size > PART:
+            _send_parts(s3, item, check)
+
+
+def _files(folder: Path, say: Callable[[str], None]) -> Iterator[Path]:
+    for root, folders, names in os.walk(folder):
+        for name in folders:
+            if os.path.islink(os.path.join(root, name)):
+                say(f"not uploaded: {name} is a link to a folder")
+        for name in names:
+            path = Path(root, name)
+            if path.is_file():
+                yield path
+            else:
+                say(f"not uploaded: {name} is not a file, or a link to nothing")
+
+
+def _typed(path: Path, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The arguments with the type that the file's name tells, unless UPLOAD_FLAGS gives one."""
+    if "ContentType" in arguments:
+        return arguments
+    kind, encoding = mimetypes.guess_type(path.name)
+    return {**arguments, "ContentType": kind} if kind and not encoding else arguments
+
+
+def _send_whole(s3: S3Client, item: Item, check: Callable[[], None]) -> None:
+    def call() -> None:
+        with open(item.path, "rb") as file:
+            s3.put_object(Bucket=item.bucket, Key=item.key, Body=file, **item.arguments)
+
+    persistently(call, f"upload to s3://{item.bucket}/{item.key}", check)
+
+
+def _send_parts(s3: S3Client, item: Item, check: Callable[[], None]) -> None:
+    what = f"upload to s3://{item.bucket}/{item.key}"
+    where: dict[str, Any] = {"Bucket": item.bucket, "Key": item.key}
+    answer = persistently(
+        lambda: s3.create_multipart_upload(**where, **item.arguments), what, check
+    )
+    where["UploadId"] = answer["UploadId"]
+    for name in _ALSO_FOR_PARTS:
+        if name in item.arguments:
+            where[name] = item.arguments[name]
+    size = max(PART, -(-item.size // MOST_PARTS))
+    try:
+        parts = _parts(s3, item, where, size, check)
+        persistently(
+            lambda: s3.complete_multipart_upload(**where, MultipartUpload={"Parts": parts}),
+            what,
+            check,
+        )
+    except BaseException as error:
+        # A repeated completion whose first answer was lost finds no upload any more.
+        if code_of(error) == "NoSuchUpload" and _is_there(s3, item):
+            return
+        with contextlib.suppress(*AWS_ERRORS):
+            s3.abort_multipart_upload(**where)
+        raise
+
+
+def _parts(
+    s3: S3Client, item: Item, where: Mapping[str, Any], size: int, check: Callable[[], None]
+) -> list[Any]:
+    def send(number: int) -> dict[str, Any]:
+        def call() -> dict[str, Any]:
+            with open(item.path, "rb") as file:
+                file.seek((number - 1) * size)
+                body = file.read(size)
+            answer = s3.upload_part(**where, PartNumber=number, Body=body)
+            sums = {k: v for k, v in answer.items() if k == "ETag" or k.startswith("Checksum")}
+            sums.pop("ChecksumType", None)
+            return {**sums, "PartNumber": number}
+
+        what = f"upload of part {number} to s3://{item.bucket}/{item.key}"
+        return persistently(call, what, check)
+
+    with ThreadPoolExecutor(CONNECTIONS // 2) as pool:
+        return list(pool.map(send, range(1, -(-item.size // size) + 1)))
+
+
+def _is_there(s3: S3Client, item: Item) -> bool:
+    try:
+        return s3.head_object(Bucket=item.bucket, Key=item.key)["ContentLength"] == item.size
+    except ClientError:
+        return False
