@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import os
 import re
-from collections.abc import Iterator, Mapping
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +18,8 @@ from control.jobs import Job
 
 # SQS takes 1 MiB a message, attributes included (aws-facts: SQS); 4 KiB are left for those.
 MAX_BODY_BYTES = 1024 * 1024 - 4096
+# A job file with more groups is no longer read by people, and takes memory to be read at all.
+GROUPS_LISTED = 10_000
 # What SQS does not take in a body (API reference of SendMessage) and JSON does not escape.
 _NOT_FOR_SQS = re.compile("[\ufffe\uffff]")
 
@@ -85,7 +90,7 @@ class JobFile:
 
 def read(path: Path) -> JobFile:
     """Read a job file. Raises UserError if it is missing, empty, no JSON or without groups."""
-    content = _parse(path)
+    content = parse(path)
     if not isinstance(content, dict):
         raise UserError(
             f"{path}: a job file is one JSON object, this is a {_json_type(content)}.",
@@ -108,7 +113,53 @@ def read(path: Path) -> JobFile:
     return JobFile(path, shared, tuple(groups), None)
 
 
-def _parse(path: Path) -> Any:
+def write(
+    path: Path, shared: Mapping[str, Any], groups: Iterable[Any], listed: int = GROUPS_LISTED
+) -> int:
+    """Write a job file; returns the number of its groups.
+
+    More than `listed` groups go into a JSON-lines table beside it, one at a time: a million of
+    them need no memory. Either file is complete as soon as it exists.
+    """
+    rest = iter(groups)
+    first = list(itertools.islice(rest, listed + 1))
+    if len(first) <= listed:
+        lines = ",\n".join(f"  {_line(group)}" for group in first)
+        _replace(path, [_head(shared), f'"groups": [\n{lines}\n]\n}}\n'])
+        return len(first)
+    table = path.with_suffix(".jsonl")
+    count = _replace(table, (f"{_line(group)}\n" for group in itertools.chain(first, rest)))
+    _replace(path, [_head(shared), f'"groups": {_line(table.name)}\n}}\n'])
+    return count
+
+
+def _head(shared: Mapping[str, Any]) -> str:
+    return "{\n" + "".join(f"{_line(key)}: {_line(shared[key])},\n" for key in shared)
+
+
+def _line(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _replace(path: Path, texts: Iterable[str]) -> int:
+    """Write the file under another name first: what breaks off half-way leaves the old one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    count = 0
+    with tempfile.NamedTemporaryFile(
+        "w", encoding="utf-8", dir=path.parent, prefix=f".{path.name}.", delete=False
+    ) as file:
+        try:
+            for count, text in enumerate(texts, start=1):  # noqa: B007
+                file.write(text)
+        except BaseException:
+            os.unlink(file.name)
+            raise
+    os.chmod(file.name, 0o644)
+    os.replace(file.name, path)
+    return count
+
+
+def parse(path: Path) -> Any:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:

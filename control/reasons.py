@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import boto3.exceptions
 from botocore import exceptions as botocore_errors
 
 from control.errors import ExplainedError, UserError
@@ -87,6 +88,9 @@ def explain(error: Exception) -> ExplainedError | None:
     """The two lines for an error of boto3; None for one that is not AWS's, hence a bug."""
     if isinstance(error, ExplainedError):
         return error
+    if isinstance(error, boto3.exceptions.Boto3Error):
+        # boto3's transfers wrap what botocore said.
+        error = error.__context__ if isinstance(error.__context__, Exception) else error
     if isinstance(error, botocore_errors.ClientError):
         return _explain_code(error)
     return _explain_connection(error)

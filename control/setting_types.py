@@ -5,6 +5,7 @@ True and 'True' are the same, as in the config files of Distributed-Something.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 
@@ -17,13 +18,13 @@ def _to_bool(value: Any) -> bool:
 
 
 def _to_int(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | float) or value != int(value):
+    if _to_float(value) != int(value):
         raise ValueError
     return int(value)
 
 
 def _to_float(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise ValueError
     return float(value)
 

@@ -156,13 +156,13 @@ def load(where: str | Path = ".", *, embedded: bool = False) -> Config:
 
 def _run(path: Path) -> dict[str, Any]:
     """The UPPER_CASE names that the file sets."""
-    try:
-        names = runpy.run_path(str(path))
-    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+    if not path.is_file():
         raise UserError(
             f"{path}: there is no such config file.",
             "Run this in the folder that holds config.py, or name it: --config FILE_OR_FOLDER.",
-        ) from None
+        )
+    try:
+        names = runpy.run_path(str(path))
     except SyntaxError as error:
         raise UserError(
             f"{path}, line {error.lineno}: {error.msg}.",

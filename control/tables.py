@@ -12,6 +12,8 @@ from control.errors import UserError
 
 _DELIMITERS = {".csv": ",", ".tsv": "\t"}
 _LINES = (".jsonl", ".ndjson")
+# What SQS takes as a message; csv's own limit is an eighth of it.
+_FIELD_BYTES = 1024 * 1024
 ENDINGS = (*_DELIMITERS, *_LINES)
 
 # Where the row stands ("line 7"), and its values by column.
@@ -44,6 +46,7 @@ def _delimited(path: Path, file: TextIO) -> Iterator[Row]:
             f"{path}, line 1: the columns need names, each its own; found {header}.",
             "Make the first line the names of the values, one a column.",
         )
+    csv.field_size_limit(_FIELD_BYTES)
     reader = csv.reader(file, delimiter=delimiter)
     width = len(header)
     some = False
