@@ -95,10 +95,10 @@ def start_machines(args: argparse.Namespace) -> None:
 
 def watch(args: argparse.Namespace) -> None:
     config = _config(args)
-    path = args.monitor_file or start_cluster.monitor_file(config)
+    where = _monitored(args.monitor_file or start_cluster.monitor_file(config))
     aws = account.connect(config)
     account.identity(aws.sts)
-    run = _monitored(aws, config, path)
+    run = records.load(aws.s3, *where)
     pace = local.PACE if account.embedded() else Pace()
     counts = monitor.watch(aws, run, pace)
     screen.say(
@@ -157,11 +157,11 @@ def _config(args: argparse.Namespace) -> Config:
     return local.load(args.config) if account.embedded() else settings.load(args.config)
 
 
-def _monitored(aws: account.AWS, config: Config, path: str | Path) -> records.Run:
-    """The run that a monitor file names: it may be of an earlier config.py."""
+def _monitored(path: str | Path) -> tuple[str, str, str]:
+    """Bucket, app and RUN_ID of the run that a monitor file names, whatever config.py is now."""
     try:
         named = json.loads(Path(path).read_text(encoding="utf-8"))
-        where = named["MONITOR_BUCKET_NAME"], named["MONITOR_APP_NAME"], named["MONITOR_RUN_ID"]
+        return named["MONITOR_BUCKET_NAME"], named["MONITOR_APP_NAME"], named["MONITOR_RUN_ID"]
     except FileNotFoundError:
         raise UserError(
             f"{path}: there is no such monitor file.",
@@ -172,7 +172,6 @@ def _monitored(aws: account.AWS, config: Config, path: str | Path) -> records.Ru
             f"{path} is not a monitor file ({error}).",
             "Leave the name out: monitor then takes the one that startCluster wrote.",
         ) from None
-    return records.load(aws.s3, *where)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -1,0 +1,183 @@
+"""The command line as people meet it: two lines and the right exit code for every mistake."""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+from pathlib import Path
+
+import pytest
+
+import run
+from control import command
+
+ROOT = Path(__file__).parent.parent
+FILLED = {
+    "APP_NAME": "Mine",
+    "DOCKERHUB_TAG": "me/mine:1",
+    "AWS_REGION": "us-east-1",
+    "AWS_BUCKET": "my-bucket",
+    "CLUSTER_MACHINES": 2,
+    "MACHINE_TYPE": ["m5.xlarge"],
+    "DOCKER_CORES": 2,
+    "CPU_SHARES": 1024,
+    "MEMORY": 4000,
+}
+
+
+@pytest.fixture
+def project(tmp_path):
+    """A function that writes a project and returns its folder."""
+
+    def write(jobs=None, **settings):
+        values = {**FILLED, **settings}
+        lines = [f"{name} = {value!r}\n" for name, value in values.items() if value is not ...]
+        (tmp_path / "config.py").write_text("".join(lines))
+        if jobs is not None:
+            (tmp_path / "jobs.json").write_text(jobs)
+        return tmp_path
+
+    return write
+
+
+@pytest.fixture
+def typed(capsys):
+    """A function that types a command; returns exit code, standard output, standard error."""
+
+    def type_(*argv):
+        code = command.run_main(run.main, [str(word) for word in argv])
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return type_
+
+
+def two_lines(err):
+    """The two lines of an error; fails on anything else."""
+    match = re.fullmatch(r"Error: (.+)\nFix: (.+)\n", err)
+    assert match, err
+    return match.groups()
+
+
+@pytest.fixture
+def closed_port():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield taken.getsockname()[1]
+
+
+GOOD_JOBS = json.dumps({"groups": [{"plate": "P1"}]})
+
+
+@pytest.mark.parametrize(
+    ("settings", "what", "fix"),
+    [
+        ({"MEMROY": 4000, "MEMORY": ...}, "MEMROY is not a setting", "MEMORY"),
+        ({"MEMORY": "a lot"}, "MEMORY = 'a lot' is not a whole number", "4, without quotes"),
+        ({"MEMORY": ...}, "MEMORY is not set", "MEMORY = "),
+        ({"AWS_BUCKET": "your-bucket-name"}, "still the placeholder", "local"),
+        ({"AWS_REGION": "us-esat-1"}, "us-esat-1", "us-east-1"),
+        ({"AWS_SECRET_ACCESS_KEY": "x"}, "credential", "Remove"),
+        ({"AWS_PROFILE": "nobody"}, "nobody", "list-profiles"),
+    ],
+    ids=["typo", "text", "missing", "placeholder", "region", "credential", "profile"],
+)
+def test_mistakes_in_config_are_said_before_any_call(project, typed, settings, what, fix):
+    code, _, err = typed("--config", project(**settings), "setup")
+    error, cure = two_lines(err)
+    assert code == 2
+    assert what in error and fix in cure
+
+
+def test_no_config_at_all(tmp_path, typed):
+    code, _, err = typed("--config", tmp_path, "setup")
+    assert code == 2 and "no such config file" in two_lines(err)[0]
+
+
+def test_a_slip_in_the_python_of_config_names_the_line(tmp_path, typed):
+    (tmp_path / "config.py").write_text('APP_NAME = "Mine"\nMEMORY = (4000\n')
+    code, _, err = typed("--config", tmp_path, "setup")
+    assert code == 2 and "line 2" in two_lines(err)[0]
+
+
+@pytest.mark.parametrize(
+    ("jobs", "what"),
+    [
+        (None, "no such job file"),
+        ("", "is empty"),
+        ('{"groups": [{"a": 1},]', "line 1"),
+        ("[1, 2]", "one JSON object"),
+        ('{"plate": "P1"}', 'no "groups"'),
+        ('{"groups": []}', 'no "groups"'),
+        ('{\n"groups": [\n{"a": 1},\n"A01"\n]}', "line 4, group 2"),
+        ('{"groups": [{"a": 1}, {}]}', "group 2: the group is empty"),
+        (json.dumps({"groups": [{"a": 1}, {"a": "x" * 1024 * 1024}]}), "group 2: the job is 1,0"),
+        ('{"groups": "wells.csv"}', "wells.csv"),
+        ('{"groups": [{"a": 1, "b": 1}, {"a": 1, "b": 1, "_comment": 2}]}', None),
+        ('{"groups": [{"name": "x", "b": 1}, {"name": "x", "b": 2}]}', "different jobs of one"),
+    ],
+    ids=[
+        *("missing", "empty", "not JSON", "a list", "no groups", "no group", "no object"),
+        *("empty group", "too long", "no table", "same twice", "one name"),
+    ],
+)
+def test_mistakes_in_job_files_are_said_before_anything_is_sent(project, typed, jobs, what):
+    folder = project(jobs)
+    code, out, err = typed("--config", folder, "submitJob", "--dry-run", folder / "jobs.json")
+    if what is None:
+        assert code == 0 and "group 1 and group 2" in out
+        return
+    error, _ = two_lines(err)
+    assert code == 2
+    assert what in error and "jobs.json" in error
+
+
+@pytest.mark.parametrize(
+    ("argv", "fix"),
+    [
+        (["setpu"], "setup"),
+        (["submitJob"], "--help"),
+        (["setup", "--fast"], "--help"),
+        (["local", "files/exampleJob.json", "--workers", "0"], "--help"),
+        (["local", "files/exampleJob.json", "--workers", "two"], "--help"),
+        (["local"], "files/exampleJob.json"),
+        (["monitor", "files/none.json"], "startCluster"),
+    ],
+)
+def test_mistakes_in_the_command_are_two_lines_and_exit_2(project, typed, argv, fix):
+    code, _, err = typed("--config", project(), *argv)
+    assert code == 2 and fix in two_lines(err)[1]
+
+
+def test_no_credentials(project, typed, monkeypatch):
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    code, _, err = typed("--config", project(), "setup")
+    error, fix = two_lines(err)
+    assert code == 2
+    assert "No AWS credentials" in error and "aws configure" in fix
+
+
+def test_an_endpoint_that_does_not_answer(project, typed, monkeypatch, closed_port):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{closed_port}")
+    code, _, err = typed("--config", project(), "setup")
+    error, _ = two_lines(err)
+    assert code == 1
+    assert str(closed_port) in error and "cannot be reached" in error
+
+
+def test_startcluster_without_a_terminal_asks_for_yes(project, typed):
+    code, out, _ = typed("startCluster", "--help")
+    assert code == 0 and "--yes" in out
+
+
+@pytest.mark.parametrize("verb", ["setup", "submitJob", "startCluster", "monitor", "local"])
+def test_every_verb_has_help_with_an_example(typed, verb):
+    code, out, _ = typed(verb, "--help")
+    assert code == 0 and f"Example: python run.py {verb}" in out
+
+
+def test_the_shipped_files_are_taken_as_they_are(typed):
+    code, out, _ = typed("--config", ROOT, "submitJob", "--dry-run", "files/exampleJob.json")
+    assert code == 0 and "8 jobs" in out
