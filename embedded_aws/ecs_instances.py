@@ -1,0 +1,128 @@
+"""ECS's container instances, answered from the model (botocore: ecs)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from moto.core.responses import ActionResult
+from moto.ecs.exceptions import ECSException
+
+from embedded_aws.actions import at
+from embedded_aws.ecs_actions import ECSWorldActions
+from embedded_aws.model import Refused, World
+from embedded_aws.model.events import DeregisterContainerInstance, SetContainerInstanceState
+from embedded_aws.model.placement import parse
+from embedded_aws.model.things import ContainerInstance
+
+MOST_DESCRIBED = 100  # botocore: ecs.DescribeContainerInstances
+MOST_UPDATED = 10  # botocore: ecs.UpdateContainerInstancesState
+
+
+class ContainerInstanceActions(ECSWorldActions):
+    """Mixed into moto's ECS."""
+
+    def list_container_instances(self) -> ActionResult:
+        """ListContainerInstances, by status and by a filter in the cluster query language."""
+        world = self.look()
+        cluster = self.cluster_name(world)
+        status = self.param("status")
+        found = [
+            c
+            for c in world.container_instances.values()
+            if c.cluster == cluster and status in (None, c.status)
+        ]
+        if self.param("filter"):
+            try:
+                test = parse(self.param("filter"))
+            except Refused as refused:
+                raise self.error(refused) from None
+            found = [c for c in found if test(c)]
+        page, more = self.page([c.arn for c in found], "maxResults", "nextToken", 100)
+        return ActionResult({"containerInstanceArns": page, **more})
+
+    def describe_container_instances(self) -> ActionResult:
+        """DescribeContainerInstances."""
+        world = self.look()
+        arns = self._named(world, MOST_DESCRIBED)
+        known = world.container_instances
+        return ActionResult(
+            {
+                "containerInstances": [_describe(world, known[a]) for a in arns if a in known],
+                "failures": _missing(world, arns),
+            }
+        )
+
+    def update_container_instances_state(self) -> ActionResult:
+        """UpdateContainerInstancesState."""
+        world = self.look()
+        arns = self._named(world, MOST_UPDATED)
+        failures = _missing(world, arns)
+        cluster, status = self.cluster_name(world), self.param("status")
+        done = [
+            self.act(SetContainerInstanceState(cluster, arn, status))
+            for arn in arns
+            if arn in world.container_instances
+        ]
+        world = self.look()
+        changed = [
+            _describe(world, world.container_instances[a])
+            for a in done
+            if a in world.container_instances
+        ]
+        return ActionResult({"containerInstances": changed, "failures": failures})
+
+    def deregister_container_instance(self) -> ActionResult:
+        """DeregisterContainerInstance."""
+        wanted, force = self.param("containerInstance"), bool(self.param("force", False))
+        cluster = self.param("cluster", "default")
+        gone = self.act(DeregisterContainerInstance(cluster, wanted, force))
+        return ActionResult({"containerInstance": _describe(self.look(), gone)})
+
+    def register_container_instance(self) -> ActionResult:
+        """RegisterContainerInstance is for agents only, and the model has its own."""
+        raise ECSException(
+            "UnsupportedFeatureException", "Instances register themselves on this computer."
+        )
+
+    def _named(self, world: World, most: int) -> list[str]:
+        cluster = self.cluster_name(world)
+        wanted = self.param("containerInstances", [])
+        if not 0 < len(wanted) <= most:
+            raise ECSException(
+                "InvalidParameterException", f"1 to {most} container instances must be named."
+            )
+        return [world.arn("container-instance", cluster, w.rsplit("/", 1)[-1]) for w in wanted]
+
+
+def _missing(world: World, arns: list[str]) -> list[dict[str, str]]:
+    return [{"arn": a, "reason": "MISSING"} for a in arns if a not in world.container_instances]
+
+
+def _describe(world: World, found: ContainerInstance) -> dict[str, Any]:
+    statuses = [world.tasks[arn].status for arn in found.tasks if arn in world.tasks]
+    return {
+        "containerInstanceArn": found.arn,
+        "ec2InstanceId": found.instance_id,
+        "status": found.status,
+        "agentConnected": found.connected,
+        "runningTasksCount": sum(s in ("RUNNING", "STOPPING") for s in statuses),
+        "pendingTasksCount": statuses.count("PENDING"),
+        "registeredAt": at(found.registered),
+        "registeredResources": _resources(found.cpu, found.memory, found.gpus),
+        "remainingResources": _resources(found.free_cpu, found.free_memory, found.free_gpus),
+        "attributes": [{"name": name, "value": value} for name, value in found.attributes.items()],
+        "attachments": [],
+        "tags": [],
+        "version": len(found.tasks),
+        "versionInfo": {"agentVersion": "1.0.0", "dockerVersion": "DockerVersion: 25.0.0"},
+    }
+
+
+def _resources(cpu: int, memory: int, gpus: int) -> list[dict[str, Any]]:
+    gpu_ids = [f"GPU-{number}" for number in range(gpus)]
+    return [
+        {"name": "CPU", "type": "INTEGER", "integerValue": cpu},
+        {"name": "MEMORY", "type": "INTEGER", "integerValue": memory},
+        {"name": "PORTS", "type": "STRINGSET", "stringSetValue": ["22", "2375", "2376", "51678"]},
+        *([{"name": "GPU", "type": "STRINGSET", "stringSetValue": gpu_ids}] if gpus else []),
+    ]

@@ -1,0 +1,42 @@
+"""ECS clusters: they exist, and cannot be deleted while in use."""
+
+from __future__ import annotations
+
+from embedded_aws.model import events as e
+from embedded_aws.model.refused import Refused, cluster_not_found
+from embedded_aws.model.world import Turn, World
+
+
+def check(world: World, cluster: str) -> str:
+    """The name in a cluster's name or ARN. Raises Refused if there is none of that name."""
+    name = cluster.rsplit("/", 1)[-1]
+    if name not in world.clusters:
+        raise cluster_not_found()
+    return name
+
+
+def create(turn: Turn, event: e.CreateCluster) -> None:
+    """CreateCluster: creating one that exists changes nothing."""
+    turn.world.clusters.setdefault(event.name, turn.now)
+
+
+def delete(turn: Turn, event: e.DeleteCluster) -> None:
+    """DeleteCluster; refused while it holds anything (botocore: ecs.DeleteCluster, its errors)."""
+    world = turn.world
+    name = check(world, event.name)
+    if any(c.cluster == name for c in world.container_instances.values()):
+        raise Refused(
+            "ClusterContainsContainerInstancesException",
+            "The Cluster cannot be deleted while Container Instances are active or draining.",
+        )
+    if any(s.cluster == name and s.status == "ACTIVE" for s in world.services.values()):
+        raise Refused(
+            "ClusterContainsServicesException",
+            "The Cluster cannot be deleted while Services are active.",
+        )
+    if any(t.cluster == name and t.status != "STOPPED" for t in world.tasks.values()):
+        raise Refused(
+            "ClusterContainsTasksException",
+            "The Cluster cannot be deleted while Tasks are active.",
+        )
+    del world.clusters[name]

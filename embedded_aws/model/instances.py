@@ -1,0 +1,173 @@
+"""EC2 instances of a fleet: launch, boot, registration with ECS, interruption, end.
+
+States as in the EC2 guide, ec2-instance-lifecycle.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from embedded_aws.model import container_instances
+from embedded_aws.model import events as e
+from embedded_aws.model.fleet_history import record
+from embedded_aws.model.refused import Refused
+from embedded_aws.model.things import NEVER, Fleet, Instance, LaunchSpec
+from embedded_aws.model.world import Turn, World
+
+DOWN = ("shutting-down", "terminated")
+
+
+def launch(turn: Turn, fleet: Fleet, spec: LaunchSpec) -> Instance:
+    """A new instance, pending until it has booted."""
+    world = turn.world
+    instance = Instance(
+        id=f"i-{world.new_id()}",
+        fleet_id=fleet.id,
+        spot_request_id=f"sir-{world.new_id(8)}",
+        spec=spec,
+        launched=turn.now,
+        number=world.counter,
+        due=turn.now + _varied(world, world.timings.boot),
+    )
+    world.instances[instance.id] = instance
+    return instance
+
+
+def terminate(turn: Turn, instance: Instance, code: str, reason: str) -> None:
+    """Shut down: the operating system stops its containers (EC2 guide, terminating-instances).
+
+    It is deregistered from ECS by itself (botocore: ecs.DeregisterContainerInstance).
+    """
+    if instance.state in DOWN:
+        return
+    timings = turn.world.timings
+    turn.world.instances[instance.id] = replace(
+        instance,
+        state="shutting-down",
+        down_at=turn.now + timings.shutdown,
+        due=turn.now + max(timings.shutdown, timings.shutdown_most),
+        register_at=NEVER,
+        interrupt_at=NEVER,
+        reason_code=code,
+        reason=reason,
+    )
+    container_instances.host_shuts_down(turn, instance)
+
+
+def record_end(turn: Turn, fleet: Fleet, instance: Instance) -> Fleet:
+    """The fleet's history tells of an instance that ended."""
+    return record(fleet, turn.now, "instanceChange", "terminated", "", instance.id)
+
+
+def terminate_by_user(turn: Turn, event: e.TerminateInstances) -> list[tuple[str, str]]:
+    """TerminateInstances: idempotent, and none ends if one id is wrong (botocore: ec2)."""
+    world = turn.world
+    unknown = [i for i in event.instances if i not in world.instances]
+    if unknown:
+        raise Refused(
+            "InvalidInstanceID.NotFound",
+            f"The instance ID{'s' if len(unknown) > 1 else ''} '{', '.join(unknown)}' "
+            f"do{'' if len(unknown) > 1 else 'es'} not exist",
+        )
+    before = []
+    for instance_id in event.instances:
+        instance = world.instances[instance_id]
+        before.append((instance_id, instance.state))
+        if instance.state not in DOWN:
+            terminate(turn, instance, "Client.UserInitiatedShutdown", "User initiated shutdown")
+            fleet = world.fleets[instance.fleet_id]
+            world.fleets[fleet.id] = record_end(turn, fleet, instance)
+    return before
+
+
+def interrupt(turn: Turn, event: e.InterruptInstance) -> None:
+    """EC2 wants the instance back (EC2 guide, spot-instance-termination-notices).
+
+    With ECS_ENABLE_SPOT_INSTANCE_DRAINING the agent drains it at the notice (ECS guide,
+    spot-instance-draining-linux-container).
+    """
+    world = turn.world
+    instance = world.instances[event.instance]
+    if instance.state in DOWN or instance.interrupt_at < NEVER:
+        return
+    world.instances[instance.id] = replace(
+        instance, notice_at=turn.now, interrupt_at=turn.now + world.timings.notice
+    )
+    fleet = world.fleets[instance.fleet_id]
+    world.fleets[fleet.id] = record(
+        fleet, turn.now, "instanceChange", "termination_notified", "", instance.id
+    )
+    if instance.spec.agent is not None and instance.spec.agent.spot_draining:
+        container_instances.drain_host(turn, instance)
+
+
+def step(turn: Turn) -> None:
+    """What the instances do by themselves at this moment."""
+    for instance in list(turn.world.instances.values()):
+        if instance.state == "pending" and instance.due <= turn.now:
+            instance = _run(turn, instance)
+        if instance.register_at <= turn.now:
+            _register(turn, instance)
+        if instance.interrupt_at <= turn.now:
+            _take_back(turn, instance)
+        if instance.state == "shutting-down":
+            _shut_down(turn, instance)
+
+
+def next_due(world: World, now: float) -> float:
+    """When an instance next does something by itself."""
+    return min((_next(instance, now) for instance in world.instances.values()), default=NEVER)
+
+
+def _next(instance: Instance, now: float) -> float:
+    if instance.state == "shutting-down" and instance.down_at > now:
+        return instance.down_at
+    return min(instance.due, instance.register_at, instance.interrupt_at)
+
+
+def _run(turn: Turn, instance: Instance) -> Instance:
+    world = turn.world
+    register_at = NEVER
+    if instance.spec.agent is not None:
+        register_at = turn.now + _varied(world, world.timings.register)
+    instance = replace(instance, state="running", due=NEVER, register_at=register_at)
+    world.instances[instance.id] = instance
+    return instance
+
+
+def _shut_down(turn: Turn, instance: Instance) -> None:
+    """Terminated when its containers have stopped, or when the time for that is over."""
+    still_stopping = container_instances.live_tasks(turn.world, instance.container_instance)
+    if instance.due <= turn.now or (instance.down_at <= turn.now and not still_stopping):
+        turn.world.instances[instance.id] = replace(
+            instance, state="terminated", due=NEVER, ended=turn.now
+        )
+        container_instances.host_is_gone(turn, instance)
+
+
+def _register(turn: Turn, instance: Instance) -> None:
+    """The agent registers with its cluster, and tries again while there is none (ECS guide)."""
+    agent = instance.spec.agent
+    assert agent is not None
+    if agent.cluster not in turn.world.clusters:
+        at = turn.now + turn.world.timings.retry_register
+        turn.world.instances[instance.id] = replace(instance, register_at=at)
+        return
+    arn = container_instances.register(turn, instance, agent)
+    turn.world.instances[instance.id] = replace(instance, register_at=NEVER, container_instance=arn)
+
+
+def _take_back(turn: Turn, instance: Instance) -> None:
+    terminate(
+        turn,
+        instance,
+        "Server.SpotInstanceTermination",
+        "Server.SpotInstanceTermination: Instance was terminated by Spot",
+    )
+    fleet = turn.world.fleets[instance.fleet_id]
+    turn.world.fleets[fleet.id] = record_end(turn, fleet, instance)
+
+
+def _varied(world: World, seconds: float) -> float:
+    jitter = world.timings.jitter
+    return seconds * (1 + jitter * (2 * world.chance() - 1)) if jitter else seconds

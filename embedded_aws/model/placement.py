@@ -1,0 +1,160 @@
+"""Where ECS puts a task: constraints, then the placement strategy (ECS guide, task-placement)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from math import inf
+
+from embedded_aws.model.refused import Refused
+from embedded_aws.model.things import ContainerInstance, Service, Task, TaskDefinition
+
+Test = Callable[[ContainerInstance], bool]
+# The forms of the cluster query language (ECS guide, cluster-query-language) that are understood.
+_COMPARISON = re.compile(
+    r"^attribute:(?P<name>[\w.\-/\\]+)\s*"
+    r"(?:(?P<exists>exists|!exists)|(?P<operator>==|equals|!=|not_equals)\s*(?P<value>[^\s\[\]()]+))$"
+)
+
+
+def parse(expression: str) -> Test:
+    """A memberOf expression as a test: `attribute:NAME == VALUE` and !=, exists, joined by `and`.
+
+    Raises Refused for what is not understood, as ECS does for what is wrong.
+    """
+    tests = [_parse_one(part.strip()) for part in re.split(r"\s+and\s+|&&", expression)]
+    return lambda instance: all(test(instance) for test in tests)
+
+
+def _parse_one(text: str) -> Test:
+    found = _COMPARISON.match(text)
+    if found is None:
+        raise Refused(
+            "InvalidParameterException", f"Invalid placement constraint expression: {text}"
+        )
+    name, value = found["name"], found["value"]
+    if found["exists"]:
+        return lambda instance: (name in instance.attributes) == (found["exists"] == "exists")
+    if found["operator"] in ("==", "equals"):
+        return lambda instance: instance.attributes.get(name) == value
+    return lambda instance: instance.attributes.get(name) != value
+
+
+def fits(instance: ContainerInstance, definition: TaskDefinition) -> bool:
+    """Whether the task's cpu, memory and GPUs are free there."""
+    return (
+        instance.free_memory >= definition.memory
+        and instance.free_cpu >= definition.cpu
+        and instance.free_gpus >= definition.gpus
+    )
+
+
+class Placement:
+    """The choice of instances for the tasks of one service at one moment."""
+
+    def __init__(
+        self, service: Service, instances: Iterable[ContainerInstance], tasks: Iterable[Task]
+    ) -> None:
+        self.service = service
+        self.in_cluster = [i for i in instances if i.cluster == service.cluster]
+        self.ready = [i for i in self.in_cluster if i.status == "ACTIVE" and i.connected]
+        tests = [parse(expression) for expression in service.constraints]
+        self.allowed = {i.arn: i for i in self.ready if all(test(i) for test in tests)}
+        self.here: dict[str, int] = {}
+        for task in tasks:
+            self.took(task.container_instance)
+
+    def took(self, arn: str) -> None:
+        """One more task of the service is there."""
+        self.here[arn] = self.here.get(arn, 0) + 1
+
+    def update(self, instance: ContainerInstance) -> None:
+        """An instance has less free now."""
+        self.allowed[instance.arn] = instance
+
+    def choose(self, definition: TaskDefinition) -> ContainerInstance | None:
+        """The instance for one more task, or None."""
+        best: tuple[tuple[float, ...], ContainerInstance] | None = None
+        for instance in self.allowed.values():
+            if not fits(instance, definition):
+                continue
+            if self.service.distinct and self.here.get(instance.arn):
+                continue
+            rank = self._rank(instance)
+            if best is None or rank < best[0]:
+                best = rank, instance
+        return None if best is None else best[1]
+
+    def _rank(self, instance: ContainerInstance) -> tuple[float, ...]:
+        """Lower is better; without a strategy a service spreads (task-placement-strategies)."""
+        ranks: list[float] = []
+        for kind, by in self.service.strategy or (("spread", "instanceId"),):
+            if kind == "binpack":
+                ranks.append(instance.free_memory if by.lower() == "memory" else instance.free_cpu)
+            elif kind == "spread":
+                ranks.append(self._spread(instance, by))
+        return tuple(ranks)
+
+    def _spread(self, instance: ContainerInstance, by: str) -> float:
+        if by.lower() in ("instanceid", "host"):
+            return self.here.get(instance.arn, 0)
+        name = by.removeprefix("attribute:")
+        value = instance.attributes.get(name)
+        return sum(
+            self.here.get(other.arn, 0)
+            for other in self.ready
+            if other.attributes.get(name) == value
+        )
+
+    def why_not(self, definition: TaskDefinition) -> str:
+        """The event for a task that found no place (ECS guide, service-event-messages-list)."""
+        text = (
+            f"(service {self.service.name}) was unable to place a task because no container "
+            "instance met all of its requirements. "
+        )
+        if not self.in_cluster:
+            return text + "Reason: No Container Instances were found in your cluster."
+        closest = max(
+            self.in_cluster,
+            key=lambda i: (i.arn in self.allowed, i.status == "ACTIVE", i.free_memory, i.free_cpu),
+        )
+        return text + (
+            f"The closest matching (container-instance {closest.arn.rsplit('/', 1)[-1]}) "
+            f"{self._lacks(closest, definition)}. For more information, see the Troubleshooting "
+            "section of the Amazon ECS Developer Guide."
+        )
+
+    def _lacks(self, instance: ContainerInstance, definition: TaskDefinition) -> str:
+        if not instance.connected:
+            return "has a disconnected agent"
+        if instance.arn not in self.allowed:
+            return (
+                "is missing an attribute required by your task"
+                if instance.status == "ACTIVE"
+                else "is being drained"
+            )
+        if instance.free_memory < definition.memory:
+            return "has insufficient memory available"
+        if instance.free_cpu < definition.cpu:
+            return "has insufficient CPU units available"
+        if instance.free_gpus < definition.gpus:
+            return "has insufficient GPU resource available"
+        return "already has a task of this service"
+
+
+def first_to_stop(
+    tasks: Iterable[Task], instances: dict[str, ContainerInstance], service: Service
+) -> list[Task]:
+    """In which order a scale-in takes tasks.
+
+    Those that do not run yet first; then, where a strategy packs, the one whose instance has most
+    left after it is gone (ECS guide, task-placement-strategies, binpack); else the youngest.
+    """
+    packs = any(kind == "binpack" for kind, _ in service.strategy)
+
+    def order(task: Task) -> tuple[bool, float, float]:
+        instance = instances.get(task.container_instance)
+        left = inf if instance is None else instance.free_memory + task.definition.memory
+        return task.status == "RUNNING", -left if packs else 0, -task.created
+
+    return sorted(tasks, key=order)

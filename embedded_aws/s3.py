@@ -1,0 +1,32 @@
+"""moto's S3 with conditional writes that are atomic (S3 guide, conditional-requests)."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import moto.s3.urls as urls
+from moto.s3.responses import S3Response
+
+_writing = threading.Lock()
+
+
+class S3Actions(S3Response):
+    """Of several conditional writes of one key at the same time, exactly one succeeds."""
+
+    def put_object(self) -> Any:
+        """PutObject, with If-Match and If-None-Match."""
+        with _writing:
+            return super().put_object()
+
+    def _key_response_post(self, request: Any, *args: Any) -> Any:
+        """CompleteMultipartUpload, with If-None-Match, among others."""
+        with _writing:
+            return super()._key_response_post(request, *args)
+
+
+def install() -> None:
+    """Make moto's server use it. Call it before the first request."""
+    urls.url_paths = {
+        path: getattr(S3Actions, handler.__name__) for path, handler in urls.url_paths.items()
+    }
