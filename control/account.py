@@ -100,7 +100,9 @@ def connect(config: Config) -> AWS:
         for region in session.get_available_regions("sqs", partition_name=partition)
     ]
     if config.AWS_REGION not in known:
-        close = difflib.get_close_matches(config.AWS_REGION, known, n=1)
+        close = difflib.get_close_matches(config.AWS_REGION, known)
+        # us-esat-1 is as close to us-west-1 as to us-east-1, but has the letters of the latter.
+        close.sort(key=lambda region: sorted(region) != sorted(config.AWS_REGION))
         raise UserError(
             f"{config.path}: AWS_REGION = '{config.AWS_REGION}' is not a region of AWS.",
             f"Did you mean '{close[0]}'?"

@@ -19,6 +19,7 @@ from control.decision import (
     SetDesired,
     SetTarget,
 )
+from control.words import several
 
 if TYPE_CHECKING:
     from control.account import AWS
@@ -33,7 +34,7 @@ def carry_out(aws: AWS, run: Run, action: Action, seen: Observed) -> Iterator[st
             yield f"containers wanted: {tasks}"
         case SetTarget(fleet_id, machines):
             fleet.set_target(aws.ec2, fleet_id, machines)
-            yield f"fleet {fleet_id}: {machines} machines wanted"
+            yield f"fleet {fleet_id}: {several(machines, 'machine')} wanted"
         case Remove(machines=spare):
             yield from _remove(aws, run, spare)
         case EndBroken(instance_ids):

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from control import alarms, cluster, dashboard, fleet, queues, records
+from control.words import several
 
 if TYPE_CHECKING:
     from control.account import AWS
@@ -22,7 +23,7 @@ def end_machines(aws: AWS, run: Run) -> Iterator[str]:
     yield f"service {run.service} ended"
     fleet_ids = [entry["fleet_id"] for entry in run.fleets if entry["fleet_id"]]
     fleet.cancel(aws.ec2, fleet_ids)
-    yield f"{len(fleet_ids)} fleets ended with their machines"
+    yield f"{several(len(fleet_ids), 'fleet')} ended with all machines"
     alarms.delete(aws.cloudwatch, alarms.of_run(aws.cloudwatch, run))
     for entry in run.fleets:
         fleet.delete_launch_template(aws.ec2, entry["template"])

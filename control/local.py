@@ -29,6 +29,7 @@ from control import (
 )
 from control.decision import Pace
 from control.errors import ExplainedError, UserError
+from control.words import several
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     from control.settings import Config
 
 # The embedded AWS brings machines within a second, and its counts do not lag.
-PACE = Pace(poll=0.5, settle=1.5, spare=1.0, register=60)
+PACE = Pace(poll=1.0, settle=2.0, spare=1.0, register=60)
 WORKERS_VARIABLE = "EMBEDDED_AWS_WORKERS"
 _TRANSFERS = 8
 
@@ -93,7 +94,7 @@ def embedded_aws(config: Config, workers: int) -> Iterator[AWS]:
                 aws.s3.create_bucket(Bucket=config.AWS_BUCKET, **_location(config))
                 roles.setup_roles(aws.iam, settings.find(config, "files/iam"))
                 yield aws
-        except embedded_aws.EmbeddedAWSError as error:
+        except embedded_aws.StartError as error:
             raise ExplainedError(error.what, error.fix) from None
 
 
@@ -241,7 +242,8 @@ def _summary(config: Config, counts: JobCounts, seconds: float, output: Path) ->
     )
     screen.say(f"Outputs: {output}/")
     screen.say(
-        f"On AWS the same would have run on {config.CLUSTER_MACHINES} spot machines "
-        f"({' or '.join(config.MACHINE_TYPE)}), {config.TASKS_PER_MACHINE} container on each, "
-        f"{config.DOCKER_CORES} jobs at once in each: {at_once} jobs at a time."
+        f"On AWS the same would have run on {several(config.CLUSTER_MACHINES, 'spot machine')} "
+        f"({' or '.join(config.MACHINE_TYPE)}), {several(config.TASKS_PER_MACHINE, 'container')} "
+        f"on each, {several(config.DOCKER_CORES, 'job')} at once in each: "
+        f"{several(at_once, 'job')} at a time."
     )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from control import actions, observation, records, screen, submitted
 from control.decision import EndMachines, EndRun, Memory, Observed, Pace, decide
 from control.errors import ExplainedError
+from control.words import several
 
 if TYPE_CHECKING:
     from control.account import AWS
@@ -59,19 +60,16 @@ def watch(
     May be stopped and started again at any moment. Raises ExplainedError if jobs are left
     unfinished: their machines were ended, and it names what to do.
     """
-    said = ""
     with screen.live_status() as show:
         while True:
             taken = step(aws, run, clock(), pace)
-            line = in_words(taken.seen)
-            if line != said:
-                show(line)
-                said = line
+            show(in_words(taken.seen))
             for done in taken.said:
                 screen.say(f"  {done}")
             if taken.ended:
                 break
             sleep(pace.poll)
+    screen.say(in_words(taken.seen))
     if taken.unfinished:
         names = list(itertools.islice(submitted.without_record(aws.s3, run), _SHOWN))
         raise ExplainedError(
@@ -91,9 +89,9 @@ def in_words(seen: Observed) -> str:
         f"{queue.visible + queue.delayed:,} waiting, {queue.in_flight:,} in work, " if queue else ""
     )
     skipped = f"{jobs.skipped:,} skipped, " if jobs.skipped else ""
-    machines = f"{len(seen.machines)} machines, " if seen.machines else "no machines, "
-    tasks = f"{seen.service.running} containers" if seen.service else "no service"
+    machines = several(len(seen.machines), "machine")
+    tasks = several(seen.service.running, "container") if seen.service else "no service"
     return (
-        f"{jobs.submitted:,} jobs: {waiting}{jobs.done:,} done, {skipped}{jobs.failed:,} failed; "
-        f"{machines}{tasks}"
+        f"{several(jobs.submitted, 'job')}: {waiting}{jobs.done:,} done, {skipped}"
+        f"{jobs.failed:,} failed; {machines}, {tasks}"
     )

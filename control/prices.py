@@ -8,6 +8,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from control.machines import Plan
+from control.words import several
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
@@ -73,7 +74,7 @@ def estimate(
 def in_words(estimate: Estimate, names: Sequence[str], machines: int, hours: float) -> str:
     """The sentence that startCluster shows before it asks."""
     return (
-        f"{machines} machines ({' or '.join(names)}): ${estimate.hourly_low:.2f} to "
+        f"{several(machines, 'machine')} ({' or '.join(names)}): ${estimate.hourly_low:.2f} to "
         f"${estimate.hourly_high:.2f} an hour; at most ${estimate.at_most:.2f} in "
         f"{hours:g} hours (MAX_RUN_HOURS), less when the jobs are done earlier."
     )

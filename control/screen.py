@@ -54,13 +54,25 @@ def progress(
 
 @contextmanager
 def live_status(clock: Callable[[], float] = time.monotonic) -> Iterator[Callable[[str], None]]:
-    """A line that changes in its place on a terminal; elsewhere a new line for each change."""
-    if not _is_terminal():
-        yield say
-        return
+    """A line that changes in its place on a terminal; elsewhere a new one every ten seconds."""
     began = clock()
+    if not _is_terminal():
+        yield _seldom(clock)
+        return
     with console().status("") as status:
         yield lambda text: status.update(f"{timedelta(seconds=int(clock() - began))}  {text}")
+
+
+def _seldom(clock: Callable[[], float]) -> Callable[[str], None]:
+    last = clock() - PLAIN_LINE_SECONDS
+
+    def show(text: str) -> None:
+        nonlocal last
+        if clock() - last >= PLAIN_LINE_SECONDS:
+            last = clock()
+            say(text)
+
+    return show
 
 
 def _is_terminal() -> bool:

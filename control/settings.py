@@ -196,7 +196,7 @@ def _check_known(name: str, given: Mapping[str, Any], path: Path) -> None:
             f"Remove the line that sets {name}.",
         )
     unset = [ours for ours in SETTINGS if ours not in given]
-    close = difflib.get_close_matches(name, unset, n=1, cutoff=0.85)
+    close = difflib.get_close_matches(name, unset, n=1, cutoff=0.8)
     if close:
         raise UserError(
             f"{path}: {name} is not a setting, but {close[0]} is and is not set.",

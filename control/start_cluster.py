@@ -19,6 +19,7 @@ from control.account import AWS
 from control.errors import ExplainedError, UserError
 from control.records import Run
 from control.settings import Config
+from control.words import several
 
 # AWS usually brings the first machine within two to four minutes; after this we say why not.
 WAIT_SECONDS = 600
@@ -57,8 +58,9 @@ def start(
     target = wanted_machines(run.settings, unfinished)
     if target < run.settings["CLUSTER_MACHINES"]:
         screen.say(
-            f"{unfinished:,} jobs fill {target} machines (TASKS_PER_MACHINE x DOCKER_CORES jobs "
-            f"each): {target} instead of CLUSTER_MACHINES = {run.settings['CLUSTER_MACHINES']}."
+            f"{several(unfinished, 'job')} fill {several(target, 'machine')} (TASKS_PER_MACHINE x "
+            f"DOCKER_CORES jobs on each): {target} instead of CLUSTER_MACHINES = "
+            f"{run.settings['CLUSTER_MACHINES']}."
         )
     run = _finish_request(aws, run)
     live = [f for f in fleet.describe(aws.ec2, _ids(run)) if f.state in fleet.LIVE_STATES]
@@ -72,7 +74,7 @@ def start(
         screen.say(f"Fleet {live[-1].fleet_id} resized: {live[-1].target} -> {target} machines.")
     else:
         run = _request(aws, run, plan, target, clock())
-        screen.say(f"Fleet {_ids(run)[-1]} requested: {target} machines.")
+        screen.say(f"Fleet {_ids(run)[-1]} requested: {several(target, 'machine')}.")
     cluster.ensure_service(aws.ecs, run, run.task_definition)
     extra = sum(f.target for f in live) if add else 0
     cluster.set_desired(aws.ecs, run, (target + extra) * int(run.settings["TASKS_PER_MACHINE"]))

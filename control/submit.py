@@ -19,6 +19,7 @@ from control.journal import Journal
 from control.records import Run
 from control.submitted import Ids, Submissions
 from control.survey import Survey
+from control.words import several
 
 _SHOWN = 5
 
@@ -204,7 +205,7 @@ def _snapshot(aws: AWS, run: Run, file: JobFile) -> None:
 
 def report(outcome: Outcome, run: Run, path: Path) -> None:
     """Say exactly what was and was not sent. Raises ExplainedError if SQS refused some."""
-    screen.say(f"{outcome.sent:,} jobs sent to {run.queue_url.rsplit('/', 1)[-1]}.")
+    screen.say(f"{several(outcome.sent, 'job')} sent to {run.queue_url.rsplit('/', 1)[-1]}.")
     kinds = {
         "were submitted in this run before and not sent again (--again sends them)": (
             outcome.already
