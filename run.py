@@ -15,6 +15,7 @@ from control import (
     account,
     command,
     ending,
+    failures,
     local,
     monitor,
     observation,
@@ -27,7 +28,7 @@ from control import (
     submit,
 )
 from control.decision import Pace
-from control.errors import ExplainedError, UserError
+from control.errors import UserError
 from control.settings import Config
 
 _STATE = ".runs"
@@ -106,11 +107,7 @@ def watch(args: argparse.Namespace) -> None:
         f"{counts.skipped:,} skipped, {counts.failed:,} failed."
     )
     screen.say(f"Records and logs: s3://{run.bucket}/{run.prefix}")
-    if counts.failed:
-        raise ExplainedError(
-            f"{counts.failed:,} jobs failed.",
-            f"Read why: aws s3 ls s3://{run.bucket}/{run.prefix}attempts/",
-        )
+    failures.raise_for_failed(aws.s3, run, counts, f"s3://{run.bucket}/{run.prefix}logs/")
 
 
 def show_status(args: argparse.Namespace) -> None:

@@ -168,8 +168,6 @@ def terminate(ec2: EC2Client, instance_ids: Sequence[str]) -> None:
 
 def delete_launch_template(ec2: EC2Client, name: str) -> None:
     """Delete a launch template; one that is gone already is success."""
-    try:
-        ec2.delete_launch_template(LaunchTemplateName=name)
-    except ClientError as error:
-        if error.response["Error"]["Code"] != "InvalidLaunchTemplateName.NotFoundException":
-            raise
+    named = [{"Name": "launch-template-name", "Values": [name]}]
+    for found in ec2.describe_launch_templates(Filters=named)["LaunchTemplates"]:  # type: ignore[arg-type]
+        ec2.delete_launch_template(LaunchTemplateId=found["LaunchTemplateId"])

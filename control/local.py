@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from control import (
     account,
+    failures,
     job_file,
     monitor,
     records,
@@ -139,13 +140,9 @@ def run(
         the_run = start_cluster.start(aws, here, the_run, fleet_path, yes=True)
         counts = monitor.watch(aws, the_run, PACE)
         take_outputs(aws.s3, the_run, output, given)
-    _summary(config, counts, clock() - began, output)
-    if counts.failed:
-        logs = output / the_run.prefix / "logs"
-        raise ExplainedError(
-            f"{counts.failed:,} of {counts.submitted:,} jobs failed.",
-            f"Read why in {logs} (the last lines of each file), mend it and run it again.",
-        )
+        _summary(config, counts, clock() - began, output)
+        logs = str(output / the_run.prefix / "logs")
+        failures.raise_for_failed(aws.s3, the_run, counts, logs)
     return counts
 
 

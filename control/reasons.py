@@ -73,7 +73,7 @@ ERROR_CODES: dict[str, Reason] = {
         "machines.",
     ),
 }
-_SAME_AS = {
+SAME_AS = {
     "AccessDeniedException": "AccessDenied",
     "UnauthorizedOperation": "AccessDenied",
     "AuthorizationError": "AccessDenied",
@@ -81,7 +81,6 @@ _SAME_AS = {
     "AWS.SimpleQueueService.NonExistentQueue": "QueueDoesNotExist",
     "AWS.SimpleQueueService.QueueDeletedRecently": "QueueDeletedRecently",
 }
-_IAM_PREFIX = {"S3": "s3", "EC2": "ec2"}
 
 
 def explain(error: Exception) -> ExplainedError | None:
@@ -99,7 +98,7 @@ def explain(error: Exception) -> ExplainedError | None:
 def code_of(error: botocore_errors.ClientError) -> str:
     """The error code, with the several spellings of one cause made one."""
     code: str = error.response.get("Error", {}).get("Code", "")
-    return _SAME_AS.get(code, code)
+    return SAME_AS.get(code, code)
 
 
 def _explain_code(error: botocore_errors.ClientError) -> ExplainedError:

@@ -13,30 +13,17 @@ import run
 from control import command
 
 ROOT = Path(__file__).parent.parent
-FILLED = {
-    "APP_NAME": "Mine",
-    "DOCKERHUB_TAG": "me/mine:1",
-    "AWS_REGION": "us-east-1",
-    "AWS_BUCKET": "my-bucket",
-    "CLUSTER_MACHINES": 2,
-    "MACHINE_TYPE": ["m5.xlarge"],
-    "DOCKER_CORES": 2,
-    "CPU_SHARES": 1024,
-    "MEMORY": 4000,
-}
 
 
 @pytest.fixture
-def project(tmp_path):
-    """A function that writes a project and returns its folder."""
+def project(write_config):
+    """Writes a project, with a job file beside its config.py if asked for; returns the folder."""
 
-    def write(jobs=None, **settings):
-        values = {**FILLED, **settings}
-        lines = [f"{name} = {value!r}\n" for name, value in values.items() if value is not ...]
-        (tmp_path / "config.py").write_text("".join(lines))
+    def write(jobs=None, **changes):
+        folder = write_config(**changes).parent
         if jobs is not None:
-            (tmp_path / "jobs.json").write_text(jobs)
-        return tmp_path
+            (folder / "jobs.json").write_text(jobs)
+        return folder
 
     return write
 

@@ -1,0 +1,49 @@
+import pytest
+from botocore import exceptions
+from botocore.exceptions import ClientError
+
+from control import reasons
+from control.errors import ExplainedError, UserError
+
+
+def client_error(code, message="words of AWS", operation="SendMessage"):
+    return ClientError({"Error": {"Code": code, "Message": message}}, operation)
+
+
+@pytest.mark.parametrize("code", sorted({*reasons.ERROR_CODES, *reasons.SAME_AS}))
+def test_every_code_has_a_sentence_and_a_cure(code):
+    explained = reasons.explain(client_error(code))
+    assert explained.what.endswith(".") and explained.what[0].isupper()
+    assert "{" not in explained.what + explained.fix
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "what", "fix"),
+    [
+        (client_error("ExpiredToken"), UserError, "session has expired", "aws sso login"),
+        (client_error("AccessDeniedException"), ExplainedError, "words of AWS", "SendMessage"),
+        (client_error("NonExistent"), ExplainedError, "NonExistent", "troubleshooting"),
+        (
+            client_error("AWS.SimpleQueueService.NonExistentQueue"),
+            ExplainedError,
+            "queue does not exist",
+            "setup",
+        ),
+        (exceptions.NoCredentialsError(), UserError, "No AWS credentials", "aws configure"),
+        (exceptions.ProfileNotFound(profile="x"), UserError, "profile", "list-profiles"),
+        (
+            exceptions.EndpointConnectionError(endpoint_url="http://127.0.0.1:1"),
+            ExplainedError,
+            "http://127.0.0.1:1 cannot be reached",
+            "network",
+        ),
+    ],
+)
+def test_causes_are_explained(error, kind, what, fix):
+    explained = reasons.explain(error)
+    assert type(explained) is kind
+    assert what in explained.what and fix in explained.fix
+
+
+def test_what_is_not_of_aws_is_not_explained_away():
+    assert reasons.explain(KeyError("x")) is None

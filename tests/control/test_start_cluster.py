@@ -1,0 +1,179 @@
+"""startCluster on the AWS on this computer: requested once, whatever breaks in between."""
+
+from __future__ import annotations
+
+import io
+import json
+
+import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError
+
+from control import ending, fleet, records, start_cluster, submit
+from control.errors import ExplainedError, UserError
+from tests.conftest import ROOT
+
+FLEET = ROOT / "files/exampleFleet.json"
+
+
+@pytest.mark.parametrize(
+    ("machines", "tasks", "cores", "jobs", "wanted"),
+    [
+        (3, 1, 4, 1000, 3),
+        (3, 1, 4, 12, 3),
+        (3, 1, 4, 8, 2),
+        (3, 1, 4, 9, 3),
+        (3, 2, 4, 1, 1),
+        (100, 2, 8, 17, 2),
+    ],
+)
+def test_never_more_machines_than_the_jobs_can_fill(machines, tasks, cores, jobs, wanted):
+    settings = {
+        "CLUSTER_MACHINES": machines,
+        "TASKS_PER_MACHINE": tasks,
+        "DOCKER_CORES": cores,
+    }
+    assert start_cluster.wanted_machines(settings, jobs) == wanted
+
+
+@pytest.fixture
+def submitted(set_up, tmp_path):
+    """A run with jobs that no worker can reach: (clients, config, run)."""
+
+    def start(jobs=10, **changes):
+        # The image's containers would take the jobs: they fit on no machine.
+        aws, config, run = set_up(MEMORY=900_000, **changes)
+        path = tmp_path / "jobs.json"
+        path.write_text(json.dumps({"groups": [{"n": n} for n in range(jobs)]}))
+        submit.submit(aws, run, path, tmp_path)
+        return aws, config, run
+
+    yield start
+
+
+@pytest.fixture
+def ended():
+    """Ends the machines of the runs it is given, after the test."""
+    runs = []
+    yield lambda aws, run: runs.append((aws, run))
+    for aws, run in runs:
+        newest = records.load(aws.s3, run.bucket, run.app_name, run.run_id)
+        for _ in ending.end_machines(aws, newest):
+            continue
+
+
+def fleets_in_account(aws, run):
+    """All live fleets of this run, by their tags, whatever run.json says."""
+    found = aws.ec2.describe_spot_fleet_requests()["SpotFleetRequestConfigs"]
+    return [
+        f["SpotFleetRequestId"]
+        for f in found
+        if f["SpotFleetRequestState"] in fleet.LIVE_STATES
+        and {"Key": "distributed-something", "Value": run.app_name} in f.get("Tags", [])
+    ]
+
+
+def test_the_price_is_shown_and_the_fleet_requested(submitted, ended, capsys):
+    aws, config, run = submitted(CLUSTER_MACHINES=2)
+    ended(aws, run)
+    run = start_cluster.start(aws, config, run, FLEET, yes=True)
+    out = capsys.readouterr().out
+    assert "2 machines (m5.xlarge): $" in out and "at most $" in out
+    assert [f["fleet_id"] for f in run.fleets] == fleets_in_account(aws, run)
+    (state,) = fleet.describe(aws.ec2, fleets_in_account(aws, run))
+    assert state.target == 2
+    path = start_cluster.write_monitor_file(config, run)
+    assert json.loads(path.read_text())["MONITOR_RUN_ID"] == run.run_id
+
+
+def test_without_a_terminal_and_yes_nothing_is_requested(submitted, monkeypatch):
+    aws, config, run = submitted()
+    monkeypatch.setattr("sys.stdin", io.StringIO(""))
+    with pytest.raises(UserError) as caught:
+        start_cluster.start(aws, config, run, FLEET, yes=False)
+    assert "--yes" in caught.value.fix
+    assert fleets_in_account(aws, run) == []
+
+
+@pytest.mark.parametrize(("answer", "requested"), [("n", 0), ("", 0), ("y", 1), ("Yes", 1)])
+def test_on_a_terminal_it_asks(submitted, ended, monkeypatch, answer, requested):
+    aws, config, run = submitted()
+    ended(aws, run)
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    monkeypatch.setattr("builtins.input", lambda _: answer)
+    if requested:
+        start_cluster.start(aws, config, run, FLEET, yes=False)
+    else:
+        with pytest.raises(UserError, match="Not confirmed"):
+            start_cluster.start(aws, config, run, FLEET, yes=False)
+    assert len(fleets_in_account(aws, run)) == requested
+
+
+def test_without_jobs_no_machine_is_requested(set_up):
+    aws, config, run = set_up()
+    with pytest.raises(ExplainedError) as caught:
+        start_cluster.start(aws, config, run, FLEET, yes=True)
+    assert "submitJob" in caught.value.fix
+    assert fleets_in_account(aws, run) == []
+
+
+def test_again_means_resize_and_add_means_more(submitted, ended):
+    aws, config, run = submitted(CLUSTER_MACHINES=1)
+    ended(aws, run)
+    run = start_cluster.start(aws, config, run, FLEET, yes=True)
+    run = records.change(aws.s3, run, lambda r: with_settings(r, CLUSTER_MACHINES=3))
+    run = start_cluster.start(aws, config, run, FLEET, yes=True)
+    (state,) = fleet.describe(aws.ec2, fleets_in_account(aws, run))
+    assert state.target == 3
+    run = start_cluster.start(aws, config, run, FLEET, yes=True, add=True)
+    states = fleet.describe(aws.ec2, fleets_in_account(aws, run))
+    assert sorted(s.target for s in states) == [3, 3]
+
+
+def with_settings(run, **changes):
+    return records.Run(**{**vars(run), "settings": {**run.settings, **changes}})
+
+
+def test_an_answer_that_is_lost_orphans_no_fleet(submitted, ended):
+    aws, config, run = submitted()
+    ended(aws, run)
+
+    def lose(**_):
+        raise EndpointConnectionError(endpoint_url="http://lost")
+
+    # The request reaches EC2, and its answer is lost on the way back.
+    aws.ec2.meta.events.register_last("after-call.ec2.RequestSpotFleet", lose)
+    with pytest.raises(EndpointConnectionError):
+        start_cluster.start(aws, config, run, FLEET, yes=True)
+    aws.ec2.meta.events.unregister("after-call.ec2.RequestSpotFleet", lose)
+    (orphan,) = fleets_in_account(aws, run)
+    run = records.load(aws.s3, run.bucket, run.app_name, run.run_id)
+    run = start_cluster.start(aws, config, run, FLEET, yes=True)
+    assert fleets_in_account(aws, run) == [orphan]
+    assert [f["fleet_id"] for f in run.fleets] == [orphan]
+
+
+def test_a_request_that_ec2_refuses_is_not_repeated(submitted, ended, tmp_path):
+    aws, config, run = submitted()
+    ended(aws, run)
+    wrong = tmp_path / "fleet.json"
+    wrong.write_text(json.dumps({"SecurityGroupIds": ["sg-00000000"]}))
+    with pytest.raises(ClientError):
+        start_cluster.start(aws, config, run, wrong, yes=True)
+    run = records.load(aws.s3, run.bucket, run.app_name, run.run_id)
+    assert run.fleets == []
+    run = start_cluster.start(aws, config, run, FLEET, yes=True)
+    assert len(fleets_in_account(aws, run)) == 1
+
+
+def test_when_no_container_comes_all_that_ec2_says_is_shown(submitted, ended, capsys):
+    aws, config, run = submitted()
+    ended(aws, run)
+    run = start_cluster.start(aws, config, run, FLEET, yes=True)
+    ticks = iter(range(0, 100_000, 200))
+    came = start_cluster.wait_for_machines(
+        aws, run, clock=lambda: next(ticks), sleep=lambda _: None
+    )
+    assert not came
+    start_cluster.say_why_not(aws, run)
+    out = capsys.readouterr().out
+    assert "Machines: " in out and "fleetRequestChange" in out

@@ -1,0 +1,249 @@
+"""The whole path on this computer, typed as a user types it."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import boto3
+import pytest
+
+ROOT = Path(__file__).parent.parent
+LIMIT = 120
+WORKER = """
+import plumbing
+from plumbing import JobFailed
+
+def output_prefix(job):
+    return f"out/{job.name}"
+
+def run_job(job):
+    if job["do"] == "fail":
+        print("about to fail")
+        raise JobFailed("told to fail")
+    (job.output_dir / "done.txt").write_text(f"{job.name} {job.config['MY_SETTING']}")
+
+if __name__ == "__main__":
+    plumbing.main(output_prefix, run_job)
+"""
+
+
+def command(*argv):
+    return [sys.executable, str(ROOT / "run.py"), *map(str, argv)]
+
+
+def typed(*argv, cwd=ROOT, env=None):
+    """Type a command; returns (exit code, standard output, standard error)."""
+    done = subprocess.run(
+        command(*argv), cwd=cwd, env=env, capture_output=True, text=True, timeout=LIMIT
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.fixture
+def own_project(write_config):
+    """A project with a worker of its own; returns a function that writes its jobs."""
+
+    def write(*groups, **changes):
+        changes = {"JOB_RETRIES": 1, **changes}
+        folder = write_config('MY_SETTING = ["a", 1]\n', **changes).parent
+        (folder / "worker").mkdir(exist_ok=True)
+        (folder / "worker/generic-worker.py").write_text(WORKER)
+        (folder / "files").mkdir(exist_ok=True)
+        (folder / "files/jobs.json").write_text(json.dumps({"groups": list(groups)}))
+        return folder
+
+    return write
+
+
+def processes_of(folder):
+    """The pids of processes that have something of this folder on their command line."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if str(folder).encode() in path.read_bytes():
+                found.append(int(path.parent.name))
+        except OSError:
+            continue  # it ended while we looked
+    return found
+
+
+def test_the_example_counts_the_words_of_the_documentation(tmp_path):
+    output = tmp_path / "output"
+    code, out, err = typed("local", "files/exampleJob.json", "--output", output, "--workers", 2)
+    assert (code, err) == (0, "")
+    assert "8 jobs done, 0 skipped, 0 failed" in out
+    assert "On AWS the same would have run on 3 spot machines" in out
+    page = ROOT / "documentation/contract.md"
+    with open(output / "word_counts/contract.md/word_count.csv", newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert int(row["words"]) == len(page.read_text(encoding="utf-8").split())
+    assert int(row["bytes"]) == page.stat().st_size
+    assert "\x1b" not in out, "control characters in a pipe"
+
+
+def test_the_hello_world_example(tmp_path):
+    output = tmp_path / "output"
+    code, out, err = typed(
+        "--config", "examples/hello_world", "local", "files/exampleJob.json", "--output", output
+    )
+    assert (code, err) == (0, "")
+    text = (output / "hello/pizza-vanilla/HelloWorld.txt").read_text()
+    assert text == "Hello, Ada here. I like pizza, and then vanilla ice cream.\n"
+
+
+def test_a_failed_job_is_said_and_its_log_is_kept(own_project, tmp_path):
+    folder = own_project({"name": "good", "do": "work"}, {"name": "bad", "do": "fail"})
+    output = tmp_path / "output"
+    code, out, err = typed(
+        "--config", folder, "local", "files/jobs.json", "--output", output, "--workers", 2
+    )
+    assert code == 1
+    assert re.fullmatch(r"Error: 1 of 2 jobs failed\.\nFix: .+\n", err)
+    assert "Failed: bad: told to fail" in out
+    assert (output / "out/good/done.txt").read_text() == "good ['a', 1]"
+    assert not (output / "out/bad").exists()
+    (log,) = output.glob("runs/*/*/logs/*.txt")
+    assert "about to fail" in log.read_text()
+
+
+def test_outputs_that_would_leave_the_folder_are_refused(own_project, tmp_path):
+    folder = own_project({"name": "x", "do": "work"})
+    worker = folder / "worker/generic-worker.py"
+    worker.write_text(WORKER.replace('f"out/{job.name}"', '"../../outside"'))
+    output = tmp_path / "a/b/output"
+    code, _, err = typed("--config", folder, "local", "files/jobs.json", "--output", output)
+    assert code == 1 and err.startswith("Error: ")
+    assert not (tmp_path / "a/outside").exists() and not (tmp_path / "outside").exists()
+
+
+class Served:
+    """A `local --serve` in the background, and the environment that it prints."""
+
+    def __init__(self, folder, output, *more):
+        words = command("--config", folder, "local", "--serve", "--output", output, *more)
+        self.process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+        self.environment = dict(os.environ)
+        guard = threading.Timer(LIMIT, self.process.kill)
+        guard.start()
+        for line in self.process.stdout:
+            match = re.fullmatch(r"export (\w+)='(.*)'\n", line)
+            if match:
+                self.environment[match[1]] = match[2]
+            if line.startswith("Next:"):
+                break
+        guard.cancel()
+
+    def stop(self):
+        self.process.send_signal(signal.SIGINT)
+        try:
+            return self.process.wait(LIMIT)
+        finally:
+            self.process.stdout.close()
+
+
+@pytest.fixture
+def served(own_project, tmp_path):
+    folder = own_project(
+        {"name": "good", "do": "work"}, {"name": "bad", "do": "fail"}, CLUSTER_MACHINES=1
+    )
+    server = Served(folder, tmp_path / "output", "--workers", "2")
+    yield folder, server
+    if server.process.poll() is None:
+        server.process.kill()
+        server.process.wait()
+        server.process.stdout.close()
+
+
+def test_each_verb_singly_beside_a_served_aws(served, tmp_path):
+    folder, server = served
+
+    def beside(*argv):
+        return typed("--config", folder, *argv, env=server.environment)
+
+    assert beside("setup")[0] == 0
+    code, out, _ = beside("submitJob", "files/jobs.json")
+    assert code == 0 and out.startswith("2 jobs sent")
+    code, out, _ = beside("submitJob", "files/jobs.json")
+    assert code == 0 and out.startswith("0 jobs sent") and "2 were submitted" in out
+    code, _, err = beside("startCluster", "files/exampleFleet.json")
+    assert code == 2 and "--yes" in err
+    code, out, err = beside("startCluster", "files/exampleFleet.json", "--yes")
+    assert (code, err) == (0, "") and "Next: python run.py monitor" in out
+    code, out, err = beside("monitor")
+    assert code == 1 and err.startswith("Error: 1 of 2 jobs failed.")
+    assert "Failed: bad: told to fail" in out
+    code, _, err = beside("submitJob", "files/jobs.json")
+    assert code == 1 and "has ended" in err
+    records = _records(folder, server)
+    assert sorted(r["state"] for r in records) == ["done", "failed"]
+    assert all(set(r) == _fields_of_the_contract() for r in records)
+    assert server.stop() == 0
+    assert (tmp_path / "output/out/good/done.txt").exists()
+    assert _nothing_left(folder)
+
+
+def _records(folder, server):
+    words = ("ENDPOINT_URL", "ACCESS_KEY_ID", "SECRET_ACCESS_KEY")
+    url, key, secret = (server.environment[f"AWS_{word}"] for word in words)
+    s3 = boto3.client(
+        "s3",
+        endpoint_url=url,
+        aws_access_key_id=key,
+        aws_secret_access_key=secret,
+        region_name="us-east-1",
+    )
+    (bucket,) = (b["Name"] for b in s3.list_buckets()["Buckets"])
+    keys = [o["Key"] for o in s3.list_objects_v2(Bucket=bucket, Prefix="runs/")["Contents"]]
+    return [
+        json.loads(s3.get_object(Bucket=bucket, Key=key)["Body"].read())
+        for key in keys
+        if "/records/" in key
+    ]
+
+
+def _fields_of_the_contract():
+    text = (ROOT / "documentation/contract.md").read_text(encoding="utf-8")
+    table = text.split("Every attempt and record is a JSON object:")[1].split("Outputs lie at")[0]
+    names = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
+    return set(re.findall(r"`(\w+)`", " ".join(names)))
+
+
+def _nothing_left(folder):
+    """Whether all processes of the project have ended, after at most a few seconds."""
+    deadline = time.monotonic() + 10
+    while processes_of(folder) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return not processes_of(folder)
+
+
+def test_ctrl_c_in_the_middle_leaves_nothing_running(own_project, tmp_path):
+    folder = own_project({"name": "long", "do": "work"})
+    worker = folder / "worker/generic-worker.py"
+    slow = WORKER.replace("def run_job(job):", "def run_job(job):\n    import time; time.sleep(60)")
+    worker.write_text(slow)
+    process = subprocess.Popen(
+        command("--config", folder, "local", "files/jobs.json", "--output", tmp_path / "o"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+        start_new_session=True,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+    )
+    for line in process.stdout:
+        if line.startswith("Fleet"):
+            break
+    os.killpg(process.pid, signal.SIGINT)
+    _, err = process.communicate(timeout=LIMIT)
+    assert process.returncode == 130
+    assert re.fullmatch(r"Error: .+\nFix: .+\n", err)
+    assert _nothing_left(tmp_path)
