@@ -136,8 +136,6 @@ def _finish(turn: Turn, service: Service) -> Service:
     steady = not others and len(live) == running == service.desired
     if steady and not primary.completed:
         primary = replace(primary, completed=True, updated=turn.now)
-    if running and service.failed_in_a_row and service.not_before <= turn.now:
-        service = replace(service, failed_in_a_row=0)
     deployments = (primary, *others)
     if deployments != service.deployments or steady != service.steady:
         if steady and not service.steady:
