@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import moto.s3.models as models
+from moto.s3.exceptions import InvalidContinuationToken
 from moto.s3.utils import _VersionedKeyStore
 
 
@@ -82,7 +83,11 @@ def list_objects_v2(
 ) -> tuple[list[Any], bool, str | None]:
     """ListObjectsV2: keys and common prefixes in one order (botocore: s3.ListObjectsV2)."""
     prefix = prefix or ""
-    after = self._pagination_tokens[continuation_token] if continuation_token else start_after or ""
+    after = start_after or ""
+    if continuation_token:
+        if continuation_token not in self._pagination_tokens:
+            raise InvalidContinuationToken
+        after = self._pagination_tokens[continuation_token]
     found: list[Any] = []
     walk = bucket.keys.walk(prefix, _behind(after) if _is_folder(after, delimiter) else after)
     entry = next(walk, None)

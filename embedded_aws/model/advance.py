@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -84,9 +85,9 @@ def _let_time_pass(turn: Turn, until: float) -> None:
         for part in PARTS:
             part.step(turn)
         _forget(turn)
-        world.wake = min(
-            _next_forgetting(world), *(part.next_due(world, turn.now) for part in PARTS)
-        )
+        wake = min(_next_forgetting(world), *(part.next_due(world, turn.now) for part in PARTS))
+        tick = world.timings.tick
+        world.wake = math.ceil(wake / tick) * tick if tick and wake < NEVER else wake
     turn.now = until
 
 

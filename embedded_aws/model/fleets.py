@@ -132,7 +132,7 @@ def _towards_target(turn: Turn, fleet: Fleet, members: list[Instance]) -> Fleet:
     weight = sum(i.spec.weight for i in members)
     if weight >= fleet.target:
         fleet = replace(fleet, next_launch=NEVER, last_problem="", placed=True)
-        if not fleet.keep_excess and fleet.maintain:
+        if weight > fleet.target and fleet.maintain and not fleet.keep_excess:
             return _shed(turn, fleet, members, weight)
         return fleet
     if fleet.placed and not fleet.maintain:

@@ -115,7 +115,7 @@ class Placement:
         if not self.in_cluster:
             return text + "Reason: No Container Instances were found in your cluster."
         closest = max(
-            self.in_cluster,
+            (self.allowed.get(i.arn, i) for i in self.in_cluster),
             key=lambda i: (i.arn in self.allowed, i.status == "ACTIVE", i.free_memory, i.free_cpu),
         )
         return text + (

@@ -74,9 +74,11 @@ def _too_many(turn: Turn, service: Service, kept: list[Task]) -> list[Task]:
     """Scale-in: unprotected tasks only, however many are too many."""
     current = service.deployments[0].id
     mine = [t for t in kept if t.deployment == current]
+    if len(mine) <= service.desired:
+        return []
     free = [t for t in mine if not tasks.is_protected(t, turn.now)]
     order = first_to_stop(free, turn.world.container_instances, service)
-    return order[: max(0, len(mine) - service.desired)]
+    return order[: len(mine) - service.desired]
 
 
 def _stop(turn: Turn, service: Service, stopping: list[Task]) -> Service:
@@ -134,8 +136,6 @@ def _finish(turn: Turn, service: Service) -> Service:
     steady = not others and len(live) == running == service.desired
     if steady and not primary.completed:
         primary = replace(primary, completed=True, updated=turn.now)
-    if running and service.failed_in_a_row and service.not_before <= turn.now:
-        service = replace(service, failed_in_a_row=0)
     deployments = (primary, *others)
     if deployments != service.deployments or steady != service.steady:
         if steady and not service.steady:

@@ -23,8 +23,9 @@ def start_failed(turn: Turn, task: Task) -> None:
     service = world.services.get(task.service)
     if service is None:
         return
-    failed = service.failed_in_a_row + 1
     timings = world.timings
+    calm = turn.now - service.not_before
+    failed = service.failed_in_a_row + 1 if calm <= timings.throttle_most else 1
     pause = min(timings.throttle_first * 2 ** min(failed - 1, 30), timings.throttle_most)
     deployments = tuple(
         replace(d, failed=d.failed + 1) if d.id == task.deployment else d

@@ -14,6 +14,7 @@ class Timings:
     boot: float = 25.0  # pending -> running
     register: float = 45.0  # running -> registered as a container instance
     retry_register: float = 15.0  # the agent's next attempt while its cluster does not exist
+    tick: float = 1.0  # happenings fall on multiples of it, so that many can be taken in one go
     jitter: float = 0.3  # boot and registration vary by this share
     shutdown: float = 30.0  # shutting-down -> terminated, with nothing left to stop ...
     shutdown_most: float = 120.0  # ... and while containers are still stopping
@@ -32,6 +33,7 @@ class Timings:
 AWS_TIMINGS = Timings()
 # For `local` and tests: the same order of happenings, in fractions of a second.
 FAST_TIMINGS = Timings(
+    tick=0.0,
     fleet_active=0.05,
     fulfil=0.1,
     retry_capacity=1.0,
