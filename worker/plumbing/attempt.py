@@ -108,7 +108,8 @@ class Attempt:
         """
         allowed = self._worker.settings.job_retries
         plan = settle.decide(outcome, self._past.counted, allowed, random.random())
-        self._tell(outcome, plan)
+        if outcome.kind != settle.DONE:
+            self._tell(outcome, plan)
         if plan == Plan():
             return
         self._lease.keep()
@@ -122,6 +123,8 @@ class Attempt:
         self._worker.settler.carry_out(
             plan, self._message, self._keys, fields, self._earlier, check
         )
+        if outcome.kind == settle.DONE:
+            say(f"DONE {self._job.name}")
         # An interrupted job's message comes first: another machine waits for it, nobody for this.
         if plan.attempt == settle.INTERRUPTED:
             self._send_log(check)

@@ -216,6 +216,8 @@ def _end_strays(container: Container) -> None:
 
 def _bring_down(container: Container) -> None:
     """Wait until all workers have ended, for as long as ECS does; then kill what is left."""
+    # Once more: one that was being forked when the signal came has not been told.
+    _tell_workers(container, container.ending, STOP)
     deadline = time.monotonic() + STOP_SECONDS
     while any(slot.pid for slot in container.slots):
         if time.monotonic() >= deadline:
