@@ -16,6 +16,7 @@ from pathlib import Path
 import boto3
 import pytest
 from botocore.config import Config
+
 from plumbing import aws, environment
 from plumbing.attempt import Worker
 from plumbing.flag import Flag
@@ -96,22 +97,20 @@ class Cloud:
         )
         return answer["Messages"][0]
 
-    def keys(self, prefix=""):
-        pages = self.s3.get_paginator("list_objects_v2").paginate(
-            Bucket=self.bucket, Prefix=prefix
-        )
+    def names(self, prefix=""):
+        pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix)
         return [entry["Key"] for page in pages for entry in page.get("Contents", [])]
 
     def states(self, what):
         """The ends of the names below records/ or attempts/, such as done.json."""
-        return sorted(key.split(".", 1)[1] for key in self.keys(f"runs/App/R1/{what}/"))
+        return sorted(key.split(".", 1)[1] for key in self.names(f"runs/App/R1/{what}/"))
 
     def read(self, key):
         return self.s3.get_object(Bucket=self.bucket, Key=key)["Body"].read()
 
     def record(self, state, what="records"):
         """The only record (or attempt) of a state."""
-        (key,) = [k for k in self.keys(f"runs/App/R1/{what}/") if k.endswith(f".{state}.json")]
+        (key,) = [k for k in self.names(f"runs/App/R1/{what}/") if k.endswith(f".{state}.json")]
         return json.loads(self.read(key))
 
     def waiting(self):
@@ -166,9 +165,7 @@ def make_worker(cloud, tmp_path):
             clients.s3, clients.sqs, read.bucket, read.queue_url, read.dead_letter_queue
         )
         identity = Identity("i-0123456789", "m5.large")
-        worker = Worker(
-            read, clients, settler, Flag(), folder, identity, prefix, run_job, protect
-        )
+        worker = Worker(read, clients, settler, Flag(), folder, identity, prefix, run_job, protect)
         made.append(worker)
         return worker
 
@@ -199,8 +196,8 @@ def start_container(cloud, tmp_path):
 
     def start(script=WORKER / "generic-worker.py", **settings):
         environ = {**os.environ, **cloud.settings, "PYTHONPATH": str(WORKER), **settings}
-        output = open(tmp_path / f"container-{len(started)}.txt", "wb")
-        with output:
+        path = tmp_path / f"container-{len(started)}.txt"
+        with open(path, "wb") as output:
             container = subprocess.Popen(
                 [sys.executable, str(script)],
                 env=environ,
@@ -208,7 +205,7 @@ def start_container(cloud, tmp_path):
                 stderr=subprocess.STDOUT,
                 cwd=tmp_path,
             )
-        container.output = Path(output.name)
+        container.output = path
         started.append(container)
         return container
 

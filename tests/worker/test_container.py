@@ -65,7 +65,7 @@ def test_the_shipped_worker_counts_the_words_of_a_document(cloud, start_containe
     assert cloud.states("records") == ["done.json"]
     assert cloud.waiting() == (0, 0)
     record = cloud.record("done")
-    assert record["output_files"] == 1 and record["log_key"] in cloud.keys()
+    assert record["output_files"] == 1 and record["log_key"] in cloud.names()
 
 
 def test_a_container_without_its_settings_says_which_and_exits_with_2(start_container, cloud):
@@ -188,6 +188,6 @@ def test_jobs_go_to_all_workers_and_each_is_done_once(cloud, start_container, un
     until(lambda: cloud.waiting() == (0, 0))
     container.send_signal(signal.SIGTERM)
     assert container.wait(5) == 0
-    records = [json.loads(cloud.read(key)) for key in cloud.keys("runs/App/R1/records/")]
+    records = [json.loads(cloud.read(key)) for key in cloud.names("runs/App/R1/records/")]
     assert {record["receive"] for record in records} == {1}
-    assert len(cloud.keys("out/")) == 20
+    assert len(cloud.names("out/")) == 20
