@@ -17,7 +17,7 @@ import boto3
 import pytest
 from botocore.config import Config
 
-from plumbing import aws, environment
+from plumbing import aws, environment, loop
 from plumbing.attempt import Worker
 from plumbing.flag import Flag
 from plumbing.lease import boot_clock
@@ -151,14 +151,20 @@ def cloud(aws_environment, tmp_path):
     sqs.close()
 
 
+@pytest.fixture(scope="session")
+def aws_session():
+    """Reading botocore's descriptions of the services takes longer than most tests."""
+    return aws.make_session("us-east-1")
+
+
 @pytest.fixture
-def make_worker(cloud, tmp_path):
+def make_worker(cloud, tmp_path, aws_session):
     """Makes a worker of this very process for a run_job; settings may be added."""
     made = []
 
     def make(run_job, prefix=lambda job: f"out/{job.name}", protect=lambda: None, **settings):
         read = environment.read({**cloud.settings, **settings})
-        clients = aws.make_clients(aws.make_session(read.region))
+        clients = aws.make_clients(aws_session)
         folder = tmp_path / "jobs"
         folder.mkdir(exist_ok=True)
         settler = Settler(
@@ -179,12 +185,11 @@ def make_worker(cloud, tmp_path):
 @pytest.fixture
 def attend(cloud):
     """Lets a worker receive one message and attend to it."""
-    from plumbing.loop import attend as attend_to
 
     def attend_next(worker, seconds=5):
         asked = boot_clock()
         visibility = worker.settings.visibility
-        return attend_to(worker, cloud.receive(seconds, visibility), asked)
+        return loop.attend(worker, cloud.receive(seconds, visibility), asked)
 
     return attend_next
 
