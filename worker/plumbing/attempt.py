@@ -108,7 +108,8 @@ class Attempt:
         """
         allowed = self._worker.settings.job_retries
         plan = settle.decide(outcome, self._past.counted, allowed, random.random())
-        self._tell(outcome, plan)
+        if outcome.kind != settle.DONE:
+            self._tell(outcome, plan)
         if plan == Plan():
             return
         self._lease.keep()
@@ -119,9 +120,15 @@ class Attempt:
         fields = self._report.fields(
             self._keys, self._message.job_name, outcome, self._past, allowed, self._log
         )
-        self._worker.settler.carry_out(
-            plan, self._message, self._keys, fields, self._earlier, check
-        )
+        settler = self._worker.settler
+        settler.write(plan, self._message, self._keys, fields, self._earlier, check)
+        if plan.delete:
+            settler.delete(self._message, check)
+        elif plan.visible_in is not None:
+            self._lease.release()
+            settler.give_back(self._message, plan.visible_in, check)
+        if outcome.kind == settle.DONE:
+            say(f"DONE {self._job.name}")
         # An interrupted job's message comes first: another machine waits for it, nobody for this.
         if plan.attempt == settle.INTERRUPTED:
             self._send_log(check)
@@ -182,6 +189,8 @@ class Attempt:
             settings.job_timeout,
         )
         self._report.used(ending)
+        if self._log.fault:
+            say(f"[{self._job.name}] {self._log.fault}")
         oom_killed = resources.oom_kills() != kills
         outcome = perform.judge(ending, settings.job_timeout, oom_killed, settings.memory_mb)
         if outcome and outcome.kind == settle.FAILED:

@@ -58,18 +58,19 @@ def make_session(region: str) -> boto3.Session:
 def make_clients(session: boto3.Session) -> Clients:
     """The clients of one worker process."""
     return Clients(
-        receiver=session.client("sqs", config=_config(_POLL_SECONDS)),
+        # Not repeated: a stop waits for a poll that is under way.
+        receiver=session.client("sqs", config=_config(_POLL_SECONDS, attempts=1)),
         sqs=session.client("sqs", config=_config(_ANSWER_SECONDS)),
         s3=session.client("s3", config=_config(_ANSWER_SECONDS)),
         s3_of_jobs=session.client("s3", config=_config(_ANSWER_SECONDS)),
     )
 
 
-def _config(read_seconds: float) -> Config:
+def _config(read_seconds: float, attempts: int = _ATTEMPTS) -> Config:
     return Config(
         connect_timeout=_CONNECT_SECONDS,
         read_timeout=read_seconds,
-        retries={"mode": "standard", "max_attempts": _ATTEMPTS},
+        retries={"mode": "standard", "max_attempts": attempts},
         max_pool_connections=CONNECTIONS,
         tcp_keepalive=True,
     )

@@ -54,9 +54,12 @@ class Slot:
 
 @dataclass
 class Container:
-    """What the supervising process knows. `ending`: why no worker is to be started any more."""
+    """What the supervising process knows. `ending`: why no worker is to be started any more.
 
-    crew: Crew
+    `spared` are its children from before, such as the mount that run-worker.sh makes.
+    """
+
+    board: Board
     slots: list[Slot]
     spared: set[processes.Process]
     ending: str = ""
@@ -72,32 +75,32 @@ def main(output_prefix: Callable[[Job], Any], run_job: Callable[[Job], object]) 
     except (environment.SettingsError, OSError) as error:
         say(f"Error: {error}")
         sys.exit(USER_MISTAKE)
+    now = time.monotonic()
+    container = Container(
+        board=Board(settings.workers),
+        slots=[Slot(i, now + i * settings.seconds_to_start) for i in range(settings.workers)],
+        spared=processes.children(os.getpid()),
+    )
+    # Early: the kernel throws signals away for which a process 1 has no handler.
+    _take_signals(container)
+    processes.adopt_orphans()
     metadata = Metadata(os.environ)
     crew = Crew(
         settings=settings,
         session=make_session(settings.region),
         folder=folder,
         identity=metadata.identity(),
-        board=Board(settings.workers),
+        board=container.board,
         output_prefix=output_prefix,
         run_job=run_job,
     )
-    now = time.monotonic()
-    container = Container(
-        crew=crew,
-        slots=[Slot(i, now + i * settings.seconds_to_start) for i in range(settings.workers)],
-        # A mount that run-worker.sh made is a child of this process too.
-        spared=processes.children(os.getpid()),
-    )
-    processes.adopt_orphans()
     # What exists now stays shared with the workers: the garbage collector leaves it alone.
     gc.collect()
     gc.freeze()
     try:
-        _take_signals(container)
         say(f"container: {settings.workers} workers of {settings.app_name} on {crew.identity}")
-        _supervise(container, metadata, Protection(os.environ, crew.board, time.monotonic))
-        _bring_down(container)
+        _supervise(container, crew, metadata)
+        _bring_down(container, crew)
     finally:
         workfolder.remove(folder)
     say("container: stopped")
@@ -113,7 +116,7 @@ def _take_signals(container: Container) -> None:
     signal.signal(signal.SIGINT, on_stop)
     # With a handler of its own a signal wakes the container by the board's pipe.
     signal.signal(signal.SIGCHLD, lambda number, frame: None)
-    signal.set_wakeup_fd(container.crew.board.wake_write, warn_on_full_buffer=False)
+    signal.set_wakeup_fd(container.board.wake_write, warn_on_full_buffer=False)
 
 
 def _tell_workers(container: Container, why: str, number: int) -> None:
@@ -125,13 +128,14 @@ def _tell_workers(container: Container, why: str, number: int) -> None:
             os.kill(slot.pid, number)
 
 
-def _supervise(container: Container, metadata: Metadata, protection: Protection) -> None:
+def _supervise(container: Container, crew: Crew, metadata: Metadata) -> None:
     """Until SIGTERM or SIGINT.
 
     After an interruption notice the workers are gone and the container waits for its end: one
     that ended by itself would be replaced by another on the same machine.
     """
-    load = Load(container.crew.folder, time.monotonic)
+    protection = Protection(os.environ, container.board, time.monotonic)
+    load = Load(crew.folder, time.monotonic)
     notice_due = time.monotonic() if metadata.there else _NEVER
     load_due = time.monotonic() + LOAD_SECONDS
     while not container.stopped:
@@ -147,35 +151,35 @@ def _supervise(container: Container, metadata: Metadata, protection: Protection)
             load_due = now + LOAD_SECONDS
             _end_strays(container)
         protection_due = protection.step()
-        start_due = _start_workers(container, now)
+        start_due = _start_workers(container, crew, now)
         _wait(container, min(notice_due, load_due, protection_due, start_due))
-        _reap(container)
+        _reap(container, crew)
 
 
 def _wait(container: Container, until: float) -> None:
     """Sleep until then, or until a signal or a worker wakes the container."""
     seconds = max(0.0, until - time.monotonic())
-    select.select([container.crew.board.wake_read], [], [], seconds)
-    container.crew.board.drain()
+    select.select([container.board.wake_read], [], [], seconds)
+    container.board.drain()
 
 
-def _start_workers(container: Container, now: float) -> float:
+def _start_workers(container: Container, crew: Crew, now: float) -> float:
     """Start the workers that are due; returns when the next one is."""
     if container.ending:
         return _NEVER
     for slot in container.slots:
         if not slot.pid and slot.due <= now:
             slot.started = now
-            slot.pid = start_worker(container.crew, slot.index)
+            slot.pid = start_worker(crew, slot.index)
     return min((slot.due for slot in container.slots if not slot.pid), default=_NEVER)
 
 
-def _reap(container: Container) -> None:
+def _reap(container: Container, crew: Crew) -> None:
     """Wait for what has ended; a worker among it is cleaned up after, and starts again later."""
     for pid, status in _ended():
         for slot in container.slots:
             if slot.pid == pid:
-                _clean_up(container, slot, status)
+                _clean_up(container, crew, slot, status)
 
 
 def _ended() -> Iterator[tuple[int, int]]:
@@ -187,11 +191,11 @@ def _ended() -> Iterator[tuple[int, int]]:
             yield pid, status
 
 
-def _clean_up(container: Container, slot: Slot, status: int) -> None:
+def _clean_up(container: Container, crew: Crew, slot: Slot, status: int) -> None:
     slot.pid = 0
     _end_strays(container)
-    workfolder.remove(container.crew.folder_of(slot.index))
-    container.crew.board.set_busy(slot.index, False)
+    workfolder.remove(crew.folder_of(slot.index))
+    container.board.set_busy(slot.index, False)
     if container.ending:
         return
     now = time.monotonic()
@@ -214,8 +218,10 @@ def _end_strays(container: Container) -> None:
     processes.kill({p for p in mine - container.spared if p.pid not in workers})
 
 
-def _bring_down(container: Container) -> None:
+def _bring_down(container: Container, crew: Crew) -> None:
     """Wait until all workers have ended, for as long as ECS does; then kill what is left."""
+    # Once more: one that was being forked when the signal came has not been told.
+    _tell_workers(container, container.ending, STOP)
     deadline = time.monotonic() + STOP_SECONDS
     while any(slot.pid for slot in container.slots):
         if time.monotonic() >= deadline:
@@ -224,5 +230,5 @@ def _bring_down(container: Container) -> None:
                 if slot.pid:
                     os.kill(slot.pid, signal.SIGKILL)
         _wait(container, min(deadline, time.monotonic() + 1))
-        _reap(container)
+        _reap(container, crew)
     _end_strays(container)

@@ -78,17 +78,20 @@ class Lease:
             self._try_to_extend()
 
     def keep(self) -> None:
-        """Extend it from now on by a thread, until close(); once is enough."""
+        """Extend it from now on by a thread, until release(); once is enough."""
         if self._thread is not None:
             return
         self._thread = threading.Thread(target=self._keep, name="lease", daemon=True)
         self._thread.start()
 
-    def close(self) -> None:
-        """End the thread; no extension is under way afterwards."""
+    def release(self) -> None:
+        """Extend it no more; none is under way afterwards, which would undo a give-back."""
         self._closed.set()
         if self._thread is not None:
             self._thread.join()
+
+    def close(self) -> None:
+        self.release()
         self.lost.close()
 
     def _due(self) -> float:

@@ -10,6 +10,7 @@ import random
 import time
 from typing import TYPE_CHECKING, Callable, TypeVar
 
+from botocore.exceptions import ConnectionError as NoConnectionError
 from botocore.exceptions import (
     CredentialRetrievalError,
     FlexibleChecksumError,
@@ -55,6 +56,7 @@ PASSING_ERRORS = (
     HTTPClientError,
     IncompleteReadError,
     MetadataRetrievalError,
+    NoConnectionError,
     ResponseParserError,
 )
 FIRST_PAUSE = 0.5

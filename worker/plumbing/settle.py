@@ -96,7 +96,7 @@ def dead_letter(message: Message, reason: str) -> dict[str, Any]:
 
 
 class Settler:
-    """Carries plans out. `check` is asked before each step and raises to end it."""
+    """Writes what plans say. `check` is asked before each request and raises to end it."""
 
     def __init__(
         self, s3: S3Client, sqs: SQSClient, bucket: str, queue_url: str, dead_letter_queue: str
@@ -108,7 +108,7 @@ class Settler:
         self._dead_letter_queue = dead_letter_queue
         self._dead_letter_url = ""
 
-    def carry_out(
+    def write(
         self,
         plan: Plan,
         message: Message,
@@ -117,26 +117,35 @@ class Settler:
         earlier: records.Done | None,
         check: Callable[[], None],
     ) -> None:
-        """Write, then delete the message or make it visible. Raises what AWS answers for good."""
+        """Attempt, record and dead letter. Raises what AWS answers for good."""
         what = f"[{message.job_name}] settling"
         if plan.attempt:
             key = keys.attempt(plan.attempt)
-            content = {**fields, "state": plan.attempt}
-            persistently(lambda: records.write(self._s3, self._bucket, key, content), what, check)
-        if plan.record:
-            self._record(plan.record, keys, {**fields, "state": plan.record}, earlier, check, what)
-        if plan.dead_letter:
-            self._send_dead_letter(message, str(fields["reason"]))
-        if plan.delete:
-            persistently(
-                lambda: self._sqs.delete_message(
-                    QueueUrl=self._queue_url, ReceiptHandle=message.handle
-                ),
+            self._put(key, {**fields, "state": plan.attempt}, what, check)
+        if plan.record == DONE:
+            content = {**fields, "state": DONE}
+            written = persistently(
+                lambda: records.write_done(self._s3, self._bucket, keys, content, earlier),
                 what,
                 check,
             )
-        elif plan.visible_in is not None:
-            self.give_back(message, plan.visible_in, check)
+            if not written:
+                say(f"{what}: there is a done record already")
+        elif plan.record:
+            key = keys.record(plan.record)
+            self._put(key, {**fields, "state": plan.record}, what, check)
+        if plan.dead_letter:
+            self._send_dead_letter(message, str(fields["reason"]), check)
+
+    def delete(self, message: Message, check: Callable[[], None]) -> None:
+        """Delete the message."""
+        persistently(
+            lambda: self._sqs.delete_message(
+                QueueUrl=self._queue_url, ReceiptHandle=message.handle
+            ),
+            f"[{message.job_name}] deleting its message",
+            check,
+        )
 
     def give_back(self, message: Message, seconds: int, check: Callable[[], None]) -> None:
         """Make the message visible in so many seconds."""
@@ -144,35 +153,25 @@ class Settler:
             lambda: self._sqs.change_message_visibility(
                 QueueUrl=self._queue_url, ReceiptHandle=message.handle, VisibilityTimeout=seconds
             ),
-            f"[{message.job_name}] giving the message back",
+            f"[{message.job_name}] giving its message back",
             check,
         )
 
-    def _record(
-        self,
-        state: str,
-        keys: records.Keys,
-        fields: Mapping[str, Any],
-        earlier: records.Done | None,
-        check: Callable[[], None],
-        what: str,
+    def _put(
+        self, key: str, content: Mapping[str, Any], what: str, check: Callable[[], None]
     ) -> None:
-        if state != DONE:
-            key = keys.record(state)
-            persistently(lambda: records.write(self._s3, self._bucket, key, fields), what, check)
-            return
-        written = persistently(
-            lambda: records.write_done(self._s3, self._bucket, keys, fields, earlier), what, check
-        )
-        if not written:
-            say(f"{what}: there is a done record already")
+        persistently(lambda: records.write(self._s3, self._bucket, key, content), what, check)
 
-    def _send_dead_letter(self, message: Message, reason: str) -> None:
-        """The record says that the job is given up; the queue is for those who look there."""
-        try:
+    def _send_dead_letter(self, message: Message, reason: str, check: Callable[[], None]) -> None:
+        """For those who look there: that the job is given up, the record says already."""
+
+        def call() -> None:
             if not self._dead_letter_url:
                 answer = self._sqs.get_queue_url(QueueName=self._dead_letter_queue)
                 self._dead_letter_url = answer["QueueUrl"]
             self._sqs.send_message(QueueUrl=self._dead_letter_url, **dead_letter(message, reason))
+
+        try:
+            persistently(call, f"[{message.job_name}] sending its dead letter", check)
         except AWS_ERRORS as error:
             say(f"[{message.job_name}] no dead letter in {self._dead_letter_queue}: {error}")

@@ -1,0 +1,389 @@
+"""One receive from its message to its settling, against moto; run_job runs in a real process."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+import time
+
+import pytest
+from botocore.exceptions import EndpointConnectionError
+
+from plumbing import persistence, settle
+from plumbing.failures import JobFailed
+from plumbing.message import parse
+
+
+def write_result(job):
+    print("working")
+    (job.output_dir / "result.txt").write_text(job.name)
+
+
+def fail(job):
+    print("about to fail")
+    job.run(["sh", "-c", "exit 3"])
+
+
+def test_a_job_that_succeeds_leaves_outputs_log_and_record_and_no_message(
+    cloud, make_worker, attend
+):
+    cloud.send({"name": "A1"})
+    worker = make_worker(write_result)
+
+    assert attend(worker) is False
+
+    assert cloud.read("out/A1/result.txt") == b"A1"
+    record = cloud.record("done")
+    assert record["state"] == "done" and record["reason"] == ""
+    assert (record["job_name"], record["submission"], record["receive"]) == ("A1", 1, 1)
+    assert (record["attempt"], record["attempts_allowed"]) == (1, 3)
+    assert (record["machine"], record["machine_type"]) == ("i-0123456789", "m5.large")
+    assert (record["output_prefix"], record["output_files"], record["output_bytes"]) == (
+        "out/A1", 1, 2,
+    )  # fmt: skip
+    assert record["cpu_seconds"] >= 0 and record["peak_memory_mb"] > 1
+    assert "working" in record["last_lines"]
+    assert b"working" in cloud.read(record["log_key"])
+    assert cloud.waiting() == (0, 0)
+    assert os.listdir(worker.folder) == []
+
+
+def test_every_field_of_the_contract_is_in_a_record(cloud, make_worker, attend):
+    cloud.send({"name": "A1"})
+
+    attend(make_worker(write_result))
+
+    assert set(cloud.record("done")) == {
+        "job_id", "job_name", "run_id", "submission", "receive", "attempt", "attempts_allowed",
+        "state", "reason", "exit_code", "signal", "started", "ended", "seconds",
+        "download_seconds", "upload_seconds", "cpu_seconds", "peak_memory_mb", "peak_disk_mb",
+        "machine", "machine_type", "output_prefix", "output_files", "output_bytes", "last_lines",
+        "log_key",
+    }  # fmt: skip
+
+
+def test_a_job_that_fails_says_why_and_comes_back_later(cloud, make_worker, attend):
+    cloud.send({"name": "A1"})
+
+    attend(make_worker(fail))
+
+    failed = cloud.record("failed", "attempts")
+    assert failed["state"] == "failed"
+    assert failed["reason"] == "sh exited with code 3" and failed["exit_code"] == 3
+    assert "about to fail" in failed["last_lines"]
+    assert b"about to fail" in cloud.read(failed["log_key"])
+    assert cloud.states("records") == []
+    assert cloud.waiting() == (0, 1)
+    assert cloud.names("out/") == []
+
+
+def test_a_job_that_fails_too_often_is_given_up_with_a_record_and_a_dead_letter(
+    cloud, make_worker, attend, monkeypatch
+):
+    monkeypatch.setattr(settle, "FIRST_BACKOFF", 0.0)
+    body = cloud.send({"name": "A1"}, shared=1)
+    worker = make_worker(fail, JOB_RETRIES="2")
+
+    attend(worker)
+    attend(worker)
+
+    assert cloud.states("attempts") == ["1.1.failed.json", "1.2.failed.json"]
+    record = cloud.record("failed")
+    assert (record["attempt"], record["attempts_allowed"]) == (2, 2)
+    assert cloud.waiting() == (0, 0)
+    (letter,) = cloud.dead_letters()
+    assert letter["Body"] == body
+    assert letter["MessageAttributes"]["reason"]["StringValue"] == "sh exited with code 3"
+
+
+def test_receives_that_left_nothing_count_as_failed_attempts(cloud, make_worker, attend):
+    cloud.send({"name": "A1"})
+    for _ in range(3):
+        cloud.receive(visibility=0)
+
+    attend(make_worker(write_result))
+
+    record = cloud.record("failed")
+    assert record["receive"] == 4 and record["attempt"] == 3
+    assert "killed 3 times without a word" in record["reason"]
+    assert len(cloud.dead_letters()) == 1
+    assert cloud.names("out/") == []
+
+
+def test_interruptions_do_not_count(cloud, make_worker, attend):
+    cloud.send({"name": "A1"})
+    first = cloud.receive(visibility=0)
+    worker = make_worker(write_result, JOB_RETRIES="1")
+    worker.stop.set("spot interruption")
+    attend(worker)
+    assert cloud.states("attempts") == ["1.2.interrupted.json"]
+    assert cloud.waiting() == (1, 0)
+    job_id = parse(first, "R1").job_id
+    cloud.s3.put_object(
+        Bucket=cloud.bucket, Key=f"runs/App/R1/attempts/{job_id}.1.1.interrupted.json", Body=b"{}"
+    )
+
+    attend(make_worker(write_result, JOB_RETRIES="1"))
+
+    assert cloud.record("done")["receive"] == 3
+    assert cloud.record("done")["attempt"] == 1
+
+
+def test_a_job_that_is_done_already_is_not_run_again(cloud, make_worker, attend):
+    cloud.send({"name": "A1"})
+    cloud.send({"name": "A1"})
+    worker = make_worker(write_result)
+    attend(worker)
+    cloud.s3.delete_object(Bucket=cloud.bucket, Key="out/A1/result.txt")
+
+    attend(worker)
+
+    assert cloud.names("out/") == []
+    assert cloud.waiting() == (0, 0)
+
+
+def test_a_later_submission_of_a_done_job_is_run_again(cloud, make_worker, attend):
+    worker = make_worker(write_result)
+    for submission in ("1", "2"):
+        cloud.sqs.send_message(
+            QueueUrl=cloud.queue_url,
+            MessageBody='{"group":{"name":"A1"}}',
+            MessageAttributes={
+                "submission": {"DataType": "Number", "StringValue": submission},
+            },
+        )
+        attend(worker)
+
+    assert cloud.record("done")["submission"] == 2
+
+
+def test_a_job_whose_outputs_are_there_is_skipped_and_said_to_be(cloud, make_worker, attend):
+    cloud.s3.put_object(Bucket=cloud.bucket, Key="out/A1/result.txt", Body=b"old")
+    cloud.send({"name": "A1"})
+
+    attend(make_worker(write_result, CHECK_IF_DONE_BOOL="True"))
+
+    assert cloud.states("records") == ["skipped.json"]
+    assert cloud.read("out/A1/result.txt") == b"old"
+    assert cloud.waiting() == (0, 0)
+
+
+def test_a_job_that_wrote_nothing_has_failed(cloud, make_worker, attend):
+    cloud.send({"name": "A1"})
+
+    attend(make_worker(lambda job: None))
+
+    assert "wrote nothing" in cloud.record("failed", "attempts")["reason"]
+
+
+def test_unless_nothing_is_expected_of_it(cloud, make_worker, attend):
+    cloud.send({"name": "A1"})
+
+    attend(make_worker(lambda job: None, EXPECTED_NUMBER_FILES="0"))
+
+    assert cloud.states("records") == ["done.json"]
+
+
+@pytest.mark.parametrize("body", ["not json", "[1]", '{"group": 7}'])
+def test_a_message_that_is_no_job_becomes_a_dead_letter_at_once(cloud, make_worker, attend, body):
+    cloud.sqs.send_message(QueueUrl=cloud.queue_url, MessageBody=body)
+
+    attend(make_worker(write_result))
+
+    assert "not a job" in cloud.record("failed")["reason"]
+    (letter,) = cloud.dead_letters()
+    assert letter["Body"] == body
+    assert cloud.waiting() == (0, 0)
+
+
+def raises(job):
+    raise ValueError("no such plate")
+
+
+def fails_without_words(job):
+    raise JobFailed("")
+
+
+def leaves(job):
+    os._exit(7)
+
+
+def exits(job):
+    raise SystemExit(0)
+
+
+def is_killed(job):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def names_nothing(job):
+    return job["missing"]
+
+
+@pytest.mark.parametrize(
+    ("run_job", "reason", "last"),
+    [
+        (raises, "run_job raised ValueError: no such plate", "ValueError: no such plate"),
+        (fails_without_words, "failed without a reason", ""),
+        (leaves, "run_job's own process was ended by an exit", ""),
+        (exits, "run_job raised SystemExit: 0", ""),
+        (is_killed, "run_job's own process was ended by SIGKILL", ""),
+        (names_nothing, "the job file gives no 'missing'", ""),
+    ],
+)
+def test_every_way_in_which_run_job_can_fail_is_told(
+    cloud, make_worker, attend, run_job, reason, last
+):
+    cloud.send({"name": "A1"})
+
+    attend(make_worker(run_job))
+
+    failed = cloud.record("failed", "attempts")
+    assert failed["reason"].startswith(reason)
+    assert any(last in line for line in failed["last_lines"])
+
+
+def test_an_output_prefix_that_raises_or_leads_elsewhere_fails_the_job(cloud, make_worker, attend):
+    cloud.send({"name": "A1"})
+    attend(make_worker(write_result, prefix=lambda job: job["none"]))
+    cloud.send({"name": "B1"})
+    attend(make_worker(write_result, prefix=lambda job: f"../{job.name}"))
+    cloud.send({"name": "C1"})
+    attend(make_worker(write_result, prefix=lambda job: 1 / 0))
+
+    reasons = [
+        json.loads(cloud.read(key))["reason"] for key in cloud.names("runs/App/R1/attempts/")
+    ]
+    assert len(reasons) == 3
+    assert any("'none'" in reason for reason in reasons)
+    assert any("'..'" in reason for reason in reasons)
+    assert any("ZeroDivisionError" in reason for reason in reasons)
+
+
+def test_a_program_that_is_not_in_the_image_is_the_machines_fault(cloud, make_worker, attend):
+    cloud.send({"name": "A1"})
+
+    assert attend(make_worker(lambda job: job.run(["no-such-program"]))) is True
+
+
+def test_job_timeout_ends_a_job(cloud, make_worker, attend):
+    cloud.send({"name": "A1"})
+
+    attend(make_worker(lambda job: job.run(["sleep", "300"]), JOB_TIMEOUT="1"))
+
+    assert "JOB_TIMEOUT (1 s)" in cloud.record("failed", "attempts")["reason"]
+
+
+def test_a_job_longer_than_its_visibility_is_run_once(cloud, make_worker, attend):
+    cloud.send({"name": "A1"})
+    worker = make_worker(lambda job: (time.sleep(5), write_result(job)), SQS_MESSAGE_VISIBILITY="3")
+    taken = []
+
+    def other_worker():
+        while not cloud.states("records"):
+            answer = cloud.sqs.receive_message(QueueUrl=cloud.queue_url, WaitTimeSeconds=1)
+            taken.extend(answer.get("Messages", []))
+
+    later = threading.Timer(1, other_worker)
+    later.start()
+    attend(worker)
+    later.join()
+
+    assert taken == []
+    assert cloud.record("done")["receive"] == 1
+
+
+def test_after_a_lost_lease_nothing_is_uploaded_written_or_deleted(
+    cloud, make_worker, attend, monkeypatch
+):
+    cloud.send({"name": "A1"})
+    worker = make_worker(
+        lambda job: (time.sleep(20), write_result(job)), SQS_MESSAGE_VISIBILITY="3"
+    )
+    # SQS is out of reach for as long as the job runs.
+    worker.clients.sqs.meta.events.register("before-send.sqs", _refuse)
+
+    started = time.monotonic()
+    attend(worker)
+
+    assert time.monotonic() - started < 10
+    assert cloud.names() == []
+    assert sum(cloud.waiting()) == 1
+
+
+def _refuse(**more):
+    raise EndpointConnectionError(endpoint_url="http://aws")
+
+
+def test_s3_that_fails_for_a_while_does_not_cost_the_work(
+    cloud, make_worker, attend, monkeypatch, tmp_path
+):
+    runs = tmp_path / "runs"
+    pauses = []
+    monkeypatch.setattr(persistence, "FIRST_PAUSE", 0.01)
+    cloud.send({"name": "A1"})
+
+    def run_job(job):
+        with open(runs, "a") as file:
+            file.write("run\n")
+        write_result(job)
+
+    worker = make_worker(run_job)
+    refusals = iter(range(12))
+
+    def sometimes(**more):
+        if next(refusals, None) is not None:
+            pauses.append(1)
+            _refuse()
+
+    worker.clients.s3.meta.events.register("before-send.s3", sometimes)
+    attend(worker)
+
+    assert pauses
+    assert runs.read_text() == "run\n"
+    assert cloud.states("records") == ["done.json"]
+
+
+def test_a_job_waits_for_task_protection_before_its_program_starts(
+    cloud, make_worker, attend, tmp_path
+):
+    order = tmp_path / "order"
+    cloud.send({"name": "A1"})
+
+    def protect():
+        order.write_text("protected ")
+
+    def run_job(job):
+        order.write_text(order.read_text() + "started")
+        write_result(job)
+
+    attend(make_worker(run_job, protect=protect))
+
+    assert order.read_text() == "protected started"
+
+
+def test_upload_flags_hold_for_outputs(cloud, make_worker, attend):
+    cloud.send({"name": "A1"})
+
+    attend(make_worker(write_result, UPLOAD_FLAGS="--storage-class STANDARD_IA"))
+
+    head = cloud.s3.head_object(Bucket=cloud.bucket, Key="out/A1/result.txt")
+    assert head["StorageClass"] == "STANDARD_IA"
+
+
+def test_a_job_reads_its_settings_and_downloads_its_inputs(cloud, make_worker, attend):
+    cloud.s3.put_object(Bucket=cloud.bucket, Key="in/x", Body=b"input")
+    cloud.send({"name": "A1"})
+
+    def run_job(job):
+        text = job.download("in/x").read_text()
+        job.log(f"{text} {job.config['FACTOR'] + 1}")
+        write_result(job)
+
+    attend(make_worker(run_job, FACTOR="7", CONFIG_TYPES='{"FACTOR": "int"}'))
+
+    record = cloud.record("done")
+    assert "input 8" in record["last_lines"]
+    assert record["download_seconds"] > 0

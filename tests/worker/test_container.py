@@ -1,0 +1,193 @@
+"""The container from outside: generic-worker.py as a process, AWS on loopback."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import textwrap
+
+import pytest
+
+DOCUMENT = b"one two\nthree\n"
+
+
+@pytest.fixture
+def job_script(tmp_path):
+    """A generic-worker.py with another run_job, given by its lines."""
+
+    def write(lines):
+        body = textwrap.indent(textwrap.dedent(lines).strip(), "    ")
+        path = tmp_path / "other-worker.py"
+        path.write_text(
+            "import os, time\nfrom pathlib import Path\nimport plumbing\n"
+            "def output_prefix(job):\n    return f'out/{job.name}'\n"
+            f"def run_job(job):\n{body}\n"
+            "if __name__ == '__main__':\n    plumbing.main(output_prefix, run_job)\n"
+        )
+        return path
+
+    return write
+
+
+def _alive(pid):
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def _children(pid):
+    found = []
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            try:
+                with open(f"/proc/{name}/stat") as file:
+                    if file.read().rpartition(")")[2].split()[1] == str(pid):
+                        found.append(int(name))
+            except OSError:
+                continue
+    return found
+
+
+def test_the_shipped_worker_counts_the_words_of_a_document(cloud, start_container, until):
+    cloud.s3.put_object(Bucket=cloud.bucket, Key="documents/a b.md", Body=DOCUMENT)
+    cloud.send({"document": "a b.md"}, input_location="documents", output_location="counts")
+
+    container = start_container()
+    until(lambda: cloud.states("records"))
+    container.send_signal(signal.SIGTERM)
+
+    assert container.wait(10) == 0
+    table = cloud.read("counts/a_b.md/word_count.csv").decode().splitlines()
+    assert table == ["document,lines,words,bytes", "a b.md,2,3,14"]
+    assert cloud.states("records") == ["done.json"]
+    assert cloud.waiting() == (0, 0)
+    record = cloud.record("done")
+    assert record["output_files"] == 1 and record["log_key"] in cloud.names()
+
+
+def test_a_container_without_its_settings_says_which_and_exits_with_2(start_container, cloud):
+    container = start_container(AWS_BUCKET="", RUN_ID="")
+
+    assert container.wait(10) == 2
+    assert "AWS_BUCKET, RUN_ID not set" in container.output.read_text()
+
+
+def test_sigterm_in_mid_job_gives_the_message_back_at_once(
+    cloud, start_container, until, job_script, tmp_path
+):
+    script = job_script("""
+        print("started", flush=True)
+        job.run(["sh", "-c", 'trap "" TERM; echo $$ > "$0"; while :; do sleep 1; done',
+                 job.config["PID_FILE"]])
+    """)
+    cloud.send({"name": "long"})
+    pid_file = tmp_path / "pid"
+    container = start_container(script, PID_FILE=str(pid_file))
+    until(lambda: pid_file.exists() and pid_file.read_text().strip())
+    program = int(pid_file.read_text())
+
+    container.send_signal(signal.SIGTERM)
+
+    assert container.wait(10) == 0
+    assert not _alive(program)
+    assert cloud.waiting() == (1, 0)
+    assert cloud.states("attempts") == ["1.1.interrupted.json"]
+    assert cloud.states("records") == []
+    log = cloud.read(cloud.record("interrupted", "attempts")["log_key"]).decode()
+    assert "started" in log and "INTERRUPTED" in log
+    assert os.listdir(tmp_path / "work") == []
+
+
+def test_a_stop_while_the_queue_is_empty_takes_no_message_along(cloud, start_container, until):
+    container = start_container()
+    until(lambda: b"workers of App" in container.output.read_bytes())
+
+    container.send_signal(signal.SIGTERM)
+
+    assert container.wait(5) == 0
+    cloud.send({"name": "later"})
+    assert cloud.waiting() == (1, 0)
+
+
+def test_a_killed_worker_is_replaced_and_its_job_is_done_by_another(
+    cloud, start_container, until, job_script, tmp_path
+):
+    script = job_script("""
+        marker = Path(job.config["MARKER"])
+        if not marker.exists():
+            marker.write_text(f"{os.getppid()} {os.getpid()}")
+            job.run(["setsid", "sleep", "300"])
+        (job.output_dir / "result").write_text("complete")
+    """)
+    marker = tmp_path / "marker"
+    cloud.send({"name": "hit"})
+    container = start_container(script, MARKER=str(marker), SQS_MESSAGE_VISIBILITY="4")
+    worker, child = map(int, until(lambda: marker.exists() and marker.read_text()).split())
+    sleeper = until(lambda: _children(child))[0]
+
+    os.kill(worker, signal.SIGKILL)
+
+    until(lambda: cloud.states("records") == ["done.json"])
+    assert not _alive(child) and not _alive(sleeper)
+    assert cloud.record("done")["receive"] == 2
+    assert cloud.record("done")["attempt"] == 2
+    assert cloud.read("out/hit/result") == b"complete"
+    assert b"was ended by SIGKILL" in container.output.read_bytes()
+    until(lambda: cloud.waiting() == (0, 0))
+
+
+def test_killing_the_container_leaves_no_process_and_the_next_one_cleans_up(
+    cloud, start_container, until, job_script, tmp_path
+):
+    script = job_script("""
+        Path(job.config["PID_FILE"]).write_text(str(os.getpid()))
+        job.run(["sleep", "300"])
+    """)
+    pid_file = tmp_path / "pid"
+    cloud.send({"name": "hit"})
+    container = start_container(script, PID_FILE=str(pid_file))
+    child = int(until(lambda: pid_file.exists() and pid_file.read_text()))
+    program = until(lambda: _children(child))[0]
+
+    container.kill()
+    container.wait()
+
+    until(lambda: not _alive(child) and not _alive(program), seconds=5)
+    (left,) = os.listdir(tmp_path / "work")
+    second = start_container(script)
+    until(lambda: b"workers of App" in second.output.read_bytes())
+    assert left not in os.listdir(tmp_path / "work")
+    second.send_signal(signal.SIGTERM)
+    assert second.wait(10) == 0
+
+
+def test_several_workers_start_one_after_the_other_and_a_stop_waits_for_none(
+    cloud, start_container, until
+):
+    container = start_container(DOCKER_CORES="3", SECONDS_TO_START="600")
+    until(lambda: _children(container.pid))
+
+    assert len(_children(container.pid)) == 1
+    container.send_signal(signal.SIGTERM)
+    assert container.wait(5) == 0
+
+
+def test_jobs_go_to_all_workers_and_each_is_done_once(cloud, start_container, until, job_script):
+    script = job_script("""
+        (job.output_dir / "result").write_text(job.name)
+    """)
+    for number in range(20):
+        cloud.send({"number": number})
+
+    container = start_container(script, DOCKER_CORES="2")
+
+    until(lambda: len(cloud.states("records")) == 20)
+    until(lambda: cloud.waiting() == (0, 0))
+    container.send_signal(signal.SIGTERM)
+    assert container.wait(5) == 0
+    records = [json.loads(cloud.read(key)) for key in cloud.names("runs/App/R1/records/")]
+    assert {record["receive"] for record in records} == {1}
+    assert len(cloud.names("out/")) == 20

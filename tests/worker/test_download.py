@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import pytest
+
+from plumbing import download
+from plumbing.failures import JobFailed, LeaseLost
+
+
+@pytest.fixture
+def fetch(cloud, tmp_path):
+    def fetch_it(what, **more):
+        one_or_list = download.fetch_one if isinstance(what, str) else download.fetch_list
+        return one_or_list(cloud.s3, cloud.bucket, what, tmp_path / "in", lambda: None, **more)
+
+    return fetch_it
+
+
+@pytest.fixture
+def put(cloud):
+    def put_it(**files):
+        for key, body in files.items():
+            cloud.s3.put_object(Bucket=cloud.bucket, Key=key, Body=body)
+
+    return put_it
+
+
+def test_a_key_becomes_a_file_of_its_last_name(put, fetch, tmp_path):
+    put(**{"plates/P 1/é.tif": b"pixels"})
+
+    path = fetch("plates/P 1/é.tif")
+
+    assert path == tmp_path / "in" / "é.tif"
+    assert path.read_bytes() == b"pixels"
+
+
+@pytest.mark.parametrize("prefix", ["plates/P1/", "plates/P1"])
+def test_a_prefix_fills_the_folder_with_what_lies_below_it(put, fetch, tmp_path, prefix):
+    put(**{"plates/P1/a": b"1", "plates/P1/sub/b": b"2", "plates/P10/c": b"3", "plates/P1/": b""})
+
+    folder = fetch(prefix)
+
+    found = {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+    assert found == {"a": b"1", "sub/b": b"2"}
+
+
+def test_a_list_comes_in_its_order(put, fetch, tmp_path):
+    put(**{"x/a": b"1", "y/b": b"2"})
+
+    paths = fetch(["y/b", "x/a"])
+
+    assert [path.read_bytes() for path in paths] == [b"2", b"1"]
+
+
+def test_a_missing_key_is_named(fetch, cloud):
+    with pytest.raises(JobFailed, match=f"s3://{cloud.bucket}/plates/none"):
+        fetch("plates/none")
+
+
+def test_a_missing_key_of_a_list_is_named(put, fetch, cloud):
+    put(a=b"1")
+
+    with pytest.raises(JobFailed, match=f"s3://{cloud.bucket}/none does not exist"):
+        fetch(["a", "none"])
+
+
+def test_two_keys_of_one_name_do_not_overwrite_each_other(fetch):
+    with pytest.raises(JobFailed, match="same name"):
+        fetch(["x/a", "y/a"])
+
+
+@pytest.mark.parametrize("what", ["", "/", "//"])
+def test_the_whole_bucket_is_never_listed(fetch, what):
+    with pytest.raises(JobFailed, match="whole bucket"):
+        fetch(what)
+
+
+def test_no_key_leads_out_of_the_folder(put, fetch, tmp_path):
+    put(**{"p/../../evil": b"1"})
+
+    with pytest.raises(JobFailed):
+        fetch("p/")
+    assert not list(tmp_path.rglob("evil"))
+
+
+def test_a_bucket_that_is_not_there_is_named(cloud, tmp_path):
+    with pytest.raises(JobFailed, match="no-such-bucket"):
+        download.fetch_one(cloud.s3, "no-such-bucket", "a", tmp_path, lambda: None)
+
+
+@pytest.mark.parametrize("size", [0, 1, 9, 10, 11, 35])
+def test_large_objects_come_whole_in_parts(put, fetch, monkeypatch, size):
+    monkeypatch.setattr(download, "PART", 10)
+    body = bytes(range(size))
+    put(large=body)
+
+    path = fetch("large")
+
+    assert path.read_bytes() == body
+    assert [p.name for p in path.parent.iterdir()] == ["large"]
+
+
+def test_a_download_ends_when_it_may_not_go_on(put, cloud, tmp_path):
+    put(a=b"1")
+
+    def check():
+        raise LeaseLost("gone")
+
+    with pytest.raises(LeaseLost):
+        download.fetch_one(cloud.s3, cloud.bucket, "a", tmp_path, check)
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import os
+import sys
+
+import pytest
+
+from plumbing import resources
+from plumbing.environment import Config
+from plumbing.failures import JobFailed, MachineFault
+from plumbing.job import Job
+
+
+@pytest.fixture
+def job(tmp_path):
+    job = Job(
+        id="0123456789abcdef",
+        name="A1",
+        values={"shared": 1, "both": "shared", "group": {"both": "group", "well": "A1"}},
+        config=Config({"MEMORY": "4000"}),
+        folder=tmp_path,
+        source_bucket="bucket",
+        s3=None,
+    )
+    for folder in (job.input_dir, job.output_dir, job.temp_dir):
+        folder.mkdir()
+    return job
+
+
+def test_a_value_is_the_groups_else_the_shared_one(job):
+    assert (job["well"], job["both"], job["shared"]) == ("A1", "group", 1)
+
+
+@pytest.mark.parametrize("key", ["missing", "group"])
+def test_a_value_that_is_nowhere_fails_the_job_with_its_name(job, key):
+    with pytest.raises(JobFailed, match=key):
+        job[key]
+
+
+def test_a_default_can_be_given_for_a_value(job):
+    assert job.get("missing", 7) == 7
+    assert job.get("both") == "group"
+    assert job.get("shared", 7) == 1
+
+
+def test_a_program_gets_its_arguments_as_they_are(job, capfd):
+    nasty = ["a b", "$(touch x)", "'; rm -rf /", "*", "é", job.output_dir, 7]
+
+    job.run([sys.executable, "-c", "import sys; print(sys.argv[1:])", *nasty])
+
+    assert capfd.readouterr().out.strip() == str([str(word) for word in nasty])
+    assert os.listdir(job.temp_dir) == []
+
+
+def test_a_program_starts_in_the_temporary_folder_without_input(job, capfd):
+    job.run(["sh", "-c", "pwd; cat"])
+
+    assert capfd.readouterr().out.strip() == str(job.temp_dir)
+
+
+def test_what_a_program_prints_can_go_to_a_file(job):
+    with open(job.output_dir / "out.txt", "w") as file:
+        job.run(["echo", "result"], stdout=file)
+
+    assert (job.output_dir / "out.txt").read_text() == "result\n"
+
+
+def test_another_exit_code_than_0_fails_the_job(job):
+    with pytest.raises(JobFailed, match="sh exited with code 3") as failure:
+        job.run(["sh", "-c", "exit 3"])
+
+    assert failure.value.exit_code == 3
+
+
+def test_a_program_that_a_signal_ended_fails_the_job_with_its_name(job):
+    with pytest.raises(JobFailed, match="ended by SIGSEGV") as failure:
+        job.run(["sh", "-c", "kill -SEGV $$"])
+
+    assert failure.value.signal == "SIGSEGV"
+
+
+def test_out_of_memory_is_told_from_other_kills(job, monkeypatch):
+    kills = iter([3, 4])
+    monkeypatch.setattr(resources, "oom_kills", lambda: next(kills))
+
+    with pytest.raises(JobFailed, match="out of memory.*MEMORY is 4000"):
+        job.run(["sh", "-c", "kill -KILL $$"])
+
+
+def test_a_program_that_is_not_in_the_image_is_the_machines_fault(job):
+    with pytest.raises(MachineFault, match="no-such-program: program not found"):
+        job.run(["no-such-program"])
+
+
+def test_a_file_that_is_no_program_is_the_machines_fault(job):
+    path = job.temp_dir / "text"
+    path.write_text("no program")
+
+    with pytest.raises(MachineFault, match="Permission denied"):
+        job.run([path])
+
+
+def test_a_folder_to_start_in_that_is_not_there_is_named(job):
+    with pytest.raises(JobFailed, match="/no/such/folder"):
+        job.run(["true"], cwd="/no/such/folder")
+
+
+@pytest.mark.parametrize("command", ["echo a", b"echo", []])
+def test_only_a_list_is_a_command(job, command):
+    with pytest.raises(TypeError, match="list"):
+        job.run(command)

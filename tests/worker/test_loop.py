@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from plumbing import loop, machine
+from plumbing.board import Board
+
+
+@pytest.mark.parametrize(
+    ("idle", "visibility", "seconds"),
+    [(0, 120, 1), (8, 120, 1), (40, 120, 5), (160, 120, 20), (9999, 120, 20), (9999, 30, 10)],
+)
+def test_polls_get_longer_the_longer_a_worker_is_idle(idle, visibility, seconds):
+    assert loop.poll_seconds(idle, visibility) == seconds
+
+
+@pytest.fixture
+def work(until):
+    """Runs a worker's loop until something holds, then stops it."""
+
+    def run(worker, condition, board=None):
+        board = board or Board(1)
+
+        def stop_then():
+            try:
+                until(condition)
+            finally:
+                worker.stop.set("the test is over")
+
+        stopper = threading.Thread(target=stop_then)
+        stopper.start()
+        loop.work(worker, 0, board)
+        stopper.join()
+        return board
+
+    return run
+
+
+def write_result(job):
+    (job.output_dir / "result.txt").write_text(job.name)
+
+
+def test_one_bad_message_does_not_stop_a_worker(cloud, make_worker, work):
+    cloud.sqs.send_message(QueueUrl=cloud.queue_url, MessageBody="not json")
+    cloud.send({"name": "A1"})
+    cloud.sqs.send_message(QueueUrl=cloud.queue_url, MessageBody='{"group": {"name": 1}}')
+    cloud.send({"name": "B1"})
+
+    work(make_worker(write_result), lambda: len(cloud.states("records")) == 4)
+
+    assert cloud.states("records") == ["done.json"] * 3 + ["failed.json"]
+    assert cloud.waiting() == (0, 0)
+
+
+def test_a_bug_of_the_worker_itself_does_not_stop_it(cloud, make_worker, work, monkeypatch, capfd):
+    cloud.send({"name": "A1"})
+    cloud.send({"name": "B1"})
+    worker = make_worker(write_result)
+    original, broken = worker.settler.write, []
+
+    def breaks_once(*arguments):
+        if not broken:
+            broken.append(1)
+            raise ZeroDivisionError("a bug")
+        original(*arguments)
+
+    monkeypatch.setattr(worker.settler, "write", breaks_once)
+
+    work(worker, lambda: cloud.states("records"))
+
+    assert cloud.states("records") == ["done.json"]
+    assert "please report it" in capfd.readouterr().out
+
+
+def test_a_queue_that_is_gone_is_said_once_and_polled_on(cloud, make_worker, work, capfd):
+    worker = make_worker(write_result, SQS_QUEUE_URL=cloud.queue_url + "-none")
+    said = []
+
+    def has_said():
+        said.append(capfd.readouterr().out)
+        return any("does not exist" in text for text in said)
+
+    work(worker, has_said)
+
+    assert "".join(said).count("has the run ended?") == 1
+
+
+def test_a_machine_that_is_unfit_takes_no_message(cloud, make_worker, work, monkeypatch, capfd):
+    cloud.send({"name": "A1"})
+    monkeypatch.setattr(machine, "unfit", lambda *arguments: "the disk is full")
+    said = []
+
+    def has_said():
+        said.append(capfd.readouterr().out)
+        return any("the disk is full" in text for text in said)
+
+    work(make_worker(write_result), has_said)
+
+    assert cloud.waiting() == (1, 0)
+
+
+def test_after_three_faults_of_its_own_a_machine_stops_taking_jobs(cloud, make_worker, work, capfd):
+    for number in range(5):
+        cloud.send({"name": f"job {number}"})
+    said = []
+
+    def has_said():
+        said.append(capfd.readouterr().out)
+        return any("takes no job: 3 jobs in a row" in text for text in said)
+
+    board = work(make_worker(lambda job: job.run(["no-such-program"])), has_said)
+
+    assert board.faults == 3
+    assert cloud.waiting()[0] == 2
+    assert len(cloud.states("attempts")) == 3
+
+
+def test_a_job_that_fails_for_its_own_reasons_ends_the_row_of_faults(cloud, make_worker, work):
+    board = Board(1)
+    board.count_fault(True)
+    board.count_fault(True)
+    cloud.send({"name": "A1"})
+
+    work(make_worker(lambda job: None), lambda: cloud.states("attempts"), board)
+
+    assert board.faults == 0
+
+
+def test_a_worker_is_busy_while_it_has_a_job_and_not_after(cloud, make_worker, work):
+    board = Board(1)
+    cloud.send({"name": "A1"})
+    seen = []
+    worker = make_worker(write_result, protect=lambda: seen.append(board.anybody_busy()))
+
+    work(worker, lambda: cloud.states("records"), board)
+
+    assert seen == [True]
+    assert not board.anybody_busy()

@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+import pytest
+from botocore.exceptions import (
+    ClientError,
+    ConnectTimeoutError,
+    EndpointConnectionError,
+    NoCredentialsError,
+    ReadTimeoutError,
+)
+
+from plumbing import persistence
+from plumbing.failures import Interrupted, JobFailed, LeaseLost
+
+
+def answer(code, status):
+    return ClientError(
+        {"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}, "PutObject"
+    )
+
+
+@pytest.mark.parametrize(
+    ("error", "passes"),
+    [
+        (answer("SlowDown", 503), True),
+        (answer("InternalError", 500), True),
+        (answer("503", 503), True),
+        (answer("ThrottlingException", 400), True),
+        (answer("RequestTimeout", 400), True),
+        (answer("ExpiredToken", 400), True),
+        (answer("Whatever", 429), True),
+        (EndpointConnectionError(endpoint_url="x"), True),
+        (ConnectTimeoutError(endpoint_url="x"), True),
+        (ReadTimeoutError(endpoint_url="x"), True),
+        (answer("AccessDenied", 403), False),
+        (answer("NoSuchBucket", 404), False),
+        (answer("PreconditionFailed", 412), False),
+        (NoCredentialsError(), False),
+    ],
+    ids=str,
+)
+def test_what_passes_is_told_from_what_does_not(error, passes):
+    assert persistence.passes(error) is passes
+
+
+def calls_of(errors):
+    left = list(errors)
+
+    def call():
+        if left:
+            raise left.pop(0)
+        return "answer"
+
+    return call
+
+
+def test_a_call_is_repeated_until_it_succeeds_with_longer_and_longer_pauses():
+    pauses = []
+
+    result = persistence.persistently(
+        calls_of([answer("SlowDown", 503)] * 8),
+        "upload",
+        lambda: None,
+        wait=pauses.append,
+        draw=lambda: 1.0,
+    )
+
+    assert result == "answer"
+    assert pauses == [0.5, 1, 2, 4, 8, 15, 15, 15]
+
+
+def test_an_error_for_good_is_not_repeated():
+    with pytest.raises(ClientError):
+        persistence.persistently(
+            calls_of([answer("AccessDenied", 403)]), "upload", lambda: None, wait=pytest.fail
+        )
+
+
+def test_a_check_that_raises_ends_the_repeating():
+    checks = iter([None, None, LeaseLost("gone")])
+
+    def check():
+        error = next(checks)
+        if error:
+            raise error
+
+    with pytest.raises(LeaseLost):
+        persistence.persistently(
+            calls_of([answer("SlowDown", 503)] * 5), "upload", check, wait=lambda seconds: None
+        )
+
+
+class Held:
+    def check(self):
+        pass
+
+
+class Stop:
+    since = None
+    reason = "told to stop"
+
+
+@pytest.mark.parametrize(
+    ("since", "now", "error"),
+    [
+        (None, 99, None),
+        (None, 101, JobFailed),
+        (50, 60, None),
+        (50, 50 + persistence.SECONDS_AFTER_STOP + 1, Interrupted),
+    ],
+)
+def test_work_goes_on_until_the_deadline_and_a_little_after_a_stop(since, now, error):
+    stop = Stop()
+    stop.since = since
+    guard = persistence.Guard(Held(), stop, deadline=100, clock=lambda: now)
+
+    if error is None:
+        guard.check()
+    else:
+        with pytest.raises(error):
+            guard.check()

@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from plumbing import places
+from plumbing.failures import JobFailed
+
+
+@pytest.mark.parametrize(
+    ("prefix", "place"),
+    [("out/A1", "out/A1"), ("/out//A1/", "out/A1"), ("a b/ü", "a b/ü"), (Path("x/y"), "x/y")],
+)
+def test_an_output_prefix_has_no_slashes_at_its_ends(prefix, place):
+    assert places.output_place(prefix) == place
+
+
+@pytest.mark.parametrize("prefix", ["", "/", "out/../..", "./x", None, 7])
+def test_a_prefix_that_leads_elsewhere_fails_the_job(prefix):
+    with pytest.raises(JobFailed):
+        places.output_place(prefix)
+
+
+@pytest.mark.parametrize("relative", ["", "/", "../x", "a/../../x", "."])
+def test_no_key_leads_out_of_the_folder(relative, tmp_path):
+    with pytest.raises(JobFailed):
+        places.inside(tmp_path, relative)
+
+
+def test_a_file_name_that_is_no_utf8_still_makes_a_key(tmp_path):
+    path = tmp_path / "a" / b"b\xff".decode("utf-8", "surrogateescape")
+
+    assert places.key_of(path, tmp_path) == "a/b?"

@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from plumbing import processes
+
+
+@pytest.fixture
+def leader(tmp_path):
+    """Starts a shell script as the leader of a session of its own, and waits until it is ready."""
+    started = []
+
+    def start(script):
+        ready = tmp_path / "ready"
+        child = subprocess.Popen(
+            ["bash", "-c", f"{script}\ntouch {ready}\nwait"], start_new_session=True
+        )
+        started.append(child)
+        deadline = time.monotonic() + 10
+        while not ready.exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        return child
+
+    yield start
+    for child in started:
+        processes.kill(processes.below(child.pid))
+        child.kill()
+        child.wait()
+
+
+def alive(pids):
+    return [p for p in pids if processes._lives(p)]
+
+
+def test_everything_below_a_process_is_found(leader):
+    child = leader("sleep 300 & (sleep 300 & sleep 300) &")
+
+    assert len(processes.below(child.pid)) == 4
+    assert len(processes.children(child.pid)) == 2
+    assert processes.memory(p.pid for p in processes.below(child.pid)) > 0
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "sleep 300 &",
+        "trap '' TERM; sleep 300 & sleep 300 &",
+        "setsid sleep 300 &",
+        "setsid bash -c 'trap \"\" TERM; sleep 300 & wait' &",
+    ],
+    ids=["plain", "ignores SIGTERM", "left the group", "left it and ignores SIGTERM"],
+)
+def test_ending_a_process_leaves_nothing_of_it(leader, script):
+    child = leader(script)
+    found = processes.below(child.pid)
+    assert found
+
+    processes.end(child.pid, grace=0.3)
+
+    assert alive(found) == []
+    assert child.wait(1) != 0
+
+
+def test_a_program_may_tidy_up_within_the_grace(leader, tmp_path):
+    tidied = tmp_path / "tidied"
+    child = leader(f"trap 'sleep 0.2; touch {tidied}; exit' TERM; sleep 300 &")
+
+    processes.end(child.pid, grace=10)
+
+    assert tidied.exists()
+
+
+def test_a_process_is_not_taken_for_another_of_the_same_number():
+    sleeper = subprocess.Popen(["sleep", "300"])
+    try:
+        processes.kill({processes.Process(sleeper.pid, started=1)})
+        assert sleeper.poll() is None
+    finally:
+        sleeper.kill()
+        sleeper.wait()
+
+
+def test_a_child_dies_with_its_parent(tmp_path):
+    script = (
+        "import subprocess, sys\n"
+        "from plumbing import processes\n"
+        "child = subprocess.Popen(['sleep', '300'], preexec_fn=processes.die_with_parent)\n"
+        "print(child.pid, flush=True)\n"
+        "sys.stdin.read()\n"
+    )
+    parent = subprocess.Popen(
+        [sys.executable, "-c", script],
+        env={**os.environ, "PYTHONPATH": os.path.dirname(os.path.dirname(processes.__file__))},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    with parent.stdin, parent.stdout:
+        pid = int(parent.stdout.readline())
+        (sleeper,) = [p for p in processes.children(parent.pid) if p.pid == pid]
+        parent.send_signal(signal.SIGKILL)
+        parent.wait()
+    deadline = time.monotonic() + 5
+    while alive([sleeper]):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)

@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+import http.server
+import json
+import threading
+
+import pytest
+
+from plumbing import protection
+from plumbing.board import NOT_OFFERED, PROTECTED, REFUSED, UNPROTECTED, Board
+from plumbing.protection import Protection
+
+
+@pytest.fixture
+def agent():
+    """The ECS agent's endpoint; `answer` is what it says, `wishes` what it was told."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_PUT(self):
+            assert self.path == "/api/task-protection/v1/state"
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            self.server.wishes.append(json.loads(body))
+            status, content = self.server.answer
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(content.encode())
+
+        def log_message(self, *arguments):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.wishes = []
+    server.answer = (200, '{"protection": {"ProtectionEnabled": true}}')
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    server.environ = {"ECS_AGENT_URI": f"http://127.0.0.1:{server.server_port}/api"}
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+class Clock:
+    now = 1000.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def task(agent):
+    board, clock = Board(2), Clock()
+    return Protection(agent.environ, board, clock), board, clock
+
+
+def test_a_task_is_protected_while_any_worker_is_busy_and_no_longer(task, agent):
+    protecting, board, clock = task
+    protecting.step()
+    assert agent.wishes == []
+
+    board.set_busy(1, True)
+    protecting.step()
+    assert board.protection == PROTECTED
+    assert agent.wishes == [{"ProtectionEnabled": True, "ExpiresInMinutes": 60}]
+
+    board.set_busy(1, False)
+    assert protecting.step() == clock.now + protection.SECONDS_IDLE
+    assert len(agent.wishes) == 1
+    clock.now += protection.SECONDS_IDLE
+    protecting.step()
+
+    assert agent.wishes[-1] == {"ProtectionEnabled": False}
+    assert board.protection == UNPROTECTED
+
+
+def test_between_two_jobs_nothing_is_asked(task, agent):
+    protecting, board, clock = task
+    for _ in range(20):
+        board.set_busy(0, True)
+        protecting.step()
+        board.set_busy(0, False)
+        clock.now += 1
+        protecting.step()
+
+    assert len(agent.wishes) == 1
+
+
+def test_it_is_renewed_long_before_it_ends(task, agent):
+    protecting, board, clock = task
+    board.set_busy(0, True)
+    due = protecting.step()
+
+    assert due - clock.now < protection.MINUTES * 60 / 2
+    clock.now = due
+    protecting.step()
+
+    assert len(agent.wishes) == 2
+
+
+@pytest.mark.parametrize(
+    ("answer", "word"),
+    [
+        ((400, '{"failure": {"Reason": "DEPLOYMENT_BLOCKED"}}'), "DEPLOYMENT_BLOCKED"),
+        ((403, '{"error": {"Code": "AccessDenied", "Message": "not allowed"}}'), "not allowed"),
+        ((500, "<html>"), "<html>"),
+    ],
+)
+def test_a_refusal_is_said_and_tried_again(task, agent, capfd, answer, word):
+    protecting, board, clock = task
+    agent.answer = answer
+    board.set_busy(0, True)
+    due = protecting.step()
+
+    assert board.protection == REFUSED
+    out = capfd.readouterr().out
+    assert "refused" in out and word in out
+
+    agent.answer = (200, '{"protection": {}}')
+    clock.now = due
+    protecting.step()
+    assert board.protection == PROTECTED
+
+
+def test_an_agent_that_does_not_answer_is_a_refusal(capfd):
+    board = Board(1)
+    protecting = Protection({"ECS_AGENT_URI": "http://127.0.0.1:9"}, board, Clock())
+    board.set_busy(0, True)
+
+    protecting.step()
+
+    assert board.protection == REFUSED
+    assert "does not answer" in capfd.readouterr().out
+
+
+def test_outside_ecs_there_is_nothing_to_do():
+    board = Board(1)
+    protecting = Protection({}, board, Clock())
+    board.set_busy(0, True)
+
+    assert protecting.step() == float("inf")
+    assert board.protection == NOT_OFFERED

@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import pytest
+
+from plumbing import message, settle
+from plumbing.settle import Outcome, Plan, decide
+
+FAILED = Outcome(settle.FAILED, "exit 1")
+
+
+@pytest.mark.parametrize(
+    ("outcome", "counted", "plan"),
+    [
+        (Outcome(settle.DONE), 0, Plan(record="done", delete=True)),
+        (Outcome(settle.SKIPPED), 0, Plan(record="skipped", delete=True)),
+        (Outcome(settle.REPEATED), 0, Plan(delete=True)),
+        (Outcome(settle.LOST), 0, Plan()),
+        (Outcome(settle.INTERRUPTED), 0, Plan(attempt="interrupted", visible_in=0)),
+        (Outcome(settle.INTERRUPTED), 2, Plan(attempt="interrupted", visible_in=0)),
+        (FAILED, 0, Plan(attempt="failed", visible_in=10)),
+        (FAILED, 1, Plan(attempt="failed", visible_in=30)),
+        (FAILED, 2, Plan("failed", "failed", dead_letter=True, delete=True)),
+        (
+            Outcome(settle.FAILED, "no job", final=True),
+            0,
+            Plan("failed", "failed", dead_letter=True, delete=True),
+        ),
+        (
+            Outcome(settle.GIVEN_UP, "killed"),
+            3,
+            Plan(None, "failed", dead_letter=True, delete=True),
+        ),
+    ],
+    ids=lambda value: value.kind if isinstance(value, Outcome) else "",
+)
+def test_what_follows_from_an_outcome(outcome, counted, plan):
+    assert decide(outcome, counted, allowed=3) == plan
+
+
+@pytest.mark.parametrize(
+    ("attempt", "draw", "seconds"), [(1, 1, 10), (1, 0, 8), (4, 1, 270), (9, 1, 900), (99, 1, 900)]
+)
+def test_the_backoff_triples_up_to_a_quarter_of_an_hour(attempt, draw, seconds):
+    assert settle.backoff(attempt, draw) == seconds
+
+
+def test_a_dead_letter_has_the_same_body_and_attributes_and_a_reason():
+    raw = {
+        "ReceiptHandle": "h",
+        "Body": '{"group":{"x":1}}',
+        "MessageAttributes": {
+            "job_id": {"DataType": "String", "StringValue": "0123456789abcdef"},
+            "submission": {"DataType": "Number", "StringValue": "2"},
+            "reason": {"DataType": "String", "StringValue": "of an earlier time"},
+        },
+    }
+
+    letter = settle.dead_letter(message.parse(raw, "R1"), "exit \x1b[31m3 " + "x" * 2000)
+
+    assert letter["MessageBody"] == raw["Body"]
+    attributes = letter["MessageAttributes"]
+    assert attributes["job_id"] == raw["MessageAttributes"]["job_id"]
+    assert attributes["submission"] == raw["MessageAttributes"]["submission"]
+    reason = attributes["reason"]["StringValue"]
+    assert reason.startswith("exit ?[31m3 ") and len(reason) == settle.LONGEST_REASON

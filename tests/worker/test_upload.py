@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from plumbing import upload
+from plumbing.failures import LeaseLost
+
+
+@pytest.fixture
+def folder(tmp_path):
+    folder = tmp_path / "output"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def send(cloud, folder):
+    def send_it(check=lambda: None, say=lambda text: None, **arguments):
+        items = upload.items_of(folder, cloud.bucket, "out/A1", arguments, say)
+        upload.send_all(cloud.s3, items, check)
+        return items
+
+    return send_it
+
+
+def uploads_left(cloud):
+    return cloud.s3.list_multipart_uploads(Bucket=cloud.bucket).get("Uploads", [])
+
+
+@pytest.mark.parametrize("count", [1, 30])
+def test_every_file_arrives_under_the_prefix(cloud, folder, send, count):
+    (folder / "sub").mkdir()
+    for number in range(count):
+        (folder / "sub" / f"é {number}").write_bytes(b"x" * number)
+
+    send()
+
+    assert sorted(cloud.names()) == sorted(f"out/A1/sub/é {n}" for n in range(count))
+    assert cloud.read(f"out/A1/sub/é {count - 1}") == b"x" * (count - 1)
+
+
+def test_upload_flags_and_the_type_of_the_name_go_along(cloud, folder, send):
+    (folder / "a.csv").write_text("x")
+
+    send(Metadata={"by": "me"}, StorageClass="STANDARD_IA")
+
+    head = cloud.s3.head_object(Bucket=cloud.bucket, Key="out/A1/a.csv")
+    assert head["ContentType"] == "text/csv"
+    assert head["Metadata"] == {"by": "me"}
+    assert head["StorageClass"] == "STANDARD_IA"
+
+
+def test_a_given_type_is_kept(cloud, folder, send):
+    (folder / "a.csv").write_text("x")
+
+    send(ContentType="text/plain")
+
+    head = cloud.s3.head_object(Bucket=cloud.bucket, Key="out/A1/a.csv")
+    assert head["ContentType"] == "text/plain"
+
+
+def test_links_to_files_are_followed_and_what_is_left_out_is_said(cloud, folder, send, tmp_path):
+    (tmp_path / "elsewhere").write_text("there")
+    (folder / "link").symlink_to(tmp_path / "elsewhere")
+    (folder / "broken").symlink_to(tmp_path / "nothing")
+    (folder / "folder").symlink_to(tmp_path)
+    os.mkfifo(folder / "pipe")
+    said = []
+
+    send(say=said.append)
+
+    assert cloud.names() == ["out/A1/link"]
+    assert len(said) == 3
+
+
+def test_a_large_file_arrives_whole_in_parts(cloud, folder, send):
+    body = os.urandom(2 * upload.PART + 12345)
+    (folder / "large.bin").write_bytes(body)
+    (folder / "small").write_bytes(b"x")
+
+    send(Metadata={"by": "me"})
+
+    assert cloud.read("out/A1/large.bin") == body
+    head = cloud.s3.head_object(Bucket=cloud.bucket, Key="out/A1/large.bin")
+    assert head["Metadata"] == {"by": "me"}
+    assert "-3" in head["ETag"]
+
+
+def test_nothing_is_uploaded_after_a_lost_lease(cloud, folder, send):
+    for number in range(5):
+        (folder / str(number)).write_bytes(b"x")
+
+    def check():
+        raise LeaseLost("gone")
+
+    with pytest.raises(LeaseLost):
+        send(check)
+    assert cloud.names() == []
+
+
+def test_a_lease_lost_in_the_middle_of_a_large_file_leaves_nothing(cloud, folder, send):
+    (folder / "large.bin").write_bytes(os.urandom(3 * upload.PART))
+    asked = []
+
+    def check():
+        asked.append(1)
+        if len(asked) > 2:
+            raise LeaseLost("gone")
+
+    with pytest.raises(LeaseLost):
+        send(check)
+    assert cloud.names() == []
+    assert uploads_left(cloud) == []
