@@ -98,13 +98,14 @@ def step(turn: Turn) -> None:
 def next_due(world: World, now: float) -> float:
     """When a fleet next does something by itself."""
     return min(
-        (
-            min(f.due, f.next_launch, f.valid_until)
-            for f in world.fleets.values()
-            if f.state in LIVE
-        ),
-        default=NEVER,
+        (_due(fleet) for fleet in world.fleets.values() if fleet.state in LIVE), default=NEVER
     )
+
+
+def _due(fleet: Fleet) -> float:
+    """A launch that comes due while the fleet is being modified waits until it is active again."""
+    launch = fleet.next_launch if fleet.state == "active" else NEVER
+    return min(fleet.due, launch, fleet.valid_until)
 
 
 def _get(world: World, fleet_id: str) -> Fleet:

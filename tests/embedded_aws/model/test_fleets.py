@@ -231,3 +231,13 @@ def test_cancelled_fleet_is_forgotten_after_two_days(sim):
     assert fleet in sim.world.fleets
     sim.wait(2)
     assert fleet not in sim.world.fleets
+
+
+def test_a_launch_that_comes_due_while_the_fleet_is_modified_waits_for_it(sim):
+    fleet = sim.request(1)
+    sim.wait(11)
+    sim.do(e.ModifyFleet(fleet, target=2))
+    sim.wait(2.5)
+    assert sim.states() == []
+    sim.wait(20)
+    assert len(sim.states()) == 2
