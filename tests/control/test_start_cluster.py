@@ -156,9 +156,7 @@ def test_a_request_that_ec2_refuses_is_not_repeated(submitted, ended, tmp_path):
     aws, config, run = submitted()
     ended(aws, run)
     wrong = tmp_path / "fleet.json"
-    wrong.write_text(
-        json.dumps({"SubnetIds": "auto", "IamFleetRole": "arn:aws:iam::123456789012:role/none"})
-    )
+    wrong.write_text(json.dumps({"SubnetIds": "auto", "IamFleetRole": "not-an-arn"}))
     with pytest.raises(ClientError):
         start_cluster.start(aws, config, run, wrong, yes=True)
     run = records.load(aws.s3, run.bucket, run.app_name, run.run_id)
