@@ -33,9 +33,9 @@ class TaskLog:
         self, path: Path, account: str, region: str, container: Mapping[str, Any], task_id: str
     ) -> None:
         """Make file and stream. Raises CannotStart as ECS does if the log group is missing."""
+        self._cloud = _stream(account, region, container, task_id)
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = path.open("ab", buffering=0)
-        self._cloud = _stream(account, region, container, task_id)
         self._lines: list[dict[str, Any]] = []
         self._rest = b""
         self._lock = threading.Lock()

@@ -1,0 +1,106 @@
+import pytest
+
+
+def arns(aws, app, **changes):
+    return aws.ecs.list_container_instances(cluster=app.name, **changes)["containerInstanceArns"]
+
+
+def describe(aws, app):
+    return aws.ecs.describe_container_instances(
+        cluster=app.name, containerInstances=arns(aws, app)
+    )["containerInstances"]
+
+
+def amount(resources, name):
+    return next(r["integerValue"] for r in resources if r["name"] == name)
+
+
+def test_instance_tells_what_it_has_and_what_is_left(aws, app):
+    app.up(1, 2)
+    (found,) = describe(aws, app)
+    assert found["status"] == "ACTIVE" and found["agentConnected"]
+    assert found["runningTasksCount"] == 2 and found["pendingTasksCount"] == 0
+    assert amount(found["registeredResources"], "MEMORY") == 7985
+    assert amount(found["remainingResources"], "MEMORY") == 7985 - 6000
+    assert amount(found["remainingResources"], "CPU") == 0
+    attributes = {one["name"]: one["value"] for one in found["attributes"]}
+    assert attributes["app"] == app.name
+    ids = [
+        one["InstanceId"]
+        for one in aws.ec2.describe_spot_fleet_instances(SpotFleetRequestId=app.fleets[0])[
+            "ActiveInstances"
+        ]
+    ]
+    assert [found["ec2InstanceId"]] == ids
+
+
+def test_instances_are_listed_by_status_and_attribute(aws, app, wait_for):
+    app.request(1)
+    (arn,) = wait_for(lambda: arns(aws, app))
+    assert arns(aws, app, filter=f"attribute:app == {app.name}") == [arn]
+    assert arns(aws, app, filter="attribute:app == other") == []
+    assert arns(aws, app, status="DRAINING") == []
+
+
+def test_drained_instance_gives_its_tasks_away(aws, app, wait_for):
+    tasks = app.up(2, 1)
+    wait_for(lambda: len(arns(aws, app)) == 2)
+    host = app.tasks()[0]["containerInstanceArn"]
+    answer = aws.ecs.update_container_instances_state(
+        cluster=app.name, containerInstances=[host, "absent"], status="DRAINING"
+    )
+    assert [one["status"] for one in answer["containerInstances"]] == ["DRAINING"]
+    assert answer["failures"][0]["reason"] == "MISSING"
+    assert arns(aws, app, status="DRAINING") == [host]
+    wait_for(lambda: [t["containerInstanceArn"] for t in app.tasks() if t["taskArn"] not in tasks])
+    moved = [t for t in app.tasks() if t["taskArn"] not in tasks]
+    assert moved[0]["containerInstanceArn"] != host
+
+
+def test_tasks_are_listed_by_service_and_machine(aws, app):
+    tasks = app.up(1, 1)
+    (host,) = arns(aws, app)
+    for chosen in (
+        {"serviceName": app.name},
+        {"containerInstance": host},
+        {"family": app.name},
+        {"desiredStatus": "RUNNING"},
+    ):
+        assert aws.ecs.list_tasks(cluster=app.name, **chosen)["taskArns"] == tasks
+    assert aws.ecs.list_tasks(cluster=app.name, desiredStatus="STOPPED")["taskArns"] == []
+    assert aws.ecs.list_tasks(cluster=app.name, family="other")["taskArns"] == []
+
+
+def test_deregistering_needs_force_while_tasks_run(aws, app):
+    app.up(1, 1)
+    (host,) = arns(aws, app)
+    with pytest.raises(aws.ecs.exceptions.InvalidParameterException):
+        aws.ecs.deregister_container_instance(cluster=app.name, containerInstance=host)
+    answer = aws.ecs.deregister_container_instance(
+        cluster=app.name, containerInstance=host, force=True
+    )
+    assert answer["containerInstance"]["status"] == "INACTIVE"
+    assert arns(aws, app) == []
+
+
+def test_cluster_with_machines_cannot_be_deleted(aws, app, wait_for):
+    app.up(1, 1)
+    with pytest.raises(aws.ecs.exceptions.ClusterContainsContainerInstancesException):
+        aws.ecs.delete_cluster(cluster=app.name)
+    app.end()
+    wait_for(lambda: arns(aws, app) == [])
+    with pytest.raises(aws.ecs.exceptions.ClusterContainsServicesException):
+        aws.ecs.delete_cluster(cluster=app.name)
+    aws.ecs.delete_service(cluster=app.name, service=app.name, force=True)
+    answer = wait_for(lambda: aws.ecs.delete_cluster(cluster=app.name))
+    assert answer["cluster"]["status"] == "INACTIVE"
+    assert not [a for a in aws.ecs.list_clusters()["clusterArns"] if a.endswith("/" + app.name)]
+
+
+def test_creating_a_cluster_again_keeps_it(aws, app):
+    tags = [{"key": "k", "value": "v"}]
+    name = aws.name("cluster")
+    aws.ecs.create_cluster(clusterName=name, tags=tags)
+    assert aws.ecs.create_cluster(clusterName=name)["cluster"]["tags"] == tags
+    found = aws.ecs.describe_clusters(clusters=[name], include=["TAGS"])["clusters"][0]
+    assert found["tags"] == tags and found["status"] == "ACTIVE"
