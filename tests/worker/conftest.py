@@ -3,12 +3,14 @@ bucket and queue for every test."""
 
 from __future__ import annotations
 
+import http.server
 import itertools
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -219,6 +221,45 @@ def start_container(cloud, tmp_path):
         if container.poll() is None:
             container.send_signal(signal.SIGKILL)
         container.wait()
+
+
+@pytest.fixture
+def metadata_service():
+    """An instance metadata service: what lies at which path, tokens asked for (IMDSv2 only)."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_PUT(self):
+            self.server.tokens += 1
+            self._answer(200, f"token-{self.server.tokens}")
+
+        def do_GET(self):
+            token = self.headers.get("X-aws-ec2-metadata-token")
+            if token != f"token-{self.server.tokens}":
+                self._answer(401, "")
+                return
+            text = self.server.paths.get(self.path.split("/latest/meta-data/")[1])
+            self._answer(404 if text is None else 200, text or "")
+
+        def _answer(self, status, text):
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(text.encode())
+
+        def log_message(self, *arguments):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.tokens = 0
+    server.paths = {"instance-id": "i-1", "instance-type": "m5.large"}
+    thread = threading.Thread(target=server.serve_forever, args=[0.02])
+    thread.start()
+    server.environ = {
+        "AWS_EC2_METADATA_SERVICE_ENDPOINT": f"http://127.0.0.1:{server.server_port}/"
+    }
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
 
 
 @pytest.fixture

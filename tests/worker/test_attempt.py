@@ -9,9 +9,9 @@ import threading
 import time
 
 import pytest
-from botocore.exceptions import EndpointConnectionError
+from botocore.exceptions import ClientError, EndpointConnectionError
 
-from plumbing import persistence, settle
+from plumbing import attempt, persistence, settle
 from plumbing.failures import JobFailed
 from plumbing.message import parse
 
@@ -344,6 +344,54 @@ def test_s3_that_fails_for_a_while_does_not_cost_the_work(
     assert pauses
     assert runs.read_text() == "run\n"
     assert cloud.states("records") == ["done.json"]
+
+
+def test_a_stop_in_mid_upload_that_goes_on_too_long_is_an_interruption(
+    cloud, make_worker, attend, monkeypatch
+):
+    monkeypatch.setattr(attempt, "UPLOAD_AFTER_STOP", 0.0)
+    monkeypatch.setattr(persistence, "FIRST_PAUSE", 0.01)
+    cloud.send({"name": "A1"})
+    worker = make_worker(write_result)
+
+    def stop_and_refuse(params, **more):
+        if "/out/" in params["url"]:
+            worker.stop.set("spot interruption")
+            _refuse()
+
+    worker.clients.s3.meta.events.register("before-call.s3.PutObject", stop_and_refuse)
+    attend(worker)
+
+    assert cloud.states("records") == []
+    assert cloud.record("interrupted", "attempts")["reason"] == "spot interruption"
+    assert cloud.waiting() == (1, 0)
+
+
+def test_a_stop_in_mid_upload_lets_it_finish(cloud, make_worker, attend):
+    cloud.send({"name": "A1"})
+    worker = make_worker(write_result)
+
+    def stop(params, **more):
+        worker.stop.set("spot interruption")
+
+    worker.clients.s3.meta.events.register("before-call.s3.PutObject", stop)
+    attend(worker)
+
+    assert cloud.states("records") == ["done.json"]
+    assert cloud.waiting() == (0, 0)
+
+
+def test_a_bucket_that_may_not_be_written_to_is_the_machines_fault(cloud, make_worker, attend):
+    cloud.send({"name": "A1"})
+    worker = make_worker(write_result)
+
+    def deny(**more):
+        raise ClientError({"Error": {"Code": "AccessDenied"}}, "PutObject")
+
+    worker.clients.s3.meta.events.register("before-call.s3.PutObject", deny)
+
+    assert attend(worker) is True
+    assert sum(cloud.waiting()) == 1
 
 
 def test_a_job_waits_for_task_protection_before_its_program_starts(

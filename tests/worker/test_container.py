@@ -191,3 +191,28 @@ def test_jobs_go_to_all_workers_and_each_is_done_once(cloud, start_container, un
     records = [json.loads(cloud.read(key)) for key in cloud.names("runs/App/R1/records/")]
     assert {record["receive"] for record in records} == {1}
     assert len(cloud.names("out/")) == 20
+
+
+def test_an_interruption_notice_gives_the_job_back_and_takes_no_other(
+    cloud, start_container, until, job_script, tmp_path, metadata_service
+):
+    script = job_script("""
+        Path(job.config["PID_FILE"]).write_text(str(os.getpid()))
+        job.run(["sleep", "300"])
+    """)
+    pid_file = tmp_path / "pid"
+    cloud.send({"name": "hit"})
+    environ = {**metadata_service.environ, "AWS_EC2_METADATA_DISABLED": "false"}
+    container = start_container(script, PID_FILE=str(pid_file), **environ)
+    until(lambda: pid_file.exists() and pid_file.read_text())
+
+    metadata_service.paths["spot/instance-action"] = '{"action": "terminate", "time": "soon"}'
+
+    until(lambda: cloud.states("attempts") == ["1.1.interrupted.json"])
+    assert cloud.record("interrupted", "attempts")["machine"] == "i-1"
+    assert cloud.record("interrupted", "attempts")["reason"] == "spot interruption"
+    until(lambda: cloud.waiting() == (1, 0))
+    assert container.poll() is None
+    container.send_signal(signal.SIGTERM)
+    assert container.wait(5) == 0
+    assert cloud.waiting() == (1, 0)

@@ -106,13 +106,13 @@ class Stop:
         (None, 99, None),
         (None, 101, JobFailed),
         (50, 60, None),
-        (50, 50 + persistence.SECONDS_AFTER_STOP + 1, Interrupted),
+        (50, 71, Interrupted),
     ],
 )
 def test_work_goes_on_until_the_deadline_and_a_little_after_a_stop(since, now, error):
     stop = Stop()
     stop.since = since
-    guard = persistence.Guard(Held(), stop, deadline=100, clock=lambda: now)
+    guard = persistence.Guard(Held(), stop, deadline=100, after_stop=20, clock=lambda: now)
 
     if error is None:
         guard.check()

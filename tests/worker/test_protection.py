@@ -31,7 +31,7 @@ def agent():
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.wishes = []
     server.answer = (200, '{"protection": {"ProtectionEnabled": true}}')
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=[0.02])
     thread.start()
     server.environ = {"ECS_AGENT_URI": f"http://127.0.0.1:{server.server_port}/api"}
     yield server

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Callable
 
 from plumbing import done_check, machine, perform, process, records, resources, settle, upload
-from plumbing.aws import AWS_ERRORS, Clients
+from plumbing.aws import AWS_ERRORS, Clients, is_setup_fault
 from plumbing.console import say
 from plumbing.environment import Settings
 from plumbing.failures import Interrupted, JobFailed, LeaseLost, MachineFault
@@ -27,7 +27,7 @@ from plumbing.job import Job
 from plumbing.joblog import JobLog
 from plumbing.lease import LONGEST, Lease
 from plumbing.message import Message
-from plumbing.persistence import Guard, persistently
+from plumbing.persistence import SETTLE_AFTER_STOP, UPLOAD_AFTER_STOP, Guard, persistently
 from plumbing.places import output_place
 from plumbing.report import Report
 from plumbing.settle import Outcome, Plan, Settler
@@ -61,7 +61,7 @@ class Attempt:
         self._message = message
         self._lease = lease
         deadline = time.monotonic() + min(settings.job_timeout + SECONDS_AFTER_JOB, LONGEST)
-        self._guard = Guard(lease, worker.stop, deadline)
+        self._guard = Guard(lease, worker.stop, deadline, UPLOAD_AFTER_STOP)
         self._keys = records.Keys(
             settings.app_name,
             message.run_id,
@@ -95,7 +95,7 @@ class Attempt:
         except JobFailed as error:
             return Outcome(settle.FAILED, str(error), machine=isinstance(error, MachineFault))
         except AWS_ERRORS as error:
-            return Outcome(settle.FAILED, f"AWS: {error}")
+            return Outcome(settle.FAILED, f"AWS: {error}", machine=is_setup_fault(error))
         except OSError as error:
             known = error.errno in perform.MACHINE_ERRORS
             return Outcome(settle.FAILED, perform.os_reason(error), machine=known)
@@ -114,7 +114,7 @@ class Attempt:
             return
         self._lease.keep()
         # Settling may outlast the job's time: the lease alone limits it.
-        check = Guard(self._lease, self._worker.stop, float("inf")).check
+        check = Guard(self._lease, self._worker.stop, float("inf"), SETTLE_AFTER_STOP).check
         if plan.attempt == settle.FAILED:
             self._send_log(check)
         fields = self._report.fields(

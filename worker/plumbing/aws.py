@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Mapping
 import boto3
 import botocore.session
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -23,6 +23,14 @@ _ANSWER_SECONDS = 20
 # The longest long poll, and what its answer may take on the way.
 _POLL_SECONDS = 20 + 10
 _ATTEMPTS = 3
+_SETUP_CODES = {
+    "403",
+    "AccessDenied",
+    "AllAccessDisabled",
+    "InvalidAccessKeyId",
+    "NoSuchBucket",
+    "SignatureDoesNotMatch",
+}
 
 
 @dataclass(frozen=True)
@@ -60,7 +68,8 @@ def make_clients(session: boto3.Session) -> Clients:
     return Clients(
         # Not repeated: a stop waits for a poll that is under way.
         receiver=session.client("sqs", config=_config(_POLL_SECONDS, attempts=1)),
-        sqs=session.client("sqs", config=_config(_ANSWER_SECONDS)),
+        # Soon over: a lease is better asked for again than waited for.
+        sqs=session.client("sqs", config=_config(_ANSWER_SECONDS / 2, attempts=2)),
         s3=session.client("s3", config=_config(_ANSWER_SECONDS)),
         s3_of_jobs=session.client("s3", config=_config(_ANSWER_SECONDS)),
     )
@@ -74,6 +83,11 @@ def _config(read_seconds: float, attempts: int = _ATTEMPTS) -> Config:
         max_pool_connections=CONNECTIONS,
         tcp_keepalive=True,
     )
+
+
+def is_setup_fault(error: BaseException) -> bool:
+    """Whether every job here would get this error: a permission or a bucket is missing."""
+    return isinstance(error, NoCredentialsError) or code_of(error) in _SETUP_CODES
 
 
 def code_of(error: BaseException) -> str:

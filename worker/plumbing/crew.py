@@ -18,6 +18,7 @@ from plumbing.board import Board
 from plumbing.environment import Settings
 from plumbing.flag import Flag
 from plumbing.loop import work
+from plumbing.process import SIGNALS
 from plumbing.settle import Settler
 
 if TYPE_CHECKING:
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
 
 # How the container tells its workers to stop, and that the machine is to be taken away.
 STOP, INTERRUPTION = signal.SIGTERM, signal.SIGUSR1
-# What a fork must not be disturbed by: the handlers are those of the process that forks.
-SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD, signal.SIGUSR1)
 # So long a job waits for task protection before it starts without.
 PROTECTION_SECONDS = 5.0
 

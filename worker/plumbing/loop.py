@@ -8,7 +8,7 @@ from typing import Any, Callable, Mapping
 
 from plumbing import machine, settle
 from plumbing.attempt import Attempt, Worker
-from plumbing.aws import AWS_ERRORS, code_of
+from plumbing.aws import AWS_ERRORS, code_of, is_setup_fault
 from plumbing.board import Board
 from plumbing.console import say
 from plumbing.failures import Interrupted, LeaseLost
@@ -94,6 +94,8 @@ def attend(worker: Worker, raw: Mapping[str, Any], asked: float) -> bool:
         say(f"[{message.job_name}] stopped before it was settled: {error}")
     except AWS_ERRORS as error:
         say(f"[{message.job_name}] could not be settled, it will come again: {error}")
+        # What this job cannot write the next one cannot either.
+        return is_setup_fault(error)
     except Exception:
         # A bug of ours must not take the worker with it, nor the jobs that it would still do.
         traceback.print_exc()

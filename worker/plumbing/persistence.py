@@ -61,9 +61,10 @@ PASSING_ERRORS = (
 )
 FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 15.0
-# A stopped container is killed after stopTimeout (110 s): what is being written then gets so
-# many seconds to be finished, which leaves time for a last slow request and for settling.
-SECONDS_AFTER_STOP = 30.0
+# A stopped container is killed after stopTimeout (110 s). Within that an upload that is under way
+# may be finished, then what became of the job is written, then a last slow request may return.
+UPLOAD_AFTER_STOP = 55.0
+SETTLE_AFTER_STOP = 80.0
 
 
 def passes(error: BaseException) -> bool:
@@ -75,25 +76,30 @@ def passes(error: BaseException) -> bool:
 
 
 class Guard:
-    """Whether work on a job may go on: asked before everything that leaves a trace."""
+    """Whether work on a job may go on: asked before everything that leaves a trace.
+
+    It may until the `deadline`, and until `after_stop` seconds after a stop.
+    """
 
     def __init__(
         self,
         lease: Lease,
         stop: Flag,
         deadline: float,
+        after_stop: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._lease = lease
         self._stop = stop
         self._deadline = deadline
+        self._after_stop = after_stop
         self._clock = clock
 
     def check(self) -> None:
-        """Raises LeaseLost, Interrupted (stopped, and out of time), or JobFailed (out of time)."""
+        """Raises LeaseLost, Interrupted or JobFailed (out of time, after a stop or without)."""
         self._lease.check()
         now = self._clock()
-        if self._stop.since is not None and now > self._stop.since + SECONDS_AFTER_STOP:
+        if self._stop.since is not None and now > self._stop.since + self._after_stop:
             raise Interrupted(self._stop.reason)
         if now > self._deadline:
             raise JobFailed("out of time: AWS did not answer well until the job's time was over")

@@ -26,7 +26,8 @@ from plumbing.flag import Flag
 GRACE = 3.0
 STOPPED, LEASE_LOST, TIMEOUT = "stopped", "lease lost", "timeout"
 _CHUNK = 1 << 16
-_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
+# What a fork must not be disturbed by: the handlers are those of the process that forks.
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD, signal.SIGUSR1)
 # What a process left behind may keep the pipe open for after its job's end.
 _DRAIN_SECONDS = 1.0
 _FIRST_SAMPLE, _LONGEST_SAMPLE = 0.25, 5.0
@@ -122,8 +123,7 @@ def start(function: Callable[[], dict[str, Any]]) -> Child:
     result, result_in_child = os.pipe()
     sys.stdout.flush()
     sys.stderr.flush()
-    # A signal between the fork and the child's own handlers must not run ours in the child.
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     parent = os.getpid()
     try:
         pid = os.fork()
@@ -156,11 +156,8 @@ def watch(
     try:
         ending.cut = _follow(child, reader, sampler, stop, lost, clock() + seconds)
         ending.cut_reason = {STOPPED: stop.reason, LEASE_LOST: lost.reason}.get(ending.cut, "")
-        result = reader.result
-        if ending.cut:
-            processes.end(child.pid, GRACE)
-        elif result is None or result["left_running"]:
-            processes.end(child.pid, 0)
+        if ending.cut or reader.result is None:
+            processes.end(child.pid, GRACE if ending.cut else 0)
         _drain(child, reader, clock() + _DRAIN_SECONDS)
         _, ending.status, usage = os.wait4(child.pid, 0)
     finally:
@@ -241,7 +238,9 @@ def _in_child(
             os._exit(code)  # the worker ended before the kernel knew what then to do
         _take_signals_and_output(output)
         answer = function()
-        answer["left_running"] = _have_children()
+        # Here, where all that was left is below this process: after its end that is not so.
+        if _have_children():
+            processes.kill(processes.below(os.getpid()))
         sys.stdout.flush()
         sys.stderr.flush()
         with open(result, "wb") as file:
@@ -257,9 +256,9 @@ def _in_child(
 
 def _take_signals_and_output(output: int) -> None:
     signal.set_wakeup_fd(-1)
-    for number in _SIGNALS:
+    for number in SIGNALS:
         signal.signal(number, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     os.dup2(output, 1)
