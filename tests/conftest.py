@@ -1,0 +1,100 @@
+"""What all tests stand on: no AWS settings of the developer's, a config.py, an AWS in memory."""
+
+import os
+from contextlib import ExitStack
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from benchmarks import aws_stub
+from control import account, records
+
+BUCKET = "test-bucket"
+VALUES = {
+    "APP_NAME": "Test",
+    "DOCKERHUB_TAG": "somebody/image:1",
+    "AWS_REGION": "us-east-1",
+    "AWS_BUCKET": BUCKET,
+    "CLUSTER_MACHINES": 2,
+    "MACHINE_TYPE": ["m5.xlarge"],
+    "DOCKER_CORES": 2,
+    "CPU_SHARES": 2048,
+    "MEMORY": 4000,
+}
+
+
+@pytest.fixture(autouse=True)
+def no_aws_of_the_developer(monkeypatch, tmp_path_factory):
+    """Fake keys, no files, no machine's role: nothing here can reach an account."""
+    for name in list(os.environ):
+        if name.startswith("AWS_") or name == "EMBEDDED_AWS":
+            monkeypatch.delenv(name)
+    nowhere = str(tmp_path_factory.getbasetemp() / "no-such-file")
+    monkeypatch.setenv("AWS_CONFIG_FILE", nowhere)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", nowhere)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+
+
+@pytest.fixture
+def write_config(tmp_path):
+    """Writes a valid config.py, with changes; ... leaves a setting out, `text` is added as is."""
+
+    def write(text="", **changes):
+        values = {k: v for k, v in {**VALUES, **changes}.items() if v is not ...}
+        lines = [f"{name} = {value!r}" for name, value in values.items()]
+        path = tmp_path / "config.py"
+        path.write_text("\n".join([*lines, text, ""]), encoding="utf-8")
+        return path
+
+    return write
+
+
+@pytest.fixture
+def aws():
+    """An AWS in memory, by moto, with one bucket."""
+    with mock_aws():
+        clients = account.AWS(boto3.Session(region_name="us-east-1"))
+        clients.s3.create_bucket(Bucket=BUCKET)
+        yield clients
+
+
+def new_run(queue_url=""):
+    """A run that was just set up."""
+    return records.Run(
+        app_name="Test",
+        run_id="20260101T000000Z",
+        bucket=BUCKET,
+        region="us-east-1",
+        account="123456789012",
+        owner="me",
+        settings={},
+        queue_url=queue_url,
+    )
+
+
+@pytest.fixture
+def run(aws):
+    """A run on the AWS in memory, with its queue."""
+    queue_url = aws.sqs.create_queue(QueueName="TestQueue")["QueueUrl"]
+    return records.create(aws.s3, new_run(queue_url))
+
+
+@pytest.fixture
+def stub_aws(monkeypatch):
+    """Starts SQS and S3 that refuse and break as told: (stub, clients, run)."""
+    with ExitStack() as stack:
+
+        def start(fault=None, latency=0):
+            stub = stack.enter_context(aws_stub.serving(fault, latency))
+            monkeypatch.setenv("AWS_ENDPOINT_URL", stub.url)
+            clients = account.AWS(boto3.Session(region_name="us-east-1"))
+            stack.callback(clients.sqs.close)
+            stack.callback(clients.s3.close)
+            run = records.create(clients.s3, new_run(f"{stub.url}/123456789012/TestQueue"))
+            return stub, clients, run
+
+        yield start
