@@ -68,8 +68,8 @@ def _explain_repeats(
         first = first_of_name.setdefault(job.name, job)
         if first is not job:
             raise UserError(
-                f"{file.groups_path}: {file.place(first.where)} and {file.place(job.where)} are "
-                f"different jobs of one name, '{job.name}'.",
+                f"{file.place(first.where)} and {job.where} are different jobs of one name, "
+                f"'{job.name}'.",
                 'Give each group a "name" of its own: results and logs are kept by name.',
             )
     return Survey(count, repeated, first_repeated, same_ids)
