@@ -114,12 +114,16 @@ def test_jobs_are_counted_from_the_names_of_keys(aws, run):
     assert count.finished == 5
 
 
-def test_more_records_than_one_listing_are_counted_too(aws, run):
-    put(aws, run, *(f"records/{job_id(i)}.done.json" for i in range(1, 1003)))
-    assert records.count(aws.s3, run).done == 1002
-    assert sorted(records.finished_ids(aws.s3, run.bucket, "Test")) == sorted(
-        int(job_id(i), 16) for i in range(1, 1003)
-    )
+def test_more_records_than_one_listing_are_counted_too(aws, run, monkeypatch):
+    monkeypatch.setenv("MOTO_S3_DEFAULT_MAX_KEYS", "10")
+    put(aws, run, *(f"records/{job_id(i)}.done.json" for i in range(60)))
+    put(aws, run, f"records/{job_id(7)}.failed.json", f"records/{job_id(99)}.failed.json")
+    first = aws.s3.list_objects_v2(Bucket=run.bucket, Prefix=f"{run.prefix}records/")
+    assert first["IsTruncated"]
+    count = records.count(aws.s3, run)
+    assert (count.done, count.failed) == (60, 1)
+    finished = sorted(records.finished_ids(aws.s3, run.bucket, "Test"))
+    assert finished == sorted(int(job_id(i), 16) for i in range(60))
 
 
 def test_the_finished_jobs_of_all_runs_are_known(aws, run):

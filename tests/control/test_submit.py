@@ -281,9 +281,10 @@ def dying_submit(monkeypatch, death, clients, run, path, state, again):
 def test_broken_off_at_any_moment_and_run_again_every_job_is_in_the_queue(
     stub_aws, write, state, monkeypatch, threads, again
 ):
+    monkeypatch.setattr(sending, "_MEASURED", 1)
     monkeypatch.setattr(sending, "threads_worth", lambda seconds, cpu_seconds: threads)
     stub, clients, first_run = stub_aws()
-    path = write(numbered(55))
+    path = write(numbered(35))
     for moment in itertools.count(1):
         run = records.create(clients.s3, dataclasses.replace(first_run, run_id=f"R{moment:04d}"))
         if again:
@@ -295,14 +296,14 @@ def test_broken_off_at_any_moment_and_run_again_every_job_is_in_the_queue(
         except Killed:
             before = len(stub.messages)
         outcome = submit.submit(clients, run, path, state, again=again)
-        wanted = once(55, 2 if again else 1)
+        wanted = once(35, 2 if again else 1)
         assert set(submissions(stub)) == set(wanted)
-        assert listed(clients, run) == {**once(55), **wanted}
-        assert len(stub.messages) - 55 <= outcome.maybe_twice <= 10 * threads
+        assert listed(clients, run) == {**once(35), **wanted}
+        assert len(stub.messages) - 35 <= outcome.maybe_twice <= 10 * threads
         assert outcome.sent == len(stub.messages) - before
-        assert outcome.sent + outcome.already + outcome.sent_before_break == 55
-    assert moment > 40
-    assert len(stub.messages) == 55
+        assert outcome.sent + outcome.already + outcome.sent_before_break == 35
+    assert moment > 30
+    assert len(stub.messages) == 35
 
 
 SUBMIT = """
