@@ -69,6 +69,7 @@ def test_every_job_is_sent_and_listed_and_the_job_file_kept(stub_aws, write, sta
     assert {m["MessageAttributes"]["run_id"]["StringValue"] for m in stub.messages} == {run.run_id}
     kept = clients.s3.get_object(Bucket=run.bucket, Key=f"{run.prefix}snapshot/0001-job.json")
     assert kept["Body"].read() == path.read_bytes()
+    assert [journal.stat().st_size for journal in state.rglob("*.journal")] == [0]
 
 
 def test_jobs_of_a_table_are_sent_and_the_table_kept(stub_aws, write, state, tmp_path):
@@ -197,6 +198,32 @@ def test_an_end_in_the_middle_says_what_was_sent_and_the_next_command_goes_on(
     outcome = submit.submit(clients, run, path, state)
     assert outcome == submit.Outcome(in_file=45, sent=25, already=20)
     assert submissions(stub) == listed(clients, run) == once(45)
+
+
+def test_ctrl_c_says_how_far_it_came_and_the_next_command_goes_on(
+    stub_aws, write, state, monkeypatch, capsys
+):
+    stub, clients, run = stub_aws()
+    path = write(numbered(45))
+    with monkeypatch.context() as patch:
+        patch.setattr(submitted.Parts, "add", interrupted_at_the_third(submitted.Parts.add))
+        with pytest.raises(KeyboardInterrupt):
+            submit.submit(clients, run, path, state)
+    assert "20 of 45 jobs were sent so far" in capsys.readouterr().out
+    outcome = submit.submit(clients, run, path, state)
+    assert outcome == submit.Outcome(in_file=45, sent=15, sent_before_break=30)
+    assert submissions(stub) == listed(clients, run) == once(45)
+
+
+def interrupted_at_the_third(add):
+    calls = itertools.count(1)
+
+    def interrupted(*args):
+        if next(calls) == 3:
+            raise KeyboardInterrupt
+        add(*args)
+
+    return interrupted
 
 
 def test_jobs_that_were_sent_and_are_no_longer_in_the_file_are_said(stub_aws, write, state, capsys):
