@@ -53,6 +53,7 @@ class Stub:
         self.sent: Counter[str] = Counter()
         self.calls: Counter[str] = Counter()
         self.objects: dict[str, bytes] = {}
+        self.connections: set[asyncio.BaseTransport] = set()
 
     def names(self) -> list[str]:
         """The job names in the queue, in the order in which SQS took them."""
@@ -152,6 +153,10 @@ class _Connection(asyncio.Protocol):
 
     def connection_made(self, transport) -> None:
         self._transport = transport
+        self._stub.connections.add(transport)
+
+    def connection_lost(self, error) -> None:
+        self._stub.connections.discard(self._transport)
 
     def data_received(self, data: bytes) -> None:
         self._data += data
@@ -203,10 +208,17 @@ async def _listen(stub: Stub) -> asyncio.Server:
     return server
 
 
+async def _end(server: asyncio.Server, stub: Stub) -> None:
+    server.close()
+    for connection in list(stub.connections):
+        connection.abort()
+    await asyncio.sleep(0)
+
+
 @contextlib.contextmanager
-def serving(fault: Fault | None = None) -> Iterator[Stub]:
+def serving(fault: Fault | None = None, latency: float = 0) -> Iterator[Stub]:
     """A stub that listens on loopback, in a thread of this process."""
-    stub = Stub(fault)
+    stub = Stub(fault, latency)
     loop = asyncio.new_event_loop()
     server = loop.run_until_complete(_listen(stub))
     thread = threading.Thread(target=loop.run_forever)
@@ -214,7 +226,7 @@ def serving(fault: Fault | None = None) -> Iterator[Stub]:
     try:
         yield stub
     finally:
-        loop.call_soon_threadsafe(server.close)
+        asyncio.run_coroutine_threadsafe(_end(server, stub), loop).result()
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
         loop.close()

@@ -44,10 +44,16 @@ class JobFile:
             values = jobs.without_comments(group)
             if not values:
                 raise UserError(
-                    f"{self.groups_path}, {where}: the group is empty.",
+                    f"{self.place(where)}: the group is empty.",
                     "Give it at least one value, or remove it.",
                 )
             yield self._job(values, where)
+
+    def place(self, where: str) -> str:
+        """A job's `where` with its file, and its line, which is only looked for here."""
+        if self.table:
+            return f"{self.table}, {where}"
+        return f"{self.path}, line {_line_of_group(self.path, int(where.split()[-1]))}, {where}"
 
     def _groups(self) -> Iterator[tables.Row]:
         if self.table:
@@ -57,10 +63,8 @@ class JobFile:
     def _listed_groups(self) -> Iterator[tables.Row]:
         for number, group in enumerate(self.listed or (), start=1):
             if not isinstance(group, dict):
-                line = _line_of_group(self.path, number)
                 raise UserError(
-                    f"{self.path}, line {line}, group {number}: {json.dumps(group)[:60]} is not "
-                    "an object.",
+                    f"{self.place(f'group {number}')}: {json.dumps(group)[:60]} is not an object.",
                     'Write each group as an object: {"name of a value": "value"}.',
                 )
             yield f"group {number}", group
@@ -70,19 +74,19 @@ class JobFile:
             job = jobs.make(self.shared, values, where)
         except ValueError as error:
             raise UserError(
-                f"{self.groups_path}, {where}: a value cannot be written as JSON ({error}).",
+                f"{self.place(where)}: a value cannot be written as JSON ({error}).",
                 "Use text, numbers, true, false, null, lists or objects; no NaN or Infinity.",
             ) from None
         size = len(job.body) if job.body.isascii() else len(job.body.encode())
         if size > MAX_BODY_BYTES:
             raise UserError(
-                f"{self.groups_path}, {where}: the job is {size:,} bytes as a message; SQS takes "
+                f"{self.place(where)}: the job is {size:,} bytes as a message; SQS takes "
                 f"{MAX_BODY_BYTES:,}.",
                 "Put the long part into a file in the bucket and name its key in the job.",
             )
         if _NOT_FOR_SQS.search(job.body):
             raise UserError(
-                f"{self.groups_path}, {where}: a value holds U+FFFE or U+FFFF, which SQS refuses.",
+                f"{self.place(where)}: a value holds U+FFFE or U+FFFF, which SQS refuses.",
                 "Remove that character; it is often a sign of a wrong file encoding.",
             )
         return job

@@ -5,6 +5,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 from control.errors import UserError
 from control.job_file import JobFile
@@ -46,7 +47,7 @@ def _hash(name: str) -> int:
 
 def _repeated(values: array[int]) -> frozenset[int]:
     ordered = sorted(values)
-    return frozenset(a for a, b in zip(ordered, ordered[1:], strict=False) if a == b)
+    return frozenset(a for a, b in pairwise(ordered) if a == b)
 
 
 def _explain_repeats(
@@ -68,8 +69,8 @@ def _explain_repeats(
         first = first_of_name.setdefault(job.name, job)
         if first is not job:
             raise UserError(
-                f"{file.groups_path}: {first.where} and {job.where} are different jobs of one "
-                f"name, '{job.name}'.",
+                f"{file.place(first.where)} and {job.where} are different jobs of one name, "
+                f"'{job.name}'.",
                 'Give each group a "name" of its own: results and logs are kept by name.',
             )
     return Survey(count, repeated, first_repeated, same_ids)

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from boto3.exceptions import S3UploadFailedError
 from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError
 
 from control import command
@@ -27,12 +28,24 @@ def denied():
     )
 
 
+def wrapped():
+    """As boto3's transfers raise it."""
+    try:
+        try:
+            raise denied()
+        except ClientError as error:
+            raise S3UploadFailedError("Failed to upload") from error
+    except S3UploadFailedError as error:
+        return error
+
+
 @pytest.mark.parametrize(
     ("error", "code", "word"),
     [
         (UserError("config.py: X is wrong.", "Mend X."), 2, "X is wrong"),
         (ExplainedError("The fleet failed.", "Look."), 1, "fleet failed"),
         (denied(), 1, "no way"),
+        (wrapped(), 1, "no way"),
         (NoCredentialsError(), 2, "credentials"),
         (EndpointConnectionError(endpoint_url="http://nowhere"), 1, "http://nowhere"),
         (PermissionError(13, "Permission denied", "/some/file"), 1, "/some/file: Permission"),
