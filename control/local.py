@@ -130,6 +130,7 @@ def run(
     inputs = inputs or default_input(config, file.shared)
     here = adapted(config, workers)
     began = clock()
+    screen.say("Bringing up an AWS on this computer; nothing is charged, its prices are made up.")
     with embedded_aws(here, workers) as aws:
         given = put_folder(aws.s3, here.AWS_BUCKET, inputs) if inputs else frozenset()
         the_run = setup.setup(aws, here)

@@ -63,13 +63,15 @@ def watch(
     with screen.live_status() as show:
         while True:
             taken = step(aws, run, clock(), pace)
-            show(in_words(taken.seen))
+            if taken.ended:
+                screen.say(in_words(taken.seen))
+            else:
+                show(in_words(taken.seen))
             for done in taken.said:
                 screen.say(f"  {done}")
             if taken.ended:
                 break
             sleep(pace.poll)
-    screen.say(in_words(taken.seen))
     if taken.unfinished:
         names = list(itertools.islice(submitted.without_record(aws.s3, run), _SHOWN))
         raise ExplainedError(

@@ -24,8 +24,11 @@ def console() -> Console:
 
 
 def say(text: str = "") -> None:
-    """One line on standard output."""
-    print(text, flush=True)
+    """One line on standard output; on a terminal broken between words, never wider than it."""
+    if _is_terminal():
+        console().print(text, markup=False)
+    else:
+        print(text, flush=True)
 
 
 def next_command(command: str) -> None:
