@@ -45,8 +45,8 @@ class Key(FakeKey):
     def __init__(self, name):
         self.name = name
 
-    def dispose(self):
-        pass
+    def dispose(self, garbage=False):
+        """It has no file to close."""
 
 
 KEYS = st.text("ab/é", min_size=1, max_size=4)
