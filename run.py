@@ -29,9 +29,7 @@ from control import (
 )
 from control.decision import Pace
 from control.errors import UserError
-from control.settings import Config
 
-_STATE = ".runs"
 _FLEET = "files/exampleFleet.json"
 _JOBS = "files/exampleJob.json"
 
@@ -47,7 +45,7 @@ def main(argv: Sequence[str]) -> int | None:
 
 
 def setup_aws(args: argparse.Namespace) -> None:
-    config = _config(args)
+    config = local.load_config(args.config)
     aws = account.connect(config)
     account.identity(aws.sts)
     for line in roles.setup_roles(aws.iam, settings.find(config, "files/iam")):
@@ -56,7 +54,7 @@ def setup_aws(args: argparse.Namespace) -> None:
 
 
 def set_up(args: argparse.Namespace) -> None:
-    config = _config(args)
+    config = local.load_config(args.config)
     setup.setup(account.connect(config), config, take_over=args.take_over)
     screen.next_command(f"python run.py submitJob {_JOBS}")
 
@@ -67,20 +65,15 @@ def submit_job(args: argparse.Namespace) -> None:
         for line in submit.dry_run(settings.find(config, args.job_file)):
             screen.say(line)
         return
-    config = _config(args)
+    config = local.load_config(args.config)
     path = settings.find(config, args.job_file)
     aws = account.connect(config)
-    account.identity(aws.sts)
-    run = records.live(aws.s3, config.AWS_BUCKET, config.APP_NAME)
-    setup.say_changes(run, config)
-    state = config.project / _STATE
-    outcome = submit.submit(aws, run, path, state, again=args.again, missing=args.missing)
-    submit.report(outcome, run, path)
+    submit.to_live_run(aws, config, path, again=args.again, missing=args.missing)
     screen.next_command(f"python run.py startCluster {_FLEET}")
 
 
 def start_machines(args: argparse.Namespace) -> None:
-    config = _config(args)
+    config = local.load_config(args.config)
     aws = account.connect(config)
     account.identity(aws.sts)
     run = records.live(aws.s3, config.AWS_BUCKET, config.APP_NAME)
@@ -95,7 +88,7 @@ def start_machines(args: argparse.Namespace) -> None:
 
 
 def watch(args: argparse.Namespace) -> None:
-    config = _config(args)
+    config = local.load_config(args.config)
     where = _monitored(args.monitor_file or start_cluster.monitor_file(config))
     aws = account.connect(config)
     account.identity(aws.sts)
@@ -111,7 +104,7 @@ def watch(args: argparse.Namespace) -> None:
 
 
 def show_status(args: argparse.Namespace) -> None:
-    config = _config(args)
+    config = local.load_config(args.config)
     aws = account.connect(config)
     account.identity(aws.sts)
     run = records.live(aws.s3, config.AWS_BUCKET, config.APP_NAME)
@@ -120,7 +113,7 @@ def show_status(args: argparse.Namespace) -> None:
 
 
 def stop(args: argparse.Namespace) -> None:
-    config = _config(args)
+    config = local.load_config(args.config)
     aws = account.connect(config)
     who = account.identity(aws.sts)
     run = records.live(aws.s3, config.AWS_BUCKET, config.APP_NAME)
@@ -148,10 +141,6 @@ def run_here(args: argparse.Namespace) -> None:
     path = settings.find(config, args.job_file)
     local.run(config, path, workers=workers, inputs=inputs, output=output)
     screen.next_command("edit config.py, then: python run.py setup")
-
-
-def _config(args: argparse.Namespace) -> Config:
-    return local.load(args.config) if account.embedded() else settings.load(args.config)
 
 
 def _monitored(path: str | Path) -> tuple[str, str, str]:

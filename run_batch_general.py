@@ -20,7 +20,7 @@ from control import (
     command,
     grid,
     job_file,
-    records,
+    local,
     screen,
     settings,
     submit,
@@ -28,7 +28,6 @@ from control import (
     template,
 )
 from control.errors import UserError
-from control.settings import Config
 from control.template import Template
 
 _EPILOG = """\
@@ -61,15 +60,22 @@ def main(argv: Sequence[str]) -> None:
     if args.output:
         _write(args, message, lists)
         return
-    config = settings.load(args.config, embedded=args.dry_run or account.embedded())
-    path = config.project / ".runs" / f"batch-{_digest(args, message, lists)}.json"
+    config = (
+        settings.load(args.config, embedded=True)
+        if args.dry_run
+        else local.load_config(args.config)
+    )
+    path = config.project / submit.STATE_FOLDER / f"batch-{_digest(args, message, lists)}.json"
     _make(path, args, message, lists)
     if args.dry_run:
         for line in submit.dry_run(path):
             screen.say(line)
         screen.next_command("the same command without --dry-run")
         return
-    _send(config, path, again=args.again, missing=args.missing)
+    submit.to_live_run(
+        account.connect(config), config, path, again=args.again, missing=args.missing
+    )
+    screen.next_command("python run.py startCluster files/exampleFleet.json")
 
 
 def _write(
@@ -83,16 +89,6 @@ def _write(
     count = _make(args.output, args, message, lists)
     screen.say(f"{count:,} jobs written to {args.output}.")
     screen.next_command(f"python run.py submitJob {args.output}")
-
-
-def _send(config: Config, path: Path, *, again: bool, missing: bool) -> None:
-    aws = account.connect(config)
-    account.identity(aws.sts)
-    run = records.live(aws.s3, config.AWS_BUCKET, config.APP_NAME)
-    state = config.project / ".runs"
-    outcome = submit.submit(aws, run, path, state, again=again, missing=missing)
-    submit.report(outcome, run, path)
-    screen.next_command("python run.py startCluster files/exampleFleet.json")
 
 
 def _make(

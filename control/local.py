@@ -64,8 +64,10 @@ def adapted(config: Config, workers: int) -> Config:
     )
 
 
-def load(where: Path) -> Config:
-    """The config for commands typed beside a `local --serve`."""
+def load_config(where: Path) -> Config:
+    """The config for a verb; beside a `local --serve` as that AWS needs it."""
+    if not account.embedded():
+        return settings.load(where)
     config = settings.load(where, embedded=True)
     return adapted(config, int(os.environ.get(WORKERS_VARIABLE, "1")))
 

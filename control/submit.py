@@ -10,18 +10,21 @@ from pathlib import Path
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from control import job_file, reasons, records, screen, sending, submitted, survey
+from control import account, job_file, reasons, records, screen, sending, setup, submitted, survey
 from control.account import AWS
 from control.errors import ExplainedError
 from control.job_file import JobFile
 from control.jobs import Job
 from control.journal import Journal
 from control.records import Run
+from control.settings import Config
 from control.submitted import Ids, Submissions
 from control.survey import Survey
 from control.words import several
 
 _SHOWN = 5
+# In the project's folder: what this computer must remember of a run.
+STATE_FOLDER = ".runs"
 
 
 @dataclass
@@ -36,6 +39,15 @@ class Outcome:
     not_in_file: int = 0
     maybe_twice: int = 0
     refused: list[tuple[Job, str]] = field(default_factory=list)
+
+
+def to_live_run(aws: AWS, config: Config, path: Path, *, again: bool, missing: bool) -> None:
+    """Submit to the run that is set up, and say what was done; see `submit` and `report`."""
+    account.identity(aws.sts)
+    run = records.live(aws.s3, config.AWS_BUCKET, config.APP_NAME)
+    setup.say_changes(run, config)
+    state = config.project / STATE_FOLDER
+    report(submit(aws, run, path, state, again=again, missing=missing), run, path)
 
 
 def submit(
