@@ -47,6 +47,11 @@ def job_name(group: Mapping[str, Any], job_id: str) -> str:
     return safe or job_id
 
 
+def name_hash(name: str) -> int:
+    """64 bits that stand for a name within this process, where a million names must be kept."""
+    return hash(name) & 0xFFFF_FFFF_FFFF_FFFF
+
+
 def without_comments(values: Mapping[str, Any]) -> dict[str, Any]:
     """The same without the keys that contain `_comment`."""
     return {key: value for key, value in values.items() if "_comment" not in key}

@@ -14,11 +14,11 @@ from control import account, job_file, reasons, records, screen, sending, setup,
 from control.account import AWS
 from control.errors import ExplainedError
 from control.job_file import JobFile
-from control.jobs import Job
+from control.jobs import Job, name_hash
 from control.journal import Journal
 from control.records import Run
 from control.settings import Config
-from control.submitted import Ids, Submissions
+from control.submitted import Ids, Known, Submissions
 from control.survey import Survey
 from control.words import several
 
@@ -38,6 +38,7 @@ class Outcome:
     sent_before_break: int = 0
     not_in_file: int = 0
     maybe_twice: int = 0
+    same_name: int = 0
     refused: list[tuple[Job, str]] = field(default_factory=list)
 
 
@@ -112,7 +113,7 @@ def _send(
     done = Ids(records.finished_ids(aws.s3, run.bucket, run.app_name)) if missing else Ids()
     run = records.change(aws.s3, run, _count_submission)
     parts = submitted.Parts(aws.s3, run, run.submissions)
-    outcome = Outcome(in_file=found.count, not_in_file=taken.beyond(known))
+    outcome = Outcome(in_file=found.count, not_in_file=taken.beyond(known.submissions))
     choice = _Choice(known, taken, uncertain, done, again, outcome, parts)
     try:
         with screen.progress("Submitting", found.count) as advance:
@@ -135,7 +136,7 @@ def _send(
     return outcome
 
 
-def _known(aws: AWS, run: Run) -> Submissions:
+def _known(aws: AWS, run: Run) -> Known:
     total = sum(sum(records.part_sizes(key)) for key in records.parts(aws.s3, run))
     with screen.progress("Reading what this run was given", total) as advance:
         return submitted.known(aws.s3, run, advance)
@@ -162,7 +163,7 @@ def _count_submission(run: Run) -> Run:
 class _Choice:
     """Which jobs of the file are sent, and why the others are not."""
 
-    known: Submissions
+    known: Known
     taken: Submissions
     uncertain: Submissions
     done: Ids
@@ -188,7 +189,7 @@ class _Choice:
 
     def submission_of(self, job: Job, job_id: int) -> int:
         """The number of the submission by which this job is sent now; 0 if it is not."""
-        last, taken = self.known[job_id], self.taken[job_id]
+        last, taken = self.known.submissions[job_id], self.taken[job_id]
         if taken > last:
             # Sent by a command that was broken off, and only not on record yet.
             self.parts.add([(job, taken)])
@@ -203,6 +204,7 @@ class _Choice:
             self.outcome.sent_before_break += 1
         else:
             self.outcome.maybe_twice += self.uncertain[job_id] > last
+            self.outcome.same_name += not last and name_hash(job.name) in self.known.names
             return last + 1
         return 0
 
@@ -228,6 +230,8 @@ def report(outcome: Outcome, run: Run, path: Path) -> None:
         "own file again to have them counted": outcome.not_in_file,
         "may be in the queue twice, being on their way when the command or the connection was "
         "broken off; a job that is done is not run again": outcome.maybe_twice,
+        "have the name of an earlier job of this run but other values: their results replace its "
+        "results": outcome.same_name,
     }
     for words, number in kinds.items():
         if number:

@@ -7,10 +7,10 @@ import json
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from control import records
-from control.jobs import Job
+from control.jobs import Job, name_hash
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -54,18 +54,25 @@ class Submissions:
         )
 
 
-def known(
-    s3: S3Client, run: Run, advance: Callable[[int], None] = lambda jobs: None
-) -> Submissions:
+class Known(NamedTuple):
+    """What a run was given so far: jobs by id, and the hashes of their names."""
+
+    submissions: Submissions
+    names: Ids
+
+
+def known(s3: S3Client, run: Run, advance: Callable[[int], None] = lambda jobs: None) -> Known:
     """Which jobs this run was given, from its parts on S3; `advance` hears of every 1,000."""
+    names = array("Q")
 
     def pairs() -> Iterator[tuple[int, int]]:
         for number, entry in enumerate(entries(s3, run), start=1):
             if number % 1000 == 0:
                 advance(1000)
+            names.append(name_hash(entry["name"]))
             yield int(entry["id"], 16), entry["submission"]
 
-    return Submissions(pairs())
+    return Known(Submissions(pairs()), Ids(names))
 
 
 def entries(s3: S3Client, run: Run) -> Iterator[dict[str, Any]]:

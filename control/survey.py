@@ -9,7 +9,7 @@ from itertools import pairwise
 
 from control.errors import UserError
 from control.job_file import JobFile
-from control.jobs import Job
+from control.jobs import Job, name_hash
 
 
 @dataclass(frozen=True)
@@ -32,17 +32,13 @@ def survey(file: JobFile, advance: Callable[[int], None] = lambda jobs: None) ->
     ids, names = array("Q"), array("Q")
     for number, job in enumerate(file.jobs(), start=1):
         ids.append(int(job.id, 16))
-        names.append(_hash(job.name))
+        names.append(name_hash(job.name))
         if number % 1000 == 0:
             advance(1000)
     same_ids, same_names = _repeated(ids), _repeated(names)
     if not same_ids and not same_names:
         return Survey(len(ids))
     return _explain_repeats(file, len(ids), same_ids, same_names)
-
-
-def _hash(name: str) -> int:
-    return hash(name) & 0xFFFF_FFFF_FFFF_FFFF
 
 
 def _repeated(values: array[int]) -> frozenset[int]:
@@ -64,7 +60,7 @@ def _explain_repeats(
             continue
         if job_id in same_ids:
             first_of_id[job_id] = job.where
-        if _hash(job.name) not in same_names:
+        if name_hash(job.name) not in same_names:
             continue
         first = first_of_name.setdefault(job.name, job)
         if first is not job:

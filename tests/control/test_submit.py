@@ -386,3 +386,15 @@ def test_a_dry_run_shows_the_first_message_and_sends_nothing(write, capsys):
     assert "2 jobs; nothing was sent" in lines[0]
     assert "n0" in lines[1] and job.id in lines[1]
     assert lines[2] == job.body
+
+
+def test_a_job_of_an_earlier_jobs_name_but_other_values_is_said(stub_aws, write, state, capsys):
+    _, clients, run = stub_aws()
+    submit.submit(clients, run, write(numbered(3), flag=1), state)
+    path = write([*numbered(2), {"name": "new"}], flag=2)
+    outcome = submit.submit(clients, run, path, state)
+    assert (outcome.sent, outcome.same_name) == (3, 2)
+    submit.report(outcome, run, path)
+    assert "2 have the name of an earlier job" in capsys.readouterr().out
+    outcome = submit.submit(clients, run, path, state, again=True)
+    assert (outcome.sent, outcome.same_name) == (3, 0)

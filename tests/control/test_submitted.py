@@ -71,7 +71,7 @@ def test_the_last_submission_of_each_job_is_known(aws, run):
         parts = submitted.Parts(aws.s3, run, command)
         parts.add(batch)
         parts.flush()
-    known = submitted.known(aws.s3, run)
+    known = submitted.known(aws.s3, run).submissions
     assert [known[int(job(number).id, 16)] for number in range(5)] == [0, 1, 3, 1, 0]
     names = [entry["name"] for entry in submitted.entries(aws.s3, run)]
     assert names == ["1", "2", "2", "3", "2"]
