@@ -10,6 +10,7 @@ results, records and logs, and taking the outputs. xargs does none of that.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import resource
 import subprocess
@@ -126,10 +127,11 @@ def _below(pid: int) -> Iterator[int]:
 
 
 def _children(pid: int) -> list[int]:
-    try:
-        return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    except FileNotFoundError:
-        return []
+    found: list[int] = []
+    for path in Path(f"/proc/{pid}/task").glob("*/children"):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            found += [int(word) for word in path.read_text().split()]
+    return found
 
 
 def _rss(pid: int) -> float:
