@@ -210,6 +210,12 @@ def test_block_that_fails_ends_the_server_too(worker_folder, tmp_path):
     assert not is_alive(embedded.pid)
 
 
+def test_environment_over_the_users_own_leaves_nothing_of_his_aws(worker_folder, tmp_path):
+    with running(worker_folder, tmp_path) as embedded:
+        own = {"AWS_PROFILE": "p", "AWS_ENDPOINT_URL_S3": "u", "AWS_SESSION_TOKEN": "t", "X": "1"}
+        assert embedded.over(own) == {"X": "1", **embedded.environment}
+
+
 def test_settings_of_the_user_do_not_reach_the_server(monkeypatch, worker_folder, tmp_path):
     monkeypatch.setenv("AWS_PROFILE", "nobody")
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
