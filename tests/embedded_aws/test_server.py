@@ -50,7 +50,7 @@ def test_environment_makes_boto3_use_the_server_and_nothing_else(aws, tmp_path):
     code = "import boto3; print(boto3.client('sts').get_caller_identity()['Account'])"
     config = tmp_path / ".aws" / "config"
     config.parent.mkdir()
-    config.write_text("[default]\nregion = nowhere-1\nendpoint_url = http://127.0.0.1:1\n")
+    config.write_text("[default]\nretry_mode = nonsense\n")  # boto3 would refuse to work
     done = subprocess.run(
         [sys.executable, "-c", code],
         env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), **aws.environment},
@@ -154,6 +154,15 @@ def test_server_ends_and_leaves_nothing(start_server, app_class, wait_for, way):
         process.send_signal(way)
     assert process.wait(30) == 0
     assert not any(is_alive(pid) for pid in left)
+    assert all("got SIGTERM" in app.output(task) for task in tasks)
+
+
+def test_server_waits_for_tasks_to_end_by_themselves(start_server, app_class, wait_for):
+    process, server = start_server()
+    app, tasks = with_tasks(server, app_class, "slow")
+    wait_for(lambda: all("hello" in app.output(task) for task in tasks))
+    process.stdin.close()
+    assert process.wait(30) == 0
     assert all("got SIGTERM" in app.output(task) for task in tasks)
 
 

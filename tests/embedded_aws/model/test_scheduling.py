@@ -111,6 +111,19 @@ def test_minimum_healthy_percent_keeps_old_tasks_until_new_ones_run(sim):
     assert len(sim.told(StopTask)) == 2
 
 
+def test_maximum_percent_makes_new_tasks_wait_for_protected_old_ones(sim):
+    sim.up_and_running(2, 2, maximum_percent=100)
+    busy, idle = sim.tasks()
+    sim.protect(busy)
+    sim.do(e.UpdateService("c", "s", definition=sim.definition(2)))
+    sim.do(e.TaskExited(idle, 0))
+    sim.wait(5)
+    assert len(sim.tasks()) == 2
+    sim.do(e.TaskExited(busy, 0))
+    sim.wait(5)
+    assert {sim.world.tasks[t].deployment for t in sim.tasks()} == {sim.service().deployments[0].id}
+
+
 @pytest.mark.parametrize("minimum", [0, 100])
 def test_draining_moves_tasks_to_other_machines(sim, minimum):
     sim.up_and_running(2, 2, minimum_percent=minimum)
