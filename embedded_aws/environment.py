@@ -18,8 +18,8 @@ KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ", "LD_LIBRARY_PATH", "SY
 def client_environment(endpoint: str, state_folder: Path) -> dict[str, str]:
     """What makes boto3 and the AWS CLI speak to this endpoint, and to nothing else.
 
-    AWS_PROFILE is not in it and must be taken out of the environment: set to anything, even to
-    nothing, it would make boto3 look for a profile of that name.
+    Other variables AWS_... must be taken out of the environment: AWS_PROFILE for one, set to
+    anything, even to nothing, makes boto3 look for a profile of that name.
     """
     nowhere = str(state_folder / "no-such-file")
     return {

@@ -82,7 +82,7 @@ class MessageStore:
     def add(
         self, message_id: str, message: Any, sent: float, delay: float = 0.0, receives: int = 0
     ) -> None:
-        """One more message; a waiting receiver wakes up."""
+        """One more message; receivers that wait wake up."""
         with self._changed:
             entry = _Entry(message, next(self._numbers), sent, "visible", receives=receives)
             self._entries[message_id] = entry
@@ -91,7 +91,7 @@ class MessageStore:
                 self._hide(message_id, entry, "delayed", self._clock() + delay)
             else:
                 heapq.heappush(self._visible, (entry.number, message_id))
-                self._changed.notify()
+                self._changed.notify_all()
 
     def take(
         self, count: int, visibility: float, retention: float, most_receives: int | None
@@ -239,7 +239,7 @@ class MessageStore:
     def _show(self, message_id: str, entry: _Entry) -> None:
         self._set(entry, "visible")
         heapq.heappush(self._visible, (entry.number, message_id))
-        self._changed.notify()
+        self._changed.notify_all()
 
     def _hide(self, message_id: str, entry: _Entry, state: State, due: float) -> None:
         self._set(entry, state)

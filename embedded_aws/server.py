@@ -14,6 +14,7 @@ from cheroot.wsgi import Server
 
 from embedded_aws.agent import PREFIX
 from embedded_aws.application import Application
+from embedded_aws.client import Gateway
 from embedded_aws.engine import Engine
 from embedded_aws.environment import client_environment, task_environment
 from embedded_aws.model import Timings
@@ -52,6 +53,7 @@ class Service:
             request_queue_size=1024,
             timeout=KEEP_ALIVE_SECONDS,
         )
+        self._http.gateway = Gateway
         self._http.keep_alive_conn_limit = MOST_IDLE_CONNECTIONS
         self._http.prepare()
         self.endpoint = f"http://{HOST}:{self._http.bind_addr[1]}"

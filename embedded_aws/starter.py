@@ -9,7 +9,7 @@ import queue
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,12 +32,17 @@ class StartError(Exception):
 
 @dataclass(frozen=True)
 class Embedded:
-    """A server that runs. `environment` makes boto3 use it; AWS_PROFILE has to be unset beside."""
+    """A server that runs. `environment` makes boto3 use it, if no other AWS_... is set."""
 
     endpoint: str
     environment: dict[str, str]
     pid: int
     log: Path
+
+    def over(self, environ: Mapping[str, str]) -> dict[str, str]:
+        """`environ` with this AWS in it and nothing left of another: no profile, no session token,
+        no endpoint of a single service."""
+        return {**_without_aws(environ), **self.environment}
 
 
 @contextmanager
@@ -83,9 +88,13 @@ def running(
 def _server_environment() -> dict[str, str]:
     """This package importable, and no credentials or endpoint of the user's own in sight."""
     root = str(Path(__file__).resolve().parent.parent)
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    kept = _without_aws(os.environ)
     path = os.pathsep.join(part for part in (root, kept.get("PYTHONPATH", "")) if part)
     return {**kept, "PYTHONPATH": path}
+
+
+def _without_aws(environ: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in environ.items() if not name.startswith("AWS_")}
 
 
 def _ready(process: subprocess.Popen[bytes], port: int, log: Path) -> Embedded:

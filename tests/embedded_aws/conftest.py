@@ -22,6 +22,8 @@ WORKER = """
 import os, signal, subprocess, sys, time, urllib.request
 mode = os.environ.get("MODE", "loop")
 def end(number, frame):
+    if mode == "slow":
+        time.sleep(0.3)
     print("got SIGTERM", flush=True)
     sys.exit(0)
 signal.signal(signal.SIGTERM, signal.SIG_IGN if mode == "stubborn" else end)

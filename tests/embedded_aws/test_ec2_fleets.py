@@ -72,6 +72,14 @@ def test_target_follows_modify(aws, app, wait_for):
     wait_for(lambda: len(active(aws, fleet)) == 1)
 
 
+def test_policy_of_the_request_holds_when_the_target_is_lowered(aws, app, wait_for):
+    fleet = app.request(2, ExcessCapacityTerminationPolicy="noTermination")
+    wait_for(lambda: len(active(aws, fleet)) == 2)
+    aws.ec2.modify_spot_fleet_request(SpotFleetRequestId=fleet, TargetCapacity=1)
+    wait_for(lambda: "modify_succeeded" in sub_types(aws, fleet))
+    assert len(active(aws, fleet)) == 2
+
+
 def test_cancelled_fleet_ends(aws, app, wait_for):
     fleet = app.request(1)
     wait_for(lambda: active(aws, fleet))

@@ -1,10 +1,18 @@
+import contextlib
 import os
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import ClientError
+from moto.s3.models import S3Backend
+from werkzeug.test import Client
 
+from embedded_aws import s3
+from embedded_aws.application import Dispatcher
+
+SIGNED = {"Authorization": "AWS4-HMAC-SHA256 Credential=k/20260101/us-east-1/s3/aws4_request, S=x"}
 SIZES = [0, 1, 20_000_000]
 
 
@@ -96,6 +104,26 @@ def test_of_many_conditional_writers_exactly_one_wins(aws, bucket):
         for thread in threads:
             thread.join(20)
         assert [get(aws, bucket, f"key-{number}").decode()] == won
+
+
+def test_no_conditional_write_comes_between_look_and_write_of_another(monkeypatch):
+    s3.install()
+    client = Client(Dispatcher())
+    assert client.put("/some-bucket", headers=SIGNED).status_code == 200
+    both_looked = threading.Barrier(2)
+    write = S3Backend.put_object
+
+    def write_late(*args, **changes):
+        # Two writers can only meet here if nothing keeps them apart.
+        with contextlib.suppress(threading.BrokenBarrierError):
+            both_looked.wait(0.3)
+        return write(*args, **changes)
+
+    monkeypatch.setattr(S3Backend, "put_object", write_late)
+    with ThreadPoolExecutor(2) as pool:
+        headers = {**SIGNED, "If-None-Match": "*"}
+        answers = pool.map(lambda _: client.put("/some-bucket/key", headers=headers), range(2))
+        assert sorted(answer.status_code for answer in answers) == [200, 412]
 
 
 def test_missing_key_and_bucket_are_told_apart(aws, bucket):

@@ -50,7 +50,7 @@ def test_environment_makes_boto3_use_the_server_and_nothing_else(aws, tmp_path):
     code = "import boto3; print(boto3.client('sts').get_caller_identity()['Account'])"
     config = tmp_path / ".aws" / "config"
     config.parent.mkdir()
-    config.write_text("[default]\nregion = nowhere-1\nendpoint_url = http://127.0.0.1:1\n")
+    config.write_text("[default]\nretry_mode = nonsense\n")  # boto3 would refuse to work
     done = subprocess.run(
         [sys.executable, "-c", code],
         env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), **aws.environment},
@@ -157,6 +157,15 @@ def test_server_ends_and_leaves_nothing(start_server, app_class, wait_for, way):
     assert all("got SIGTERM" in app.output(task) for task in tasks)
 
 
+def test_server_waits_for_tasks_to_end_by_themselves(start_server, app_class, wait_for):
+    process, server = start_server()
+    app, tasks = with_tasks(server, app_class, "slow")
+    wait_for(lambda: all("hello" in app.output(task) for task in tasks))
+    process.stdin.close()
+    assert process.wait(30) == 0
+    assert all("got SIGTERM" in app.output(task) for task in tasks)
+
+
 def test_server_kills_tasks_that_ignore_sigterm(start_server, app_class, wait_for):
     process, server = start_server("--grace", "0.3")
     with_tasks(server, app_class, "stubborn")
@@ -208,6 +217,12 @@ def test_block_that_fails_ends_the_server_too(worker_folder, tmp_path):
     with pytest.raises(ZeroDivisionError), running(worker_folder, tmp_path) as embedded:
         raise ZeroDivisionError
     assert not is_alive(embedded.pid)
+
+
+def test_environment_over_the_users_own_leaves_nothing_of_his_aws(worker_folder, tmp_path):
+    with running(worker_folder, tmp_path) as embedded:
+        own = {"AWS_PROFILE": "p", "AWS_ENDPOINT_URL_S3": "u", "AWS_SESSION_TOKEN": "t", "X": "1"}
+        assert embedded.over(own) == {"X": "1", **embedded.environment}
 
 
 def test_settings_of_the_user_do_not_reach_the_server(monkeypatch, worker_folder, tmp_path):

@@ -1,9 +1,13 @@
+import http.client
 import json
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
 
@@ -90,6 +94,23 @@ def test_long_poll_wakes_when_a_message_is_sent(aws, queue):
         polled = pool.submit(receive, aws, queue, wait=20)
         send(aws, queue, "a")
         assert len(polled.result(10)) == 1
+
+
+def test_message_is_not_given_to_a_receiver_that_is_gone(aws, queue):
+    signed = SigV4Auth(Credentials("k", "s"), "sqs", "us-east-1")
+    body = json.dumps({"QueueUrl": queue, "WaitTimeSeconds": 20})
+    headers = {
+        "X-Amz-Target": "AmazonSQS.ReceiveMessage",
+        "Content-Type": "application/x-amz-json-1.0",
+    }
+    request = AWSRequest("POST", aws.endpoint + "/", headers, body)
+    signed.add_auth(request)
+    connection = http.client.HTTPConnection(aws.endpoint.removeprefix("http://"))
+    connection.request("POST", "/", body, dict(request.headers))
+    connection.close()
+    send(aws, queue, "a")
+    (message,) = receive(aws, queue, wait=5)
+    assert message["Attributes"]["ApproximateReceiveCount"] == "1"
 
 
 def test_long_poll_ends_when_its_queue_is_deleted(aws, queue):

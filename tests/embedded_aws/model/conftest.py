@@ -87,6 +87,14 @@ class Simulation:
         self.wait(UP + 5)
         return fleet
 
+    def protect(self, task, enabled=True, minutes=None):
+        """Protect a task from scale-in."""
+        return self.do(e.ProtectTask("c", task, enabled, minutes))
+
+    def scale(self, desired):
+        """Another desired count for the service `s`."""
+        self.do(e.UpdateService("c", "s", desired=desired))
+
     def fleet(self):
         """The only fleet."""
         (found,) = self.world.fleets.values()
