@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -268,6 +269,32 @@ def test_a_program_that_is_not_in_the_image_is_the_machines_fault(cloud, make_wo
     assert attend(make_worker(lambda job: job.run(["no-such-program"]))) is True
 
 
+def test_a_full_disk_is_the_machines_fault_and_named(cloud, make_worker, attend):
+    def fill(job):
+        raise OSError(errno.ENOSPC, "No space left on device", str(job.output_dir / "x"))
+
+    cloud.send({"name": "A1"})
+
+    assert attend(make_worker(fill)) is True
+    assert cloud.record("failed", "attempts")["reason"].startswith("the disk is full: ")
+
+
+def test_what_programs_leave_in_their_temporary_folder_goes_with_the_job(
+    cloud, make_worker, attend
+):
+    def run_job(job):
+        job.run(["sh", "-c", 'touch here; echo "$TMPDIR"; mktemp'])
+        write_result(job)
+
+    cloud.send({"name": "A1"})
+    worker = make_worker(run_job)
+    attend(worker)
+
+    folder, made = cloud.record("done")["last_lines"][1:3]
+    assert folder.startswith(str(worker.folder)) and made.startswith(folder)
+    assert os.listdir(worker.folder) == []
+
+
 def test_job_timeout_ends_a_job(cloud, make_worker, attend):
     cloud.send({"name": "A1"})
 
@@ -344,6 +371,25 @@ def test_s3_that_fails_for_a_while_does_not_cost_the_work(
     assert pauses
     assert runs.read_text() == "run\n"
     assert cloud.states("records") == ["done.json"]
+
+
+def test_no_extension_is_under_way_when_a_message_is_given_back(
+    cloud, make_worker, attend, monkeypatch
+):
+    cloud.send({"name": "A1"})
+    worker = make_worker(fail)
+    give_back, alive = worker.settler.give_back, []
+
+    def watched(*arguments):
+        alive.extend(t.name for t in threading.enumerate() if t.name == "lease")
+        give_back(*arguments)
+
+    monkeypatch.setattr(worker.settler, "give_back", watched)
+
+    attend(worker)
+
+    assert cloud.waiting() == (0, 1)
+    assert alive == []
 
 
 def test_a_stop_in_mid_upload_that_goes_on_too_long_is_an_interruption(

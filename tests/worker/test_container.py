@@ -119,14 +119,15 @@ def test_a_killed_worker_is_replaced_and_its_job_is_done_by_another(
         marker = Path(job.config["MARKER"])
         if not marker.exists():
             marker.write_text(f"{os.getppid()} {os.getpid()}")
-            job.run(["setsid", "sleep", "300"])
+            job.run(["sh", "-c", "setsid sleep 300 & wait"])
         (job.output_dir / "result").write_text("complete")
     """)
     marker = tmp_path / "marker"
     cloud.send({"name": "hit"})
     container = start_container(script, MARKER=str(marker), SQS_MESSAGE_VISIBILITY="4")
     worker, child = map(int, until(lambda: marker.exists() and marker.read_text()).split())
-    sleeper = until(lambda: _children(child))[0]
+    program = until(lambda: _children(child))[0]
+    sleeper = until(lambda: _children(program))[0]
 
     os.kill(worker, signal.SIGKILL)
 

@@ -31,6 +31,16 @@ class Written:
         self.text, self.flag = text, flag
 
 
+def group_of(leader):
+    """The living processes of a group."""
+    found = []
+    for name in os.listdir("/proc"):
+        fields = processes._stat(int(name)) if name.isdigit() else []
+        if fields and int(fields[2]) == leader and fields[0] != b"Z":
+            found.append(int(name))
+    return found
+
+
 @pytest.fixture
 def run(tmp_path):
     """Runs a function as a job's process; what it ended like, and what it wrote."""
@@ -47,6 +57,7 @@ def run(tmp_path):
 
         child = process.start(whole)
         ending = process.watch(child, written, tmp_path, *flags, seconds)
+        assert group_of(child.pid) == []
         return ending, written
 
     yield run_it
@@ -103,7 +114,8 @@ def test_a_program_that_ignores_sigterm_is_ended_at_a_stop(run, monkeypatch):
     monkeypatch.setattr(process, "GRACE", 0.3)
 
     ending, _ = run(
-        lambda: sh('trap "" TERM; echo ready; while :; do sleep 1; done'), stop_at=b"ready"
+        lambda: sh('trap "" TERM; sleep 300 & echo ready; while :; do sleep 1; done'),
+        stop_at=b"ready",
     )
 
     assert ending.cut == process.STOPPED

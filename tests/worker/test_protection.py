@@ -139,3 +139,19 @@ def test_outside_ecs_there_is_nothing_to_do():
 
     assert protecting.step() == float("inf")
     assert board.protection == NOT_OFFERED
+
+
+def test_a_worker_that_becomes_busy_in_the_moment_of_the_release_stays_protected(task, agent):
+    protecting, board, clock = task
+    board.set_busy(0, True)
+    protecting.step()
+    board.set_busy(0, False)
+    protecting.step()
+    clock.now += protection.SECONDS_IDLE
+    looks = iter([False, True, True])
+    board.anybody_busy = lambda: next(looks)
+
+    protecting.step()
+
+    assert board.protection == PROTECTED
+    assert {"ProtectionEnabled": False} not in agent.wishes

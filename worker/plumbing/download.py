@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Callable, Sequence
 
@@ -12,6 +11,7 @@ from botocore.exceptions import ClientError
 
 from plumbing.aws import CONNECTIONS, code_of
 from plumbing.failures import JobFailed
+from plumbing.parallel import each
 from plumbing.persistence import persistently
 from plumbing.places import inside
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 # Objects of more bytes than that come in parts, several at a time.
 PART = 16 << 20
+# Each is held in memory.
+PARTS_AT_ONCE = 8
 
 
 def fetch_one(
@@ -77,9 +79,7 @@ def _fetch_all(
         if not _fetch_key(s3, bucket, key, path, check):
             raise JobFailed(f"s3://{bucket}/{key} does not exist")
 
-    with ThreadPoolExecutor(min(CONNECTIONS, len(wanted) or 1)) as pool:
-        for _ in pool.map(fetch, wanted):
-            pass
+    each(fetch, wanted, CONNECTIONS)
 
 
 def _fetch_key(s3: S3Client, bucket: str, key: str, path: Path, check: Callable[[], None]) -> bool:
@@ -120,7 +120,7 @@ def _fetch_parts(
     check: Callable[[], None],
 ) -> None:
     """Fill `path` by ranges; IfMatch sees to it that all are of the same object."""
-    with open(path, "r+b") as file, ThreadPoolExecutor(CONNECTIONS // 2) as pool:
+    with open(path, "r+b") as file:
 
         def fetch(start: int) -> None:
             def call() -> None:
@@ -134,5 +134,4 @@ def _fetch_parts(
             persistently(call, f"download of s3://{bucket}/{key} from byte {start}", check)
 
         os.ftruncate(file.fileno(), size)
-        for _ in pool.map(fetch, range(0, size, PART)):
-            pass
+        each(fetch, range(0, size, PART), PARTS_AT_ONCE)

@@ -263,6 +263,9 @@ def _take_signals_and_output(output: int) -> None:
     os.dup2(nothing, 0)
     os.dup2(output, 1)
     os.dup2(output, 2)
+    os.close(nothing)
+    # A second way into the pipe would keep it open when the job closes its output.
+    os.close(output)
     # Line by line, and never failing on text that the terminal's encoding does not have.
     sys.stdout = os.fdopen(1, "w", buffering=1, encoding="utf-8", errors="replace", closefd=False)
     sys.stderr = os.fdopen(2, "w", buffering=1, encoding="utf-8", errors="replace", closefd=False)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import mimetypes
 import os
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Iterator, Mapping, Sequence
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Callable, Iterator, Mapping, Sequence
 from botocore.exceptions import ClientError
 
 from plumbing.aws import AWS_ERRORS, CONNECTIONS, code_of
+from plumbing.parallel import each
 from plumbing.persistence import persistently
 from plumbing.places import key_of
 
@@ -21,10 +21,14 @@ if TYPE_CHECKING:
 
 # Larger files are sent in parts of at least that many bytes.
 PART = 8 << 20
+# Each is held in memory.
+PARTS_AT_ONCE = 8
 # S3 takes up to 10,000 parts (CreateMultipartUpload).
 MOST_PARTS = 10_000
 # Arguments of CreateMultipartUpload that each of its parts needs again.
 _ALSO_FOR_PARTS = ("RequestPayer",)
+# What CompleteMultipartUpload takes of the answer to UploadPart.
+_SUMS = ("ETag", "ChecksumCRC32", "ChecksumCRC32C", "ChecksumCRC64NVME")
 
 
 @dataclass(frozen=True)
@@ -59,12 +63,7 @@ def items_of(
 def send_all(s3: S3Client, items: Sequence[Item], check: Callable[[], None]) -> None:
     """Send every item. `check` is asked before each request and raises to end it all."""
     small = [item for item in items if item.size <= PART]
-    if len(small) == 1:
-        _send_whole(s3, small[0], check)
-    elif small:
-        with ThreadPoolExecutor(min(CONNECTIONS, len(small))) as pool:
-            for _ in pool.map(lambda item: _send_whole(s3, item, check), small):
-                pass
+    each(lambda item: _send_whole(s3, item, check), small, CONNECTIONS)
     for item in items:
         if item.size > PART:
             _send_parts(s3, item, check)
@@ -129,21 +128,23 @@ def _send_parts(s3: S3Client, item: Item, check: Callable[[], None]) -> None:
 def _parts(
     s3: S3Client, item: Item, where: Mapping[str, Any], size: int, check: Callable[[], None]
 ) -> list[Any]:
-    def send(number: int) -> dict[str, Any]:
-        def call() -> dict[str, Any]:
+    """Send all parts of an item; returns what its completion wants to know of them."""
+    sent: dict[int, dict[str, Any]] = {}
+
+    def send(number: int) -> None:
+        def call() -> Any:
             with open(item.path, "rb") as file:
                 file.seek((number - 1) * size)
                 body = file.read(size)
-            answer = s3.upload_part(**where, PartNumber=number, Body=body)
-            sums = {k: v for k, v in answer.items() if k == "ETag" or k.startswith("Checksum")}
-            sums.pop("ChecksumType", None)
-            return {**sums, "PartNumber": number}
+            return s3.upload_part(**where, PartNumber=number, Body=body)
 
         what = f"upload of part {number} to s3://{item.bucket}/{item.key}"
-        return persistently(call, what, check)
+        answer = persistently(call, what, check)
+        sums = {name: answer[name] for name in _SUMS if name in answer}
+        sent[number] = {**sums, "PartNumber": number}
 
-    with ThreadPoolExecutor(CONNECTIONS // 2) as pool:
-        return list(pool.map(send, range(1, -(-item.size // size) + 1)))
+    each(send, range(1, -(-item.size // size) + 1), PARTS_AT_ONCE)
+    return [sent[number] for number in sorted(sent)]
 
 
 def _is_there(s3: S3Client, item: Item) -> bool:
