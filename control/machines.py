@@ -58,6 +58,7 @@ class Plan:
     subnets: tuple[Subnet, ...]
     security_group_ids: tuple[str, ...]
     types: tuple[MachineType, ...]
+    key_name: str = ""
 
 
 def plan(aws: AWS, config: Config, file: FleetFile) -> Plan:
@@ -78,6 +79,8 @@ def plan(aws: AWS, config: Config, file: FleetFile) -> Plan:
         subnets=subnets,
         security_group_ids=file.security_group_ids or _default_group(aws.ec2, vpc_id),
         types=types,
+        # Distributed-Something's config names the key's file, EC2 the key.
+        key_name=(config.SSH_KEY_NAME or "").removesuffix(".pem"),
     )
 
 
@@ -209,6 +212,7 @@ def launch_template_data(run: Run, plan: Plan) -> dict[str, Any]:
     volume = {"VolumeSize": plan.volume_gib, "VolumeType": "gp3", "DeleteOnTermination": True}
     script = user_data(run, gpu=plan.types[0].gpus > 0)
     return {
+        **({"KeyName": plan.key_name} if plan.key_name else {}),
         "ImageId": plan.image_id,
         "IamInstanceProfile": {"Arn": plan.instance_profile_arn},
         "BlockDeviceMappings": [{"DeviceName": plan.root_device, "Ebs": volume}],

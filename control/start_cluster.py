@@ -48,6 +48,7 @@ def start(
     Raises UserError if it is not confirmed, ExplainedError if there is nothing to do for them.
     """
     setup.say_changes(run, config)
+    _say_not_yet(run)
     count = records.count(aws.s3, run)
     unfinished = count.submitted - count.finished
     if unfinished <= 0:
@@ -81,6 +82,16 @@ def start(
     if run.settings["CREATE_DASHBOARD"]:
         dashboard.put(aws.cloudwatch, run)
     return run
+
+
+def _say_not_yet(run: Run) -> None:
+    """Settings that this version takes but does not follow."""
+    if run.settings["AUTO_MONITOR"]:
+        screen.say(
+            "AUTO_MONITOR is not part of this version: keep `python run.py monitor` running."
+        )
+    if run.settings["NOTIFY_EMAIL"]:
+        screen.say("NOTIFY_EMAIL is not part of this version: no mail will be sent.")
 
 
 def _ids(run: Run) -> list[str]:

@@ -86,6 +86,7 @@ def test_a_machine_joins_the_cluster_as_one_of_the_apps(planned):
     assert "ECS_ENABLE_SPOT_INSTANCE_DRAINING=true\n" in script
     assert 'ECS_INSTANCE_ATTRIBUTES={"distributed-something.app": "Test"}\n' in script
     assert "GPU" not in script
+    assert "KeyName" not in data
     assert data["MetadataOptions"] == {"HttpTokens": "required", "HttpPutResponseHopLimit": 2}
     (interface,) = data["NetworkInterfaces"]
     assert interface["AssociatePublicIpAddress"] is False
@@ -93,3 +94,9 @@ def test_a_machine_joins_the_cluster_as_one_of_the_apps(planned):
     assert volume["Ebs"]["VolumeType"] == "gp3" and volume["Ebs"]["VolumeSize"] >= 30
     kinds = {tag["ResourceType"] for tag in data["TagSpecifications"]}
     assert kinds == {"instance", "volume"}
+
+
+def test_the_key_is_named_as_ec2_names_it(planned):
+    run = dataclasses.replace(new_run(), settings={"ASSIGN_IP": True})
+    data = machines.launch_template_data(run, planned(SSH_KEY_NAME="our-key.pem"))
+    assert data["KeyName"] == "our-key"
