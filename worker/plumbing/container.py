@@ -16,7 +16,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Callable, Iterator
 
-from plumbing import environment, processes, workfolder
+from plumbing import environment, process_tree, workfolder
 from plumbing.aws import make_session
 from plumbing.board import Board
 from plumbing.console import say
@@ -38,6 +38,8 @@ STOP_SECONDS = 100.0
 FIRST_RESTART, LONGEST_RESTART = 1.0, 60.0
 # A worker that lived so long before it died starts again without a wait.
 HEALTHY_SECONDS = 300.0
+# Each finds the next generation of what was left, or nothing.
+MOST_LOOKS = 20
 _NEVER = float("inf")
 
 
@@ -61,7 +63,7 @@ class Container:
 
     board: Board
     slots: list[Slot]
-    spared: set[processes.Process]
+    spared: set[process_tree.Process]
     ending: str = ""
     stopped: bool = False
 
@@ -79,11 +81,11 @@ def main(output_prefix: Callable[[Job], Any], run_job: Callable[[Job], object]) 
     container = Container(
         board=Board(settings.workers),
         slots=[Slot(i, now + i * settings.seconds_to_start) for i in range(settings.workers)],
-        spared=processes.children(os.getpid()),
+        spared=process_tree.children(os.getpid()),
     )
     # Early: the kernel throws signals away for which a process 1 has no handler.
     _take_signals(container)
-    processes.adopt_orphans()
+    process_tree.adopt_orphans()
     metadata = Metadata(os.environ)
     crew = Crew(
         settings=settings,
@@ -170,7 +172,11 @@ def _start_workers(container: Container, crew: Crew, now: float) -> float:
     for slot in container.slots:
         if not slot.pid and slot.due <= now:
             slot.started = now
-            slot.pid = start_worker(crew, slot.index)
+            try:
+                slot.pid = start_worker(crew, slot.index)
+            except OSError as error:
+                say(f"container: worker {slot.index} cannot be started: {error}")
+                _back_off(slot, now)
     return min((slot.due for slot in container.slots if not slot.pid), default=_NEVER)
 
 
@@ -201,21 +207,32 @@ def _clean_up(container: Container, crew: Crew, slot: Slot, status: int) -> None
     now = time.monotonic()
     if now - slot.started > HEALTHY_SECONDS:
         slot.pause = FIRST_RESTART
-    slot.due = now + slot.pause
     how = (
         f"was ended by {signal_name(os.WTERMSIG(status))}"
         if os.WIFSIGNALED(status)
         else f"exited with code {os.WEXITSTATUS(status)}"
     )
     say(f"container: worker {slot.index} {how}; it starts again in {slot.pause:g} s")
+    _back_off(slot, now)
+
+
+def _back_off(slot: Slot, now: float) -> None:
+    slot.due = now + slot.pause
     slot.pause = min(2 * slot.pause, LONGEST_RESTART)
 
 
 def _end_strays(container: Container) -> None:
-    """Kill what jobs have left behind: it is below this process, but no worker is above it."""
+    """Kill what jobs have left behind: its parent is this process, but it is no worker."""
     workers = {slot.pid for slot in container.slots if slot.pid}
-    mine = processes.children(os.getpid())
-    processes.kill({p for p in mine - container.spared if p.pid not in workers})
+    clean = 0
+    # Twice clean: what loses its parent in the middle of a look is seen by the next.
+    for _ in range(MOST_LOOKS):
+        mine = process_tree.living(process_tree.children(os.getpid()) - container.spared)
+        strays = {process for process in mine if process.pid not in workers}
+        clean = 0 if strays else clean + 1
+        if clean == 2:
+            return
+        process_tree.kill(strays)
 
 
 def _bring_down(container: Container, crew: Crew) -> None:
@@ -229,6 +246,6 @@ def _bring_down(container: Container, crew: Crew) -> None:
             for slot in container.slots:
                 if slot.pid:
                     os.kill(slot.pid, signal.SIGKILL)
-        _wait(container, min(deadline, time.monotonic() + 1))
+        _wait(container, time.monotonic() + 1)
         _reap(container, crew)
     _end_strays(container)
