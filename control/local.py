@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import math
 import os
@@ -111,6 +112,14 @@ def _worker_folder(config: Config, folder: Path) -> Path:
     shutil.copytree(settings.CHECKOUT / "worker", folder)
     if (config.project / "worker").is_dir():
         shutil.copytree(config.project / "worker", folder, dirs_exist_ok=True)
+    source = settings.find(config, "worker/generic-worker.py")
+    try:
+        ast.parse(source.read_text(encoding="utf-8"))
+    except SyntaxError as error:
+        raise UserError(
+            f"{source}, line {error.lineno}: {error.msg}.",
+            "Often a colon, bracket or quote is missing on that line or the one before.",
+        ) from None
     return folder
 
 

@@ -30,6 +30,7 @@ def observe(aws: AWS, run: Run, now: float) -> Observed:
         machines=_machines(aws, run, fleets) if service is not None else (),
         service=service,
         alarms=frozenset(alarms.of_run(aws.cloudwatch, run)),
+        stopped=tuple(cluster.why_stopped(aws.ecs, run)) if service is not None else (),
     )
 
 
