@@ -17,8 +17,11 @@ def output_prefix(job):
 
 
 def run_job(job):
-    with open(job.config["RUNS"], "a") as runs:
+    with open(job.config["RUNS"], "a+") as runs:
         runs.write(f"{job.name} {os.getppid()} {os.getpid()}\n")
+        runs.flush()
+        runs.seek(0)
+        number = sum(line.split()[0] == job.name for line in runs)
     if "inputs" in job.values["group"]:
         job.download(job["inputs"])
     if job.get("failure"):
@@ -29,7 +32,7 @@ def run_job(job):
     if job.get("stubborn"):
         job.run(["sh", "-c", STUBBORN])
     if job.get("wait"):
-        job.run(["sh", "-c", PATIENT, job["wait"]])
+        job.run(["sh", "-c", PATIENT, job["wait"].format(run=number)])
     if job.get("seconds"):
         job.run(["sleep", job["seconds"]])
     for name, size in job.get("files", {}).items():

@@ -8,12 +8,34 @@ import time
 
 import pytest
 
-from tests.faults.site import BUSY_SECONDS, Site, alive, until
+from tests.faults.proxy import Hold
+from tests.faults.site import BUSY_SECONDS, Site, alive, job_id, until
 from tests.faults.together import together
 
 VISIBILITY = 8
 # Beside the visibility: finding the message, and doing the job.
 SLACK = 15.0
+OUTPUTS = {"a.txt": 10, "b.txt": 20_000, "c.txt": 300_000}
+LARGE = {"large.bin": 9 << 20, "small.txt": 10}
+# A job for each boundary: its outputs, the call at which its worker is killed ("before" AWS hears
+# of it or "after" it has done it), how often the job is then run, and whether it is called done
+# at that moment.
+BOUNDARIES = {
+    "received": (OUTPUTS, "ReceiveMessage", "received", "after", 1, False),
+    "looked-up": (OUTPUTS, "HeadObject", ".done.json", "before", 1, False),
+    "running": (OUTPUTS, "", "", "", 2, False),
+    "nothing-uploaded": (OUTPUTS, "PutObject", "/", "before", 2, False),
+    "half-uploaded": (OUTPUTS, "PutObject", "/b.txt", "before", 2, False),
+    "half-uploaded-unheard": (OUTPUTS, "PutObject", "/b.txt", "after", 2, False),
+    "part-uploaded": (LARGE, "UploadPart", "large.bin", "after", 2, False),
+    "parts-not-joined": (LARGE, "CompleteMultipartUpload", "large.bin", "before", 2, False),
+    "parts-joined": (LARGE, "CompleteMultipartUpload", "large.bin", "after", 2, False),
+    "log-not-uploaded": (OUTPUTS, "PutObject", "/logs/", "before", 2, False),
+    "uploaded": (OUTPUTS, "PutObject", ".done.json", "before", 2, False),
+    "record-written": (OUTPUTS, "PutObject", ".done.json", "after", 1, True),
+    "not-deleted": (OUTPUTS, "DeleteMessage", "", "before", 1, True),
+    "deleted": (OUTPUTS, "DeleteMessage", "", "after", 1, True),
+}
 
 
 @pytest.mark.parametrize("victim", ["worker", "container"])
@@ -28,10 +50,10 @@ def test_a_job_whose_worker_is_killed_is_finished_by_another_soon(site: Site, vi
 
     killed = time.monotonic()
     if victim == "worker":
-        # It starts again only later than the message comes.
         os.kill(run.worker, signal.SIGKILL)
         until(lambda: not alive(run.process), BUSY_SECONDS)
-    first.kill()
+    else:
+        first.kill()
     gate.touch()
     assert site.written("records") == []
 
@@ -61,3 +83,38 @@ def test_a_job_whose_container_is_killed_each_time_is_given_up_with_that_reason(
     assert (record["attempt"], record["attempts_allowed"]) == (3, 3)
     ((body, reason),) = site.dead_letters()
     assert '"cursed"' in body and "killed 3 times without a word" in reason
+
+
+@together(40, SQS_MESSAGE_VISIBILITY=20)
+def test_a_kill_at_whatever_boundary_loses_nothing_and_never_leaves_a_false_record(site: Site):
+    holds = {}
+    for name, (outputs, operation, _, where, _, _) in BOUNDARIES.items():
+        if operation:
+            holds[name] = Hold(where, lambda answer, text=f'\\"{name}\\"': text.encode() in answer)
+            if operation != "ReceiveMessage":
+                holds[name].holding = lambda answer: True
+        waits = {} if operation else {"wait": str(site.folder / "gate")}
+        site.send(name, files=outputs, **waits)
+
+    def rule(call):
+        for name, (_, operation, part, _, _, _) in BOUNDARIES.items():
+            ours = job_id(name) in call.path or f"/{name}/" in call.path
+            ours = ours or f'"{name}"' in call.text or operation == "ReceiveMessage"
+            if operation == call.operation and ours and (part in call.path or part == name):
+                return holds[name]
+        return None
+
+    first = site.start(rule, DOCKER_CORES=len(BOUNDARIES))
+    until(lambda: all(hold.held.is_set() for hold in holds.values()), BUSY_SECONDS)
+    until(lambda: site.runs("running"), BUSY_SECONDS)
+    first.kill()
+
+    for name, (*_, recorded) in BOUNDARIES.items():
+        assert site.written("records", name) == (["done.json"] if recorded else []), name
+        assert not recorded or site.lacking(name) == [], name
+    (site.folder / "gate").touch()
+    site.start(DOCKER_CORES=4)
+    until(site.is_settled, 20 + BUSY_SECONDS)
+    site.assert_all_done()
+    for name, (*_, runs, _) in BOUNDARIES.items():
+        assert len(site.runs(name)) == runs, name
