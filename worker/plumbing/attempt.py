@@ -156,7 +156,11 @@ class Attempt:
             lambda: records.read_past(s3, settings.bucket, self._keys), what, self._check
         )
         if self._past.counted >= settings.job_retries:
-            reason = records.reason_of(s3, settings.bucket, self._keys, self._past)
+            reason = persistently(
+                lambda: records.reason_of(s3, settings.bucket, self._keys, self._past),
+                what,
+                self._check,
+            )
             return Outcome(settle.GIVEN_UP, reason)
         self._prefix = self._output_prefix()
         if settings.check_if_done and done_check.outputs_are_there(
