@@ -30,25 +30,26 @@ def test_a_job_ten_times_longer_than_the_visibility_is_run_once(site: Site):
 
 
 @pytest.mark.parametrize(
-    ("operation", "part"),
+    ("operation", "part", "calls"),
     [
-        ("", ""),
-        ("PutObject", "/out/"),
-        ("UploadPart", "/out/"),
-        ("PutObject", ".done.json"),
+        ("", "", 0),
+        ("PutObject", "/out/", 3),
+        ("UploadPart", "/out/", 2),
+        ("PutObject", ".done.json", 4),
     ],
     ids=["running", "uploading", "uploading-parts", "recording"],
 )
 @together(35, SQS_MESSAGE_VISIBILITY=VISIBILITY)
 def test_a_worker_paused_for_longer_than_its_lease_writes_nothing_after_it(
-    site: Site, operation, part
+    site: Site, operation, part, calls
 ):
-    """Wherever it was paused: in mid-job, or with requests under way that then come to nothing."""
+    """Wherever it was paused: in mid-job, or with `calls` under way that then come to nothing."""
     hold = Hold("before")
     hold.then = Break("before")
 
     def rule(call):
-        return hold if call.operation == operation and part in call.path else None
+        hit = call.operation == operation and part in call.path
+        return hold if hit and not hold.let_go.is_set() else None
 
     large = {"large.bin": 9 << 20} if operation == "UploadPart" else {}
     outputs = {"a.txt": 10, "b.txt": 500, **large}
@@ -58,6 +59,7 @@ def test_a_worker_paused_for_longer_than_its_lease_writes_nothing_after_it(
     until(site.runs, BUSY_SECONDS)
     if operation:
         (site.folder / "gate-1").touch()
+        until(lambda: late.proxy.operations().count(operation) == calls, BUSY_SECONDS)
         until(hold.held.is_set, BUSY_SECONDS)
     late.freeze()
     other = site.start()
