@@ -22,6 +22,8 @@ _CONNECT_SECONDS = 5
 _ANSWER_SECONDS = 20
 # The longest long poll, and what its answer may take on the way.
 _POLL_SECONDS = 20 + 10
+# SQS answers within milliseconds, or is better asked again: an extension may be what waits.
+_SOON_SECONDS = 5
 _ATTEMPTS = 3
 _SETUP_CODES = {
     "403",
@@ -70,7 +72,7 @@ def make_clients(session: boto3.Session) -> Clients:
         receiver=session.client("sqs", config=_config(_POLL_SECONDS, attempts=1)),
         # None of these is repeated by botocore: a worker that was paused for longer than its lease
         # must be asked before each request that leaves a trace. `persistently` repeats them.
-        sqs=session.client("sqs", config=_config(_ANSWER_SECONDS / 2, attempts=1)),
+        sqs=session.client("sqs", config=_config(_SOON_SECONDS, attempts=1)),
         s3=session.client("s3", config=_config(_ANSWER_SECONDS, attempts=1)),
         s3_of_jobs=session.client("s3", config=_config(_ANSWER_SECONDS)),
     )
