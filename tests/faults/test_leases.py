@@ -84,3 +84,21 @@ def test_a_worker_paused_for_longer_than_its_lease_writes_nothing_after_it(
     site.send("next")
     until(site.is_settled, BUSY_SECONDS)
     site.assert_all_done()
+
+
+@together(40, SQS_MESSAGE_VISIBILITY=VISIBILITY)
+def test_a_job_whose_first_question_to_s3_gets_no_answer_stays_with_its_worker(site: Site):
+    def rule(call):
+        unanswered = call.operation == "HeadObject" and call.number == 1
+        return Break("nothing") if unanswered else None
+
+    site.send("job", seconds=2 * VISIBILITY)
+    first = site.start(rule)
+    until(lambda: "HeadObject" in first.proxy.operations(), BUSY_SECONDS)
+    second = site.start()
+
+    until(site.is_settled, 2 * VISIBILITY + BUSY_SECONDS)
+    site.assert_all_done()
+    assert len(site.runs()) == 1
+    assert site.record("job", "done")["receive"] == 1
+    assert set(second.proxy.operations()) == {"ReceiveMessage"}
