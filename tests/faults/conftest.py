@@ -15,7 +15,7 @@ from botocore.config import Config
 from tests.faults.site import Aws, Site
 
 # Most scenarios wait most of the time.
-AT_ONCE = 10
+AT_ONCE = 16
 
 
 @pytest.fixture(scope="session")
