@@ -59,10 +59,12 @@ class Hold:
         self.let_go = threading.Event()
         self.then: Break | None = None
 
-    async def wait(self) -> None:
+    async def wait(self) -> Break | None:
+        """Keep a call; returns what is to become of it."""
         self.held.set()
         while not self.let_go.is_set():
             await asyncio.sleep(LOOK_SECONDS)
+        return self.then
 
 
 Fault = Answer | Break | Hold | None
@@ -158,33 +160,23 @@ class Proxy:
         """What the client is to get; None if its connection is broken."""
         if isinstance(fault, Answer):
             return _error(call, fault)
-        if fault == Break("before"):
-            return _reset(writer)
         if fault == Break("nothing"):
             while not reader.at_eof():
                 await asyncio.sleep(LOOK_SECONDS)
             return None
         if isinstance(fault, Hold) and fault.where == "before":
-            await fault.wait()
-            if fault.then:
-                return _reset(writer)
+            fault = await fault.wait()
+        if fault == Break("before"):
+            return _reset(writer)
         if call.operation == "PutObject" and call.path.endswith(".done.json"):
             await asyncio.to_thread(self.done_record, call.path, request.body)
         answer = await self._ask(request, reader, upstream)
         if answer is None:
             return None
         self._learn(call, answer)
-        whole = answer.whole()
-        if isinstance(fault, Hold) and fault.where == "after" and fault.holding(answer.body):
-            await fault.wait()
-            fault = fault.then
-        if fault == Break("after"):
-            return _reset(writer)
-        if fault == Break("answer"):
-            writer.write(whole[: len(whole) - len(answer.body) // 2 - 1])
-            await writer.drain()
-            return _reset(writer)
-        return whole
+        if isinstance(fault, Hold) and fault.holding(answer.body):
+            fault = await fault.wait()
+        return await _deliver(answer, fault, writer)
 
     async def _ask(self, request, reader, upstream) -> _Message | None:
         """AWS's answer; None if the client has gone meanwhile, so that AWS sees that too."""
@@ -273,6 +265,17 @@ async def _read_answer(reader: asyncio.StreamReader, without_body: bool) -> _Mes
     if not without_body and answer.first.split()[1] not in (b"204", b"304"):
         answer.body = await _body(reader, answer)
     return answer
+
+
+async def _deliver(answer: _Message, fault: Fault, writer) -> bytes | None:
+    whole = answer.whole()
+    if fault == Break("after"):
+        return _reset(writer)
+    if fault == Break("answer"):
+        writer.write(whole[: len(whole) - len(answer.body) // 2 - 1])
+        await writer.drain()
+        return _reset(writer)
+    return whole
 
 
 def _error(call: Call, fault: Answer) -> bytes:

@@ -26,7 +26,7 @@ STRANGE = {
     "slashes": ({"plate": "/etc/passwd", "well": "a//b"}, "out/_etc_passwd-a_b/"),
     "dots": ({"plate": "../../..", "well": ".."}, "out/_.._..-/"),
     "control": ({"plate": "a\nb\x00c", "well": "\u202e"}, "out/a_b_c-_/"),
-    "shell": ({"plate": "$(touch /tmp/x); `id`", "well": '" \' \\'}, "out/"),
+    "shell": ({"plate": "$(touch /tmp/x); `id`", "well": "\" ' \\"}, "out/"),
     "long": ({"plate": "x" * 5000}, "out/" + "x" * 100),
 }
 OUTPUTS = {"a.txt": 10}
