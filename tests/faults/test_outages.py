@@ -141,6 +141,7 @@ def test_an_outage_of_sqs_longer_than_the_visibility_has_the_job_done_again_and_
     site.assert_all_done()
     assert len(site.runs()) == 2
     assert site.written("attempts") == []
+    assert site.record("job", "done")["attempt"] == 2
 
 
 @together(20, SQS_MESSAGE_VISIBILITY=20)
