@@ -157,6 +157,30 @@ def tasks(ecs: ECSClient, run: Run) -> Iterator[dict[str, Any]]:
             yield from ecs.describe_tasks(cluster=run.cluster, tasks=arns)["tasks"]  # type: ignore[misc]
 
 
+def why_stopped(ecs: ECSClient, run: Run) -> list[str]:
+    """Why tasks of the service ended by themselves within about the last hour, up to 100 of them.
+
+    Those that were told to end are left out, and those that ended with exit code 0.
+    """
+    arns = ecs.list_tasks(
+        cluster=run.cluster, serviceName=run.service, desiredStatus="STOPPED", maxResults=PAGE
+    )["taskArns"]
+    if not arns:
+        return []
+    stopped = ecs.describe_tasks(cluster=run.cluster, tasks=arns)["tasks"]
+    return [why for task in stopped if (why := _own_end(task))]
+
+
+def _own_end(task: Any) -> str:
+    code: str = task.get("stopCode", "")
+    if code == "TaskFailedToStart":
+        return str(task.get("stoppedReason", code))
+    exits = [c["exitCode"] for c in task["containers"] if c.get("exitCode")]
+    if code == "EssentialContainerExited" and exits:
+        return f"the container exited with code {exits[0]}"
+    return ""
+
+
 def protected(ecs: ECSClient, run: Run, arns: list[str]) -> set[str]:
     """Those of the tasks that are at work: their workers protect them from scale-in."""
     busy = set()

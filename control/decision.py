@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -38,6 +39,7 @@ class Observed:
     machines: tuple[Machine, ...]
     service: ServiceState | None
     alarms: frozenset[str]
+    stopped: tuple[str, ...] = ()  # why containers ended by themselves, lately
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,8 @@ class Pace:
     register: float = 600
     # After this many machines that never registered, more of them would not either.
     give_up_machines: int = 3
+    # After this many containers that ended by themselves before any job was done, likewise.
+    give_up_containers: int = 5
 
 
 @dataclass(frozen=True)
@@ -119,7 +123,7 @@ def decide(
 ) -> tuple[list[Action], Memory]:
     """The next actions, and what the next step must remember."""
     memory = _remember_empty(seen, memory)
-    end = _end(seen, memory, pace)
+    end = _end(seen, memory, pace) or _never_works(seen, pace)
     if end is not None:
         return [end], memory
     actions: list[Action] = []
@@ -156,6 +160,17 @@ def _end(seen: Observed, memory: Memory, pace: Pace) -> Action | None:
             f"{unfinished:,} jobs are unfinished"
         )
     return None
+
+
+def _never_works(seen: Observed, pace: Pace) -> Action | None:
+    """Containers that only start and end do no work, and their machines cost money."""
+    at_work = seen.queue is not None and seen.queue.in_flight > 0
+    if seen.jobs.finished or at_work or any(m.busy_tasks for m in seen.machines):
+        return None
+    if len(seen.stopped) < pace.give_up_containers:
+        return None
+    reason, times = Counter(seen.stopped).most_common(1)[0]
+    return EndMachines(f"containers end right after their start ({times} times: {reason})")
 
 
 def _fleet_is_gone(seen: Observed) -> bool:

@@ -21,7 +21,7 @@ def end_machines(aws: AWS, run: Run) -> Iterator[str]:
     """
     cluster.delete_service(aws.ecs, run)
     yield f"service {run.service} ended"
-    fleet_ids = [entry["fleet_id"] for entry in run.fleets if entry["fleet_id"]]
+    fleet_ids = fleet.of_run(aws.ec2, run)
     fleet.cancel(aws.ec2, fleet_ids)
     yield f"{several(len(fleet_ids), 'fleet')} ended with all machines"
     alarms.delete(aws.cloudwatch, alarms.of_run(aws.cloudwatch, run))

@@ -84,6 +84,22 @@ def request(ec2: EC2Client, config: dict[str, Any]) -> str:
     return answer["SpotFleetRequestId"]
 
 
+def of_run(ec2: EC2Client, run: Run) -> list[str]:
+    """The ids of all fleets of the run: those written down, and by its tags one whose request was
+    answered into the void."""
+    known = [entry["fleet_id"] for entry in run.fleets]
+    if all(known):
+        return known
+    wanted = {"Key": tags.RUN_TAG, "Value": run.run_id}
+    app = {"Key": tags.APP_TAG, "Value": run.app_name}
+    for page in ec2.get_paginator("describe_spot_fleet_requests").paginate():
+        for found in page["SpotFleetRequestConfigs"]:
+            carried = found.get("Tags", [])
+            if wanted in carried and app in carried:
+                known.append(found["SpotFleetRequestId"])
+    return sorted({fleet_id for fleet_id in known if fleet_id})
+
+
 def describe(ec2: EC2Client, fleet_ids: Sequence[str]) -> list[FleetState]:
     """The states of these fleets, and the machines of those that live.
 

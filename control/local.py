@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import math
 import os
@@ -89,10 +90,8 @@ def embedded_aws(config: Config, workers: int) -> Iterator[AWS]:
                 worker_folder=_worker_folder(config, state / "worker"), state_folder=state
             )
             with server as running:
-                os.environ.update(running.environment)
-                os.environ["EMBEDDED_AWS"] = "1"
-                os.environ[WORKERS_VARIABLE] = str(workers)
-                os.environ.pop("AWS_PROFILE", None)
+                ours = {**running.environment, "EMBEDDED_AWS": "1", WORKERS_VARIABLE: str(workers)}
+                _replace_environment({**running.over(os.environ), **ours})
                 aws = account.connect(config)
                 aws.s3.create_bucket(Bucket=config.AWS_BUCKET, **_location(config))
                 roles.setup_roles(aws.iam, settings.find(config, "files/iam"))
@@ -101,11 +100,26 @@ def embedded_aws(config: Config, workers: int) -> Iterator[AWS]:
             raise ExplainedError(error.what, error.fix) from None
 
 
+def _replace_environment(wanted: dict[str, str]) -> None:
+    """Nothing of the user's own AWS settings may lead a client elsewhere."""
+    for name in os.environ.keys() - wanted.keys():
+        del os.environ[name]
+    os.environ.update(wanted)
+
+
 def _worker_folder(config: Config, folder: Path) -> Path:
     """The worker as an image would hold it: the template's files, under those of the project."""
     shutil.copytree(settings.CHECKOUT / "worker", folder)
     if (config.project / "worker").is_dir():
         shutil.copytree(config.project / "worker", folder, dirs_exist_ok=True)
+    source = settings.find(config, "worker/generic-worker.py")
+    try:
+        ast.parse(source.read_text(encoding="utf-8"))
+    except SyntaxError as error:
+        raise UserError(
+            f"{source}, line {error.lineno}: {error.msg}.",
+            "Often a colon, bracket or quote is missing on that line or the one before.",
+        ) from None
     return folder
 
 
@@ -155,6 +169,7 @@ def serve(config: Config, *, workers: int, inputs: Path | None, output: Path) ->
     with embedded_aws(here, workers) as aws:
         given = put_folder(aws.s3, here.AWS_BUCKET, inputs) if inputs else frozenset()
         screen.say("AWS is up on this computer. In another terminal, in this folder, type:")
+        screen.say("unset AWS_PROFILE AWS_SESSION_TOKEN")
         for name in sorted(n for n in os.environ if n.startswith(("AWS_", "EMBEDDED_AWS"))):
             screen.say(f"export {name}='{os.environ[name]}'")
         screen.next_command("python run.py setup   (there; Ctrl-C here ends everything)")

@@ -16,6 +16,22 @@ if TYPE_CHECKING:
 RETENTION_DAYS = 60
 
 
+def last_lines(logs: CloudWatchLogsClient, group: str, most: int) -> list[str]:
+    """The last lines of the container that wrote last; none if there is no log."""
+    try:
+        streams = logs.describe_log_streams(
+            logGroupName=group, orderBy="LastEventTime", descending=True, limit=1
+        )["logStreams"]
+    except logs.exceptions.ResourceNotFoundException:
+        return []
+    if not streams:
+        return []
+    answer = logs.get_log_events(
+        logGroupName=group, logStreamName=streams[0]["logStreamName"], limit=most
+    )
+    return [event["message"].rstrip() for event in answer["events"]]
+
+
 def ensure_group(logs: CloudWatchLogsClient, run: Run) -> None:
     """Make the log group; one that exists is kept: it may be shared."""
     with suppress(logs.exceptions.ResourceAlreadyExistsException):

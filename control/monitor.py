@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from control import actions, observation, records, screen, submitted
+from control import actions, logs, observation, records, screen, submitted
 from control.decision import EndMachines, EndRun, Memory, Observed, Pace, decide
 from control.errors import ExplainedError
 from control.words import several
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 # Of the jobs without a record, so many are named.
 _SHOWN = 5
+_LOG_LINES = 10
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,14 +74,27 @@ def watch(
                 break
             sleep(pace.poll)
     if taken.unfinished:
-        names = list(itertools.islice(submitted.without_record(aws.s3, run), _SHOWN))
-        raise ExplainedError(
-            f"{taken.unfinished[0].upper()}{taken.unfinished[1:]} ({', '.join(names)} ...). The "
-            "machines were ended; the queue stays.",
-            "Submit what is missing again (python run.py submitJob JOBFILE --again --missing), "
-            "then: python run.py startCluster files/exampleFleet.json",
-        )
+        raise _unfinished(aws, run, taken)
     return taken.seen.jobs
+
+
+def _unfinished(aws: AWS, run: Run, taken: Step) -> ExplainedError:
+    """The error that says why the machines were ended although jobs are left."""
+    why = f"{taken.unfinished[0].upper()}{taken.unfinished[1:]}"
+    if taken.seen.stopped and not taken.seen.jobs.finished:
+        screen.say("The last lines of a container:")
+        for line in logs.last_lines(aws.logs, run.log_group, _LOG_LINES):
+            screen.say(f"  {line}")
+        return ExplainedError(
+            f"{why}. The machines were ended; the queue stays.",
+            "Mend what the lines above say, in worker/ or in the image, and start again.",
+        )
+    names = list(itertools.islice(submitted.without_record(aws.s3, run), _SHOWN))
+    return ExplainedError(
+        f"{why} ({', '.join(names)} ...). The machines were ended; the queue stays.",
+        "Submit what is missing again (python run.py submitJob JOBFILE --again --missing), then: "
+        "python run.py startCluster files/exampleFleet.json",
+    )
 
 
 def in_words(seen: Observed) -> str:

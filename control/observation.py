@@ -30,6 +30,7 @@ def observe(aws: AWS, run: Run, now: float) -> Observed:
         machines=_machines(aws, run, fleets) if service is not None else (),
         service=service,
         alarms=frozenset(alarms.of_run(aws.cloudwatch, run)),
+        stopped=tuple(cluster.why_stopped(aws.ecs, run)) if service is not None else (),
     )
 
 
@@ -65,7 +66,10 @@ def _machines(aws: AWS, run: Run, fleets: list[FleetState]) -> tuple[Machine, ..
 
 
 def _describe(ec2: EC2Client, instance_ids: list[str]) -> list[dict[str, Any]]:
-    pages = ec2.get_paginator("describe_instances").paginate(
-        Filters=[{"Name": "instance-id", "Values": instance_ids}]
-    )
-    return [i for page in pages for r in page["Reservations"] for i in r["Instances"]]  # type: ignore[misc]
+    """By a filter, which takes 200 values: an id that EC2 has forgotten is then no error."""
+    found: list[Any] = []
+    for start in range(0, len(instance_ids), 200):
+        named = [{"Name": "instance-id", "Values": instance_ids[start : start + 200]}]
+        pages = ec2.get_paginator("describe_instances").paginate(Filters=named)  # type: ignore[arg-type]
+        found += [i for page in pages for r in page["Reservations"] for i in r["Instances"]]
+    return found

@@ -8,11 +8,12 @@ if TYPE_CHECKING:
     from control.records import Run
 
 APP_TAG = "distributed-something"
+RUN_TAG = "distributed-something:run"
 
 
 def of_run(run: Run) -> dict[str, str]:
     """What a resource of this run is tagged with: SQS and CloudWatch Logs take it as it is."""
-    return {APP_TAG: run.app_name, "distributed-something:run": run.run_id}
+    return {APP_TAG: run.app_name, RUN_TAG: run.run_id}
 
 
 def of_ec2(run: Run) -> Any:

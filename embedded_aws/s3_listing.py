@@ -89,7 +89,9 @@ def list_objects_v2(
             raise InvalidContinuationToken
         after = self._pagination_tokens[continuation_token]
     found: list[Any] = []
-    walk = bucket.keys.walk(prefix, _behind(after) if _is_folder(after, delimiter) else after)
+    walk = bucket.keys.walk(
+        prefix, _behind(after) if _folder(after, prefix, delimiter) == after else after
+    )
     entry = next(walk, None)
     while entry is not None and len(found) <= max_keys:
         name, key = entry
@@ -107,10 +109,6 @@ def list_objects_v2(
                 entry = None
     page: tuple[list[Any], bool, str | None] = self._truncate_result(found, max_keys)
     return page
-
-
-def _is_folder(name: str, delimiter: str | None) -> bool:
-    return bool(delimiter) and name.endswith(delimiter or "")
 
 
 def _folder(name: str, prefix: str, delimiter: str | None) -> str | None:

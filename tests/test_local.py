@@ -125,6 +125,25 @@ def test_outputs_that_would_leave_the_folder_are_refused(own_project, tmp_path):
     assert not (tmp_path / "a/outside").exists() and not (tmp_path / "outside").exists()
 
 
+def test_a_worker_that_cannot_start_is_said_and_given_up(own_project, tmp_path):
+    folder = own_project({"name": "x", "do": "work"})
+    (folder / "worker/generic-worker.py").write_text("import no_such_package\n")
+    code, out, err = typed(
+        "--config", folder, "local", "files/jobs.json", "--output", tmp_path / "o"
+    )
+    assert code == 1
+    assert "No module named 'no_such_package'" in out
+    assert "containers end right after their start" in err.lower()
+
+
+def test_a_slip_in_the_python_of_the_worker_names_the_line(own_project, tmp_path):
+    folder = own_project({"name": "x", "do": "work"})
+    (folder / "worker/generic-worker.py").write_text("import plumbing\n\ndef run_job(job)\n")
+    code, _, err = typed("--config", folder, "local", "files/jobs.json", "--output", tmp_path / "o")
+    assert code == 2
+    assert "generic-worker.py, line 3: " in err and err.count("\n") == 2
+
+
 class Served:
     """A `local --serve` in the background, and the environment that it prints."""
 

@@ -207,3 +207,32 @@ def test_alarms_follow_the_machines():
         PutAlarm(MACHINES[2]),
         DeleteAlarms(("App_run_i-gone",)),
     ]
+
+
+NEVER_WORKED = replace(
+    BUSY,
+    queue=Counts(8, 0, 0),
+    jobs=JobCounts(8, 0, 0, 0),
+    machines=tuple(replace(m, busy_tasks=0) for m in MACHINES),
+    stopped=("the container exited with code 1",) * 5,
+)
+
+
+def test_containers_that_only_start_and_end_are_given_up_with_their_reason():
+    (action,) = actions(NEVER_WORKED)
+    assert isinstance(action, EndMachines) and "5 times: the container exited" in action.why
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"stopped": ("the container exited with code 1",) * 4},
+        {"jobs": JobCounts(8, 0, 0, 1)},
+        {"queue": Counts(7, 1, 0)},
+        {"machines": MACHINES},
+    ],
+    ids=["too few", "a job has ended", "a job is in flight", "a container is at work"],
+)
+def test_containers_are_not_given_up_while_any_work_is_done(change):
+    chosen = actions(replace(NEVER_WORKED, **change))
+    assert not any(isinstance(action, EndMachines) for action in chosen)

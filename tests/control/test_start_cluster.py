@@ -152,6 +152,21 @@ def test_an_answer_that_is_lost_orphans_no_fleet(submitted, ended):
     assert [f["fleet_id"] for f in run.fleets] == [orphan]
 
 
+def test_stop_finds_a_fleet_whose_request_was_answered_into_the_void(submitted):
+    aws, config, run = submitted()
+
+    def lose(**_):
+        raise EndpointConnectionError(endpoint_url="http://lost")
+
+    aws.ec2.meta.events.register_last("after-call.ec2.RequestSpotFleet", lose)
+    with pytest.raises(EndpointConnectionError):
+        start_cluster.start(aws, config, run, FLEET, yes=True)
+    assert len(fleets_in_account(aws, run)) == 1
+    run = records.load(aws.s3, run.bucket, run.app_name, run.run_id)
+    list(ending.end_machines(aws, run))
+    assert fleets_in_account(aws, run) == []
+
+
 def test_a_request_that_ec2_refuses_is_not_repeated(submitted, ended, tmp_path):
     aws, config, run = submitted()
     ended(aws, run)

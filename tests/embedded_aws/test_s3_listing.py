@@ -1,4 +1,4 @@
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from moto.s3.models import FakeKey, S3Backend
 
@@ -52,7 +52,8 @@ class Key(FakeKey):
 KEYS = st.text("ab/é", min_size=1, max_size=4)
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@example([(False, "/"), (False, "/a")], "/", "/", 1)  # a key that is its own prefix
 @given(
     st.lists(st.tuples(st.booleans(), KEYS), max_size=40),
     st.text("ab/", max_size=2),
