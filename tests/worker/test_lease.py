@@ -145,17 +145,6 @@ def test_after_twelve_hours_it_is_lost(made):
         lease.check()
 
 
-def test_one_that_is_lost_is_not_extended_again(made):
-    lease, sqs, clock = made(visibility=60)
-    clock.now += 55
-
-    lease.keep_if_due()
-
-    assert sqs.asked == []
-    with pytest.raises(LeaseLost):
-        lease.check()
-
-
 def test_after_a_release_it_can_be_kept_again(made, until):
     lease, sqs, _ = made(visibility=3, clock=boot_clock)
     lease.keep()

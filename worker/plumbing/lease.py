@@ -114,8 +114,6 @@ class Lease:
         """A lease that has ended cannot be had again: between its end and its extension another
         worker may have got the message. So the answer counts only if it came before the end."""
         now = self._clock()
-        if now >= self.ends:
-            return  # What is lost may be another worker's: SQS would extend it for both.
         # A second for the way to SQS, whose own count of the 12 h started before ours.
         seconds = int(min(self._visibility, self._received + LONGEST - now - 1))
         if seconds < 1 or now >= self.ends:
