@@ -145,6 +145,16 @@ def test_after_twelve_hours_it_is_lost(made):
         lease.check()
 
 
+def test_after_a_release_it_can_be_kept_again(made, until):
+    lease, sqs, _ = made(visibility=3, clock=boot_clock)
+    lease.keep()
+    lease.release()
+
+    lease.keep()
+
+    until(lambda: len(sqs.asked) >= 2)
+
+
 def test_a_thread_keeps_it_until_it_is_released(made, until):
     lease, sqs, _ = made(visibility=3, clock=boot_clock)
     lease.keep()

@@ -87,6 +87,7 @@ class Attempt:
 
     def do(self) -> Outcome:
         """Do the job, unless there is a reason not to; every way it can go is an outcome."""
+        self._lease.keep()
         try:
             return self._before() or self._run() or self._upload()
         except LeaseLost as error:
@@ -180,8 +181,9 @@ class Attempt:
         worker.protect()
         self._check()
         kills = resources.oom_kills()
+        # A process with a second thread must not be forked.
+        self._lease.release()
         child = process.start(lambda: perform.perform(self._job, worker.run_job))
-        # Not before: a process with a second thread must not be forked.
         self._lease.keep()
         ending = process.watch(
             child,

@@ -22,6 +22,8 @@ _CONNECT_SECONDS = 5
 _ANSWER_SECONDS = 20
 # The longest long poll, and what its answer may take on the way.
 _POLL_SECONDS = 20 + 10
+# SQS answers within milliseconds, or is better asked again: an extension may be what waits.
+_SOON_SECONDS = 5
 _ATTEMPTS = 3
 _SETUP_CODES = {
     "403",
@@ -68,9 +70,10 @@ def make_clients(session: boto3.Session) -> Clients:
     return Clients(
         # Not repeated: a stop waits for a poll that is under way.
         receiver=session.client("sqs", config=_config(_POLL_SECONDS, attempts=1)),
-        # Soon over: a lease is better asked for again than waited for.
-        sqs=session.client("sqs", config=_config(_ANSWER_SECONDS / 2, attempts=2)),
-        s3=session.client("s3", config=_config(_ANSWER_SECONDS)),
+        # None of these is repeated by botocore: a worker that was paused for longer than its lease
+        # must be asked before each request that leaves a trace. `persistently` repeats them.
+        sqs=session.client("sqs", config=_config(_SOON_SECONDS, attempts=1)),
+        s3=session.client("s3", config=_config(_ANSWER_SECONDS, attempts=1)),
         s3_of_jobs=session.client("s3", config=_config(_ANSWER_SECONDS)),
     )
 
@@ -79,7 +82,7 @@ def _config(read_seconds: float, attempts: int = _ATTEMPTS) -> Config:
     return Config(
         connect_timeout=_CONNECT_SECONDS,
         read_timeout=read_seconds,
-        retries={"mode": "standard", "max_attempts": attempts},
+        retries={"mode": "standard", "total_max_attempts": attempts},
         max_pool_connections=CONNECTIONS,
         tcp_keepalive=True,
     )

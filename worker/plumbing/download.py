@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from pathlib import Path
@@ -88,9 +89,10 @@ def _fetch_key(s3: S3Client, bucket: str, key: str, path: Path, check: Callable[
     partial = path.with_name(f".{path.name[:200]}.part")
 
     def call() -> tuple[int, str]:
+        # Not "with body": botocore gives its raw stream to that, and its errors then to us.
         answer = s3.get_object(Bucket=bucket, Key=key)
         size, etag = answer["ContentLength"], answer["ETag"]
-        with answer["Body"] as body, open(partial, "wb") as file:
+        with contextlib.closing(answer["Body"]) as body, open(partial, "wb") as file:
             if size <= PART:
                 shutil.copyfileobj(body, file)
         return size, etag
@@ -128,7 +130,7 @@ def _fetch_parts(
                 answer = s3.get_object(
                     Bucket=bucket, Key=key, Range=f"bytes={start}-{last}", IfMatch=etag
                 )
-                with answer["Body"] as body:
+                with contextlib.closing(answer["Body"]) as body:
                     os.pwrite(file.fileno(), body.read(), start)
 
             persistently(call, f"download of s3://{bucket}/{key} from byte {start}", check)

@@ -58,7 +58,7 @@ class Lease:
         self._received = since
         self._granted_at = since
         self._granted = float(visibility)
-        self._closed = threading.Event()
+        self._released = threading.Event()
         self._thread: threading.Thread | None = None
         self.lost = Flag()
 
@@ -81,14 +81,16 @@ class Lease:
         """Extend it from now on by a thread, until release(); once is enough."""
         if self._thread is not None:
             return
+        self._released.clear()
         self._thread = threading.Thread(target=self._keep, name="lease", daemon=True)
         self._thread.start()
 
     def release(self) -> None:
-        """Extend it no more; none is under way afterwards, which would undo a give-back."""
-        self._closed.set()
+        """Extend it no more, until keep(); none is under way, which would undo a give-back."""
+        self._released.set()
         if self._thread is not None:
             self._thread.join()
+            self._thread = None
 
     def close(self) -> None:
         self.release()
@@ -99,7 +101,7 @@ class Lease:
 
     def _keep(self) -> None:
         pause = self._due() - self._clock()
-        while not self._closed.wait(max(0.0, min(pause, self.ends - self._clock()))):
+        while not self._released.wait(max(0.0, min(pause, self.ends - self._clock()))):
             try:
                 self.check()
             except LeaseLost as error:

@@ -1,7 +1,7 @@
 """How long AWS is asked again: for as long as the job's time allows.
 
-Hours of computing are never thrown away for a throttled upload. botocore repeats a call a few
-times within seconds; this goes on from there.
+Hours of computing are never thrown away for a throttled upload. And no request is repeated
+without being allowed anew, as botocore would do it.
 """
 
 from __future__ import annotations
