@@ -11,6 +11,17 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+try:
+    import boto3  # noqa: F401
+    import rich  # noqa: F401
+except ImportError as missing:
+    sys.stderr.write(
+        f"Error: the package {missing.name} is not installed in this Python.\n"
+        "Fix: Type `. .venv/bin/activate` if you used make, else: python -m pip install -r "
+        "files/requirements.txt\n"
+    )
+    sys.exit(2)
+
 from control import (
     account,
     command,
@@ -28,7 +39,7 @@ from control import (
     submit,
 )
 from control.decision import Pace
-from control.errors import UserError
+from control.errors import ExplainedError, Interrupted, UserError
 
 _FLEET = "files/exampleFleet.json"
 _JOBS = "files/exampleJob.json"
@@ -50,13 +61,13 @@ def setup_aws(args: argparse.Namespace) -> None:
     account.identity(aws.sts)
     for line in roles.setup_roles(aws.iam, settings.find(config, "files/iam")):
         screen.say(line)
-    screen.next_command("python run.py setup")
+    _next(args, "setup")
 
 
 def set_up(args: argparse.Namespace) -> None:
     config = local.load_config(args.config)
     setup.setup(account.connect(config), config, take_over=args.take_over)
-    screen.next_command(f"python run.py submitJob {_JOBS}")
+    _next(args, f"submitJob {_JOBS}")
 
 
 def submit_job(args: argparse.Namespace) -> None:
@@ -69,7 +80,7 @@ def submit_job(args: argparse.Namespace) -> None:
     path = settings.find(config, args.job_file)
     aws = account.connect(config)
     submit.to_live_run(aws, config, path, again=args.again, missing=args.missing)
-    screen.next_command(f"python run.py startCluster {_FLEET}")
+    _next(args, f"startCluster {_FLEET}")
 
 
 def start_machines(args: argparse.Namespace) -> None:
@@ -84,7 +95,7 @@ def start_machines(args: argparse.Namespace) -> None:
     poll = local.PACE.poll if account.embedded() else start_cluster.POLL_SECONDS
     if not start_cluster.wait_for_machines(aws, run, poll_seconds=poll):
         start_cluster.say_why_not(aws, run)
-    screen.next_command("python run.py monitor")
+    _next(args, "monitor")
 
 
 def watch(args: argparse.Namespace) -> None:
@@ -92,7 +103,7 @@ def watch(args: argparse.Namespace) -> None:
     where = _monitored(args.monitor_file or start_cluster.monitor_file(config))
     aws = account.connect(config)
     account.identity(aws.sts)
-    run = records.load(aws.s3, *where)
+    run = _load(aws, where)
     pace = local.PACE if account.embedded() else Pace()
     counts = monitor.watch(aws, run, pace)
     screen.say(
@@ -100,7 +111,9 @@ def watch(args: argparse.Namespace) -> None:
         f"{counts.skipped:,} skipped, {counts.failed:,} failed."
     )
     screen.say(f"Records and logs: s3://{run.bucket}/{run.prefix}")
-    failures.raise_for_failed(aws.s3, run, counts, f"s3://{run.bucket}/{run.prefix}logs/")
+    logs = f"s3://{run.bucket}/{run.prefix}logs/"
+    again = "setup, submitJob JOBFILE --missing and startCluster run those jobs again."
+    failures.raise_for_failed(aws.s3, run, counts, logs, again)
 
 
 def show_status(args: argparse.Namespace) -> None:
@@ -125,7 +138,7 @@ def stop(args: argparse.Namespace) -> None:
         f"{count.submitted - count.finished:,} jobs are unfinished; they stay in the queue for up "
         "to 14 days."
     )
-    screen.next_command(f"python run.py startCluster {_FLEET}   (to go on)")
+    _next(args, f"startCluster {_FLEET}   (to go on)")
 
 
 def run_here(args: argparse.Namespace) -> None:
@@ -139,8 +152,33 @@ def run_here(args: argparse.Namespace) -> None:
     if not args.job_file:
         raise UserError("`local` was given no job file.", f"Name one: python run.py local {_JOBS}")
     path = settings.find(config, args.job_file)
-    local.run(config, path, workers=workers, inputs=inputs, output=output)
-    screen.next_command("edit config.py, then: python run.py setup")
+    try:
+        local.run(config, path, workers=workers, inputs=inputs, output=output)
+    except KeyboardInterrupt:
+        raise Interrupted(
+            "Stopped by Ctrl-C: what ran on this computer was ended.",
+            "Run the same command again: it starts from the beginning.",
+        ) from None
+    screen.next_command("what AWS needs is in documentation/step_0_prep.md")
+
+
+def _load(aws: account.AWS, where: tuple[str, str, str]) -> records.Run:
+    """The run of the monitor file, unless a newer one waits for its machines."""
+    bucket, app_name, run_id = where
+    newest = records.current(aws.s3, bucket, app_name)
+    if newest is None or newest.run_id != run_id and not newest.ended:
+        what = f"run {newest.run_id}" if newest else "a run"
+        raise ExplainedError(
+            f"No machines have been started for {what} of {app_name}.",
+            f"Start them: python run.py startCluster {_FLEET}",
+        )
+    return records.load(aws.s3, *where)
+
+
+def _next(args: argparse.Namespace, words: str) -> None:
+    """The next command, for the same project."""
+    where = "" if args.config == Path() else f" --config {args.config}"
+    screen.next_command(f"python run.py{where} {words}")
 
 
 def _monitored(path: str | Path) -> tuple[str, str, str]:
@@ -150,7 +188,7 @@ def _monitored(path: str | Path) -> tuple[str, str, str]:
         return named["MONITOR_BUCKET_NAME"], named["MONITOR_APP_NAME"], named["MONITOR_RUN_ID"]
     except FileNotFoundError:
         raise UserError(
-            f"{path}: there is no such monitor file.",
+            f"{path}: there is no such file: no machines have been started yet.",
             f"startCluster writes it: python run.py startCluster {_FLEET}",
         ) from None
     except (json.JSONDecodeError, KeyError, TypeError, UnicodeDecodeError) as error:
@@ -203,10 +241,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("must be 1 or more")
-    return number
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number of 1 or more")
+    return int(text)
 
 
 if __name__ == "__main__":

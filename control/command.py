@@ -15,9 +15,8 @@ from rich.console import Console
 from rich.text import Text
 
 from control import reasons
-from control.errors import ExplainedError, UserError
+from control.errors import ExplainedError, Interrupted, UserError
 
-INTERRUPTED = 130
 _DEBUG = "--debug"
 
 
@@ -65,14 +64,16 @@ def run_main(main: Callable[[Sequence[str]], int | None], argv: Sequence[str]) -
             traceback.print_exc()
         explained = explain(error)
         print_error(explained.what, explained.fix)
-        return INTERRUPTED if isinstance(error, KeyboardInterrupt) else explained.exit_code
+        return explained.exit_code
 
 
 def explain(error: BaseException) -> ExplainedError:
     """The two lines for whatever ended a command; one that nobody foresaw is called a bug."""
     if isinstance(error, KeyboardInterrupt):
-        return ExplainedError(
-            "Stopped by Ctrl-C.", "Run the same command again: it goes on where this one stopped."
+        return Interrupted(
+            "Stopped by Ctrl-C.",
+            "Run the same command again: it goes on where this one stopped. Machines that were "
+            "started go on too; to end them: python run.py stop",
         )
     explained = reasons.explain(error) if isinstance(error, Exception) else None
     if explained is None and isinstance(error, OSError) and error.filename is not None:
@@ -88,7 +89,7 @@ def explain(error: BaseException) -> ExplainedError:
 
 def print_error(what: str, fix: str) -> None:
     """The two lines, on standard error."""
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    console = Console(stderr=True, highlight=False, soft_wrap=not sys.stderr.isatty())
     for label, style, text in (("Error:", "bold red", what), ("Fix:", "bold", fix)):
         console.print(Text.assemble((label, style), " ", " ".join(text.split())))
 

@@ -21,3 +21,9 @@ class UserError(ExplainedError):
     """A mistake in the command, in config.py or in files/: nothing was changed on AWS by it."""
 
     exit_code = 2
+
+
+class Interrupted(ExplainedError):
+    """Ctrl-C."""
+
+    exit_code = 130

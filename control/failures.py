@@ -31,8 +31,11 @@ def failed(s3: S3Client, run: Run) -> Iterator[dict[str, Any]]:
             yield json.loads(s3.get_object(Bucket=run.bucket, Key=key)["Body"].read())
 
 
-def raise_for_failed(s3: S3Client, run: Run, counts: JobCounts, logs: str) -> None:
-    """Show why the first jobs failed and raise ExplainedError, if any did; `logs`: their place."""
+def raise_for_failed(s3: S3Client, run: Run, counts: JobCounts, logs: str, again: str) -> None:
+    """Show why the first jobs failed and raise ExplainedError, if any did.
+
+    `logs` is where their logs lie, `again` how to run them again.
+    """
     if not counts.failed:
         return
     for record in itertools.islice(failed(s3, run), _SHOWN):
@@ -42,5 +45,5 @@ def raise_for_failed(s3: S3Client, run: Run, counts: JobCounts, logs: str) -> No
         screen.say(f"... and {counts.failed - _SHOWN:,} more.")
     raise ExplainedError(
         f"{counts.failed:,} of {several(counts.submitted, 'job')} failed.",
-        f"Read why in their logs, in {logs}; mend it and submit those jobs again.",
+        f"Read why in their logs, in {logs}; mend it; then {again}",
     )

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
     from control.account import AWS
-    from control.records import JobCounts, Run
+    from control.records import JobCounts
     from control.settings import Config
 
 # The embedded AWS brings machines within a second, and its counts do not lag.
@@ -144,6 +144,8 @@ def run(
     """
     file = job_file.read(job_path)
     inputs = inputs or default_input(config, file.shared)
+    if inputs is None:
+        screen.say("No input folder was found, so the bucket is empty; --input FOLDER names one.")
     here = adapted(config, workers)
     began = clock()
     screen.say("Bringing up an AWS on this computer; nothing is charged, its prices are made up.")
@@ -156,10 +158,10 @@ def run(
         fleet_path = settings.find(config, "files/exampleFleet.json")
         the_run = start_cluster.start(aws, here, the_run, fleet_path, yes=True)
         counts = monitor.watch(aws, the_run, PACE)
-        take_outputs(aws.s3, the_run, output, given)
+        take_outputs(aws.s3, here.AWS_BUCKET, output, given)
         _summary(config, counts, clock() - began, output)
         logs = str(output / the_run.prefix / "logs")
-        failures.raise_for_failed(aws.s3, the_run, counts, logs)
+        failures.raise_for_failed(aws.s3, the_run, counts, logs, "run the same command again.")
     return counts
 
 
@@ -174,10 +176,8 @@ def serve(config: Config, *, workers: int, inputs: Path | None, output: Path) ->
             screen.say(f"export {name}='{os.environ[name]}'")
         screen.next_command("python run.py setup   (there; Ctrl-C here ends everything)")
         signal.sigwait({signal.SIGINT, signal.SIGTERM})
-        newest = records.current(aws.s3, here.AWS_BUCKET, here.APP_NAME)
-        if newest is not None:
-            take_outputs(aws.s3, newest, output, given)
-            screen.say(f"Outputs: {output}")
+        take_outputs(aws.s3, here.AWS_BUCKET, output, given)
+        screen.say(f"Outputs: {output}/")
 
 
 def default_input(config: Config, shared: Any) -> Path | None:
@@ -205,18 +205,11 @@ def put_folder(s3: S3Client, bucket: str, folder: Path) -> frozenset[str]:
     return frozenset(keys.values())
 
 
-def take_outputs(s3: S3Client, run: Run, output: Path, inputs: frozenset[str]) -> None:
-    """Write what the jobs made, the report, and the logs of failed jobs into a folder."""
-    failed = {
-        key.rsplit("/", 1)[-1].split(".")[0]
-        for key in records.list_keys(s3, run.bucket, f"{run.prefix}records/")
-        if key.endswith(".failed.json")
-    }
-    wanted = [
-        key
-        for key in records.list_keys(s3, run.bucket, "")
-        if key not in inputs and _is_wanted(key, run, failed)
-    ]
+def take_outputs(s3: S3Client, bucket: str, output: Path, inputs: frozenset[str]) -> None:
+    """Write what the jobs of all runs made, reports, and logs of failed jobs into a folder."""
+    keys = [key for key in records.list_keys(s3, bucket, "") if key not in inputs]
+    failed = {_job_of(key) for key in keys if key.endswith(".failed.json") and "/records/" in key}
+    wanted = [key for key in keys if _is_wanted(key, failed)]
     root = output.resolve()
     with screen.progress("Taking outputs", len(wanted)) as advance:
 
@@ -228,17 +221,23 @@ def take_outputs(s3: S3Client, run: Run, output: Path, inputs: frozenset[str]) -
                     "Remove '..' from output_prefix in worker/generic-worker.py.",
                 )
             path.parent.mkdir(parents=True, exist_ok=True)
-            s3.download_file(run.bucket, key, str(path))
+            s3.download_file(bucket, key, str(path))
 
         _in_parallel(take, wanted, advance)
 
 
-def _is_wanted(key: str, run: Run, failed: set[str]) -> bool:
+def _job_of(key: str) -> str:
+    """The id of the job that a record or log belongs to, with its run."""
+    run, _, name = key.rsplit("/", 2)
+    return f"{run}/{name.split('.')[0]}"
+
+
+def _is_wanted(key: str, failed: set[str]) -> bool:
     if not key.startswith("runs/"):
         return True
-    if key.startswith(f"{run.prefix}logs/"):
-        return key.rsplit("/", 1)[-1].split(".")[0] in failed
-    return key == f"{run.prefix}report.json"
+    if "/logs/" in key:
+        return _job_of(key) in failed
+    return key.endswith("/report.json")
 
 
 def _in_parallel(

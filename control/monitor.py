@@ -61,6 +61,8 @@ def watch(
     May be stopped and started again at any moment. Raises ExplainedError if jobs are left
     unfinished: their machines were ended, and it names what to do.
     """
+    if records.load(aws.s3, run.bucket, run.app_name, run.run_id).ended:
+        return records.count(aws.s3, run)
     with screen.live_status() as show:
         while True:
             taken = step(aws, run, clock(), pace)

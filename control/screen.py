@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 import time
@@ -18,8 +19,9 @@ PLAIN_LINE_SECONDS = 10.0
 Advance = Callable[[int], None]
 
 
+@functools.cache
 def console() -> Console:
-    """Standard output: colour and live tables only on a terminal, never wider than it."""
+    """Standard output, one for all: what is printed beside a live line must know of it."""
     return Console(highlight=False, soft_wrap=not sys.stdout.isatty())
 
 
@@ -63,7 +65,13 @@ def live_status(clock: Callable[[], float] = time.monotonic) -> Iterator[Callabl
         yield _seldom(clock)
         return
     with console().status("") as status:
-        yield lambda text: status.update(f"{timedelta(seconds=int(clock() - began))}  {text}")
+
+        def show(text: str) -> None:
+            line = f"{timedelta(seconds=int(clock() - began))}  {text}"
+            # A live line that is broken into two leaves its first half behind.
+            status.update(line[: max(20, console().width - 4)])
+
+        yield show
 
 
 def _seldom(clock: Callable[[], float]) -> Callable[[str], None]:
