@@ -196,7 +196,8 @@ def test_each_verb_singly_beside_a_served_aws(served, tmp_path):
     code, _, err = beside("startCluster", "files/exampleFleet.json")
     assert code == 2 and "--yes" in err
     code, out, err = beside("startCluster", "files/exampleFleet.json", "--yes")
-    assert (code, err) == (0, "") and "Next: python run.py monitor" in out
+    assert (code, err) == (0, "")
+    assert f"Next: python run.py --config {folder} monitor" in out
     code, out, err = beside("monitor")
     assert code == 1 and err.startswith("Error: 1 of 2 jobs failed.")
     assert "Failed: bad: told to fail" in out
