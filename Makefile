@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format docs clean
+.PHONY: help demo test faults check format docs clean
 
 help:  ## this list
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -14,6 +14,9 @@ demo: $(VENV)/.run  ## eight small jobs from start to end on AWS on this compute
 
 test: $(VENV)/.test  ## the tests, offline
 	$(BIN)/python -m pytest $(PYTEST)
+
+faults: $(VENV)/.test  ## the worker under faults that last: minutes, on a quiet machine
+	$(BIN)/python -m pytest tests/faults $(PYTEST)
 
 check: $(VENV)/.test docs  ## everything else that CI checks
 	$(BIN)/ruff check .

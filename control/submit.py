@@ -147,11 +147,10 @@ def _broken_off(
 ) -> ExplainedError:
     with contextlib.suppress(BotoCoreError, ClientError):
         parts.flush()  # the journal has them too, but only on this computer
-    why = reasons.explain(error)
+    why = reasons.explain(error) or ExplainedError(str(error), "")
     return ExplainedError(
-        f"{outcome.sent:,} of {outcome.in_file:,} jobs were sent, then: "
-        f"{why.what if why else error}",
-        f"Run again: python run.py submitJob {file.path}. It goes on where this one stopped.",
+        f"{outcome.sent:,} of {outcome.in_file:,} jobs were sent, then: {why.what}",
+        f"{why.fix} Then, to go on where this one stopped: python run.py submitJob {file.path}",
     )
 
 

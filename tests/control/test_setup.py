@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from control import cluster, queues, records, setup
+from control import cluster, queues, records, setup, submit
 from control.errors import ExplainedError, UserError
 from tests.conftest import BUCKET
 
@@ -104,3 +104,15 @@ def test_a_role_of_ones_own_needs_no_other(embedded, project):
     run = setup.setup(embedded, project(TASK_ROLE_ARN="arn:aws:iam::123456789012:role/ours"))
     described = embedded.ecs.describe_task_definition(taskDefinition=run.task_definition)
     assert described["taskDefinition"]["taskRoleArn"].endswith("role/ours")
+
+
+def test_a_queue_that_somebody_deleted_is_said_and_setup_makes_it_again(set_up, tmp_path):
+    aws, config, run = set_up()
+    path = tmp_path / "jobs.json"
+    path.write_text('{"groups": [{"n": 1}, {"n": 2}]}')
+    queues.delete(aws.sqs, run.queue_url)
+    with pytest.raises(ExplainedError, match="0 of 2 jobs were sent.*queue does not") as caught:
+        submit.submit(aws, run, path, tmp_path)
+    assert caught.value.fix.startswith("Run: python run.py setup")
+    again = setup.setup(aws, config)
+    assert submit.submit(aws, again, path, tmp_path).sent == 2
