@@ -109,6 +109,25 @@ def test_a_job_is_done_at_once_though_s3_is_out_for_long_at_each_of_its_steps(si
     assert outage.ahead == [] and outage.hits >= 3
 
 
+@together(20, SQS_MESSAGE_VISIBILITY=20)
+def test_a_large_output_whose_last_answer_was_lost_is_found_to_be_there(site: Site):
+    """Asked again S3 knows no such upload any more, and then it has a bad moment as well."""
+    faults = {
+        "CompleteMultipartUpload": [Break("after"), Answer(404, "NoSuchUpload")],
+        "HeadObject": [Answer(503, "SlowDown")],
+    }
+
+    def rule(call):
+        left = faults.get(call.operation) if "/out/" in call.path else None
+        return left.pop(0) if left else None
+
+    site.send("job", files={"large.bin": LARGE})
+    site.start(rule)
+    until(site.is_settled, BUSY_SECONDS)
+    _assert_done_at_once(site)
+    assert not any(faults.values())
+
+
 @pytest.mark.parametrize("fault", SQS_FAULTS)
 @together(60, SQS_MESSAGE_VISIBILITY=ENOUGH)
 def test_a_job_outlives_an_outage_of_sqs_that_its_visibility_covers(site: Site, fault):

@@ -106,3 +106,14 @@ def test_a_child_dies_with_its_parent(tmp_path):
     while process_tree.living([sleeper]):
         assert time.monotonic() < deadline
         time.sleep(0.01)
+
+
+@pytest.mark.parametrize(("parent", "code"), [("os.getppid()", 7), ("1", 1)])
+def test_a_process_whose_parent_was_gone_before_it_could_tell_the_kernel_ends(parent, code):
+    program = (
+        "import os\nfrom plumbing import process_tree\n"
+        f"process_tree.die_with_parent({parent})\nos._exit(7)"
+    )
+    worker = os.path.dirname(os.path.dirname(process_tree.__file__))
+    environ = {**os.environ, "PYTHONPATH": worker}
+    assert subprocess.run([sys.executable, "-c", program], env=environ).returncode == code

@@ -52,20 +52,21 @@ class Crew:
 def start_worker(crew: Crew, index: int) -> int:
     """Fork a worker; returns its process id."""
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    parent = os.getpid()
     try:
         pid = os.fork()
         if pid == 0:
-            _be_worker(crew, index)
+            _be_worker(crew, index, parent)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     return pid
 
 
-def _be_worker(crew: Crew, index: int) -> None:
+def _be_worker(crew: Crew, index: int, parent: int) -> None:
     """What a worker process does; never returns."""
     code = 1
     try:
-        process_tree.die_with_parent()
+        process_tree.die_with_parent(parent)
         stop = Flag()
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)

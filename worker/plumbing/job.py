@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Callable, Mapping, Sequence
 
@@ -13,8 +15,6 @@ from plumbing.failures import JobFailed, MachineFault
 from plumbing.process import signal_name
 
 if TYPE_CHECKING:
-    import os
-
     from mypy_boto3_s3 import S3Client
 
     from plumbing.environment import Config
@@ -142,7 +142,7 @@ def _start(
             env=env,
             stdin=subprocess.DEVNULL,
             stdout=stdout,
-            preexec_fn=process_tree.die_with_parent,
+            preexec_fn=partial(process_tree.die_with_parent, os.getpid()),
         )
     except FileNotFoundError:
         raise MachineFault(f"{words[0]}: program not found in the image") from None

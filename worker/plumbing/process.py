@@ -234,10 +234,8 @@ def _in_child(
     code = 1
     try:
         os.setsid()
-        process_tree.die_with_parent()
+        process_tree.die_with_parent(parent)
         process_tree.adopt_orphans()
-        if os.getppid() != parent:
-            os._exit(code)  # the worker ended before the kernel knew what then to do
         _take_signals_and_output(output)
         answer = function()
         # Here, where all that was left is below this process: after its end that is not so.

@@ -28,9 +28,14 @@ class Process(NamedTuple):
     started: int
 
 
-def die_with_parent() -> None:
-    """Let the kernel kill this process when the thread that started it ends."""
+def die_with_parent(parent: int | None = None) -> None:
+    """Let the kernel kill this process when the thread that started it ends.
+
+    If its `parent` ended before the kernel knew, this process ends here.
+    """
     _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if parent is not None and os.getppid() != parent:
+        os._exit(1)
 
 
 def adopt_orphans() -> None:

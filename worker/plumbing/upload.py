@@ -118,7 +118,7 @@ def _send_parts(s3: S3Client, item: Item, check: Callable[[], None]) -> None:
         )
     except BaseException as error:
         # A repeated completion whose first answer was lost finds no upload any more.
-        if code_of(error) == "NoSuchUpload" and _is_there(s3, item):
+        if code_of(error) == "NoSuchUpload" and _is_there(s3, item, check):
             return
         with contextlib.suppress(*AWS_ERRORS):
             s3.abort_multipart_upload(**where)
@@ -147,8 +147,10 @@ def _parts(
     return [sent[number] for number in sorted(sent)]
 
 
-def _is_there(s3: S3Client, item: Item) -> bool:
+def _is_there(s3: S3Client, item: Item, check: Callable[[], None]) -> bool:
+    what = f"looking for s3://{item.bucket}/{item.key}"
     try:
-        return s3.head_object(Bucket=item.bucket, Key=item.key)["ContentLength"] == item.size
+        answer = persistently(lambda: s3.head_object(Bucket=item.bucket, Key=item.key), what, check)
     except ClientError:
         return False
+    return answer["ContentLength"] == item.size
