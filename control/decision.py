@@ -60,6 +60,8 @@ class Pace:
     settle: float = 180
     spare: float = 60
     register: float = 600
+    # Records are counted by listings of 1,000; at most one of those in so many seconds.
+    listing: float = 3
     # After this many machines that never registered, more of them would not either.
     give_up_machines: int = 3
     # After this many containers that ended by themselves before any job was done, likewise.

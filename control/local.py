@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from control.settings import Config
 
 # The embedded AWS brings machines within a second, and its counts do not lag.
-PACE = Pace(poll=1.0, settle=2.0, spare=1.0, register=60)
+PACE = Pace(poll=1.0, settle=2.0, spare=1.0, register=60, listing=0.3)
 WORKERS_VARIABLE = "EMBEDDED_AWS_WORKERS"
 _TRANSFERS = 8
 

@@ -32,10 +32,13 @@ class Step:
     unfinished: str = ""
 
 
-def step(aws: AWS, run: Run, now: float, pace: Pace) -> Step:
-    """Look, decide, act, once. Stateless but for run.json: any monitor can take the next step."""
+def step(aws: AWS, run: Run, now: float, pace: Pace, counted: JobCounts | None = None) -> Step:
+    """Look, decide, act, once. Stateless but for run.json: any monitor can take the next step.
+
+    `counted` is a count that is recent enough while the queue is not empty.
+    """
     run = records.load(aws.s3, run.bucket, run.app_name, run.run_id)
-    seen = observation.observe(aws, run, now)
+    seen = observation.observe(aws, run, now, counted)
     if run.ended:
         return Step(seen, (), ended=True)
     memory = Memory(**run.memory)
@@ -63,9 +66,14 @@ def watch(
     """
     if records.load(aws.s3, run.bucket, run.app_name, run.run_id).ended:
         return records.count(aws.s3, run)
+    counted, count_due = None, 0.0
     with screen.live_status() as show:
         while True:
-            taken = step(aws, run, clock(), pace)
+            now = clock()
+            taken = step(aws, run, now, pace, counted if now < count_due else None)
+            if taken.seen.jobs is not counted:
+                counted = taken.seen.jobs
+                count_due = now + pace.listing * counted.finished / 1000
             if taken.ended:
                 screen.say(in_words(taken.seen))
             else:

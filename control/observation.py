@@ -13,11 +13,15 @@ if TYPE_CHECKING:
 
     from control.account import AWS
     from control.fleet import FleetState
-    from control.records import Run
+    from control.records import JobCounts, Run
 
 
-def observe(aws: AWS, run: Run, now: float) -> Observed:
-    """Ask SQS, S3, EC2, ECS and CloudWatch once each."""
+def observe(aws: AWS, run: Run, now: float, counted: JobCounts | None = None) -> Observed:
+    """Ask SQS, S3, EC2, ECS and CloudWatch once each.
+
+    `counted` is taken for the counts of jobs while the queue holds any: to list a million records
+    each minute would cost more than it tells.
+    """
     fleets = fleet.describe(aws.ec2, [f["fleet_id"] for f in run.fleets if f["fleet_id"]])
     service = cluster.service_state(aws.ecs, run)
     # The queue is asked before the records: a job finished in between is then in one of the two.
@@ -25,7 +29,7 @@ def observe(aws: AWS, run: Run, now: float) -> Observed:
     return Observed(
         now=now,
         queue=waiting,
-        jobs=records.count(aws.s3, run),
+        jobs=counted if counted and waiting and waiting.total else records.count(aws.s3, run),
         fleets=tuple(fleets),
         machines=_machines(aws, run, fleets) if service is not None else (),
         service=service,
