@@ -149,7 +149,7 @@ def test_what_is_left_running_is_ended_with_the_job(run, tmp_path, how):
     ending, _ = run(function)
 
     left = [processes.Process(*p) for p in ending.result["below"]]
-    assert left and not any(processes._lives(p) for p in left)
+    assert left and not processes.living(left)
 
 
 def test_a_flood_without_a_newline_is_read_to_its_end(run):

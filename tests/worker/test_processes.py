@@ -35,10 +35,6 @@ def leader(tmp_path):
         child.wait()
 
 
-def alive(pids):
-    return [p for p in pids if processes._lives(p)]
-
-
 def test_everything_below_a_process_is_found(leader):
     child = leader("sleep 300 & (sleep 300 & sleep 300) &")
 
@@ -64,7 +60,7 @@ def test_ending_a_process_leaves_nothing_of_it(leader, script):
 
     processes.end(child.pid, grace=0.3)
 
-    assert alive(found) == []
+    assert processes.living(found) == set()
     assert child.wait(1) != 0
 
 
@@ -107,6 +103,6 @@ def test_a_child_dies_with_its_parent(tmp_path):
         parent.send_signal(signal.SIGKILL)
         parent.wait()
     deadline = time.monotonic() + 5
-    while alive([sleeper]):
+    while processes.living([sleeper]):
         assert time.monotonic() < deadline
         time.sleep(0.01)

@@ -38,6 +38,8 @@ STOP_SECONDS = 100.0
 FIRST_RESTART, LONGEST_RESTART = 1.0, 60.0
 # A worker that lived so long before it died starts again without a wait.
 HEALTHY_SECONDS = 300.0
+# Each finds the next generation of what was left, or nothing.
+MOST_LOOKS = 20
 _NEVER = float("inf")
 
 
@@ -212,10 +214,17 @@ def _clean_up(container: Container, crew: Crew, slot: Slot, status: int) -> None
 
 
 def _end_strays(container: Container) -> None:
-    """Kill what jobs have left behind: it is below this process, but no worker is above it."""
+    """Kill what jobs have left behind: its parent is this process, but it is no worker."""
     workers = {slot.pid for slot in container.slots if slot.pid}
-    mine = processes.children(os.getpid())
-    processes.kill({p for p in mine - container.spared if p.pid not in workers})
+    clean = 0
+    # Twice clean: what loses its parent in the middle of a look is seen by the next.
+    for _ in range(MOST_LOOKS):
+        mine = processes.living(processes.children(os.getpid()) - container.spared)
+        strays = {process for process in mine if process.pid not in workers}
+        clean = 0 if strays else clean + 1
+        if clean == 2:
+            return
+        processes.kill(strays)
 
 
 def _bring_down(container: Container, crew: Crew) -> None:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Callable
 
 from plumbing import processes, resources
+from plumbing.failures import MachineFault
 from plumbing.flag import Flag
 
 # A program gets so many seconds between SIGTERM and SIGKILL.
@@ -148,7 +149,7 @@ def watch(
     """Watch a process until it has ended: by itself, or because it is ended here.
 
     That is on `stop`, on a `lost` lease, or after so many `seconds`. What it writes goes to
-    `write`. Nothing of its group is left afterwards.
+    `write`. Nothing of its group is left afterwards; raises MachineFault if that cannot be.
     """
     ending = Ending()
     sampler = _Sampler(child.pid, folder, clock)
@@ -156,8 +157,10 @@ def watch(
     try:
         ending.cut = _follow(child, reader, sampler, stop, lost, clock() + seconds)
         ending.cut_reason = {STOPPED: stop.reason, LEASE_LOST: lost.reason}.get(ending.cut, "")
-        if ending.cut or reader.result is None:
-            processes.end(child.pid, GRACE if ending.cut else 0)
+        if (ending.cut or reader.result is None) and not processes.end(
+            child.pid, GRACE if ending.cut else 0
+        ):
+            raise MachineFault("a process of the job hangs in the kernel and cannot be ended")
         _drain(child, reader, clock() + _DRAIN_SECONDS)
         _, ending.status, usage = os.wait4(child.pid, 0)
     finally:

@@ -15,6 +15,8 @@ _PR_SET_CHILD_SUBREAPER = 36
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _POLL_SECONDS = 0.02
+# What has not ended so long after SIGKILL hangs in the kernel: on a mount that is gone, mostly.
+KILL_SECONDS = 5.0
 # Fields of /proc/PID/stat, counted from the state on: proc(5).
 _STATE, _PARENT, _STARTED = 0, 1, 19
 
@@ -53,6 +55,11 @@ def below(pid: int) -> set[Process]:
     return found
 
 
+def living(found: Iterable[Process]) -> set[Process]:
+    """Those that have not ended."""
+    return {process for process in found if _lives(process)}
+
+
 def memory(pids: Iterable[int]) -> int:
     """Bytes of memory that these processes hold; what they share is counted for each."""
     total = 0
@@ -62,11 +69,12 @@ def memory(pids: Iterable[int]) -> int:
     return total
 
 
-def end(pid: int, grace: float, clock: Callable[[], float] = time.monotonic) -> None:
+def end(pid: int, grace: float, clock: Callable[[], float] = time.monotonic) -> bool:
     """End `pid`, its group and all below it: by SIGTERM, and after `grace` s by SIGKILL.
 
     Also those that have left the group. `pid` must lead its group and be a child that nobody has
-    waited for, so that its number cannot be another's; it is left to be waited for.
+    waited for, so that its number cannot be another's; it is left to be waited for. Returns
+    whether all have ended: what hangs in the kernel does not.
     """
     found = below(pid)
     _signal_group(pid, signal.SIGTERM)
@@ -74,19 +82,27 @@ def end(pid: int, grace: float, clock: Callable[[], float] = time.monotonic) -> 
     deadline = clock() + grace
     while clock() < deadline and (found or not _is_zombie(pid)):
         time.sleep(_POLL_SECONDS)
-        found = {process for process in found | below(pid) if _lives(process)}
+        found = living(found | below(pid))
     _signal_group(pid, signal.SIGKILL)
-    kill(found | below(pid))
+    all_ended = kill(found | below(pid), clock)
+    deadline = clock() + KILL_SECONDS
+    while clock() < deadline and not _is_zombie(pid):
+        time.sleep(_POLL_SECONDS)
+    return all_ended and _is_zombie(pid)
 
 
-def kill(found: set[Process]) -> None:
-    """Kill these and everything below them, at once."""
+def kill(found: set[Process], clock: Callable[[], float] = time.monotonic) -> bool:
+    """Kill these and everything below them, at once; whether all have ended."""
+    deadline = clock() + KILL_SECONDS
     while found:
         more = set().union(*(below(process.pid) for process in found))
         _signal(found | more, signal.SIGKILL)
-        found = {process for process in found | more if _lives(process)}
+        found = living(found | more)
+        if found and clock() >= deadline:
+            return False
         if found:
             time.sleep(_POLL_SECONDS)
+    return True
 
 
 def _tree() -> dict[int, list[Process]]:
