@@ -4,7 +4,7 @@ set -euo pipefail
 
 # MOUNT S3: only with DOWNLOAD_FILES = False. If you never mount, remove this section and the one
 # of the same name in the Dockerfile.
-if [ "${DOWNLOAD_FILES:-True}" = "False" ]; then
+if [[ "${DOWNLOAD_FILES:-True}" == [Ff]alse ]]; then
     mount_point=/home/ubuntu/bucket
     bucket="${SOURCE_BUCKET:-$AWS_BUCKET}"
     mkdir -p "$mount_point"

@@ -19,7 +19,7 @@ import boto3
 import pytest
 from botocore.config import Config
 
-from plumbing import aws, environment, loop
+from plumbing import aws, environment, loop, process_tree
 from plumbing.attempt import Worker
 from plumbing.flag import Flag
 from plumbing.lease import boot_clock
@@ -45,6 +45,7 @@ def aws_url():
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
+        preexec_fn=process_tree.die_with_parent,
     )
     yield f"http://127.0.0.1:{server.stdout.readline().strip()}"
     server.kill()
@@ -211,6 +212,7 @@ def start_container(cloud, tmp_path):
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 cwd=tmp_path,
+                preexec_fn=process_tree.die_with_parent,
             )
         container.output = path
         started.append(container)

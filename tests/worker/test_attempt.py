@@ -413,6 +413,27 @@ def test_a_stop_in_mid_upload_that_goes_on_too_long_is_an_interruption(
     assert cloud.waiting() == (1, 0)
 
 
+def test_a_stop_before_the_program_starts_does_not_start_it(
+    cloud, make_worker, attend, monkeypatch, tmp_path
+):
+    monkeypatch.setattr(persistence, "FIRST_PAUSE", 0.01)
+    started = tmp_path / "started"
+    cloud.send({"name": "A1"})
+    worker = make_worker(lambda job: started.touch())
+
+    def stop_and_refuse(**more):
+        if not worker.stop.is_set:
+            worker.stop.set("spot interruption")
+            _refuse()
+
+    worker.clients.s3.meta.events.register("before-call.s3", stop_and_refuse)
+    attend(worker)
+
+    assert not started.exists()
+    assert cloud.states("attempts") == ["1.1.interrupted.json"]
+    assert cloud.waiting() == (1, 0)
+
+
 def test_a_stop_in_mid_upload_lets_it_finish(cloud, make_worker, attend):
     cloud.send({"name": "A1"})
     worker = make_worker(write_result)

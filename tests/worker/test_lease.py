@@ -96,6 +96,30 @@ def test_an_extension_counts_from_when_it_was_asked_for_not_from_its_answer(made
         lease.check()
 
 
+def test_a_lease_that_has_ended_is_not_had_again(made):
+    lease, sqs, clock = made(visibility=60)
+    clock.now += 51
+    lease.keep_if_due()
+
+    assert sqs.asked == []
+    with pytest.raises(LeaseLost):
+        lease.check()
+
+
+def test_an_extension_that_may_have_come_after_the_end_does_not_count(made):
+    lease, _, clock = made(visibility=60)
+
+    def paused(seconds):
+        clock.now += 10
+
+    lease._extend = paused
+    clock.now += 45
+    lease.keep_if_due()
+
+    with pytest.raises(LeaseLost):
+        lease.check()
+
+
 def test_it_is_never_extended_beyond_twelve_hours_from_the_receive(made):
     lease, sqs, clock = made(visibility=3600)
     start = clock.now

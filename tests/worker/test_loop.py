@@ -6,6 +6,7 @@ import pytest
 
 from plumbing import loop, machine
 from plumbing.board import Board
+from plumbing.lease import boot_clock
 
 
 @pytest.mark.parametrize(
@@ -126,6 +127,20 @@ def test_a_job_that_fails_for_its_own_reasons_ends_the_row_of_faults(cloud, make
     work(make_worker(lambda job: None), lambda: cloud.states("attempts"), board)
 
     assert board.faults == 0
+
+
+def test_a_message_whose_answer_was_late_may_be_anothers_and_is_left_alone(
+    cloud, make_worker, capfd
+):
+    cloud.send({"name": "A1"})
+    worker = make_worker(write_result, SQS_MESSAGE_VISIBILITY="60")
+    asked_long_ago = boot_clock() - 55
+
+    loop.attend(worker, cloud.receive(), asked_long_ago)
+
+    assert cloud.names() == []
+    assert "LOST A1" in capfd.readouterr().out
+    assert cloud.waiting() == (0, 1)
 
 
 def test_a_worker_is_busy_while_it_has_a_job_and_not_after(cloud, make_worker, work):

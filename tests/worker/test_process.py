@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import faulthandler
 import os
 import signal
@@ -9,7 +10,7 @@ import time
 
 import pytest
 
-from plumbing import process, processes
+from plumbing import process, process_tree
 from plumbing.flag import Flag
 
 
@@ -35,7 +36,7 @@ def group_of(leader):
     """The living processes of a group."""
     found = []
     for name in os.listdir("/proc"):
-        fields = processes._stat(int(name)) if name.isdigit() else []
+        fields = process_tree._stat(int(name)) if name.isdigit() else []
         if fields and int(fields[2]) == leader and fields[0] != b"Z":
             found.append(int(name))
     return found
@@ -144,12 +145,12 @@ def test_what_takes_too_long_is_ended(run):
 def test_what_is_left_running_is_ended_with_the_job(run, tmp_path, how):
     def function():
         sh(f"{how} sleep 0.1")
-        return {"below": [list(p) for p in processes.below(os.getpid())]}
+        return {"below": [list(p) for p in process_tree.below(os.getpid())]}
 
     ending, _ = run(function)
 
-    left = [processes.Process(*p) for p in ending.result["below"]]
-    assert left and not processes.living(left)
+    left = [process_tree.Process(*p) for p in ending.result["below"]]
+    assert left and not process_tree.living(left)
 
 
 def test_a_flood_without_a_newline_is_read_to_its_end(run):
@@ -200,6 +201,19 @@ def test_nothing_is_left_open_by_many_jobs(run):
         run(lambda: None)
 
     assert (len(os.listdir("/proc/self/fd")), threading.active_count()) == before
+
+
+def test_a_machine_that_cannot_fork_is_an_error_that_leaves_nothing_open(monkeypatch):
+    def refuse():
+        raise OSError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    before = len(os.listdir("/proc/self/fd"))
+    monkeypatch.setattr(os, "fork", refuse)
+
+    with pytest.raises(OSError):
+        process.start(dict)
+
+    assert len(os.listdir("/proc/self/fd")) == before
 
 
 def test_signals_have_names():

@@ -61,7 +61,8 @@ class Attempt:
         self._message = message
         self._lease = lease
         deadline = time.monotonic() + min(settings.job_timeout + SECONDS_AFTER_JOB, LONGEST)
-        self._guard = Guard(lease, worker.stop, deadline, UPLOAD_AFTER_STOP)
+        self._may_begin = Guard(lease, worker.stop, deadline, after_stop=0).check
+        self._may_upload = Guard(lease, worker.stop, deadline, UPLOAD_AFTER_STOP).check
         self._keys = records.Keys(
             settings.app_name,
             message.run_id,
@@ -143,8 +144,6 @@ class Attempt:
         """Why the job is not to be run; None if it is."""
         if self._message.fault:
             return Outcome(settle.FAILED, self._message.fault, final=True)
-        if self._worker.stop.is_set:
-            return Outcome(settle.INTERRUPTED, self._worker.stop.reason)
         settings, s3 = self._worker.settings, self._worker.clients.s3
         what = f"[{self._job.name}] reading its records"
         self._earlier = persistently(
@@ -156,7 +155,11 @@ class Attempt:
             lambda: records.read_past(s3, settings.bucket, self._keys), what, self._check
         )
         if self._past.counted >= settings.job_retries:
-            reason = records.reason_of(s3, settings.bucket, self._keys, self._past)
+            reason = persistently(
+                lambda: records.reason_of(s3, settings.bucket, self._keys, self._past),
+                what,
+                self._check,
+            )
             return Outcome(settle.GIVEN_UP, reason)
         self._prefix = self._output_prefix()
         if settings.check_if_done and done_check.outputs_are_there(
@@ -218,13 +221,13 @@ class Attempt:
         size = sum(item.size for item in items)
         where = f"s3://{settings.destination_bucket}/{self._prefix}/"
         self._log.line(f"uploading {len(items)} files, {size / 1e6:.3f} MB, to {where}")
-        upload.send_all(self._worker.clients.s3, [*items, *self._log_items()], self._check)
+        upload.send_all(self._worker.clients.s3, [*items, *self._log_items()], self._may_upload)
         self._report.uploaded(self._prefix, len(items), size, time.monotonic() - started)
         return Outcome(settle.DONE)
 
     def _check(self) -> None:
         self._lease.keep_if_due()
-        self._guard.check()
+        self._may_begin()
 
     def _output_prefix(self) -> str:
         try:

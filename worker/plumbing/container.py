@@ -16,7 +16,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Callable, Iterator
 
-from plumbing import environment, processes, workfolder
+from plumbing import environment, process_tree, workfolder
 from plumbing.aws import make_session
 from plumbing.board import Board
 from plumbing.console import say
@@ -63,7 +63,7 @@ class Container:
 
     board: Board
     slots: list[Slot]
-    spared: set[processes.Process]
+    spared: set[process_tree.Process]
     ending: str = ""
     stopped: bool = False
 
@@ -81,11 +81,11 @@ def main(output_prefix: Callable[[Job], Any], run_job: Callable[[Job], object]) 
     container = Container(
         board=Board(settings.workers),
         slots=[Slot(i, now + i * settings.seconds_to_start) for i in range(settings.workers)],
-        spared=processes.children(os.getpid()),
+        spared=process_tree.children(os.getpid()),
     )
     # Early: the kernel throws signals away for which a process 1 has no handler.
     _take_signals(container)
-    processes.adopt_orphans()
+    process_tree.adopt_orphans()
     metadata = Metadata(os.environ)
     crew = Crew(
         settings=settings,
@@ -172,7 +172,11 @@ def _start_workers(container: Container, crew: Crew, now: float) -> float:
     for slot in container.slots:
         if not slot.pid and slot.due <= now:
             slot.started = now
-            slot.pid = start_worker(crew, slot.index)
+            try:
+                slot.pid = start_worker(crew, slot.index)
+            except OSError as error:
+                say(f"container: worker {slot.index} cannot be started: {error}")
+                _back_off(slot, now)
     return min((slot.due for slot in container.slots if not slot.pid), default=_NEVER)
 
 
@@ -203,13 +207,17 @@ def _clean_up(container: Container, crew: Crew, slot: Slot, status: int) -> None
     now = time.monotonic()
     if now - slot.started > HEALTHY_SECONDS:
         slot.pause = FIRST_RESTART
-    slot.due = now + slot.pause
     how = (
         f"was ended by {signal_name(os.WTERMSIG(status))}"
         if os.WIFSIGNALED(status)
         else f"exited with code {os.WEXITSTATUS(status)}"
     )
     say(f"container: worker {slot.index} {how}; it starts again in {slot.pause:g} s")
+    _back_off(slot, now)
+
+
+def _back_off(slot: Slot, now: float) -> None:
+    slot.due = now + slot.pause
     slot.pause = min(2 * slot.pause, LONGEST_RESTART)
 
 
@@ -219,12 +227,12 @@ def _end_strays(container: Container) -> None:
     clean = 0
     # Twice clean: what loses its parent in the middle of a look is seen by the next.
     for _ in range(MOST_LOOKS):
-        mine = processes.living(processes.children(os.getpid()) - container.spared)
+        mine = process_tree.living(process_tree.children(os.getpid()) - container.spared)
         strays = {process for process in mine if process.pid not in workers}
         clean = 0 if strays else clean + 1
         if clean == 2:
             return
-        processes.kill(strays)
+        process_tree.kill(strays)
 
 
 def _bring_down(container: Container, crew: Crew) -> None:
@@ -238,6 +246,6 @@ def _bring_down(container: Container, crew: Crew) -> None:
             for slot in container.slots:
                 if slot.pid:
                     os.kill(slot.pid, signal.SIGKILL)
-        _wait(container, min(deadline, time.monotonic() + 1))
+        _wait(container, time.monotonic() + 1)
         _reap(container, crew)
     _end_strays(container)

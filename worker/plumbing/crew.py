@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable
 
-from plumbing import processes
+from plumbing import process_tree
 from plumbing.attempt import Worker
 from plumbing.aws import make_clients
 from plumbing.board import Board
@@ -65,7 +65,7 @@ def _be_worker(crew: Crew, index: int) -> None:
     """What a worker process does; never returns."""
     code = 1
     try:
-        processes.die_with_parent()
+        process_tree.die_with_parent()
         stop = Flag()
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)

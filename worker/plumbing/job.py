@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Callable, Mapping, Sequence
 
-from plumbing import download, processes, resources
+from plumbing import download, process_tree, resources
 from plumbing.failures import JobFailed, MachineFault
 from plumbing.process import signal_name
 
@@ -32,10 +32,10 @@ class Job:
     id: str
     name: str
     values: Mapping[str, Any]
-    config: Config
+    config: Config = field(repr=False)
     folder: Path
     source_bucket: str
-    s3: S3Client
+    s3: S3Client = field(repr=False)
     download_seconds: float = field(default=0.0, repr=False)
 
     @property
@@ -142,7 +142,7 @@ def _start(
             env=env,
             stdin=subprocess.DEVNULL,
             stdout=stdout,
-            preexec_fn=processes.die_with_parent,
+            preexec_fn=process_tree.die_with_parent,
         )
     except FileNotFoundError:
         raise MachineFault(f"{words[0]}: program not found in the image") from None

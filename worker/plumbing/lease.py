@@ -109,15 +109,18 @@ class Lease:
             pause = max(self._due() - self._clock(), self._visibility * AGAIN_AFTER)
 
     def _try_to_extend(self) -> None:
+        """A lease that has ended cannot be had again: between its end and its extension another
+        worker may have got the message. So the answer counts only if it came before the end."""
         now = self._clock()
         # A second for the way to SQS, whose own count of the 12 h started before ours.
         seconds = int(min(self._visibility, self._received + LONGEST - now - 1))
-        if seconds < 1:
+        if seconds < 1 or now >= self.ends:
             return
         try:
             self._extend(seconds)
         except AWS_ERRORS as error:
             say(f"lease: not extended: {error}")
             return
-        self._granted_at = now
-        self._granted = float(seconds)
+        if self._clock() < self.ends:
+            self._granted_at = now
+            self._granted = float(seconds)

@@ -47,13 +47,12 @@ def work(
     while not worker.stop.is_set:
         trouble = _trouble(worker, board)
         if trouble:
-            if trouble != said:
-                say(f"worker {index}: takes no job: {trouble}")
-            said = trouble
+            said = _say_once(f"worker {index}: takes no job: {trouble}", said)
             worker.stop.wait(SECONDS_UNFIT)
             continue
         try:
-            raw, asked = _receive(worker, poll_seconds(clock() - last_busy, _visibility(worker)))
+            wait = poll_seconds(clock() - last_busy, worker.settings.visibility)
+            raw, asked = _receive(worker, wait)
         except AWS_ERRORS as error:
             said = _say_once(f"worker {index}: no message to be had: {_explain(error)}", said)
             worker.stop.wait(pause)
@@ -127,10 +126,6 @@ def _receive(worker: Worker, seconds: int) -> tuple[Mapping[str, Any] | None, fl
     return (messages[0] if messages else None), asked
 
 
-def _visibility(worker: Worker) -> int:
-    return worker.settings.visibility
-
-
 def _explain(error: BaseException) -> str:
     if "NonExistentQueue" in code_of(error) or code_of(error) == "QueueDoesNotExist":
         return f"the queue does not exist (has the run ended?): {error}"
@@ -138,6 +133,7 @@ def _explain(error: BaseException) -> str:
 
 
 def _say_once(text: str, said: str) -> str:
+    """Say `text` unless it is what was `said` last; returns it."""
     if text != said:
         say(text)
     return text

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Callable
 
-from plumbing import processes, resources
+from plumbing import process_tree, resources
 from plumbing.failures import MachineFault
 from plumbing.flag import Flag
 
@@ -83,8 +83,8 @@ class _Sampler:
 
     def sample(self) -> None:
         started = self.clock()
-        pids = {process.pid for process in processes.below(self.pid)} | {self.pid}
-        self.memory = max(self.memory, processes.memory(pids))
+        pids = {process.pid for process in process_tree.below(self.pid)} | {self.pid}
+        self.memory = max(self.memory, process_tree.memory(pids))
         self.disk = max(self.disk, resources.used_disk(self.folder))
         now = self.clock()
         self.pause = min(2 * self.pause, _LONGEST_SAMPLE)
@@ -130,6 +130,10 @@ def start(function: Callable[[], dict[str, Any]]) -> Child:
         pid = os.fork()
         if pid == 0:
             _in_child(function, parent, output_in_child, result_in_child)
+    except OSError:
+        os.close(output)
+        os.close(result)
+        raise
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         os.close(output_in_child)
@@ -157,7 +161,7 @@ def watch(
     try:
         ending.cut = _follow(child, reader, sampler, stop, lost, clock() + seconds)
         ending.cut_reason = {STOPPED: stop.reason, LEASE_LOST: lost.reason}.get(ending.cut, "")
-        if (ending.cut or reader.result is None) and not processes.end(
+        if (ending.cut or reader.result is None) and not process_tree.end(
             child.pid, GRACE if ending.cut else 0
         ):
             raise MachineFault("a process of the job hangs in the kernel and cannot be ended")
@@ -185,9 +189,7 @@ def _follow(
     child: Child, reader: _Reader, sampler: _Sampler, stop: Flag, lost: Flag, deadline: float
 ) -> str:
     """Read until the process has said its result or ended; why it is to be ended, else ""."""
-    poller = select.poll()
-    for descriptor in (child.output, child.result, stop.fileno(), lost.fileno()):
-        poller.register(descriptor, select.POLLIN)
+    poller = _poller(child.output, child.result, stop.fileno(), lost.fileno())
     while reader.result_open and reader.result is None:
         now = sampler.clock()
         if now >= deadline:
@@ -202,30 +204,27 @@ def _follow(
                 return LEASE_LOST
             reader.read(descriptor)
         if not reader.output_open:
-            poller = select.poll()
-            for left in (child.result, stop.fileno(), lost.fileno()):
-                poller.register(left, select.POLLIN)
+            poller = _poller(child.result, stop.fileno(), lost.fileno())
     return ""
 
 
 def _drain(child: Child, reader: _Reader, deadline: float) -> None:
     """Read what is still in the pipes, until all who could write have ended."""
-    poller = select.poll()
-    for descriptor, is_open in (
-        (child.output, reader.output_open),
-        (child.result, reader.result_open),
-    ):
-        if is_open:
-            poller.register(descriptor, select.POLLIN)
     while reader.output_open or reader.result_open:
-        wait = deadline - time.monotonic()
-        ready = poller.poll(max(0.0, wait * 1000))
+        is_open = {child.output: reader.output_open, child.result: reader.result_open}
+        poller = _poller(*(descriptor for descriptor in is_open if is_open[descriptor]))
+        ready = poller.poll(max(0.0, (deadline - time.monotonic()) * 1000))
         if not ready:
             return
         for descriptor, _ in ready:
             reader.read(descriptor)
-            if not (reader.output_open if descriptor == child.output else reader.result_open):
-                poller.unregister(descriptor)
+
+
+def _poller(*descriptors: int) -> select.poll:
+    poller = select.poll()
+    for descriptor in descriptors:
+        poller.register(descriptor, select.POLLIN)
+    return poller
 
 
 def _in_child(
@@ -235,15 +234,15 @@ def _in_child(
     code = 1
     try:
         os.setsid()
-        processes.die_with_parent()
-        processes.adopt_orphans()
+        process_tree.die_with_parent()
+        process_tree.adopt_orphans()
         if os.getppid() != parent:
             os._exit(code)  # the worker ended before the kernel knew what then to do
         _take_signals_and_output(output)
         answer = function()
         # Here, where all that was left is below this process: after its end that is not so.
         if _have_children():
-            processes.kill(processes.below(os.getpid()))
+            process_tree.kill(process_tree.below(os.getpid()))
         sys.stdout.flush()
         sys.stderr.flush()
         with open(result, "wb") as file:

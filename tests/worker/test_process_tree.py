@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from plumbing import processes
+from plumbing import process_tree
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def leader(tmp_path):
 
     yield start
     for child in started:
-        processes.kill(processes.below(child.pid))
+        process_tree.kill(process_tree.below(child.pid))
         child.kill()
         child.wait()
 
@@ -38,9 +38,9 @@ def leader(tmp_path):
 def test_everything_below_a_process_is_found(leader):
     child = leader("sleep 300 & (sleep 300 & sleep 300) &")
 
-    assert len(processes.below(child.pid)) == 4
-    assert len(processes.children(child.pid)) == 2
-    assert processes.memory(p.pid for p in processes.below(child.pid)) > 0
+    assert len(process_tree.below(child.pid)) == 4
+    assert len(process_tree.children(child.pid)) == 2
+    assert process_tree.memory(p.pid for p in process_tree.below(child.pid)) > 0
 
 
 @pytest.mark.parametrize(
@@ -55,12 +55,12 @@ def test_everything_below_a_process_is_found(leader):
 )
 def test_ending_a_process_leaves_nothing_of_it(leader, script):
     child = leader(script)
-    found = processes.below(child.pid)
+    found = process_tree.below(child.pid)
     assert found
 
-    processes.end(child.pid, grace=0.3)
+    process_tree.end(child.pid, grace=0.3)
 
-    assert processes.living(found) == set()
+    assert process_tree.living(found) == set()
     assert child.wait(1) != 0
 
 
@@ -68,7 +68,7 @@ def test_a_program_may_tidy_up_within_the_grace(leader, tmp_path):
     tidied = tmp_path / "tidied"
     child = leader(f"trap 'sleep 0.2; touch {tidied}; exit' TERM; sleep 300 &")
 
-    processes.end(child.pid, grace=10)
+    process_tree.end(child.pid, grace=10)
 
     assert tidied.exists()
 
@@ -76,7 +76,7 @@ def test_a_program_may_tidy_up_within_the_grace(leader, tmp_path):
 def test_a_process_is_not_taken_for_another_of_the_same_number():
     sleeper = subprocess.Popen(["sleep", "300"])
     try:
-        processes.kill({processes.Process(sleeper.pid, started=1)})
+        process_tree.kill({process_tree.Process(sleeper.pid, started=1)})
         assert sleeper.poll() is None
     finally:
         sleeper.kill()
@@ -86,23 +86,23 @@ def test_a_process_is_not_taken_for_another_of_the_same_number():
 def test_a_child_dies_with_its_parent(tmp_path):
     script = (
         "import subprocess, sys\n"
-        "from plumbing import processes\n"
-        "child = subprocess.Popen(['sleep', '300'], preexec_fn=processes.die_with_parent)\n"
+        "from plumbing import process_tree\n"
+        "child = subprocess.Popen(['sleep', '300'], preexec_fn=process_tree.die_with_parent)\n"
         "print(child.pid, flush=True)\n"
         "sys.stdin.read()\n"
     )
     parent = subprocess.Popen(
         [sys.executable, "-c", script],
-        env={**os.environ, "PYTHONPATH": os.path.dirname(os.path.dirname(processes.__file__))},
+        env={**os.environ, "PYTHONPATH": os.path.dirname(os.path.dirname(process_tree.__file__))},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )
     with parent.stdin, parent.stdout:
         pid = int(parent.stdout.readline())
-        (sleeper,) = [p for p in processes.children(parent.pid) if p.pid == pid]
+        (sleeper,) = [p for p in process_tree.children(parent.pid) if p.pid == pid]
         parent.send_signal(signal.SIGKILL)
         parent.wait()
     deadline = time.monotonic() + 5
-    while processes.living([sleeper]):
+    while process_tree.living([sleeper]):
         assert time.monotonic() < deadline
         time.sleep(0.01)

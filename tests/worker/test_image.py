@@ -1,0 +1,72 @@
+"""The files of the image that are no modules, and what its Python must understand."""
+
+from __future__ import annotations
+
+import ast
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+WORKER = Path(__file__).resolve().parents[2] / "worker"
+MODULES = sorted(WORKER.rglob("*.py"))
+
+
+def test_the_entrypoint_becomes_the_worker_and_keeps_its_exit_code():
+    environ = {"PATH": os.environ["PATH"], "WORKER_PYTHON": sys.executable}
+
+    ended = subprocess.run(
+        [WORKER / "run-worker.sh"], env=environ, capture_output=True, text=True, check=False
+    )
+
+    assert ended.returncode == 2
+    assert "SQS_QUEUE_URL" in ended.stdout
+
+
+def test_a_bucket_that_cannot_be_mounted_lets_no_job_start(tmp_path):
+    for name, code in (("s3fs", 0), ("mountpoint", 1), ("mkdir", 0)):
+        program = tmp_path / name
+        program.write_text(f"#!/bin/sh\nexit {code}\n")
+        program.chmod(0o755)
+    environ = {
+        "PATH": f"{tmp_path}:{os.environ['PATH']}",
+        "WORKER_PYTHON": sys.executable,
+        "DOWNLOAD_FILES": "False",
+        "AWS_BUCKET": "my-bucket",
+        "AWS_REGION": "us-east-1",
+    }
+
+    ended = subprocess.run(
+        [WORKER / "run-worker.sh"], env=environ, capture_output=True, text=True, check=False
+    )
+
+    assert ended.returncode == 1
+    assert "my-bucket could not be mounted" in ended.stderr
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.name)
+def test_every_module_is_python_3_8(path):
+    ast.parse(path.read_text(), feature_version=(3, 8))
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.name)
+def test_nothing_but_the_standard_library_and_boto3_is_imported(path):
+    tree = ast.parse(path.read_text())
+    imported = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            imported.update(alias.name.split(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            imported.add(str(node.module).split(".")[0])
+
+    only_for_types = {"mypy_boto3_s3", "mypy_boto3_sqs"}
+    allowed = {"boto3", "botocore", "plumbing", *sys.stdlib_module_names, *only_for_types}
+    assert imported <= allowed
+
+
+def test_both_ends_of_the_mount_section_are_there_to_be_removed():
+    for name in ("Dockerfile", "run-worker.sh"):
+        text = (WORKER / name).read_text()
+        assert text.count("# MOUNT S3:") == text.count("# END OF MOUNT S3") == 1
