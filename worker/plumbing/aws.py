@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 AWS_ERRORS = (ClientError, BotoCoreError)
 # Threads that transfer files share one client; so many connections does it keep.
 CONNECTIONS = 16
-_CONNECT_SECONDS = 5
-_ANSWER_SECONDS = 20
+CONNECT_SECONDS = 5
+ANSWER_SECONDS = 20
 # The longest long poll, and what its answer may take on the way.
 _POLL_SECONDS = 20 + 10
 _ATTEMPTS = 3
@@ -69,19 +69,21 @@ def make_clients(session: boto3.Session) -> Clients:
         # Not repeated: a stop waits for a poll that is under way.
         receiver=session.client("sqs", config=_config(_POLL_SECONDS, attempts=1)),
         # Soon over: a lease is better asked for again than waited for.
-        sqs=session.client("sqs", config=_config(_ANSWER_SECONDS / 2, attempts=2)),
-        s3=session.client("s3", config=_config(_ANSWER_SECONDS)),
-        s3_of_jobs=session.client("s3", config=_config(_ANSWER_SECONDS)),
+        sqs=session.client("sqs", config=_config(ANSWER_SECONDS / 2, attempts=2)),
+        # By name: for presigned URLs the default is version 2 in old regions.
+        s3=session.client("s3", config=_config(ANSWER_SECONDS, signature_version="s3v4")),
+        s3_of_jobs=session.client("s3", config=_config(ANSWER_SECONDS)),
     )
 
 
-def _config(read_seconds: float, attempts: int = _ATTEMPTS) -> Config:
+def _config(read_seconds: float, attempts: int = _ATTEMPTS, **more: Any) -> Config:
     return Config(
-        connect_timeout=_CONNECT_SECONDS,
+        connect_timeout=CONNECT_SECONDS,
         read_timeout=read_seconds,
         retries={"mode": "standard", "max_attempts": attempts},
         max_pool_connections=CONNECTIONS,
         tcp_keepalive=True,
+        **more,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from pathlib import Path
@@ -20,8 +21,9 @@ if TYPE_CHECKING:
 
 # Objects of more bytes than that come in parts, several at a time.
 PART = 16 << 20
-# Each is held in memory.
 PARTS_AT_ONCE = 8
+# So much of each is in memory at a time.
+PIECE = 1 << 18
 
 
 def fetch_one(
@@ -90,9 +92,10 @@ def _fetch_key(s3: S3Client, bucket: str, key: str, path: Path, check: Callable[
     def call() -> tuple[int, str]:
         answer = s3.get_object(Bucket=bucket, Key=key)
         size, etag = answer["ContentLength"], answer["ETag"]
-        with answer["Body"] as body, open(partial, "wb") as file:
+        # Not `with body`: that gives the stream below it, which does not see that it was cut off.
+        with contextlib.closing(answer["Body"]) as body, open(partial, "wb") as file:
             if size <= PART:
-                shutil.copyfileobj(body, file)
+                shutil.copyfileobj(body, file, PIECE)
         return size, etag
 
     what = f"download of s3://{bucket}/{key}"
@@ -128,8 +131,11 @@ def _fetch_parts(
                 answer = s3.get_object(
                     Bucket=bucket, Key=key, Range=f"bytes={start}-{last}", IfMatch=etag
                 )
-                with answer["Body"] as body:
-                    os.pwrite(file.fileno(), body.read(), start)
+                with contextlib.closing(answer["Body"]) as body:
+                    at = start
+                    for piece in body.iter_chunks(PIECE):
+                        os.pwrite(file.fileno(), piece, at)
+                        at += len(piece)
 
             persistently(call, f"download of s3://{bucket}/{key} from byte {start}", check)
 
