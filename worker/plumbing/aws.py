@@ -23,6 +23,7 @@ ANSWER_SECONDS = 20
 # The longest long poll, and what its answer may take on the way.
 _POLL_SECONDS = 20 + 10
 _ATTEMPTS = 3
+USER_AGENT = f"distributed-something-worker Boto3/{boto3.__version__}"
 _SETUP_CODES = {
     "403",
     "AccessDenied",
@@ -83,6 +84,8 @@ def _config(read_seconds: float, attempts: int = _ATTEMPTS, **more: Any) -> Conf
         retries={"mode": "standard", "max_attempts": attempts},
         max_pool_connections=CONNECTIONS,
         tcp_keepalive=True,
+        # botocore's own is put together anew for each request, a tenth of what one costs.
+        user_agent=USER_AGENT,
         **more,
     )
 
