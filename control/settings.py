@@ -6,7 +6,6 @@ import dataclasses
 import difflib
 import json
 import re
-import runpy
 import types
 import typing
 from collections.abc import Mapping
@@ -14,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from control import setting_types
+from control import config_file, setting_types
 from control.errors import UserError
 
 CHECKOUT = Path(__file__).resolve().parent.parent
@@ -30,6 +29,22 @@ NOT_FOR_CONFIG = {
     "CONFIG_TYPES": "set by the system itself",
 }
 PLACEHOLDER = re.compile(r"^your-|^bucket-name$|^user/|^someuser/|:sometag$")
+# What a name may hold: a pattern of AWS (its API references), and the same in words.
+_APP = (
+    r"[A-Za-z][A-Za-z0-9_-]{0,60}",
+    "only letters, digits, - and _, beginning with a letter, at most 61 of them",
+)
+_BUCKET = (
+    r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]",
+    "3 to 63 small letters, digits, - and ., beginning and ending with a letter or digit",
+)
+_CLUSTER = (r"[A-Za-z0-9_-]{1,255}", "only letters, digits, - and _, at most 255 of them")
+_QUEUE = (r"[A-Za-z0-9_-]{1,80}", "only letters, digits, - and _, at most 80 of them")
+_LOG_GROUP = (r"[A-Za-z0-9_/.#-]{1,512}", "only letters, digits, and _ / . # -, at most 512")
+_MACHINE = (
+    r"[a-z][a-z0-9-]*\.[a-z0-9-]+",
+    "types such as 'm5.xlarge'; is a comma between two of them missing?",
+)
 # SQS holds a message for 12 h from its receive (aws-facts: ChangeMessageVisibility); an hour of
 # them is kept for uploading with long retries and for giving the job back.
 LONGEST_JOB_SECONDS = 11 * 3600
@@ -40,7 +55,7 @@ def _setting(
     *,
     low: float | None = None,
     high: float | None = None,
-    name: str | None = None,
+    name: tuple[str, str] | None = None,
     local: str | None = None,
 ) -> Any:
     """A setting: default, limits, the form of a name, and what `local` puts for a placeholder."""
@@ -54,22 +69,22 @@ class Config:
     path: Path
     extras: Mapping[str, Any]
 
-    APP_NAME: str = _setting(name=r"[A-Za-z][A-Za-z0-9_-]{0,60}")
+    APP_NAME: str = _setting(name=_APP)
     DOCKERHUB_TAG: str = _setting(local="local/worker:latest")
 
     AWS_REGION: str = _setting()
     AWS_PROFILE: str | None = _setting(None)
     SSH_KEY_NAME: str | None = _setting(None, local="")
-    AWS_BUCKET: str = _setting(name=r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", local="local-bucket")
+    AWS_BUCKET: str = _setting(name=_BUCKET, local="local-bucket")
     SOURCE_BUCKET: str = _setting("", local="local-bucket")
     WORKSPACE_BUCKET: str = _setting("", local="local-bucket")
     DESTINATION_BUCKET: str = _setting("", local="local-bucket")
     UPLOAD_FLAGS: str = _setting("")
 
-    ECS_CLUSTER: str = _setting("default", name=r"[A-Za-z0-9_-]{1,255}")
+    ECS_CLUSTER: str = _setting("default", name=_CLUSTER)
     CLUSTER_MACHINES: int = _setting(low=1, high=10_000)
     TASKS_PER_MACHINE: int = _setting(1, low=1, high=120)
-    MACHINE_TYPE: tuple[str, ...] = _setting()
+    MACHINE_TYPE: tuple[str, ...] = _setting(name=_MACHINE)
     MACHINE_PRICE: float | None = _setting(None, low=0)
     EBS_VOL_SIZE: int = _setting(30, low=22, high=65_536)
     DOWNLOAD_FILES: bool = _setting(True)
@@ -81,13 +96,13 @@ class Config:
     SECONDS_TO_START: int = _setting(0, low=0)
     GPUS_PER_TASK: int = _setting(0, low=0)
 
-    SQS_QUEUE_NAME: str = _setting("", name=r"[A-Za-z0-9_-]{1,80}")
+    SQS_QUEUE_NAME: str = _setting("", name=_QUEUE)
     SQS_MESSAGE_VISIBILITY: int = _setting(120, low=20, high=43_200)
-    SQS_DEAD_LETTER_QUEUE: str = _setting("", name=r"[A-Za-z0-9_-]{1,80}")
+    SQS_DEAD_LETTER_QUEUE: str = _setting("", name=_QUEUE)
     JOB_RETRIES: int = _setting(3, low=1, high=100)
     JOB_TIMEOUT: int = _setting(LONGEST_JOB_SECONDS, low=1, high=LONGEST_JOB_SECONDS)
 
-    LOG_GROUP_NAME: str = _setting("", name=r"[A-Za-z0-9_/.#-]{1,512}")
+    LOG_GROUP_NAME: str = _setting("", name=_LOG_GROUP)
     LOG_MB_PER_JOB: float = _setting(5.0, low=0)
 
     TASK_ROLE_ARN: str = _setting("")
@@ -141,7 +156,10 @@ def load(where: str | Path = ".", *, embedded: bool = False) -> Config:
     """
     path = Path(where)
     path = path / "config.py" if path.is_dir() else path
-    given = _run(path)
+    names = config_file.run(path)
+    for name in names:
+        _check_capitals(name, path)
+    given = {k: v for k, v in names.items() if re.fullmatch(r"[A-Z][A-Z0-9_]*", k)}
     for name in given:
         _check_known(name, given, path)
     values: dict[str, Any] = {}
@@ -154,37 +172,12 @@ def load(where: str | Path = ".", *, embedded: bool = False) -> Config:
     return Config(path=path.resolve(), extras=types.MappingProxyType(extras), **values)
 
 
-def _run(path: Path) -> dict[str, Any]:
-    """The UPPER_CASE names that the file sets."""
-    if not path.is_file():
+def _check_capitals(name: str, path: Path) -> None:
+    if name not in SETTINGS and name.upper() in SETTINGS:
         raise UserError(
-            f"{path}: there is no such config file.",
-            "Run this in the folder that holds config.py, or name it: --config FILE_OR_FOLDER.",
+            f"{path}: {name} is no setting: settings are written in capital letters.",
+            f"Write {name.upper()} instead.",
         )
-    try:
-        names = runpy.run_path(str(path))
-    except SyntaxError as error:
-        raise UserError(
-            f"{path}, line {error.lineno}: {error.msg}.",
-            "Often a quote, bracket or comma is missing on that line or the one before.",
-        ) from None
-    except Exception as error:
-        line = _line_of(error, path)
-        raise UserError(
-            f"{path}, line {line}: {type(error).__name__}: {error}.",
-            "Correct that line: every setting is NAME = value, and may use names set above it.",
-        ) from None
-    return {k: v for k, v in names.items() if re.fullmatch(r"[A-Z][A-Z0-9_]*", k)}
-
-
-def _line_of(error: Exception, path: Path) -> int | str:
-    line: int | str = "?"
-    trace = error.__traceback__
-    while trace:
-        if trace.tb_frame.f_code.co_filename == str(path):
-            line = trace.tb_lineno
-        trace = trace.tb_next
-    return line
 
 
 def _check_known(name: str, given: Mapping[str, Any], path: Path) -> None:
@@ -254,12 +247,14 @@ def _fill_derived(values: dict[str, Any]) -> None:
 
 
 def _check_form(name: str, spec: dataclasses.Field[Any], value: Any, path: Path) -> None:
-    form = spec.metadata["form"]
-    if form and not re.fullmatch(form, value):
-        raise UserError(
-            f"{path}: {name} = {value!r} is not a name that AWS takes.",
-            f"Use only what this pattern allows: {form}",
-        )
+    if spec.metadata["form"] is None:
+        return
+    pattern, words = spec.metadata["form"]
+    for item in [value] if isinstance(value, str) else value:
+        if not re.fullmatch(pattern, item):
+            raise UserError(
+                f"{path}: {name} = {item!r} is not a name that AWS takes.", f"Write {words}."
+            )
 
 
 def _extra(name: str, value: Any, path: Path) -> Any:

@@ -134,8 +134,10 @@ def test_values_are_typed(write_config, name, value, typed):
         ({"ASSIGN_IP": "yes"}, "ASSIGN_IP = 'yes' is not True or False", "True or False"),
         ({"MACHINE_TYPE": []}, "MACHINE_TYPE = [] is not a list", "['m5.xlarge'"),
         ({"MACHINE_PRICE": "0.1"}, "MACHINE_PRICE = '0.1' is not a number", "without quotes"),
-        ({"AWS_BUCKET": "My_Bucket"}, "AWS_BUCKET = 'My_Bucket' is not a name", "pattern"),
-        ({"APP_NAME": "my app"}, "APP_NAME = 'my app' is not a name", "pattern"),
+        ({"AWS_BUCKET": "My_Bucket"}, "AWS_BUCKET = 'My_Bucket' is not a name", "small letters"),
+        ({"APP_NAME": "my app"}, "APP_NAME = 'my app' is not a name", "only letters, digits"),
+        ({"MACHINE_TYPE": ["m5.largec5.large"]}, "'m5.largec5.large'", "a comma between"),
+        ({"memory": 15000, "MEMORY": ...}, "memory is no setting", "Write MEMORY instead"),
         ({"AWS_BUCKET": "your-bucket-name"}, "placeholder 'your-bucket-name'", "local"),
         ({"DOCKERHUB_TAG": "user/x:sometag"}, "placeholder 'user/x:sometag'", "local"),
         ({"MEMMORY": 15000, "MEMORY": ...}, "MEMMORY is not a setting", "Did you mean MEMORY"),
@@ -153,6 +155,14 @@ def test_a_mistake_names_the_setting_and_its_cure(write_config, changes, says, c
     assert says in error.value.what and str(path) in error.value.what
     assert cure in error.value.fix
     assert error.value.exit_code == 2
+
+
+@pytest.mark.parametrize(("slip", "right"), [("true", "True"), ("none", "None")])
+def test_a_word_of_another_language_is_answered_by_pythons(write_config, slip, right):
+    path = write_config(text=f"ASSIGN_IP = {slip}\n")
+    with pytest.raises(UserError) as error:
+        settings.load(path)
+    assert slip in error.value.what and f"Write {right} there" in error.value.fix
 
 
 @pytest.mark.parametrize("name", ["MACHINE_PRICE", "MEMORY", "LOG_MB_PER_JOB"])
