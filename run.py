@@ -40,6 +40,7 @@ from control import (
 )
 from control.decision import Pace
 from control.errors import ExplainedError, Interrupted, UserError
+from control.words import several
 
 _FLEET = "files/exampleFleet.json"
 _JOBS = "files/exampleJob.json"
@@ -89,7 +90,11 @@ def start_machines(args: argparse.Namespace) -> None:
     account.identity(aws.sts)
     run = records.live(aws.s3, config.AWS_BUCKET, config.APP_NAME)
     fleet_path = settings.find(config, args.fleet_file)
-    run = start_cluster.start(aws, config, run, fleet_path, yes=args.yes, add=args.add)
+    try:
+        run = start_cluster.start(aws, config, run, fleet_path, yes=args.yes, add=args.add)
+    except start_cluster.Declined:
+        screen.say("No machine was requested; the jobs stay in the queue.")
+        return
     path = start_cluster.write_monitor_file(config, run)
     screen.say(f"Written: {os.path.relpath(path)}. Ctrl-C only stops this display.")
     poll = local.PACE.poll if account.embedded() else start_cluster.POLL_SECONDS
@@ -106,10 +111,7 @@ def watch(args: argparse.Namespace) -> None:
     run = _load(aws, where)
     pace = local.PACE if account.embedded() else Pace()
     counts = monitor.watch(aws, run, pace)
-    screen.say(
-        f"The run has ended and nothing of it runs any more: {counts.done:,} jobs done, "
-        f"{counts.skipped:,} skipped, {counts.failed:,} failed."
-    )
+    screen.say(f"The run has ended and nothing of it runs any more: {counts.in_words()}.")
     screen.say(f"Records and logs: s3://{run.bucket}/{run.prefix}")
     logs = f"s3://{run.bucket}/{run.prefix}logs/"
     again = "setup, submitJob JOBFILE --missing and startCluster run those jobs again."
@@ -135,8 +137,8 @@ def stop(args: argparse.Namespace) -> None:
         screen.say(line)
     count = records.count(aws.s3, run)
     screen.say(
-        f"{count.submitted - count.finished:,} jobs are unfinished; they stay in the queue for up "
-        "to 14 days."
+        f"{several(count.submitted - count.finished, 'job')} unfinished: what waits stays in the "
+        "queue for up to 14 days."
     )
     _next(args, f"startCluster {_FLEET}   (to go on)")
 
@@ -202,9 +204,17 @@ def _parser() -> argparse.ArgumentParser:
     parser = command.Parser(
         prog="run.py", description="Run many independent jobs on spot machines of AWS."
     )
-    parser.add_argument(
-        "--config", type=Path, default=Path(), metavar="FILE_OR_FOLDER", help="default: config.py"
-    )
+
+    def option(of: argparse.ArgumentParser, default: object) -> None:
+        of.add_argument(
+            *("--config",),
+            type=Path,
+            default=default,
+            metavar="FILE_OR_FOLDER",
+            help="the project; default: config.py here",
+        )
+
+    option(parser, default=Path())
     verbs = parser.add_subparsers(dest="verb", metavar="VERB")
 
     def verb(name: str, do: object, what: str, example: str) -> argparse.ArgumentParser:
@@ -212,6 +222,7 @@ def _parser() -> argparse.ArgumentParser:
             name, help=what, description=what, epilog=f"Example: python run.py {example}"
         )
         made.set_defaults(do=do)
+        option(made, default=argparse.SUPPRESS)
         return made
 
     verb("setupAWS", setup_aws, "once an account: make the roles", "setupAWS")

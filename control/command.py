@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import os
 import re
 import sys
@@ -14,7 +13,7 @@ from typing import Any, NoReturn
 from rich.console import Console
 from rich.text import Text
 
-from control import reasons
+from control import reasons, suggestions
 from control.errors import ExplainedError, Interrupted, UserError
 
 _DEBUG = "--debug"
@@ -34,13 +33,35 @@ class Parser(argparse.ArgumentParser):
             help="show where in the program an error arose",
         )
 
+    def options(self) -> set[str]:
+        """Every option of this parser and of its subparsers."""
+        found: set[str] = set()
+        for action in self._actions:
+            found.update(action.option_strings)
+            if isinstance(action, argparse._SubParsersAction):
+                found.update(*(sub.options() for sub in action.choices.values()))
+        return found
+
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As argparse does, but an option that does not exist is named first of all: argparse
+        would take its value for the verb, and complain of that."""
+        for word in args or ():
+            option = word.split("=")[0]
+            if option.startswith("--") and option != "--" and option not in self.options():
+                close = suggestions.word_like(option, self.options())
+                fix = f"See: python {self.prog} --help"
+                raise UserError(
+                    f"{self.prog}: there is no option {option}.",
+                    f"Did you mean {close}? {fix}" if close else fix,
+                )
+        return super().parse_args(args, namespace)
+
     def error(self, message: str) -> NoReturn:
         fix = f"See: python {self.prog} --help"
         choice = re.search(r"invalid choice: '?(.*?)'? \(choose from (.*)\)", message)
         if choice:
-            known = {word.lower(): word for word in re.findall(r"[\w-]+", choice[2])}
-            close = difflib.get_close_matches(choice[1].lower(), known, n=1)
-            fix = f"Did you mean {known[close[0]]}? {fix}" if close else fix
+            close = suggestions.word_like(choice[1], re.findall(r"[\w-]+", choice[2]))
+            fix = f"Did you mean {close}? {fix}" if close else fix
         raise UserError(f"{self.prog}: {message.rstrip('.')}.", fix)
 
 

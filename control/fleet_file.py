@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from control import jobs
+from control import jobs, suggestions
 from control.errors import UserError
 
 AUTO = "auto"
@@ -60,7 +60,7 @@ def _parse(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise UserError(
             f"{path}: there is no such fleet file.",
-            "Use files/exampleFleet.json: it works unedited.",
+            suggestions.file_like(path) or "Use files/exampleFleet.json: it works unedited.",
         ) from None
     except (json.JSONDecodeError, UnicodeDecodeError, IsADirectoryError) as error:
         raise UserError(

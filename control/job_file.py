@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from control import jobs, tables
+from control import jobs, suggestions, tables
 from control.errors import UserError
 from control.jobs import Job
 
@@ -94,6 +94,12 @@ class JobFile:
 
 def read(path: Path) -> JobFile:
     """Read a job file. Raises UserError if it is missing, empty, no JSON or without groups."""
+    if path.suffix.lower() in tables.ENDINGS:
+        raise UserError(
+            f"{path} is a table of jobs; a job file names it, beside what all jobs share.",
+            f'Write a file such as {path.with_suffix(".json")}: {{"output_location": "results", '
+            f'"groups": "{path.name}"}}, and submit that.',
+        )
     content = parse(path)
     if not isinstance(content, dict):
         raise UserError(
@@ -104,8 +110,8 @@ def read(path: Path) -> JobFile:
     groups = content.get("groups")
     if "group" in shared:
         raise UserError(
-            f'{path}: the key "group" is used by the message itself.',
-            'Rename it, or write "groups" if the list of jobs was meant.',
+            f'{path}: it says "group"; the list of jobs is called "groups".',
+            'Write "groups". ("group" itself is what each message calls its own job.)',
         )
     if isinstance(groups, str):
         return JobFile(path, shared, None, _table_beside(path, groups))
@@ -169,7 +175,8 @@ def parse(path: Path) -> Any:
     except FileNotFoundError:
         raise UserError(
             f"{path}: there is no such job file.",
-            "Check the name; job files usually lie in files/, such as files/exampleJob.json.",
+            suggestions.file_like(path)
+            or "Check the name; job files usually lie in files/, such as files/exampleJob.json.",
         ) from None
     except (IsADirectoryError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is not a text file ({error}).", "Name a JSON file.") from None

@@ -250,10 +250,7 @@ def _in_parallel(
 
 def _summary(config: Config, counts: JobCounts, seconds: float, output: Path) -> None:
     at_once = config.CLUSTER_MACHINES * config.TASKS_PER_MACHINE * config.DOCKER_CORES
-    screen.say(
-        f"{counts.done:,} jobs done, {counts.skipped:,} skipped, {counts.failed:,} failed in "
-        f"{seconds:.1f} seconds."
-    )
+    screen.say(f"{counts.in_words()} in {seconds:.1f} seconds.")
     screen.say(f"Outputs: {output}/")
     screen.say(
         f"On AWS the same would have run on {several(config.CLUSTER_MACHINES, 'spot machine')} "

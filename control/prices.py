@@ -73,8 +73,10 @@ def estimate(
 
 def in_words(estimate: Estimate, names: Sequence[str], machines: int, hours: float) -> str:
     """The sentence that startCluster shows before it asks."""
+    low, high = f"${estimate.hourly_low:.2f}", f"${estimate.hourly_high:.2f}"
+    hourly = low if low == high else f"{low} to {high}"
     return (
-        f"{several(machines, 'machine')} ({' or '.join(names)}): ${estimate.hourly_low:.2f} to "
-        f"${estimate.hourly_high:.2f} an hour; at most ${estimate.at_most:.2f} in "
-        f"{hours:g} hours (MAX_RUN_HOURS), less when the jobs are done earlier."
+        f"{several(machines, 'machine')} ({' or '.join(names)}): {hourly} an hour; "
+        f"at most ${estimate.at_most:.2f} in {hours:g} hours (MAX_RUN_HOURS), "
+        "less when the jobs are done earlier."
     )

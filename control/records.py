@@ -19,6 +19,7 @@ from botocore.exceptions import ClientError
 
 from control import reasons
 from control.errors import ExplainedError
+from control.words import several
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -75,6 +76,10 @@ class JobCounts:
     @property
     def finished(self) -> int:
         return self.done + self.skipped + self.failed
+
+    def in_words(self) -> str:
+        """'1 job done, 0 skipped, 2 failed'."""
+        return f"{several(self.done, 'job')} done, {self.skipped:,} skipped, {self.failed:,} failed"
 
 
 def utc(now: float) -> str:

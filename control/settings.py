@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import json
 import re
 import types
@@ -13,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from control import config_file, setting_types
+from control import config_file, setting_types, suggestions
 from control.errors import UserError
 
 CHECKOUT = Path(__file__).resolve().parent.parent
@@ -189,11 +188,11 @@ def _check_known(name: str, given: Mapping[str, Any], path: Path) -> None:
             f"Remove the line that sets {name}.",
         )
     unset = [ours for ours in SETTINGS if ours not in given]
-    close = difflib.get_close_matches(name, unset, n=1, cutoff=0.8)
+    close = suggestions.word_like(name, unset)
     if close:
         raise UserError(
-            f"{path}: {name} is not a setting, but {close[0]} is and is not set.",
-            f"Did you mean {close[0]}? If {name} is a variable of your own, give it another name.",
+            f"{path}: {name} is not a setting, but {close} is and is not set.",
+            f"Did you mean {close}? If {name} is a variable of your own, give it another name.",
         )
 
 

@@ -26,6 +26,10 @@ WAIT_SECONDS = 600
 POLL_SECONDS = 10
 
 
+class Declined(Exception):
+    """The user was asked and does not want the machines: no mistake, and nothing was changed."""
+
+
 def wanted_machines(settings: dict[str, Any], jobs: int) -> int:
     """CLUSTER_MACHINES, but never more machines than the unfinished jobs can fill."""
     at_once: int = settings["TASKS_PER_MACHINE"] * settings["DOCKER_CORES"]
@@ -45,7 +49,8 @@ def start(
 ) -> Run:
     """Request the machines, or resize what was requested before; returns the run with its fleets.
 
-    Raises UserError if it is not confirmed, ExplainedError if there is nothing to do for them.
+    Raises Declined if the user, asked, does not want them, UserError if there is no terminal to
+    ask on and not `yes`, ExplainedError if there is nothing to do for them.
     """
     setup.say_changes(run, config)
     _say_not_yet(run)
@@ -69,7 +74,9 @@ def start(
     for note in file.notes:
         screen.say(f"{path}: {note}")
     plan = machines.plan(aws, config, file)
-    _confirm(aws, run, plan, target, yes, clock())
+    _say_price(aws, run, plan, target, clock())
+    if not (yes or _is_confirmed()):
+        raise Declined
     if live and not add:
         fleet.set_target(aws.ec2, live[-1].fleet_id, target, terminate=False)
         screen.say(f"Fleet {live[-1].fleet_id} resized: {live[-1].target} -> {target} machines.")
@@ -98,7 +105,7 @@ def _ids(run: Run) -> list[str]:
     return [f["fleet_id"] for f in run.fleets if f["fleet_id"]]
 
 
-def _confirm(aws: AWS, run: Run, plan: machines.Plan, target: int, yes: bool, now: float) -> None:
+def _say_price(aws: AWS, run: Run, plan: machines.Plan, target: int, now: float) -> None:
     settings = run.settings
     hours = settings["MAX_RUN_HOURS"]
     found = prices.last_day(aws.ec2, plan, now)
@@ -114,15 +121,15 @@ def _confirm(aws: AWS, run: Run, plan: machines.Plan, target: int, yes: bool, no
             "No limit of price is set (MACHINE_PRICE, MAX_HOURLY_COST): the market price is paid, "
             "which is never above the on-demand price."
         )
-    if yes:
-        return
+
+
+def _is_confirmed() -> bool:
     if not sys.stdin.isatty():
         raise UserError(
             "startCluster asks before it spends money, and there is no terminal to ask on.",
             "Add --yes to the same command.",
         )
-    if input("Start them? [y/N] ").strip().lower() not in ("y", "yes"):
-        raise UserError("Not confirmed: no machine was requested.", "Run it again when you like.")
+    return input("Start them? [y/N] ").strip().lower() in ("y", "yes")
 
 
 def _request(aws: AWS, run: Run, plan: machines.Plan, target: int, now: float) -> Run:

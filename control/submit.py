@@ -44,6 +44,7 @@ class Outcome:
 
 def to_live_run(aws: AWS, config: Config, path: Path, *, again: bool, missing: bool) -> None:
     """Submit to the run that is set up, and say what was done; see `submit` and `report`."""
+    job_file.read(path)  # a mistake in its name or form is said before AWS is asked anything
     account.identity(aws.sts)
     run = records.live(aws.s3, config.AWS_BUCKET, config.APP_NAME)
     setup.say_changes(run, config)
@@ -81,7 +82,7 @@ def dry_run(path: Path) -> Iterator[str]:
     file = job_file.read(path)
     found = _survey(file)
     first = next(file.jobs())
-    yield f"{file.groups_path}: {found.count - found.repeated:,} jobs; nothing was sent."
+    yield f"{file.groups_path}: {several(found.count - found.repeated, 'job')}; nothing was sent."
     yield f"The first is {first.name} (id {first.id}):"
     yield first.body
 
@@ -92,7 +93,7 @@ def _survey(file: JobFile) -> Survey:
         found = survey.survey(file, advance)
     if found.repeated:
         screen.say(
-            f"{file.groups_path}: {found.repeated:,} jobs stand there more than once (first: "
+            f"{file.groups_path}: {several(found.repeated, 'job')} more than once in it (first: "
             f"{found.first_repeated}); each is taken once."
         )
     return found
@@ -238,7 +239,7 @@ def report(outcome: Outcome, run: Run, path: Path) -> None:
     if outcome.refused:
         shown = "; ".join(f"{job.name}: {why}" for job, why in outcome.refused[:_SHOWN])
         raise ExplainedError(
-            f"SQS refused {len(outcome.refused):,} jobs ({shown}).",
+            f"SQS refused {several(len(outcome.refused), 'job')} ({shown}).",
             f"Mend what it says and run again: python run.py submitJob {path}. It sends only "
             "those.",
         )

@@ -101,12 +101,13 @@ def test_a_slip_in_the_python_of_config_names_the_line(tmp_path, typed):
         ('{"groups": [{"a": 1}, {}]}', "group 2: the group is empty"),
         (json.dumps({"groups": [{"a": 1}, {"a": "x" * 1024 * 1024}]}), "group 2: the job is 1,0"),
         ('{"groups": "wells.csv"}', "wells.csv"),
+        ('{"group": [{"a": 1}]}', 'it says "group"'),
         ('{"groups": [{"a": 1, "b": 1}, {"a": 1, "b": 1, "_comment": 2}]}', None),
         ('{"groups": [{"name": "x", "b": 1}, {"name": "x", "b": 2}]}', "different jobs of one"),
     ],
     ids=[
         *("missing", "empty", "not JSON", "a list", "no groups", "no group", "no object"),
-        *("empty group", "too long", "no table", "same twice", "one name"),
+        *("empty group", "too long", "no table", "group", "same twice", "one name"),
     ],
 )
 def test_mistakes_in_job_files_are_said_before_anything_is_sent(project, typed, jobs, what):
@@ -126,6 +127,8 @@ def test_mistakes_in_job_files_are_said_before_anything_is_sent(project, typed, 
         (["setpu"], "setup"),
         (["submitJob"], "--help"),
         (["setup", "--fast"], "--help"),
+        (["submitJob", "files/exampelJob.json"], "Did you mean files/exampleJob.json?"),
+        (["startCluster", "--confg", "x"], "Did you mean --config?"),
         (["local", "files/exampleJob.json", "--workers", "0"], "--help"),
         (["local", "files/exampleJob.json", "--workers", "two"], "--help"),
         (["local"], "files/exampleJob.json"),
@@ -152,6 +155,13 @@ def test_an_endpoint_that_does_not_answer(project, typed, monkeypatch, closed_po
     error, _ = two_lines(err)
     assert code == 1
     assert str(closed_port) in error and "cannot be reached" in error
+
+
+def test_an_option_that_stands_before_the_verb_is_found_if_misspelt(typed):
+    code, _, err = typed("--confg", "examples/hello_world", "setup")
+    error, fix = two_lines(err)
+    assert code == 2
+    assert "--confg" in error and "Did you mean --config?" in fix
 
 
 def test_startcluster_without_a_terminal_asks_for_yes(project, typed):

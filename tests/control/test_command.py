@@ -103,7 +103,7 @@ def parser():
         (["fly"], "invalid choice", "python run.py --help"),
         (["submitJob"], "file", "python run.py submitJob --help"),
         (["submitJob", "f", "--number", "x"], "invalid int value: 'x'", "submitJob --help"),
-        (["submitJob", "f", "--num", "1"], "unrecognized arguments: --num 1", "run.py --help"),
+        (["submitJob", "f", "--numbr", "1"], "no option --numbr", "Did you mean --number?"),
     ],
 )
 def test_wrong_usage_is_two_lines_and_exit_code_2(capsys, argv, what, fix):

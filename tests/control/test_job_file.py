@@ -66,7 +66,7 @@ def test_text_in_all_scripts_stays_as_it_is(write):
         ("{}", 'no "groups"'),
         ({"groups": []}, 'no "groups"'),
         ({"groups": {"a": 1}}, 'no "groups"'),
-        ({"group": {"a": 1}}, '"group" is used'),
+        ({"group": {"a": 1}}, 'says "group"'),
         ({"groups": "t.txt"}, "is no table"),
         ({"groups": "t.csv"}, "there is no file"),
     ],
@@ -151,3 +151,11 @@ def test_a_job_file_that_cannot_be_finished_leaves_the_old_one(tmp_path):
         job_file.write(path, {}, groups(), listed=10)
     assert path.read_text() == "old"
     assert [p.name for p in tmp_path.iterdir()] == ["job.json"]
+
+
+def test_a_table_alone_is_told_how_to_become_a_job_file(write):
+    path = write("a,b\n1,2\n", "plates.csv")
+    with pytest.raises(UserError) as error:
+        job_file.read(path)
+    assert "is a table of jobs" in error.value.what
+    assert "plates.json" in error.value.fix and '"groups": "plates.csv"' in error.value.fix

@@ -25,3 +25,8 @@ def test_the_sentence_names_machines_and_hours():
     assert text.startswith(
         "1 machine (m5.xlarge or m6i.xlarge): $0.50 to $1.00 an hour; at most $72"
     )
+
+
+def test_one_price_is_no_span():
+    text = in_words(Estimate(0.132, 0.134, 9.5), ["m5.xlarge"], 1, 72.0)
+    assert "(m5.xlarge): $0.13 an hour; at most $9.50" in text

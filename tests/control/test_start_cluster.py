@@ -103,7 +103,7 @@ def test_on_a_terminal_it_asks(submitted, ended, monkeypatch, answer, requested)
     if requested:
         start_cluster.start(aws, config, run, FLEET, yes=False)
     else:
-        with pytest.raises(UserError, match="Not confirmed"):
+        with pytest.raises(start_cluster.Declined):
             start_cluster.start(aws, config, run, FLEET, yes=False)
     assert len(fleets_in_account(aws, run)) == requested
 

@@ -132,7 +132,7 @@ def test_the_same_job_twice_in_a_file_is_sent_once_and_said(stub_aws, write, sta
     assert (outcome.in_file, outcome.sent) == (4, 3)
     assert submissions(stub) == listed(clients, run) == once(3)
     said = capsys.readouterr().out
-    assert "1 jobs stand there more than once (first: group 2 and group 4)" in said
+    assert "1 job more than once in it (first: group 2 and group 4)" in said
 
 
 def test_nothing_is_sent_of_a_file_with_a_mistake(stub_aws, write, state):

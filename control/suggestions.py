@@ -1,0 +1,24 @@
+"""What somebody who misspelt a name probably meant."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from pathlib import Path
+
+
+def word_like(word: str, known: Iterable[str]) -> str | None:
+    """The known word that is most like this one, if any is; capitals make no difference."""
+    by_lower = {one.lower(): one for one in known}
+    close = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=0.8)
+    return by_lower[close[0]] if close else None
+
+
+def file_like(path: Path) -> str | None:
+    """'Did you mean ...?' for a file that does not exist, if one beside it has a like name."""
+    try:
+        beside = [one.name for one in path.parent.iterdir()]
+    except OSError:
+        return None
+    close = word_like(path.name, (name for name in beside if Path(name).suffix == path.suffix))
+    return f"Did you mean {path.parent / close}?" if close else None
