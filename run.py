@@ -28,6 +28,7 @@ from control import (
     ending,
     failures,
     local,
+    local_environment,
     monitor,
     observation,
     records,
@@ -97,7 +98,7 @@ def start_machines(args: argparse.Namespace) -> None:
         return
     path = start_cluster.write_monitor_file(config, run)
     screen.say(f"Written: {os.path.relpath(path)}. Ctrl-C only stops this display.")
-    poll = local.PACE.poll if account.embedded() else start_cluster.POLL_SECONDS
+    poll = local.PACE.poll if local_environment.leads_here() else start_cluster.POLL_SECONDS
     if not start_cluster.wait_for_machines(aws, run, poll_seconds=poll):
         start_cluster.say_why_not(aws, run)
     _next(args, "monitor")
@@ -109,9 +110,13 @@ def watch(args: argparse.Namespace) -> None:
     aws = account.connect(config)
     account.identity(aws.sts)
     run = _load(aws, where)
-    pace = local.PACE if account.embedded() else Pace()
+    pace = local.PACE if local_environment.leads_here() else Pace()
     counts = monitor.watch(aws, run, pace)
     screen.say(f"The run has ended and nothing of it runs any more: {counts.in_words()}.")
+    screen.say(
+        f"Outputs: s3://{run.settings['DESTINATION_BUCKET']}/ (where output_prefix of "
+        "worker/generic-worker.py puts them)"
+    )
     screen.say(f"Records and logs: s3://{run.bucket}/{run.prefix}")
     logs = f"s3://{run.bucket}/{run.prefix}logs/"
     again = "setup, submitJob JOBFILE --missing and startCluster run those jobs again."
@@ -122,7 +127,10 @@ def show_status(args: argparse.Namespace) -> None:
     config = local.load_config(args.config)
     aws = account.connect(config)
     account.identity(aws.sts)
-    run = records.live(aws.s3, config.AWS_BUCKET, config.APP_NAME)
+    run = records.latest(aws.s3, config.AWS_BUCKET, config.APP_NAME)
+    if run.ended:
+        _say_ended(args, aws, run)
+        return
     setup.say_changes(run, config)
     screen.say(monitor.in_words(observation.observe(aws, run, time.time())))
 
@@ -131,7 +139,10 @@ def stop(args: argparse.Namespace) -> None:
     config = local.load_config(args.config)
     aws = account.connect(config)
     who = account.identity(aws.sts)
-    run = records.live(aws.s3, config.AWS_BUCKET, config.APP_NAME)
+    run = records.latest(aws.s3, config.AWS_BUCKET, config.APP_NAME)
+    if run.ended:
+        _say_ended(args, aws, run)
+        return
     setup.refuse_others(run, who.arn, args.take_over)
     for line in ending.end_machines(aws, run):
         screen.say(line)
@@ -146,7 +157,7 @@ def stop(args: argparse.Namespace) -> None:
 def run_here(args: argparse.Namespace) -> None:
     config = settings.load(args.config, embedded=True)
     workers = args.workers or os.cpu_count() or 1
-    output = Path(args.output)
+    output = args.output or Path(os.path.relpath(config.project / "local_output"))
     inputs = Path(args.input) if args.input else None
     if args.serve:
         local.serve(config, workers=workers, inputs=inputs, output=output)
@@ -162,6 +173,15 @@ def run_here(args: argparse.Namespace) -> None:
             "Run the same command again: it starts from the beginning.",
         ) from None
     screen.next_command("what AWS needs is in documentation/step_0_prep.md")
+
+
+def _say_ended(args: argparse.Namespace, aws: account.AWS, run: records.Run) -> None:
+    counts = records.count(aws.s3, run)
+    screen.say(
+        f"Run {run.run_id} of {run.app_name} has ended and nothing of it runs any more: "
+        f"{counts.in_words()}."
+    )
+    _next(args, "setup   (begins a new run)")
 
 
 def _load(aws: account.AWS, where: tuple[str, str, str]) -> records.Run:
@@ -246,7 +266,7 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("job_file", metavar="JOBFILE", nargs="?")
     one.add_argument("--workers", type=_positive, metavar="N", help="default: one a core")
     one.add_argument("--input", metavar="FOLDER", help="put into the bucket under its own name")
-    one.add_argument("--output", metavar="FOLDER", default="local_output", help="for the results")
+    one.add_argument("--output", type=Path, metavar="FOLDER", help="default: local_output")
     one.add_argument("--serve", action="store_true", help="keep AWS up, to try each verb singly")
     return parser
 

@@ -66,12 +66,17 @@ def main(argv: Sequence[str]) -> None:
         else local.load_config(args.config)
     )
     path = config.project / submit.STATE_FOLDER / f"batch-{_digest(args, message, lists)}.json"
-    _make(path, args, message, lists)
     if args.dry_run:
-        for line in submit.dry_run(path):
-            screen.say(line)
+        try:
+            _make(path, args, message, lists)
+            for line in submit.dry_run(path):
+                screen.say(line)
+        finally:
+            for made in (path, path.with_suffix(".jsonl")):
+                made.unlink(missing_ok=True)
         screen.next_command("the same command without --dry-run")
         return
+    _make(path, args, message, lists)
     submit.to_live_run(
         account.connect(config), config, path, again=args.again, missing=args.missing
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import os
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -116,8 +115,3 @@ def identity(sts: STSClient) -> Identity:
     """Who these credentials belong to. The first call of a verb: it fails fast."""
     answer = sts.get_caller_identity()
     return Identity(account=answer["Account"], arn=answer["Arn"])
-
-
-def embedded() -> bool:
-    """Whether the commands typed here go to AWS on this computer (`local --serve`)."""
-    return os.environ.get("EMBEDDED_AWS") == "1"

@@ -10,10 +10,11 @@ import traceback
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
+from botocore.exceptions import EndpointConnectionError
 from rich.console import Console
 from rich.text import Text
 
-from control import reasons, suggestions
+from control import local_environment, reasons, suggestions
 from control.errors import ExplainedError, Interrupted, UserError
 
 _DEBUG = "--debug"
@@ -95,6 +96,12 @@ def explain(error: BaseException) -> ExplainedError:
             "Stopped by Ctrl-C.",
             "Run the same command again: it goes on where this one stopped. Machines that were "
             "started go on too; to end them: python run.py stop",
+        )
+    if isinstance(error, EndpointConnectionError) and local_environment.leads_here():
+        return ExplainedError(
+            "The AWS on this computer has ended, and this terminal still leads to it.",
+            "Start it again (python run.py local --serve) and read its file again, or go on in a "
+            "new terminal.",
         )
     explained = reasons.explain(error) if isinstance(error, Exception) else None
     if explained is None and isinstance(error, OSError) and error.filename is not None:

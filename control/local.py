@@ -9,9 +9,9 @@ import os
 import shutil
 import signal
 import tempfile
+import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,8 +20,8 @@ from control import (
     account,
     failures,
     job_file,
+    local_environment,
     monitor,
-    records,
     roles,
     screen,
     settings,
@@ -31,19 +31,16 @@ from control import (
 )
 from control.decision import Pace
 from control.errors import ExplainedError, UserError
+from control.local_files import default_input, put_folder, take_outputs
 from control.words import several
 
 if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
-
     from control.account import AWS
     from control.records import JobCounts
     from control.settings import Config
 
 # The embedded AWS brings machines within a second, and its counts do not lag.
 PACE = Pace(poll=1.0, settle=2.0, spare=1.0, register=60, listing=0.3)
-WORKERS_VARIABLE = "EMBEDDED_AWS_WORKERS"
-_TRANSFERS = 8
 
 
 def adapted(config: Config, workers: int) -> Config:
@@ -67,10 +64,9 @@ def adapted(config: Config, workers: int) -> Config:
 
 def load_config(where: Path) -> Config:
     """The config for a verb; beside a `local --serve` as that AWS needs it."""
-    if not account.embedded():
+    if not local_environment.leads_here():
         return settings.load(where)
-    config = settings.load(where, embedded=True)
-    return adapted(config, int(os.environ.get(WORKERS_VARIABLE, "1")))
+    return adapted(settings.load(where, embedded=True), local_environment.workers())
 
 
 @contextmanager
@@ -90,21 +86,13 @@ def embedded_aws(config: Config, workers: int) -> Iterator[AWS]:
                 worker_folder=_worker_folder(config, state / "worker"), state_folder=state
             )
             with server as running:
-                ours = {**running.environment, "EMBEDDED_AWS": "1", WORKERS_VARIABLE: str(workers)}
-                _replace_environment({**running.over(os.environ), **ours})
+                local_environment.take(running.over(os.environ), running.environment, workers)
                 aws = account.connect(config)
                 aws.s3.create_bucket(Bucket=config.AWS_BUCKET, **_location(config))
                 roles.setup_roles(aws.iam, settings.find(config, "files/iam"))
                 yield aws
         except embedded_aws.StartError as error:
             raise ExplainedError(error.what, error.fix) from None
-
-
-def _replace_environment(wanted: dict[str, str]) -> None:
-    """Nothing of the user's own AWS settings may lead a client elsewhere."""
-    for name in os.environ.keys() - wanted.keys():
-        del os.environ[name]
-    os.environ.update(wanted)
 
 
 def _worker_folder(config: Config, folder: Path) -> Path:
@@ -144,8 +132,6 @@ def run(
     """
     file = job_file.read(job_path)
     inputs = inputs or default_input(config, file.shared)
-    if inputs is None:
-        screen.say("No input folder was found, so the bucket is empty; --input FOLDER names one.")
     here = adapted(config, workers)
     began = clock()
     screen.say("Bringing up an AWS on this computer; nothing is charged, its prices are made up.")
@@ -166,86 +152,34 @@ def run(
 
 
 def serve(config: Config, *, workers: int, inputs: Path | None, output: Path) -> None:
-    """Keep the embedded AWS up until Ctrl-C, and print the environment that leads to it."""
+    """Keep the embedded AWS up until Ctrl-C or SIGTERM, and say how other commands reach it."""
     here = adapted(config, workers)
-    with embedded_aws(here, workers) as aws:
+    with _asked_to_end() as ending, embedded_aws(here, workers) as aws:
         given = put_folder(aws.s3, here.AWS_BUCKET, inputs) if inputs else frozenset()
-        screen.say("AWS is up on this computer. In another terminal, in this folder, type:")
-        screen.say("unset AWS_PROFILE AWS_SESSION_TOKEN")
-        for name in sorted(n for n in os.environ if n.startswith(("AWS_", "EMBEDDED_AWS"))):
-            screen.say(f"export {name}='{os.environ[name]}'")
-        screen.next_command("python run.py setup   (there; Ctrl-C here ends everything)")
-        signal.sigwait({signal.SIGINT, signal.SIGTERM})
+        lines = local_environment.lines()
+        with local_environment.file(config.project / submit.STATE_FOLDER, lines) as file:
+            screen.say("AWS is up on this computer. In another terminal, in this folder, type:")
+            screen.say(f". {file}")
+            screen.say("which says:")
+            for line in lines:
+                screen.say(line)
+            screen.next_command("python run.py setup   (there; Ctrl-C here ends everything)")
+            ending.wait()
         take_outputs(aws.s3, here.AWS_BUCKET, output, given)
         screen.say(f"Outputs: {output}/")
 
 
-def default_input(config: Config, shared: Any) -> Path | None:
-    """The folder of the project that the job file names as its input_location, if there is one."""
-    named = shared.get("input_location")
-    if not isinstance(named, str) or not named:
-        return None
-    folder = settings.find(config, named)
-    return folder if folder.is_dir() else None
-
-
-def put_folder(s3: S3Client, bucket: str, folder: Path) -> frozenset[str]:
-    """Put a folder into the bucket under its own name, as `cp -r` would; returns the keys."""
-    if not folder.is_dir():
-        raise UserError(f"{folder}: there is no such input folder.", "Check --input.")
-    root = folder.resolve()
-    files = [path for path in root.rglob("*") if path.is_file()]
-    keys = {path: f"{root.name}/{path.relative_to(root).as_posix()}" for path in files}
-    with screen.progress(f"Reading {folder}", len(files)) as advance:
-
-        def put(path: Path) -> None:
-            s3.upload_file(str(path), bucket, keys[path])
-
-        _in_parallel(put, files, advance)
-    return frozenset(keys.values())
-
-
-def take_outputs(s3: S3Client, bucket: str, output: Path, inputs: frozenset[str]) -> None:
-    """Write what the jobs of all runs made, reports, and logs of failed jobs into a folder."""
-    keys = [key for key in records.list_keys(s3, bucket, "") if key not in inputs]
-    failed = {_job_of(key) for key in keys if key.endswith(".failed.json") and "/records/" in key}
-    wanted = [key for key in keys if _is_wanted(key, failed)]
-    root = output.resolve()
-    with screen.progress("Taking outputs", len(wanted)) as advance:
-
-        def take(key: str) -> None:
-            path = (root / key).resolve()
-            if not path.is_relative_to(root):
-                raise ExplainedError(
-                    f"The output {key} would land outside {output}.",
-                    "Remove '..' from output_prefix in worker/generic-worker.py.",
-                )
-            path.parent.mkdir(parents=True, exist_ok=True)
-            s3.download_file(bucket, key, str(path))
-
-        _in_parallel(take, wanted, advance)
-
-
-def _job_of(key: str) -> str:
-    """The id of the job that a record or log belongs to, with its run."""
-    run, _, name = key.rsplit("/", 2)
-    return f"{run}/{name.split('.')[0]}"
-
-
-def _is_wanted(key: str, failed: set[str]) -> bool:
-    if not key.startswith("runs/"):
-        return True
-    if "/logs/" in key:
-        return _job_of(key) in failed
-    return key.endswith("/report.json")
-
-
-def _in_parallel(
-    work: Callable[[Any], None], items: Iterable[Any], advance: screen.Advance
-) -> None:
-    with ThreadPoolExecutor(_TRANSFERS) as pool:
-        for _ in pool.map(work, items):
-            advance(1)
+@contextmanager
+def _asked_to_end() -> Iterator[threading.Event]:
+    """Within the block Ctrl-C and SIGTERM only set this event."""
+    event = threading.Event()
+    both = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(one, lambda *_: event.set()) for one in both]
+    try:
+        yield event
+    finally:
+        for one, handler in zip(both, before, strict=True):
+            signal.signal(one, handler)
 
 
 def _summary(config: Config, counts: JobCounts, seconds: float, output: Path) -> None:

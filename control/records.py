@@ -146,12 +146,19 @@ def _run_ids(s3: S3Client, bucket: str, app_name: str) -> list[str]:
     ]
 
 
+def latest(s3: S3Client, bucket: str, app_name: str) -> Run:
+    """The newest run, ended or not. Raises ExplainedError if none was set up."""
+    run = current(s3, bucket, app_name)
+    if run is None or not (run.ended or run.queue_url):
+        raise ExplainedError(f"{app_name} has not been set up.", "Run: python run.py setup")
+    return run
+
+
 def live(s3: S3Client, bucket: str, app_name: str) -> Run:
     """The run that is set up now. Raises ExplainedError if there is none."""
-    run = current(s3, bucket, app_name)
-    if run is None or run.ended or not run.queue_url:
-        state = "has not been set up" if run is None or not run.ended else "has ended"
-        raise ExplainedError(f"{app_name} {state}.", "Run: python run.py setup")
+    run = latest(s3, bucket, app_name)
+    if run.ended:
+        raise ExplainedError(f"{app_name} has ended.", "Run: python run.py setup")
     return run
 
 

@@ -161,8 +161,8 @@ class Served:
                 break
         guard.cancel()
 
-    def stop(self):
-        self.process.send_signal(signal.SIGINT)
+    def stop(self, by=signal.SIGINT):
+        self.process.send_signal(by)
         try:
             return self.process.wait(LIMIT)
         finally:
@@ -203,11 +203,29 @@ def test_each_verb_singly_beside_a_served_aws(served, tmp_path):
     assert "Failed: bad: told to fail" in out
     code, _, err = beside("submitJob", "files/jobs.json")
     assert code == 1 and "has ended" in err
+    for verb in ("status", "stop"):
+        code, out, _ = beside(verb)
+        assert code == 0 and "has ended" in out and "1 job done, 0 skipped, 1 failed" in out
     records = _records(folder, server)
     assert sorted(r["state"] for r in records) == ["done", "failed"]
     assert all(set(r) == _fields_of_the_contract() for r in records)
     assert server.stop() == 0
     assert (tmp_path / "output/out/good/done.txt").exists()
+    assert _nothing_left(folder)
+    code, _, err = beside("status")
+    assert code == 1 and "The AWS on this computer has ended" in err
+
+
+def test_a_shell_that_reads_the_served_file_reaches_that_aws_until_it_ends(served, tmp_path):
+    folder, server = served
+    file = folder / ".runs/local-aws.sh"
+    script = f'. "{file}" && exec "{sys.executable}" run.py --config "{folder}" status'
+    done = subprocess.run(
+        ["sh", "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=LIMIT
+    )
+    assert done.returncode == 1 and "has not been set up" in done.stderr
+    assert server.stop(signal.SIGTERM) == 0, "ended by SIGTERM it writes the outputs, too"
+    assert not file.exists()
     assert _nothing_left(folder)
 
 

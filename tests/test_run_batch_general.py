@@ -179,6 +179,7 @@ def test_a_dry_run_shows_what_would_be_sent(run_it, write_config):
     assert "2 jobs; nothing was sent" in printed
     assert '{"group":{"plate":"P1"}}' in printed
     assert printed.splitlines()[-1].startswith("Next: ")
+    assert list(config.parent.rglob("batch-*")) == []
 
 
 def test_two_jobs_of_one_name_are_found_by_a_dry_run(run_it, write_config):
