@@ -14,7 +14,7 @@ SERVICES = {
     *("account", "queues", "cluster", "fleet", "records", "logs", "dashboard", "prices"),
     *("alarms", "machines", "roles", "submitted", "observation", "ending", "actions"),
 }
-UNDER_ALL = {"settings", "errors", "reasons", "setting_types"}
+UNDER_ALL = {"settings", "setting_types", "config_file", "suggestions", "errors", "reasons"}
 # What the auto-monitor's Lambda takes along: its runtime has boto3 and the standard library.
 IN_LAMBDA = {
     *("decision", "observation", "actions", "ending", "alarms", "cluster", "dashboard", "fleet"),
