@@ -246,6 +246,29 @@ def test_every_way_in_which_run_job_can_fail_is_told(
     assert any(last in line for line in failed["last_lines"])
 
 
+def names_no_setting(job):
+    return job.config["NO_SUCH_SETTING"]
+
+
+def names_no_input(job):
+    job.download("no/such/key.txt")
+
+
+def knows_better(job):
+    raise JobFailed("the plate is empty", retry=False)
+
+
+@pytest.mark.parametrize("run_job", [names_nothing, names_no_setting, names_no_input, knows_better])
+def test_a_job_that_no_attempt_can_mend_is_given_up_at_once(cloud, make_worker, attend, run_job):
+    cloud.send({"name": "A1"})
+
+    attend(make_worker(run_job))
+
+    failed = cloud.record("failed", "records")
+    assert (failed["attempt"], failed["attempts_allowed"]) == (1, 3)
+    assert cloud.waiting() == (0, 0)
+
+
 def test_an_output_prefix_that_raises_or_leads_elsewhere_fails_the_job(cloud, make_worker, attend):
     cloud.send({"name": "A1"})
     attend(make_worker(write_result, prefix=lambda job: job["none"]))

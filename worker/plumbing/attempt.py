@@ -95,7 +95,12 @@ class Attempt:
         except Interrupted as error:
             return Outcome(settle.INTERRUPTED, str(error))
         except JobFailed as error:
-            return Outcome(settle.FAILED, str(error), machine=isinstance(error, MachineFault))
+            return Outcome(
+                settle.FAILED,
+                str(error),
+                machine=isinstance(error, MachineFault),
+                final=not error.retry,
+            )
         except AWS_ERRORS as error:
             return Outcome(settle.FAILED, f"AWS: {error}", machine=is_setup_fault(error))
         except OSError as error:

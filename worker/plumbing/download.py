@@ -34,7 +34,9 @@ def fetch_one(
     what lies below it. Raises JobFailed that names what is missing.
     """
     if not name.strip("/"):
-        raise JobFailed("download needs a key or a prefix: '' would be the whole bucket")
+        raise JobFailed(
+            "download needs a key or a prefix: '' would be the whole bucket", retry=False
+        )
     if not name.endswith("/"):
         target = inside(folder, name.rpartition("/")[2])
         if _fetch_key(s3, bucket, name, target, check):
@@ -46,7 +48,7 @@ def fetch_one(
         if not key.endswith("/")
     ]
     if not wanted:
-        raise JobFailed(f"there is neither s3://{bucket}/{name} nor anything below it")
+        raise JobFailed(f"there is neither s3://{bucket}/{name} nor anything below it", retry=False)
     _fetch_all(s3, bucket, wanted, check)
     return folder
 
@@ -57,7 +59,9 @@ def fetch_list(
     """Fetch these keys, several at a time; returns the files in the same order."""
     wanted = [(key, inside(folder, key.rpartition("/")[2])) for key in keys]
     if len({path for _, path in wanted}) < len(set(keys)):
-        raise JobFailed("two keys of the list end in the same name: download them to two folders")
+        raise JobFailed(
+            "two keys of the list end in the same name: download them to two folders", retry=False
+        )
     _fetch_all(s3, bucket, wanted, check)
     return [path for _, path in wanted]
 
@@ -78,7 +82,7 @@ def _fetch_all(
     def fetch(pair: tuple[str, Path]) -> None:
         key, path = pair
         if not _fetch_key(s3, bucket, key, path, check):
-            raise JobFailed(f"s3://{bucket}/{key} does not exist")
+            raise JobFailed(f"s3://{bucket}/{key} does not exist", retry=False)
 
     each(fetch, wanted, CONNECTIONS)
 

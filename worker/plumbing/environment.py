@@ -25,7 +25,9 @@ class Config(Dict[str, Any]):
     """config.py's values by name, as config.py had them."""
 
     def __missing__(self, name: str) -> Any:
-        raise JobFailed(f"config.py has no {name}: add a line {name} = ..., and run setup.")
+        raise JobFailed(
+            f"config.py has no {name}: add a line {name} = ..., and run setup.", retry=False
+        )
 
 
 @dataclass(frozen=True)

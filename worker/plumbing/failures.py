@@ -4,12 +4,22 @@ from __future__ import annotations
 
 
 class JobFailed(Exception):
-    """The job failed and shall be tried again; the text is what the scientist reads."""
+    """The job failed; the text is what the scientist reads.
+
+    It is tried again, JOB_RETRIES times in all, unless `retry` is False: then no other attempt
+    could end otherwise, and it is given up at once.
+    """
 
     def __init__(
-        self, reason: str, *, exit_code: int | None = None, signal: str | None = None
+        self,
+        reason: str,
+        *,
+        retry: bool = True,
+        exit_code: int | None = None,
+        signal: str | None = None,
     ) -> None:
         super().__init__(reason)
+        self.retry = retry
         self.exit_code = exit_code
         self.signal = signal
 

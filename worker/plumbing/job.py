@@ -60,7 +60,9 @@ class Job:
             return group[key]
         if key in self.values and key != "group":
             return self.values[key]
-        raise JobFailed(f"the job file gives no {key!r}, neither in this group nor shared by all")
+        raise JobFailed(
+            f"the job file gives no {key!r}, neither in this group nor shared by all", retry=False
+        )
 
     def get(self, key: str, default: Any = None) -> Any:
         """Like job["key"], with a default for jobs that do not have it."""

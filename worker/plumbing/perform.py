@@ -28,7 +28,10 @@ def perform(job: Job, run_job: Callable[[Job], object]) -> dict[str, Any]:
     """Run run_job in this process, which is the job's own; the result says how it ended."""
     os.chdir(job.temp_dir)
     os.environ["TMPDIR"] = str(job.temp_dir)
-    result: dict[str, Any] = {"reason": None, "exit_code": None, "signal": None, "machine": False}
+    result: dict[str, Any] = {
+        **{"reason": None, "exit_code": None, "signal": None},
+        **{"machine": False, "final": False},
+    }
     try:
         run_job(job)
     except JobFailed as error:
@@ -37,6 +40,7 @@ def perform(job: Job, run_job: Callable[[Job], object]) -> dict[str, Any]:
             exit_code=error.exit_code,
             signal=error.signal,
             machine=isinstance(error, MachineFault),
+            final=not error.retry,
         )
     except OSError as error:
         traceback.print_exc()
@@ -78,4 +82,5 @@ def judge(ending: Ending, timeout: float, oom_killed: bool, memory: object) -> O
         result["exit_code"],
         result["signal"],
         machine=result["machine"],
+        final=result["final"],
     )

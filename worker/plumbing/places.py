@@ -11,12 +11,16 @@ from plumbing.failures import JobFailed
 def output_place(prefix: object) -> str:
     """What output_prefix returned, without slashes at its ends. Raises JobFailed."""
     if not isinstance(prefix, (str, Path)):
-        raise JobFailed(f"output_prefix returned {prefix!r} instead of text")
+        raise JobFailed(f"output_prefix returned {prefix!r} instead of text", retry=False)
     parts = [part for part in str(prefix).split("/") if part]
     if not parts:
-        raise JobFailed("output_prefix returned nothing: outputs would go to the bucket's root")
+        raise JobFailed(
+            "output_prefix returned nothing: outputs would go to the bucket's root", retry=False
+        )
     if any(part in (".", "..") for part in parts):
-        raise JobFailed(f"output_prefix returned {str(prefix)!r}, which holds '.' or '..'")
+        raise JobFailed(
+            f"output_prefix returned {str(prefix)!r}, which holds '.' or '..'", retry=False
+        )
     return "/".join(parts)
 
 
@@ -24,7 +28,7 @@ def inside(folder: Path, relative: str) -> Path:
     """The path `relative` below `folder`. Raises JobFailed if it would lie elsewhere."""
     parts = [part for part in relative.split("/") if part]
     if not parts or any(part in (".", "..") for part in parts):
-        raise JobFailed(f"{relative!r} cannot be the name of a file below {folder}")
+        raise JobFailed(f"{relative!r} cannot be the name of a file below {folder}", retry=False)
     return folder.joinpath(*parts)
 
 
