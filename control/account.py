@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -109,6 +110,15 @@ def connect(config: Config) -> AWS:
             else "Write one such as 'us-east-1'; if it is new: pip install --upgrade boto3",
         )
     return AWS(session)
+
+
+def owner(arn: str) -> str:
+    """Whose ARN this is, however they logged in.
+
+    A profile with a role_arn has a session of a new name in each process (botocore's
+    credentials: botocore-session-TIME); it is the role that they have in common.
+    """
+    return re.sub(r"^(arn:[^/]+:assumed-role/[^/]+)/botocore-session-\d+$", r"\1", arn)
 
 
 def identity(sts: STSClient) -> Identity:

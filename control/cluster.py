@@ -157,10 +157,12 @@ def tasks(ecs: ECSClient, run: Run) -> Iterator[dict[str, Any]]:
             yield from ecs.describe_tasks(cluster=run.cluster, tasks=arns)["tasks"]  # type: ignore[misc]
 
 
-def why_stopped(ecs: ECSClient, run: Run) -> list[str]:
-    """Why tasks of the service ended by themselves within about the last hour, up to 100 of them.
+def why_stopped(ecs: ECSClient, run: Run, since: float) -> list[str]:
+    """Why tasks of the service that were made after `since` ended by themselves, up to 100.
 
-    Those that were told to end are left out, and those that ended with exit code 0.
+    Those that were told to end are left out, and those that ended with exit code 0. ECS keeps a
+    stopped task for about an hour (ECS guide, stopped-task-errors): tasks of before `since` may
+    have ended for a reason that was mended.
     """
     arns = ecs.list_tasks(
         cluster=run.cluster, serviceName=run.service, desiredStatus="STOPPED", maxResults=PAGE
@@ -168,7 +170,8 @@ def why_stopped(ecs: ECSClient, run: Run) -> list[str]:
     if not arns:
         return []
     stopped = ecs.describe_tasks(cluster=run.cluster, tasks=arns)["tasks"]
-    return [why for task in stopped if (why := _own_end(task))]
+    recent = (task for task in stopped if task["createdAt"].timestamp() >= since)
+    return [why for task in recent if (why := _own_end(task))]
 
 
 def _own_end(task: Any) -> str:

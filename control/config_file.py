@@ -25,19 +25,19 @@ def run(path: Path) -> dict[str, Any]:
             f"{path}, line {error.lineno}: {error.msg}.",
             "Often a quote, bracket or comma is missing on that line or the one before.",
         ) from None
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise UserError(
             f"{path}, line {_line_of(error, path)}: {type(error).__name__}: {error}.", _fix(error)
         ) from None
 
 
-def _fix(error: Exception) -> str:
+def _fix(error: BaseException) -> str:
     if isinstance(error, NameError) and error.name in _PYTHON_WRITES:
         return f"Write {_PYTHON_WRITES[error.name]} there, as Python does."
     return "Correct that line: every setting is NAME = value, and may use names set above it."
 
 
-def _line_of(error: Exception, path: Path) -> int | str:
+def _line_of(error: BaseException, path: Path) -> int | str:
     line: int | str = "?"
     trace = error.__traceback__
     while trace:

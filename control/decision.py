@@ -66,6 +66,8 @@ class Pace:
     give_up_machines: int = 3
     # After this many containers that ended by themselves before any job was done, likewise.
     give_up_containers: int = 5
+    # So long an AWS that does not answer is waited for: a laptop may be without network for hours.
+    patience: float = 24 * 3600
 
 
 @dataclass(frozen=True)

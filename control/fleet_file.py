@@ -62,7 +62,7 @@ def _parse(path: Path) -> dict[str, Any]:
             f"{path}: there is no such fleet file.",
             suggestions.file_like(path) or "Use files/exampleFleet.json: it works unedited.",
         ) from None
-    except (json.JSONDecodeError, UnicodeDecodeError, IsADirectoryError) as error:
+    except (json.JSONDecodeError, RecursionError, UnicodeDecodeError, IsADirectoryError) as error:
         raise UserError(
             f"{path} is not a JSON file ({error}).",
             "Use files/exampleFleet.json: it works unedited.",

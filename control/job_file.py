@@ -72,7 +72,7 @@ class JobFile:
     def _job(self, values: Mapping[str, Any], where: str) -> Job:
         try:
             job = jobs.make(self.shared, values, where)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise UserError(
                 f"{self.place(where)}: a value cannot be written as JSON ({error}).",
                 "Use text, numbers, true, false, null, lists or objects; no NaN or Infinity.",
@@ -184,6 +184,11 @@ def parse(path: Path) -> Any:
         raise UserError(f"{path} is empty.", "Copy files/exampleJob.json and edit it.")
     try:
         return json.loads(text)
+    except RecursionError:
+        raise UserError(
+            f"{path}: its values are nested too deeply to be read.",
+            "Put fewer lists and objects into each other.",
+        ) from None
     except json.JSONDecodeError as error:
         raise UserError(
             f"{path}, line {error.lineno}: {error.msg}.",

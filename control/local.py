@@ -31,7 +31,7 @@ from control import (
 )
 from control.decision import Pace
 from control.errors import ExplainedError, UserError
-from control.local_files import default_input, put_folder, take_outputs
+from control.local_files import default_input, given_input, prepare_output, put_inputs, take_outputs
 from control.words import several
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from control.settings import Config
 
 # The embedded AWS brings machines within a second, and its counts do not lag.
-PACE = Pace(poll=1.0, settle=2.0, spare=1.0, register=60, listing=0.3)
+PACE = Pace(poll=1.0, settle=2.0, spare=1.0, register=60, listing=0.3, patience=20)
 
 
 def adapted(config: Config, workers: int) -> Config:
@@ -131,20 +131,23 @@ def run(
     Raises ExplainedError if a job failed for good, after everything was written.
     """
     file = job_file.read(job_path)
-    inputs = inputs or default_input(config, file.shared)
+    given = given_input(inputs) if inputs else default_input(config, file.shared)
+    prepare_output(output)
     here = adapted(config, workers)
     began = clock()
     screen.say("Bringing up an AWS on this computer; nothing is charged, its prices are made up.")
     with embedded_aws(here, workers) as aws:
-        given = put_folder(aws.s3, here.AWS_BUCKET, inputs) if inputs else frozenset()
+        keys = put_inputs(aws.s3, here.AWS_BUCKET, given)
         the_run = setup.setup(aws, here)
         with tempfile.TemporaryDirectory(prefix="journal-") as state:
             outcome = submit.submit(aws, the_run, job_path, Path(state))
         submit.report(outcome, the_run, job_path)
         fleet_path = settings.find(config, "files/exampleFleet.json")
         the_run = start_cluster.start(aws, here, the_run, fleet_path, yes=True)
-        counts = monitor.watch(aws, the_run, PACE)
-        take_outputs(aws.s3, here.AWS_BUCKET, output, given)
+        try:
+            counts = monitor.watch(aws, the_run, PACE)
+        finally:
+            take_outputs(aws.s3, here.AWS_BUCKET, output, keys)
         _summary(config, counts, clock() - began, output)
         logs = str(output / the_run.prefix / "logs")
         failures.raise_for_failed(aws.s3, the_run, counts, logs, "run the same command again.")
@@ -153,9 +156,11 @@ def run(
 
 def serve(config: Config, *, workers: int, inputs: Path | None, output: Path) -> None:
     """Keep the embedded AWS up until Ctrl-C or SIGTERM, and say how other commands reach it."""
+    given = given_input(inputs) if inputs else None
+    prepare_output(output)
     here = adapted(config, workers)
     with _asked_to_end() as ending, embedded_aws(here, workers) as aws:
-        given = put_folder(aws.s3, here.AWS_BUCKET, inputs) if inputs else frozenset()
+        keys = put_inputs(aws.s3, here.AWS_BUCKET, given)
         lines = local_environment.lines()
         with local_environment.file(config.project / submit.STATE_FOLDER, lines) as file:
             screen.say("AWS is up on this computer. In another terminal, in this folder, type:")
@@ -165,7 +170,7 @@ def serve(config: Config, *, workers: int, inputs: Path | None, output: Path) ->
                 screen.say(line)
             screen.next_command("python run.py setup   (there; Ctrl-C here ends everything)")
             ending.wait()
-        take_outputs(aws.s3, here.AWS_BUCKET, output, given)
+        take_outputs(aws.s3, here.AWS_BUCKET, output, keys)
         screen.say(f"Outputs: {output}/")
 
 

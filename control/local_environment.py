@@ -32,7 +32,9 @@ def take(base: Mapping[str, str], ours: Mapping[str, str], workers: int) -> None
 
 def lines() -> list[str]:
     """What a shell has to be told so that its commands go to the AWS that this process uses."""
-    names = sorted(name for name in os.environ if name.startswith(("AWS_", _MARK)))
+    # Where a proxy is set, nothing of this may go through it.
+    ours = ("AWS_", _MARK, "NO_PROXY", "no_proxy")
+    names = sorted(name for name in os.environ if name.startswith(ours))
     exports = [f"export {name}='{os.environ[name]}'" for name in names]
     return ["unset AWS_PROFILE AWS_SESSION_TOKEN", *exports]
 

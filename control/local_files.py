@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,37 +20,69 @@ if TYPE_CHECKING:
 _TRANSFERS = 8
 
 
-def default_input(config: Config, shared: Mapping[str, Any]) -> Path | None:
+@dataclass(frozen=True)
+class Inputs:
+    """A folder of this computer, and where what is in it lies in the bucket."""
+
+    folder: Path
+    prefix: str
+
+
+def given_input(folder: Path) -> Inputs:
+    """The folder of --input: it goes into the bucket under its own name, as `cp -r` would."""
+    if not folder.is_dir():
+        raise UserError(f"{folder}: there is no such input folder.", "Check --input.")
+    return Inputs(folder, folder.resolve().name)
+
+
+def default_input(config: Config, shared: Mapping[str, Any]) -> Inputs | None:
     """The folder of the project that the job file names as its input_location, if there is one;
     if there is none, that is said."""
     named = shared.get("input_location")
     if not isinstance(named, str) or not named:
         screen.say("The job file has no input_location, so the bucket is empty at first.")
         return None
+    parts = [part for part in named.split("/") if part]
     folder = settings.find(config, named)
-    if folder.is_dir():
-        return folder
-    screen.say(
-        f"There is no folder {named} here (input_location of the job file), so the bucket is empty "
-        "at first; --input FOLDER names one."
-    )
-    return None
+    if not parts or named.startswith("/") or {".", ".."} & set(parts) or not folder.is_dir():
+        screen.say(
+            f"input_location of the job file, {named}, is no folder below this one, so the bucket "
+            "is empty at first; --input FOLDER names one."
+        )
+        return None
+    return Inputs(folder, "/".join(parts))
 
 
-def put_folder(s3: S3Client, bucket: str, folder: Path) -> frozenset[str]:
-    """Put a folder into the bucket under its own name, as `cp -r` would; returns the keys."""
-    if not folder.is_dir():
-        raise UserError(f"{folder}: there is no such input folder.", "Check --input.")
-    root = folder.resolve()
+def put_inputs(s3: S3Client, bucket: str, inputs: Inputs | None) -> frozenset[str]:
+    """Put a folder into the bucket; returns the keys."""
+    if inputs is None:
+        return frozenset()
+    root = inputs.folder.resolve()
     files = [path for path in root.rglob("*") if path.is_file()]
-    keys = {path: f"{root.name}/{path.relative_to(root).as_posix()}" for path in files}
-    with screen.progress(f"Reading {folder}", len(files)) as advance:
+    keys = {path: f"{inputs.prefix}/{path.relative_to(root).as_posix()}" for path in files}
+    with screen.progress(f"Reading {inputs.folder}", len(files)) as advance:
 
         def put(path: Path) -> None:
             s3.upload_file(str(path), bucket, keys[path])
 
         _in_parallel(put, files, advance)
     return frozenset(keys.values())
+
+
+def prepare_output(output: Path) -> None:
+    """Make the folder for the results, before anything runs for which there would be no place.
+
+    Raises UserError if it cannot be made or written to.
+    """
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=output):
+            pass
+    except OSError as error:
+        raise UserError(
+            f"{output} cannot take the results: {error.strerror}.",
+            "Name a folder that you may write to: --output FOLDER.",
+        ) from None
 
 
 def take_outputs(s3: S3Client, bucket: str, output: Path, inputs: frozenset[str]) -> None:

@@ -8,7 +8,9 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from control import actions, logs, observation, records, screen, submitted
+from botocore.exceptions import BotoCoreError, ClientError
+
+from control import actions, logs, observation, reasons, records, screen, submitted
 from control.decision import EndMachines, EndRun, Memory, Observed, Pace, decide
 from control.errors import ExplainedError
 from control.words import several
@@ -62,15 +64,25 @@ def watch(
     """Step until the run is over; returns the counts at the end.
 
     May be stopped and started again at any moment. Raises ExplainedError if jobs are left
-    unfinished: their machines were ended, and it names what to do.
+    unfinished: their machines were ended, and it names what to do. An AWS that cannot be reached
+    or has too much to do is waited for, as long as `pace.patience`.
     """
     if records.load(aws.s3, run.bucket, run.app_name, run.run_id).ended:
         return records.count(aws.s3, run)
     counted, count_due = None, 0.0
+    answered = clock()
     with screen.live_status() as show:
         while True:
             now = clock()
-            taken = step(aws, run, now, pace, counted if now < count_due else None)
+            try:
+                taken = step(aws, run, now, pace, counted if now < count_due else None)
+            except (BotoCoreError, ClientError) as error:
+                if not reasons.is_passing(error) or now - answered > pace.patience:
+                    raise
+                show(f"AWS does not answer well ({error}); trying again")
+                sleep(pace.poll)
+                continue
+            answered = now
             if taken.seen.jobs is not counted:
                 counted = taken.seen.jobs
                 count_due = now + pace.listing * counted.finished / 1000

@@ -34,8 +34,14 @@ def observe(aws: AWS, run: Run, now: float, counted: JobCounts | None = None) ->
         machines=_machines(aws, run, fleets) if service is not None else (),
         service=service,
         alarms=frozenset(alarms.of_run(aws.cloudwatch, run)),
-        stopped=tuple(cluster.why_stopped(aws.ecs, run)) if service is not None else (),
+        stopped=_why_stopped(aws, run) if service is not None else (),
     )
+
+
+def _why_stopped(aws: AWS, run: Run) -> tuple[str, ...]:
+    """Why containers ended since machines were last asked for: what was before may be mended."""
+    since = records.seconds(run.fleets[-1]["requested"]) if run.fleets else 0.0
+    return tuple(cluster.why_stopped(aws.ecs, run, since))
 
 
 def _machines(aws: AWS, run: Run, fleets: list[FleetState]) -> tuple[Machine, ...]:

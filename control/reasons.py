@@ -73,6 +73,14 @@ ERROR_CODES: dict[str, Reason] = {
         "machines.",
     ),
 }
+# botocore retries these a few times (its retries/standard.py); after that they come to us.
+_THROTTLED = frozenset(
+    {
+        *("Throttling", "ThrottlingException", "ThrottledException", "RequestThrottled"),
+        *("RequestLimitExceeded", "RequestThrottledException", "TooManyRequestsException"),
+        *("SlowDown", "LimitExceededException", "RequestTimeout", "RequestTimeoutException"),
+    }
+)
 SAME_AS = {
     "AccessDeniedException": "AccessDenied",
     "UnauthorizedOperation": "AccessDenied",
@@ -99,6 +107,15 @@ def code_of(error: botocore_errors.ClientError) -> str:
     """The error code, with the several spellings of one cause made one."""
     code: str = error.response.get("Error", {}).get("Code", "")
     return SAME_AS.get(code, code)
+
+
+def is_passing(error: botocore_errors.BotoCoreError | botocore_errors.ClientError) -> bool:
+    """Whether the same request may succeed in a while: no network, throttling, a fault of AWS."""
+    if isinstance(error, botocore_errors.ClientError):
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        code = error.response.get("Error", {}).get("Code", "")
+        return status >= 500 or code in _THROTTLED
+    return isinstance(error, botocore_errors.HTTPClientError | botocore_errors.IncompleteReadError)
 
 
 def _explain_code(error: botocore_errors.ClientError) -> ExplainedError:

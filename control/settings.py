@@ -40,6 +40,10 @@ _BUCKET = (
 _CLUSTER = (r"[A-Za-z0-9_-]{1,255}", "only letters, digits, - and _, at most 255 of them")
 _QUEUE = (r"[A-Za-z0-9_-]{1,80}", "only letters, digits, - and _, at most 80 of them")
 _LOG_GROUP = (r"[A-Za-z0-9_/.#-]{1,512}", "only letters, digits, and _ / . # -, at most 512")
+_IMAGE = (
+    r"[a-z0-9][\w.:/@-]*",
+    "an image's name such as 'user/project:tag', without https:// and spaces",
+)
 _MACHINE = (
     r"[a-z][a-z0-9-]*\.[a-z0-9-]+",
     "types such as 'm5.xlarge'; is a comma between two of them missing?",
@@ -69,22 +73,22 @@ class Config:
     extras: Mapping[str, Any]
 
     APP_NAME: str = _setting(name=_APP)
-    DOCKERHUB_TAG: str = _setting(local="local/worker:latest")
+    DOCKERHUB_TAG: str = _setting(name=_IMAGE, local="local/worker:latest")
 
     AWS_REGION: str = _setting()
     AWS_PROFILE: str | None = _setting(None)
     SSH_KEY_NAME: str | None = _setting(None, local="")
     AWS_BUCKET: str = _setting(name=_BUCKET, local="local-bucket")
-    SOURCE_BUCKET: str = _setting("", local="local-bucket")
-    WORKSPACE_BUCKET: str = _setting("", local="local-bucket")
-    DESTINATION_BUCKET: str = _setting("", local="local-bucket")
+    SOURCE_BUCKET: str = _setting("", name=_BUCKET, local="local-bucket")
+    WORKSPACE_BUCKET: str = _setting("", name=_BUCKET, local="local-bucket")
+    DESTINATION_BUCKET: str = _setting("", name=_BUCKET, local="local-bucket")
     UPLOAD_FLAGS: str = _setting("")
 
     ECS_CLUSTER: str = _setting("default", name=_CLUSTER)
     CLUSTER_MACHINES: int = _setting(low=1, high=10_000)
     TASKS_PER_MACHINE: int = _setting(1, low=1, high=120)
     MACHINE_TYPE: tuple[str, ...] = _setting(name=_MACHINE)
-    MACHINE_PRICE: float | None = _setting(None, low=0)
+    MACHINE_PRICE: float | None = _setting(None, low=0.0001)
     EBS_VOL_SIZE: int = _setting(30, low=22, high=65_536)
     DOWNLOAD_FILES: bool = _setting(True)
     ASSIGN_IP: bool = _setting(True)
@@ -107,7 +111,7 @@ class Config:
     TASK_ROLE_ARN: str = _setting("")
     AUTO_MONITOR: bool = _setting(False)
     MAX_RUN_HOURS: float = _setting(72.0, low=0.1, high=24 * 365)
-    MAX_HOURLY_COST: float | None = _setting(None, low=0)
+    MAX_HOURLY_COST: float | None = _setting(None, low=0.0001)
     NOTIFY_EMAIL: str = _setting("")
     CREATE_DASHBOARD: bool = _setting(True)
     CLEAN_DASHBOARD: bool = _setting(True)
@@ -157,7 +161,7 @@ def load(where: str | Path = ".", *, embedded: bool = False) -> Config:
     path = path / "config.py" if path.is_dir() else path
     names = config_file.run(path)
     for name in names:
-        _check_capitals(name, path)
+        _check_capitals(name, names, path)
     given = {k: v for k, v in names.items() if re.fullmatch(r"[A-Z][A-Z0-9_]*", k)}
     for name in given:
         _check_known(name, given, path)
@@ -171,8 +175,8 @@ def load(where: str | Path = ".", *, embedded: bool = False) -> Config:
     return Config(path=path.resolve(), extras=types.MappingProxyType(extras), **values)
 
 
-def _check_capitals(name: str, path: Path) -> None:
-    if name not in SETTINGS and name.upper() in SETTINGS:
+def _check_capitals(name: str, names: Mapping[str, Any], path: Path) -> None:
+    if name not in SETTINGS and name.upper() in SETTINGS and name.upper() not in names:
         raise UserError(
             f"{path}: {name} is no setting: settings are written in capital letters.",
             f"Write {name.upper()} instead.",

@@ -96,7 +96,7 @@ def say_changes(run: Run, config: Config) -> None:
 
 def refuse_others(run: Run, arn: str, take_over: bool) -> None:
     """Raise ExplainedError if the run is live and another person's, unless taken over."""
-    if run.owner != arn and not take_over:
+    if account.owner(run.owner) != account.owner(arn) and not take_over:
         raise ExplainedError(
             f"{run.app_name} is a live run of {run.owner}, set up {run.run_id}.",
             "Give your own run another APP_NAME in config.py; or, if you agreed on it, add "

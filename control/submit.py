@@ -221,21 +221,19 @@ def report(outcome: Outcome, run: Run, path: Path) -> None:
     """Say exactly what was and was not sent. Raises ExplainedError if SQS refused some."""
     screen.say(f"{several(outcome.sent, 'job')} sent to {run.queue_url.rsplit('/', 1)[-1]}.")
     kinds = {
-        "were submitted in this run before and not sent again (--again sends them)": (
-            outcome.already
-        ),
-        "were done in an earlier run": outcome.done_before,
-        "had been sent by the command that was broken off": outcome.sent_before_break,
-        "more were sent by a command that was broken off and are not in this file; submit their "
-        "own file again to have them counted": outcome.not_in_file,
-        "may be in the queue twice, being on their way when the command or the connection was "
-        "broken off; a job that is done is not run again": outcome.maybe_twice,
-        "have the name of an earlier job of this run but other values: their results replace its "
+        "submitted in this run before, not sent again (--again sends them)": outcome.already,
+        "done in an earlier run, not sent": outcome.done_before,
+        "sent already by the command that was broken off": outcome.sent_before_break,
+        "not in this file, but sent by a command that was broken off; submit their own file "
+        "again to have them counted": outcome.not_in_file,
+        "possibly in the queue twice, on their way when the command or the connection was broken "
+        "off; a job that is done is not run again": outcome.maybe_twice,
+        "with the name of an earlier job of this run but other values; their results replace its "
         "results": outcome.same_name,
     }
     for words, number in kinds.items():
         if number:
-            screen.say(f"{number:,} {words}.")
+            screen.say(f"{several(number, 'job')} {words}.")
     if outcome.refused:
         shown = "; ".join(f"{job.name}: {why}" for job, why in outcome.refused[:_SHOWN])
         raise ExplainedError(

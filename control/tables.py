@@ -78,6 +78,11 @@ def _json_lines(path: Path, file: TextIO) -> Iterator[Row]:
         some = True
         try:
             group = json.loads(line)
+        except RecursionError:
+            raise UserError(
+                f"{path}, line {number}: its values are nested too deeply to be read.",
+                "Put fewer lists and objects into each other.",
+            ) from None
         except json.JSONDecodeError as error:
             raise UserError(
                 f"{path}, line {number}: {error.msg}.", "Write one JSON object on each line."

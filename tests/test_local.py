@@ -136,6 +136,31 @@ def test_a_worker_that_cannot_start_is_said_and_given_up(own_project, tmp_path):
     assert "containers end right after their start" in err.lower()
 
 
+def test_inputs_lie_where_the_job_file_says_they_do(own_project, tmp_path):
+    folder = own_project({"name": "x"})
+    (folder / "data/in").mkdir(parents=True)
+    (folder / "data/in/a.txt").write_text("found")
+    jobs = {"input_location": "data/in", "groups": [{"name": "x"}]}
+    (folder / "files/jobs.json").write_text(json.dumps(jobs))
+    reads = WORKER.replace(
+        'if job["do"]', 'job.download(f"{job[\'input_location\']}/a.txt")\n    if job.get("do")'
+    )
+    (folder / "worker/generic-worker.py").write_text(reads)
+    code, out, err = typed("--config", folder, "local", "files/jobs.json")
+    assert (code, err) == (0, "")
+    assert (folder / "local_output/out/x/done.txt").exists()
+
+
+def test_a_place_that_takes_no_results_is_refused_before_anything_runs(own_project, tmp_path):
+    folder = own_project({"name": "x", "do": "work"})
+    (tmp_path / "taken").write_text("")
+    code, out, err = typed(
+        "--config", folder, "local", "files/jobs.json", "--output", tmp_path / "taken"
+    )
+    assert code == 2 and "cannot take the results" in err
+    assert "Bringing up" not in out
+
+
 def test_a_slip_in_the_python_of_the_worker_names_the_line(own_project, tmp_path):
     folder = own_project({"name": "x", "do": "work"})
     (folder / "worker/generic-worker.py").write_text("import plumbing\n\ndef run_job(job)\n")
@@ -192,7 +217,7 @@ def test_each_verb_singly_beside_a_served_aws(served, tmp_path):
     code, out, _ = beside("submitJob", "files/jobs.json")
     assert code == 0 and out.startswith("2 jobs sent")
     code, out, _ = beside("submitJob", "files/jobs.json")
-    assert code == 0 and out.startswith("0 jobs sent") and "2 were submitted" in out
+    assert code == 0 and out.startswith("0 jobs sent") and "2 jobs submitted" in out
     code, _, err = beside("startCluster", "files/exampleFleet.json")
     assert code == 2 and "--yes" in err
     code, out, err = beside("startCluster", "files/exampleFleet.json", "--yes")

@@ -77,6 +77,12 @@ def test_mistakes_in_config_are_said_before_any_call(project, typed, settings, w
     assert what in error and fix in cure
 
 
+def test_a_config_that_ends_python_is_a_mistake_too(tmp_path, typed):
+    (tmp_path / "config.py").write_text("exit()\n")
+    code, _, err = typed("--config", tmp_path, "setup")
+    assert code == 2 and "line 1: SystemExit" in two_lines(err)[0]
+
+
 def test_no_config_at_all(tmp_path, typed):
     code, _, err = typed("--config", tmp_path, "setup")
     assert code == 2 and "no such config file" in two_lines(err)[0]
@@ -102,12 +108,15 @@ def test_a_slip_in_the_python_of_config_names_the_line(tmp_path, typed):
         (json.dumps({"groups": [{"a": 1}, {"a": "x" * 1024 * 1024}]}), "group 2: the job is 1,0"),
         ('{"groups": "wells.csv"}', "wells.csv"),
         ('{"group": [{"a": 1}]}', 'it says "group"'),
+        ('{"groups": [' + "[" * 5000 + "]" * 5000 + "]}", "nested too deeply"),
+        ('{"groups": [{"a": ' + "[" * 960 + "]" * 960 + "}]}", ""),
         ('{"groups": [{"a": 1, "b": 1}, {"a": 1, "b": 1, "_comment": 2}]}', None),
         ('{"groups": [{"name": "x", "b": 1}, {"name": "x", "b": 2}]}', "different jobs of one"),
     ],
     ids=[
         *("missing", "empty", "not JSON", "a list", "no groups", "no group", "no object"),
-        *("empty group", "too long", "no table", "group", "same twice", "one name"),
+        *("empty group", "too long", "no table", "group", "deep", "half as deep"),
+        *("same twice", "one name"),
     ],
 )
 def test_mistakes_in_job_files_are_said_before_anything_is_sent(project, typed, jobs, what):
@@ -162,11 +171,6 @@ def test_an_option_that_stands_before_the_verb_is_found_if_misspelt(typed):
     error, fix = two_lines(err)
     assert code == 2
     assert "--confg" in error and "Did you mean --config?" in fix
-
-
-def test_startcluster_without_a_terminal_asks_for_yes(project, typed):
-    code, out, _ = typed("startCluster", "--help")
-    assert code == 0 and "--yes" in out
 
 
 @pytest.mark.parametrize("verb", ["setup", "submitJob", "startCluster", "monitor", "local"])

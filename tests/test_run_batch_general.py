@@ -210,7 +210,7 @@ def test_jobs_go_straight_to_the_queue_and_only_once(run_it, write_config, aws, 
     assert {m["MessageAttributes"]["job_name"]["StringValue"] for m in sent} >= {"P2-A06"}
     assert records.count(aws.s3, run).submitted == 12
     code, printed, _ = run_it(*argv)
-    assert "0 jobs sent" in printed and "12 were submitted in this run before" in printed
+    assert "0 jobs sent" in printed and "12 jobs submitted in this run before" in printed
     code, printed, _ = run_it(*argv, "--again")
     assert "12 jobs sent" in printed
 

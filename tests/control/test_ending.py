@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 
@@ -30,6 +31,21 @@ def started(set_up, tmp_path):
 def live_fleets(aws, run):
     states = fleet.describe(aws.ec2, [f["fleet_id"] for f in run.fleets])
     return [s for s in states if s.state in fleet.LIVE_STATES]
+
+
+def test_why_containers_ended_is_told_of_those_made_since(set_up, tmp_path):
+    aws, config, run = set_up(CLUSTER_MACHINES=1)
+    path = tmp_path / "jobs.json"
+    path.write_text(json.dumps({"groups": [{"n": 1}]}))
+    submit.submit(aws, run, path, tmp_path)
+    aws.logs.delete_log_group(logGroupName=run.log_group)  # without it no container starts
+    run = start_cluster.start(aws, config, run, ROOT / "files/exampleFleet.json", yes=True)
+    limit = time.monotonic() + 20
+    while not cluster.why_stopped(aws.ecs, run, 0.0) and time.monotonic() < limit:
+        time.sleep(0.1)
+    assert "log group" in cluster.why_stopped(aws.ecs, run, 0.0)[0]
+    assert cluster.why_stopped(aws.ecs, run, time.time() + 60) == []
+    list(ending.end_machines(aws, run))
 
 
 def test_machines_end_and_the_queue_stays(started):

@@ -136,6 +136,9 @@ def test_values_are_typed(write_config, name, value, typed):
         ({"MACHINE_PRICE": "0.1"}, "MACHINE_PRICE = '0.1' is not a number", "without quotes"),
         ({"AWS_BUCKET": "My_Bucket"}, "AWS_BUCKET = 'My_Bucket' is not a name", "small letters"),
         ({"APP_NAME": "my app"}, "APP_NAME = 'my app' is not a name", "only letters, digits"),
+        ({"SOURCE_BUCKET": "s3://data"}, "'s3://data' is not a name", "small letters"),
+        ({"DOCKERHUB_TAG": "https://hub/me x"}, "is not a name", "user/project:tag"),
+        ({"MACHINE_PRICE": 0}, "MACHINE_PRICE = 0.0 is out of range", "at least"),
         ({"MACHINE_TYPE": ["m5.largec5.large"]}, "'m5.largec5.large'", "a comma between"),
         ({"memory": 15000, "MEMORY": ...}, "memory is no setting", "Write MEMORY instead"),
         ({"AWS_BUCKET": "your-bucket-name"}, "placeholder 'your-bucket-name'", "local"),
@@ -155,6 +158,11 @@ def test_a_mistake_names_the_setting_and_its_cure(write_config, changes, says, c
     assert says in error.value.what and str(path) in error.value.what
     assert cure in error.value.fix
     assert error.value.exit_code == 2
+
+
+def test_a_helper_of_ones_own_may_have_small_letters(write_config):
+    path = write_config(text="memory = 4000\nMEMORY = memory\n", MEMORY=...)
+    assert settings.load(path).MEMORY == 4000
 
 
 @pytest.mark.parametrize(("slip", "right"), [("true", "True"), ("none", "None")])

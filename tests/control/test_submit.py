@@ -93,7 +93,7 @@ def test_what_was_submitted_already_is_not_sent_again(stub_aws, write, state, ca
     submit.report(outcome, run, path)
     printed = capsys.readouterr().out
     assert "3 jobs sent" in printed
-    assert "12 were submitted in this run before and not sent again (--again" in printed
+    assert "12 jobs submitted in this run before, not sent again (--again" in printed
 
 
 def test_again_sends_all_as_their_next_submission(stub_aws, write, state):
@@ -177,7 +177,7 @@ def test_a_lost_answer_is_said(stub_aws, write, state, capsys):
     assert len(stub.messages) == 30
     assert listed(clients, run) == once(20)
     submit.report(outcome, run, path)
-    assert "10 may be in the queue twice" in capsys.readouterr().out
+    assert "10 jobs possibly in the queue twice" in capsys.readouterr().out
 
 
 def test_an_end_in_the_middle_says_what_was_sent_and_the_next_command_goes_on(
@@ -238,7 +238,8 @@ def test_jobs_that_were_sent_and_are_no_longer_in_the_file_are_said(stub_aws, wr
     outcome = submit.submit(clients, run, path, state)
     assert outcome == submit.Outcome(in_file=15, sent_before_break=15, not_in_file=5)
     submit.report(outcome, run, path)
-    assert "5 more were sent by a command that was broken off" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "5 jobs not in this file, but sent by a command that was broken off" in said
 
 
 def dying_put(call):
@@ -397,6 +398,6 @@ def test_a_job_of_an_earlier_jobs_name_but_other_values_is_said(stub_aws, write,
     outcome = submit.submit(clients, run, path, state)
     assert (outcome.sent, outcome.same_name) == (3, 2)
     submit.report(outcome, run, path)
-    assert "2 have the name of an earlier job" in capsys.readouterr().out
+    assert "2 jobs with the name of an earlier job" in capsys.readouterr().out
     outcome = submit.submit(clients, run, path, state, again=True)
     assert (outcome.sent, outcome.same_name) == (3, 0)
