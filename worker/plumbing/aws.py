@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 AWS_ERRORS = (ClientError, BotoCoreError)
 # Threads that transfer files share one client; so many connections does it keep.
 CONNECTIONS = 16
-_CONNECT_SECONDS = 5
-_ANSWER_SECONDS = 20
+CONNECT_SECONDS = 5
+ANSWER_SECONDS = 20
 # The longest long poll, and what its answer may take on the way.
 _POLL_SECONDS = 20 + 10
 # SQS answers within milliseconds, or is better asked again: an extension may be what waits.
@@ -73,18 +73,22 @@ def make_clients(session: boto3.Session) -> Clients:
         # None of these is repeated by botocore: a worker that was paused for longer than its lease
         # must be asked before each request that leaves a trace. `persistently` repeats them.
         sqs=session.client("sqs", config=_config(_SOON_SECONDS, attempts=1)),
-        s3=session.client("s3", config=_config(_ANSWER_SECONDS, attempts=1)),
-        s3_of_jobs=session.client("s3", config=_config(_ANSWER_SECONDS)),
+        # Version 4 by name: for presigned URLs the default is version 2 in old regions.
+        s3=session.client(
+            "s3", config=_config(ANSWER_SECONDS, attempts=1, signature_version="s3v4")
+        ),
+        s3_of_jobs=session.client("s3", config=_config(ANSWER_SECONDS)),
     )
 
 
-def _config(read_seconds: float, attempts: int = _ATTEMPTS) -> Config:
+def _config(read_seconds: float, attempts: int = _ATTEMPTS, **more: Any) -> Config:
     return Config(
-        connect_timeout=_CONNECT_SECONDS,
+        connect_timeout=CONNECT_SECONDS,
         read_timeout=read_seconds,
         retries={"mode": "standard", "total_max_attempts": attempts},
         max_pool_connections=CONNECTIONS,
         tcp_keepalive=True,
+        **more,
     )
 
 
