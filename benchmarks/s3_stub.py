@@ -65,9 +65,7 @@ class Server:
 
     def counts(self) -> Counts:
         """The sums over all processes, so far."""
-        rows = [
-            _COUNTS.unpack_from(self._shared, i * _COUNTS.size) for i in range(self._processes)
-        ]
+        rows = [_COUNTS.unpack_from(self._shared, i * _COUNTS.size) for i in range(self._processes)]
         requests, received, cpu = (sum(column) for column in zip(*rows, strict=True))
         return Counts(int(requests), int(received), cpu)
 

@@ -58,13 +58,9 @@ def with_crt(direction: str, folder: Path, prefix: str) -> None:
 
     session = botocore.session.get_session()
     credentials = BotocoreCRTCredentialsWrapper(session.get_credentials())
-    client = create_s3_crt_client(
-        REGION, credentials.to_crt_credentials_provider(), use_ssl=False
-    )
+    client = create_s3_crt_client(REGION, credentials.to_crt_credentials_provider(), use_ssl=False)
     url = os.environ["AWS_ENDPOINT_URL"]
-    serializer = BotocoreCRTRequestSerializer(
-        session, {"region_name": REGION, "endpoint_url": url}
-    )
+    serializer = BotocoreCRTRequestSerializer(session, {"region_name": REGION, "endpoint_url": url})
     s3 = boto3.client("s3", region_name=REGION)
     with CRTTransferManager(client, serializer) as manager:
         _submit_all(manager, s3, direction, folder, prefix)

@@ -8,11 +8,11 @@ from urllib.parse import parse_qs, parse_qsl, quote, urlsplit
 
 import boto3
 import pytest
-from benchmarks import aws_stub
 from botocore.awsrequest import AWSResponse
 from botocore.config import Config
 from botocore.httpsession import URLLib3Session
 
+from benchmarks import aws_stub
 from plumbing import aws, persistence, upload
 from plumbing.failures import LeaseLost
 from plumbing.quick_put import QuickPuts

@@ -39,7 +39,9 @@ class QuickPuts:
     def __init__(self, s3: S3Client, connections: int) -> None:
         self._s3 = s3
         options: dict[str, Any] = {
-            "verify": os.environ.get("AWS_CA_BUNDLE") or os.environ.get("REQUESTS_CA_BUNDLE") or True,
+            "verify": os.environ.get("AWS_CA_BUNDLE")
+            or os.environ.get("REQUESTS_CA_BUNDLE")
+            or True,
             "proxies": get_environ_proxies(s3.meta.endpoint_url),
             "timeout": (CONNECT_SECONDS, ANSWER_SECONDS),
             "max_pool_connections": connections,
