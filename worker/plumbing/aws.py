@@ -16,8 +16,10 @@ if TYPE_CHECKING:
 
 # What a call to AWS may raise.
 AWS_ERRORS = (ClientError, BotoCoreError)
-# Threads that transfer files share one client; so many connections does it keep.
+# Threads that transfer files share one client.
 CONNECTIONS = 16
+# For many files so small that more time goes by in waiting than in sending.
+QUICK_CONNECTIONS = 32
 CONNECT_SECONDS = 5
 ANSWER_SECONDS = 20
 # The longest long poll, and what its answer may take on the way.
@@ -87,7 +89,7 @@ def _config(read_seconds: float, attempts: int = _ATTEMPTS, **more: Any) -> Conf
         connect_timeout=CONNECT_SECONDS,
         read_timeout=read_seconds,
         retries={"mode": "standard", "total_max_attempts": attempts},
-        max_pool_connections=CONNECTIONS,
+        max_pool_connections=QUICK_CONNECTIONS,
         tcp_keepalive=True,
         # botocore's own is put together anew for each request, a tenth of what one costs.
         user_agent=USER_AGENT,

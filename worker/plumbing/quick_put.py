@@ -12,6 +12,7 @@ from __future__ import annotations
 import base64
 import os
 import socket
+import threading
 import zlib
 from typing import TYPE_CHECKING, Any, Mapping
 
@@ -49,6 +50,7 @@ class QuickPuts:
             "socket_options": [(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
         }
         self._session = URLLib3Session(**options)
+        self._lock = threading.Lock()
         self.usable = True
 
     def put(self, bucket: str, key: str, body: bytes, arguments: Mapping[str, Any]) -> bool:
@@ -79,9 +81,10 @@ class QuickPuts:
         self._session.close()
 
     def _give_up(self, why: str) -> bool:
-        if self.usable:
+        with self._lock:
+            first, self.usable = self.usable, False
+        if first:
             say(f"uploads go on in the usual way, which is slower for small files: {why}")
-        self.usable = False
         return False
 
     def _headers(self, arguments: Mapping[str, Any]) -> dict[str, str] | None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Callable, Iterator, Mapping, Sequence
 
 from botocore.exceptions import ClientError
 
-from plumbing.aws import AWS_ERRORS, CONNECTIONS, code_of
+from plumbing.aws import AWS_ERRORS, CONNECTIONS, QUICK_CONNECTIONS, code_of
 from plumbing.parallel import each
 from plumbing.persistence import persistently
 from plumbing.places import key_of
@@ -31,7 +31,6 @@ MOST_PARTS = 10_000
 SMALL = 1 << 20
 # So many of them are worth connections of their own.
 MANY = 64
-QUICK_CONNECTIONS = 32
 # Arguments of CreateMultipartUpload that each of its parts needs again.
 _ALSO_FOR_PARTS = ("RequestPayer",)
 # What CompleteMultipartUpload takes of the answer to UploadPart.
