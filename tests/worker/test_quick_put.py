@@ -10,6 +10,7 @@ import boto3
 import pytest
 from botocore.awsrequest import AWSResponse
 from botocore.config import Config
+from botocore.exceptions import SSLError
 from botocore.httpsession import URLLib3Session
 
 from benchmarks import aws_stub
@@ -114,12 +115,13 @@ def test_a_client_of_the_old_signature_goes_through_boto3(cloud, s3, folder, cap
     assert capfd.readouterr().out.count("usual way") == 1
 
 
-def test_after_a_refusal_all_others_go_through_boto3(serve, folder, capfd):
+@pytest.mark.parametrize("status, code", [(403, "AccessDenied"), (307, "TemporaryRedirect")])
+def test_after_a_refusal_all_others_go_through_boto3(serve, folder, capfd, status, code):
     refused = threading.Event()
 
     def fault(call):
         if call.number == 1:
-            call.status, call.code = 403, "AccessDenied"
+            call.status, call.code = status, code
             refused.set()
 
     stub, client, calls = serve(fault)
@@ -130,6 +132,26 @@ def test_after_a_refusal_all_others_go_through_boto3(serve, folder, capfd):
     assert len(stub.objects) == COUNT
     assert COUNT - upload.QUICK_CONNECTIONS <= len(calls) <= COUNT
     assert capfd.readouterr().out.count("usual way") == 1
+
+
+def test_a_certificate_that_is_not_trusted_is_said_once_without_the_signed_url(
+    cloud, s3, folder, monkeypatch, capfd
+):
+    usual = URLLib3Session.send
+
+    def refuse(self, request):
+        if "X-Amz-Signature" in request.url:
+            raise SSLError(endpoint_url=request.url, error="unknown issuer")
+        return usual(self, request)
+
+    monkeypatch.setattr(URLLib3Session, "send", refuse)
+
+    send(s3, cloud.bucket, folder)
+
+    said = capfd.readouterr().out
+    assert said.count("usual way") == said.count("SSLError") == 1
+    assert "X-Amz-" not in said
+    assert len(cloud.names()) == COUNT
 
 
 @pytest.mark.parametrize("trouble", ["503", "before", "after"])
@@ -231,4 +253,5 @@ def test_s3_finds_the_signature_right_and_the_checksum_of_the_body(s3, monkeypat
     # The check value of CRC-32/ISO-HDLC for these nine digits is cbf43926.
     crc = base64.b64encode(bytes.fromhex("cbf43926")).decode()
     assert request.headers["x-amz-checksum-crc32"] == crc
+    assert request.headers["User-Agent"] == aws.USER_AGENT
     assert request.body == b"123456789"

@@ -76,15 +76,29 @@ def make_clients(session: boto3.Session) -> Clients:
         # None of these is repeated by botocore: a worker that was paused for longer than its lease
         # must be asked before each request that leaves a trace. `persistently` repeats them.
         sqs=session.client("sqs", config=_config(_SOON_SECONDS, attempts=1)),
-        # Version 4 by name: for presigned URLs the default is version 2 in old regions.
-        s3=session.client(
-            "s3", config=_config(ANSWER_SECONDS, attempts=1, signature_version="s3v4")
+        s3=_presigning_by_version_4(
+            session.client("s3", config=_config(ANSWER_SECONDS, attempts=1))
         ),
         s3_of_jobs=session.client("s3", config=_config(ANSWER_SECONDS)),
     )
 
 
-def _config(read_seconds: float, attempts: int = _ATTEMPTS, **more: Any) -> Config:
+def _presigning_by_version_4(s3: S3Client) -> S3Client:
+    """The same client: its presigned URLs are of Signature Version 4 in all regions.
+
+    botocore's own choice is version 2 in old regions, which S3 does not take everywhere. Not by
+    `signature_version` in the configuration: that also replaces what directory buckets and
+    multi-region access points are signed by.
+    """
+    s3.meta.events.register_first("choose-signer.s3", _version_4)
+    return s3
+
+
+def _version_4(signature_version: str, **_: Any) -> Any:
+    return "s3v4-query" if signature_version in ("v4-query", "s3v4-query") else None
+
+
+def _config(read_seconds: float, attempts: int = _ATTEMPTS) -> Config:
     return Config(
         connect_timeout=CONNECT_SECONDS,
         read_timeout=read_seconds,
@@ -93,7 +107,6 @@ def _config(read_seconds: float, attempts: int = _ATTEMPTS, **more: Any) -> Conf
         tcp_keepalive=True,
         # botocore's own is put together anew for each request, a tenth of what one costs.
         user_agent=USER_AGENT,
-        **more,
     )
 
 
