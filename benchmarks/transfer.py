@@ -112,7 +112,11 @@ def _clients(direction: str, load: Load, source: Path, target: Path) -> dict[str
         here, prefix = target, load.prefix
         aws += [f"{there}/{prefix}/", f"{target}/"]
         s5cmd += [f"{there}/{prefix}/*", f"{target}/"]
-    own = {name: [*engine, name, direction, str(here), prefix] for name in ENGINES}
+    own = {
+        name: [*engine, name, direction, str(here), prefix]
+        for name in ENGINES
+        if (name, direction) != ("put_object", "download")
+    }
     return {**own, REFERENCE: aws, "s5cmd": s5cmd}
 
 

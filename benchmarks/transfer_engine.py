@@ -34,6 +34,14 @@ def with_plumbing(direction: str, folder: Path, prefix: str) -> None:
         download.fetch_one(s3, BUCKET, f"{prefix}/", folder, lambda: None)
 
 
+def with_put_object(direction: str, folder: Path, prefix: str) -> None:
+    """The worker's uploads without quick_put.py: calls of boto3's put_object in threads."""
+    from plumbing import upload
+
+    upload.MANY = sys.maxsize
+    with_plumbing(direction, folder, prefix)
+
+
 def with_s3transfer(direction: str, folder: Path, prefix: str) -> None:
     """What is under boto3's upload_file and under `aws s3 cp`."""
     import boto3
@@ -84,7 +92,12 @@ def _submit_all(manager, s3, direction: str, folder: Path, prefix: str) -> None:
         future.result()
 
 
-ENGINES = {"plumbing": with_plumbing, "s3transfer": with_s3transfer, "crt": with_crt}
+ENGINES = {
+    "plumbing": with_plumbing,
+    "put_object": with_put_object,
+    "s3transfer": with_s3transfer,
+    "crt": with_crt,
+}
 
 if __name__ == "__main__":
     engine, direction, folder, prefix = sys.argv[1:]
