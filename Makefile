@@ -22,6 +22,7 @@ check: $(VENV)/.test docs  ## everything else that CI checks
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/vermin --quiet --violations --no-tips --target=3.8- worker
 	$(BIN)/shellcheck .ci/run worker/run-worker.sh
 
 format: $(VENV)/.test  ## format the code

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
-import pytest
+import io
 
-from plumbing import download
+import pytest
+from botocore.response import StreamingBody
+
+from plumbing import download, persistence
 from plumbing.failures import JobFailed, LeaseLost
 
 
@@ -108,3 +111,32 @@ def test_a_download_ends_when_it_may_not_go_on(put, cloud, tmp_path):
     with pytest.raises(LeaseLost):
         download.fetch_one(cloud.s3, cloud.bucket, "a", tmp_path, check)
     assert list(tmp_path.iterdir()) == []
+
+
+class CutOff:
+    """Hands out half of what is asked for, every other time."""
+
+    def __init__(self, content):
+        self.content = content
+        self.times = 0
+
+    def get_object(self, Range="bytes=0-", **_):
+        first, _, last = Range[len("bytes=") :].partition("-")
+        whole = self.content[int(first) : int(last) + 1 if last else None]
+        self.times += 1
+        sent = whole[: len(whole) // 2] if self.times % 2 else whole
+        body = StreamingBody(io.BytesIO(sent), len(whole))
+        return {"ContentLength": len(whole), "ETag": '"e"', "Body": body}
+
+
+@pytest.mark.parametrize("part", [100, 10])
+def test_what_is_cut_off_on_the_way_is_fetched_again(tmp_path, monkeypatch, part):
+    monkeypatch.setattr(download, "PART", part)
+    monkeypatch.setattr(download, "PARTS_AT_ONCE", 1)
+    monkeypatch.setattr(persistence, "FIRST_PAUSE", 0.0)
+    s3 = CutOff(bytes(range(35)))
+
+    path = download.fetch_one(s3, "bucket", "a", tmp_path, lambda: None)
+
+    assert path.read_bytes() == s3.content
+    assert s3.times > 1

@@ -16,15 +16,18 @@ if TYPE_CHECKING:
 
 # What a call to AWS may raise.
 AWS_ERRORS = (ClientError, BotoCoreError)
-# Threads that transfer files share one client; so many connections does it keep.
+# Threads that transfer files share one client.
 CONNECTIONS = 16
-_CONNECT_SECONDS = 5
-_ANSWER_SECONDS = 20
+# For many files so small that more time goes by in waiting than in sending.
+QUICK_CONNECTIONS = 32
+CONNECT_SECONDS = 5
+ANSWER_SECONDS = 20
 # The longest long poll, and what its answer may take on the way.
 _POLL_SECONDS = 20 + 10
 # SQS answers within milliseconds, or is better asked again: an extension may be what waits.
 _SOON_SECONDS = 5
 _ATTEMPTS = 3
+USER_AGENT = f"distributed-something-worker Boto3/{boto3.__version__}"
 _SETUP_CODES = {
     "403",
     "AccessDenied",
@@ -73,18 +76,37 @@ def make_clients(session: boto3.Session) -> Clients:
         # None of these is repeated by botocore: a worker that was paused for longer than its lease
         # must be asked before each request that leaves a trace. `persistently` repeats them.
         sqs=session.client("sqs", config=_config(_SOON_SECONDS, attempts=1)),
-        s3=session.client("s3", config=_config(_ANSWER_SECONDS, attempts=1)),
-        s3_of_jobs=session.client("s3", config=_config(_ANSWER_SECONDS)),
+        s3=_presigning_by_version_4(
+            session.client("s3", config=_config(ANSWER_SECONDS, attempts=1))
+        ),
+        s3_of_jobs=session.client("s3", config=_config(ANSWER_SECONDS)),
     )
+
+
+def _presigning_by_version_4(s3: S3Client) -> S3Client:
+    """The same client: its presigned URLs are of Signature Version 4 in all regions.
+
+    botocore's own choice is version 2 in old regions, which S3 does not take everywhere. Not by
+    `signature_version` in the configuration: that also replaces what directory buckets and
+    multi-region access points are signed by.
+    """
+    s3.meta.events.register_first("choose-signer.s3", _version_4)
+    return s3
+
+
+def _version_4(signature_version: str, **_: Any) -> Any:
+    return "s3v4-query" if signature_version in ("v4-query", "s3v4-query") else None
 
 
 def _config(read_seconds: float, attempts: int = _ATTEMPTS) -> Config:
     return Config(
-        connect_timeout=_CONNECT_SECONDS,
+        connect_timeout=CONNECT_SECONDS,
         read_timeout=read_seconds,
         retries={"mode": "standard", "total_max_attempts": attempts},
-        max_pool_connections=CONNECTIONS,
+        max_pool_connections=QUICK_CONNECTIONS,
         tcp_keepalive=True,
+        # botocore's own is put together anew for each request, a tenth of what one costs.
+        user_agent=USER_AGENT,
     )
 
 

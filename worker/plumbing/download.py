@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 
 # Objects of more bytes than that come in parts, several at a time.
 PART = 16 << 20
-# Each is held in memory.
 PARTS_AT_ONCE = 8
+# So much of each is in memory at a time.
+PIECE = 1 << 18
 
 
 def fetch_one(
@@ -98,7 +99,7 @@ def _fetch_key(s3: S3Client, bucket: str, key: str, path: Path, check: Callable[
         size, etag = answer["ContentLength"], answer["ETag"]
         with contextlib.closing(answer["Body"]) as body, open(partial, "wb") as file:
             if size <= PART:
-                shutil.copyfileobj(body, file)
+                shutil.copyfileobj(body, file, PIECE)
         return size, etag
 
     what = f"download of s3://{bucket}/{key}"
@@ -135,7 +136,10 @@ def _fetch_parts(
                     Bucket=bucket, Key=key, Range=f"bytes={start}-{last}", IfMatch=etag
                 )
                 with contextlib.closing(answer["Body"]) as body:
-                    os.pwrite(file.fileno(), body.read(), start)
+                    at = start
+                    for piece in body.iter_chunks(PIECE):
+                        os.pwrite(file.fileno(), piece, at)
+                        at += len(piece)
 
             persistently(call, f"download of s3://{bucket}/{key} from byte {start}", check)
 

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any, Callable, Iterator, Mapping, Sequence
 
 from botocore.exceptions import ClientError
 
-from plumbing.aws import AWS_ERRORS, CONNECTIONS, code_of
+from plumbing.aws import AWS_ERRORS, CONNECTIONS, QUICK_CONNECTIONS, code_of
 from plumbing.parallel import each
 from plumbing.persistence import persistently
 from plumbing.places import key_of
+from plumbing.quick_put import QuickPuts
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -25,6 +26,11 @@ PART = 8 << 20
 PARTS_AT_ONCE = 8
 # S3 takes up to 10,000 parts (CreateMultipartUpload).
 MOST_PARTS = 10_000
+# Files of up to so many bytes are read at once: boto3 then sends them with their request instead
+# of asking first whether S3 wants them.
+SMALL = 1 << 20
+# So many of them are worth connections of their own.
+MANY = 64
 # Arguments of CreateMultipartUpload that each of its parts needs again.
 _ALSO_FOR_PARTS = ("RequestPayer",)
 # What CompleteMultipartUpload takes of the answer to UploadPart.
@@ -62,8 +68,13 @@ def items_of(
 
 def send_all(s3: S3Client, items: Sequence[Item], check: Callable[[], None]) -> None:
     """Send every item. `check` is asked before each request and raises to end it all."""
-    small = [item for item in items if item.size <= PART]
-    each(lambda item: _send_whole(s3, item, check), small, CONNECTIONS)
+    small = [item for item in items if item.size <= SMALL]
+    if len(small) >= MANY:
+        _send_many(s3, small, check)
+    else:
+        each(lambda item: _send_small(s3, item, check), small, CONNECTIONS)
+    middle = [item for item in items if SMALL < item.size <= PART]
+    each(lambda item: _send_whole(s3, item, check), middle, CONNECTIONS)
     for item in items:
         if item.size > PART:
             _send_parts(s3, item, check)
@@ -88,6 +99,31 @@ def _typed(path: Path, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
         return arguments
     kind, encoding = mimetypes.guess_type(path.name)
     return {**arguments, "ContentType": kind} if kind and not encoding else arguments
+
+
+def _send_many(s3: S3Client, items: Sequence[Item], check: Callable[[], None]) -> None:
+    quick = QuickPuts(s3, QUICK_CONNECTIONS)
+
+    def send(item: Item) -> None:
+        if quick.usable:
+            check()
+            if quick.put(item.bucket, item.key, item.path.read_bytes(), item.arguments):
+                return
+        _send_small(s3, item, check)
+
+    try:
+        each(send, items, QUICK_CONNECTIONS)
+    finally:
+        quick.close()
+
+
+def _send_small(s3: S3Client, item: Item, check: Callable[[], None]) -> None:
+    body = item.path.read_bytes()
+    persistently(
+        lambda: s3.put_object(Bucket=item.bucket, Key=item.key, Body=body, **item.arguments),
+        f"upload to s3://{item.bucket}/{item.key}",
+        check,
+    )
 
 
 def _send_whole(s3: S3Client, item: Item, check: Callable[[], None]) -> None:

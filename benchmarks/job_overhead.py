@@ -1,0 +1,214 @@
+#!/usr/bin/env python3
+"""What the worker adds to a job that does nothing, from receive to delete, in parts.
+
+    python benchmarks/job_overhead.py [JOBS] [REPEAT]
+
+One worker does the jobs one after the other, against the embedded AWS. Each job writes one word
+into a file, which is uploaded. Counted is the worker's own CPU and that of the processes it forks
+for the jobs; the embedded AWS's is shown apart. Medians over the repeats. The first jobs of
+a worker, which open its connections, are not counted.
+"""
+
+from __future__ import annotations
+
+import functools
+import gc
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT), str(ROOT / "worker")]
+
+WARM_UP = 20
+QUEUE, BUCKET = "Benchmark", "benchmark"
+MOST_CPU_MS, MOST_WALL_MS = 25, 100
+WORKER = "worker"
+
+
+class Costs:
+    """Wall time, own CPU and children's CPU of named parts; what one does within another counts
+    for the inner one only."""
+
+    def __init__(self) -> None:
+        self.sums: dict[str, list[float]] = {}
+        self._inner: list[list[float]] = []
+
+    def part(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def measured(*arguments: Any, **named: Any) -> Any:
+            before = now()
+            self._inner.append([0.0, 0.0, 0.0])
+            try:
+                return function(*arguments, **named)
+            finally:
+                spent = [b - a for a, b in zip(before, now(), strict=True)]
+                inner = self._inner.pop()
+                own = self.sums.setdefault(name, [0.0, 0.0, 0.0])
+                for i, seconds in enumerate(spent):
+                    own[i] += seconds - inner[i]
+                    if self._inner:
+                        self._inner[-1][i] += seconds
+
+        return measured
+
+
+def now() -> list[float]:
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return [time.perf_counter(), time.process_time(), children.ru_utime + children.ru_stime]
+
+
+def output_prefix(job: Any) -> str:
+    return f"out/{job.name}"
+
+
+def run_job(job: Any) -> None:
+    (job.output_dir / "word.txt").write_text("word")
+
+
+def be_worker(jobs: int) -> None:
+    """Do the jobs as a worker does them, and print what they cost."""
+    from plumbing import attempt, aws, environment, loop, machine, process, records, upload
+    from plumbing.board import Board
+    from plumbing.flag import Flag
+    from plumbing.lease import Lease
+    from plumbing.settle import Settler
+
+    settings = environment.read(os.environ)
+    session = aws.make_session(settings.region)
+    clients = aws.make_clients(session)
+    settler = Settler(
+        clients.s3, clients.sqs, settings.bucket, settings.queue_url, settings.dead_letter_queue
+    )
+    costs = Costs()
+    for holder, attribute, name in (
+        (clients.receiver, "receive_message", "ReceiveMessage"),
+        (loop, "parse", "message read"),
+        (records, "find_done", "HeadObject: done record"),
+        (machine, "unfit", "disk and memory of the machine"),
+        (attempt, "JobLog", "log made"),
+        (process, "start", "fork"),
+        (Lease, "keep", "thread of the lease started"),
+        (process, "watch", "the job's process until its end"),
+        (upload, "items_of", "outputs found"),
+        (upload, "send_all", "PutObject: output and log"),
+        (records, "write_done", "PutObject: done record"),
+        (settler, "delete", "DeleteMessage"),
+        (Lease, "close", "lease closed"),
+        (attempt, "remove", "folder removed"),
+    ):
+        setattr(holder, attribute, costs.part(name, getattr(holder, attribute)))
+    stop = Flag()
+    worker = attempt.Worker(
+        settings,
+        clients,
+        settler,
+        stop,
+        settings.work_folder,
+        machine.Identity("benchmark"),
+        output_prefix,
+        run_job,
+        lambda: None,
+    )
+    board = Board(1)
+    done: list[list[float]] = []
+    server = int(os.environ["SERVER_PID"])
+    attend = loop.attend
+
+    def counted(*arguments: Any) -> bool:
+        fault: bool = attend(*arguments)
+        done.append([*now(), server_cpu(server)])
+        if len(done) == WARM_UP:
+            costs.sums.clear()
+        if len(done) == WARM_UP + jobs:
+            stop.set("all are done")
+        return fault
+
+    loop.attend = counted
+    # As the container and crew.py do before they fork.
+    gc.collect()
+    gc.freeze()
+    loop.work(worker, 0, board)
+    total = [(b - a) / jobs for a, b in zip(done[WARM_UP - 1], done[-1], strict=True)]
+    parts = {name: [spent / jobs for spent in sums] for name, sums in costs.sums.items()}
+    json.dump({"total": total, "parts": parts}, sys.stderr)
+
+
+def server_cpu(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def measure(jobs: int) -> dict[str, Any]:
+    """Start an AWS, queue the jobs, and let a worker do them."""
+    import boto3
+
+    import embedded_aws
+
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        with embedded_aws.running(ROOT / "worker", folder / "aws") as server:
+            environment = server.over(os.environ)
+            os.environ.update(server.environment)
+            boto3.client("s3").create_bucket(Bucket=BUCKET)
+            sqs = boto3.client("sqs")
+            url = sqs.create_queue(QueueName=QUEUE)["QueueUrl"]
+            for number in range(WARM_UP + jobs):
+                body = json.dumps({"group": {"number": number}})
+                sqs.send_message(QueueUrl=url, MessageBody=body)
+            settings = {
+                "SQS_QUEUE_URL": url,
+                "AWS_BUCKET": BUCKET,
+                "APP_NAME": "Benchmark",
+                "RUN_ID": "R1",
+                "WORK_FOLDER": str(folder),
+                "SERVER_PID": str(server.pid),
+            }
+            answer = subprocess.run(
+                [sys.executable, __file__, WORKER, str(jobs)],
+                env={**environment, **settings},
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                check=True,
+            )
+    costs: dict[str, Any] = json.loads(answer.stderr)
+    return costs
+
+
+def main() -> int:
+    jobs = int(sys.argv[1]) if len(sys.argv) > 1 else 200
+    repeat = int(sys.argv[2]) if len(sys.argv) > 2 else 3
+    runs = [measure(jobs) for _ in range(repeat)]
+    wall, own, forked, server = (
+        1000 * statistics.median(run["total"][i] for run in runs) for i in range(4)
+    )
+    load = " ".join(f"{number:.1f}" for number in os.getloadavg())
+    print(f"{jobs} jobs by one worker, median of {repeat} runs; load {load}")
+    print(f"{'ms a job':34}{'wall':>8}{'CPU':>8}{'CPU of its processes':>22}")
+    rest = [wall, own, forked]
+    for name in runs[0]["parts"]:
+        part = [1000 * statistics.median(run["parts"][name][i] for run in runs) for i in range(3)]
+        rest = [left - spent for left, spent in zip(rest, part, strict=True)]
+        print(f"{name:34}{part[0]:8.2f}{part[1]:8.2f}{part[2]:22.2f}")
+    print(f"{'everything else':34}{rest[0]:8.2f}{rest[1]:8.2f}{rest[2]:22.2f}")
+    print(f"{'all':34}{wall:8.2f}{own:8.2f}{forked:22.2f}")
+    print(f"worker and its processes: {own + forked:.1f} ms of CPU, {wall:.1f} ms of wall time")
+    print(f"the embedded AWS: {server:.1f} ms of CPU")
+    good = own + forked <= MOST_CPU_MS and wall <= MOST_WALL_MS
+    print(f"wanted: at most {MOST_CPU_MS} and {MOST_WALL_MS} ms: {'yes' if good else 'NO'}")
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == [WORKER]:
+        be_worker(int(sys.argv[2]))
+    else:
+        sys.exit(main())

@@ -1,0 +1,183 @@
+#!/usr/bin/env python3
+"""Transfer engines beside `aws s3 cp --recursive` and s5cmd, against an S3 that is not the limit.
+
+    python benchmarks/transfer.py [--small 10000] [--large 2] [--repeat 3] [--folder FOLDER]
+
+Needs benchmarks/requirements.txt, and twice the size of the large files in FOLDER. Every client is
+a process of its own, measured from its start to its end; they take turns, and the median of the
+turns is shown. `server` is the CPU of the S3 stub during the same time: it is no limit as long
+as that is well below the wall time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from benchmarks import s3_stub  # noqa: E402
+from benchmarks.transfer_engine import ENGINES  # noqa: E402
+
+SMALL_BYTES = 20_000
+LARGE_BYTES = 2_000_000_000
+UPLOADED = "uploaded"
+REFERENCE, OURS = "aws s3 cp", "plumbing"
+
+
+@dataclass
+class Load:
+    """Some files of one size, in both directions."""
+
+    count: int
+    size: int
+
+    @property
+    def prefix(self) -> str:
+        return f"{self.count}x{self.size}"
+
+
+@dataclass
+class Cost:
+    """What one transfer took: seconds, CPU seconds, MB, and CPU seconds of the server."""
+
+    wall: float
+    cpu: float
+    memory: float
+    server: float
+
+
+def main() -> int:
+    options = _options()
+    loads = [Load(options.small, SMALL_BYTES), Load(options.large, options.large_bytes)]
+    with tempfile.TemporaryDirectory(dir=options.folder) as name:
+        for load in loads:
+            if load.count:
+                _measure(load, Path(name), options.repeat)
+    return 0
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--small", type=int, default=10_000, help="number of small files")
+    parser.add_argument("--large", type=int, default=2, help="number of large files")
+    parser.add_argument("--large-bytes", type=int, default=LARGE_BYTES)
+    parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--folder", type=Path, help="for the files; default: the system's")
+    return parser.parse_args()
+
+
+def _measure(load: Load, folder: Path, repeat: int) -> None:
+    source, target = folder / "source", folder / "target"
+    _make_files(source, load)
+    for direction in ("upload", "download"):
+        costs: dict[str, list[Cost]] = {}
+        for _ in range(repeat):
+            for name, command in _clients(direction, load, source, target).items():
+                costs.setdefault(name, []).append(_run(command, direction, load, target))
+        _print(direction, load, {name: _median(runs) for name, runs in costs.items()})
+    shutil.rmtree(source)
+
+
+def _make_files(folder: Path, load: Load) -> None:
+    folder.mkdir()
+    block = os.urandom(1 << 20)
+    for number in range(load.count):
+        with open(folder / f"{number:07d}", "wb") as file:
+            for start in range(0, load.size, len(block)):
+                file.write(block[: min(len(block), load.size - start)])
+
+
+def _clients(direction: str, load: Load, source: Path, target: Path) -> dict[str, list[str]]:
+    """The command of every client."""
+    engine = [sys.executable, str(ROOT / "benchmarks/transfer_engine.py")]
+    programs = Path(sys.executable).parent
+    aws = [str(programs / "aws"), "s3", "cp", "--recursive", "--only-show-errors"]
+    s5cmd = [str(programs / "s5cmd"), "--log", "error", "cp"]
+    there = f"s3://{s3_stub.BUCKET}"
+    if direction == "upload":
+        here, prefix = source, UPLOADED
+        aws += [f"{source}/", f"{there}/{UPLOADED}/"]
+        s5cmd += [f"{source}/", f"{there}/{UPLOADED}/"]
+    else:
+        here, prefix = target, load.prefix
+        aws += [f"{there}/{prefix}/", f"{target}/"]
+        s5cmd += [f"{there}/{prefix}/*", f"{target}/"]
+    own = {
+        name: [*engine, name, direction, str(here), prefix]
+        for name in ENGINES
+        if (name, direction) != ("put_object", "download")
+    }
+    return {**own, REFERENCE: aws, "s5cmd": s5cmd}
+
+
+def _run(command: list[str], direction: str, load: Load, target: Path) -> Cost:
+    """Run a client; raises if it fails or has not transferred everything."""
+    shutil.rmtree(target, ignore_errors=True)
+    with s3_stub.serving() as server:
+        began = time.monotonic()
+        client = subprocess.Popen(command, env=_environment(server.url))
+        _, status, usage = os.wait4(client.pid, 0)
+        wall = time.monotonic() - began
+        client.returncode = os.waitstatus_to_exitcode(status)
+        counts = server.counts()
+    if direction == "upload":
+        size = counts.received
+    else:
+        size = sum(path.stat().st_size for path in target.rglob("*"))
+    if client.returncode or size < load.count * load.size:
+        raise SystemExit(f"failed: {command}: exit {client.returncode}, {size:,} bytes")
+    return Cost(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1000, counts.cpu)
+
+
+def _environment(url: str) -> dict[str, str]:
+    """The caller's, without any AWS settings of theirs."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    return {
+        **kept,
+        "AWS_ENDPOINT_URL": url,
+        "S3_ENDPOINT_URL": url,
+        "AWS_ACCESS_KEY_ID": "key",
+        "AWS_SECRET_ACCESS_KEY": "secret",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_EC2_METADATA_DISABLED": "true",
+        # Where awscrt is installed botocore signs by it, also for those who did not choose it.
+        "BOTO_DISABLE_CRT": "true",
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+    }
+
+
+def _median(runs: list[Cost]) -> Cost:
+    columns = zip(*(vars(run).values() for run in runs), strict=True)
+    return Cost(*(statistics.median(column) for column in columns))
+
+
+def _print(direction: str, load: Load, costs: dict[str, Cost]) -> None:
+    print(f"{direction} of {load.count:,} files of {load.size:,} bytes; load {_load()}")
+    print(f"{'':12}  wall s  files/s   MB/s   CPU s  peak MB  server s")
+    for name, cost in costs.items():
+        per_second = load.count / cost.wall
+        print(
+            f"{name:12}{cost.wall:8.2f}{per_second:9.1f}{per_second * load.size / 1e6:7.0f}"
+            f"{cost.cpu:8.2f}{cost.memory:9.0f}{cost.server:10.2f}"
+        )
+    print(f"{REFERENCE} takes {costs[REFERENCE].wall / costs[OURS].wall:.2f} times as long as ours")
+    print(flush=True)
+
+
+def _load() -> str:
+    return " ".join(f"{number:.1f}" for number in os.getloadavg())
+
+
+if __name__ == "__main__":
+    sys.exit(main())
