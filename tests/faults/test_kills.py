@@ -85,7 +85,7 @@ def test_a_job_whose_container_is_killed_each_time_is_given_up_with_that_reason(
     assert '"cursed"' in body and "killed 3 times without a word" in reason
 
 
-@together(40, SQS_MESSAGE_VISIBILITY=20)
+@together(40, SQS_MESSAGE_VISIBILITY=20, CHECK_IF_DONE_BOOL=True)
 def test_a_kill_at_whatever_boundary_loses_nothing_and_never_leaves_a_false_record(site: Site):
     holds = {}
     for name, (outputs, operation, _, where, _, _) in BOUNDARIES.items():

@@ -12,12 +12,11 @@ from __future__ import annotations
 import dataclasses
 import random
 import time
-import traceback
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Callable
 
-from plumbing import done_check, machine, perform, process, records, resources, settle, upload
+from plumbing import machine, perform, process, records, resources, settle, upload
 from plumbing.aws import AWS_ERRORS, Clients, is_setup_fault
 from plumbing.console import say
 from plumbing.environment import Settings
@@ -26,9 +25,9 @@ from plumbing.flag import Flag
 from plumbing.job import Job
 from plumbing.joblog import JobLog
 from plumbing.lease import LONGEST, Lease
+from plumbing.lookup import Known, look_up
 from plumbing.message import Message
-from plumbing.persistence import SETTLE_AFTER_STOP, UPLOAD_AFTER_STOP, Guard, persistently
-from plumbing.places import output_place
+from plumbing.persistence import SETTLE_AFTER_STOP, UPLOAD_AFTER_STOP, Guard
 from plumbing.report import Report
 from plumbing.settle import Outcome, Plan, Settler
 from plumbing.workfolder import remove
@@ -70,10 +69,8 @@ class Attempt:
             message.submission,
             message.receive,
         )
-        self._past = records.NO_PAST
-        self._earlier: records.Done | None = None
+        self._known = Known()
         self._log: JobLog | None = None
-        self._prefix = ""
         self._report = Report(time.time(), worker.identity)
         self._job = Job(
             id=message.job_id,
@@ -114,7 +111,7 @@ class Attempt:
         by itself.
         """
         allowed = self._worker.settings.job_retries
-        plan = settle.decide(outcome, self._past.counted, allowed, random.random())
+        plan = settle.decide(outcome, self._known.past.counted, allowed, random.random())
         if outcome.kind != settle.DONE:
             self._tell(outcome, plan)
         if plan == Plan():
@@ -125,10 +122,10 @@ class Attempt:
         if plan.attempt == settle.FAILED:
             self._send_log(check)
         fields = self._report.fields(
-            self._keys, self._message.job_name, outcome, self._past, allowed, self._log
+            self._keys, self._message.job_name, outcome, self._known.past, allowed, self._log
         )
         settler = self._worker.settler
-        settler.write(plan, self._message, self._keys, fields, self._earlier, check)
+        settler.write(plan, self._message, self._keys, fields, self._known.earlier, check)
         if plan.delete:
             settler.delete(self._message, check)
         elif plan.visible_in is not None:
@@ -148,31 +145,16 @@ class Attempt:
 
     def _before(self) -> Outcome | None:
         """Why the job is not to be run; None if it is."""
-        if self._message.fault:
-            return Outcome(settle.FAILED, self._message.fault, final=True)
-        settings, s3 = self._worker.settings, self._worker.clients.s3
-        what = f"[{self._job.name}] reading its records"
-        self._earlier = persistently(
-            lambda: records.find_done(s3, settings.bucket, self._keys), what, self._check
+        worker = self._worker
+        return look_up(
+            self._known,
+            worker.clients.s3,
+            worker.settings,
+            self._message,
+            self._keys,
+            lambda: worker.output_prefix(self._job),
+            self._check,
         )
-        if self._earlier and self._earlier.submission >= self._message.submission:
-            return Outcome(settle.REPEATED, "there is a done record already")
-        self._past = persistently(
-            lambda: records.read_past(s3, settings.bucket, self._keys), what, self._check
-        )
-        if self._past.counted >= settings.job_retries:
-            reason = persistently(
-                lambda: records.reason_of(s3, settings.bucket, self._keys, self._past),
-                what,
-                self._check,
-            )
-            return Outcome(settle.GIVEN_UP, reason)
-        self._prefix = self._output_prefix()
-        if settings.check_if_done and done_check.outputs_are_there(
-            s3, settings, self._prefix, self._check
-        ):
-            return Outcome(settle.SKIPPED, "its outputs are there already")
-        return None
 
     def _run(self) -> Outcome | None:
         """Run run_job in a process of its own; None if it succeeded."""
@@ -181,7 +163,7 @@ class Attempt:
             folder.mkdir(parents=True)
         self._log = JobLog(self._job.log_path, self._job.name, settings.log_bytes)
         self._log.line(
-            f"attempt {self._past.counted + 1} of {settings.job_retries} on {worker.identity}"
+            f"attempt {self._known.past.counted + 1} of {settings.job_retries} on {worker.identity}"
         )
         worker.protect()
         self._check()
@@ -219,31 +201,22 @@ class Attempt:
         items = upload.items_of(
             self._job.output_dir,
             settings.destination_bucket,
-            self._prefix,
+            self._known.prefix,
             settings.upload_arguments,
             self._log.line,
         )
         if not items and settings.expected_files > 0:
             raise JobFailed("run_job wrote nothing into job.output_dir")
         size = sum(item.size for item in items)
-        where = f"s3://{settings.destination_bucket}/{self._prefix}/"
+        where = f"s3://{settings.destination_bucket}/{self._known.prefix}/"
         self._log.line(f"uploading {len(items)} files, {size / 1e6:.3f} MB, to {where}")
         upload.send_all(self._worker.clients.s3, [*items, *self._log_items()], self._may_upload)
-        self._report.uploaded(self._prefix, len(items), size, time.monotonic() - started)
+        self._report.uploaded(self._known.prefix, len(items), size, time.monotonic() - started)
         return Outcome(settle.DONE)
 
     def _check(self) -> None:
         self._lease.keep_if_due()
         self._may_begin()
-
-    def _output_prefix(self) -> str:
-        try:
-            return output_place(self._worker.output_prefix(self._job))
-        except JobFailed:
-            raise
-        except Exception as error:
-            traceback.print_exc()
-            raise JobFailed(f"output_prefix raised {type(error).__name__}: {error}") from error
 
     def _log_items(self) -> list[upload.Item]:
         if self._log is None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Callable, Sequence
 
 from botocore.exceptions import ClientError
 
+from plumbing import listing
 from plumbing.aws import CONNECTIONS, code_of
 from plumbing.failures import JobFailed
 from plumbing.parallel import each
@@ -68,12 +69,7 @@ def fetch_list(
 
 def list_keys(s3: S3Client, bucket: str, prefix: str, check: Callable[[], None]) -> list[str]:
     """All keys below `prefix`, however many."""
-
-    def call() -> list[str]:
-        pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
-        return [entry["Key"] for page in pages for entry in page.get("Contents", [])]
-
-    return persistently(call, f"listing s3://{bucket}/{prefix}", check)
+    return [entry["Key"] for page in listing.pages(s3, bucket, prefix, check) for entry in page]
 
 
 def _fetch_all(
