@@ -75,6 +75,27 @@ def test_a_bug_of_the_worker_itself_does_not_stop_it(cloud, make_worker, work, m
     assert "please report it" in capfd.readouterr().out
 
 
+def test_a_message_that_cannot_even_be_read_does_not_stop_it(
+    cloud, make_worker, work, monkeypatch, capfd
+):
+    cloud.send({"name": "A1"})
+    cloud.send({"name": "B1"})
+    original, broken = loop.parse, []
+
+    def breaks_once(*arguments):
+        if not broken:
+            broken.append(1)
+            raise ZeroDivisionError("a bug")
+        return original(*arguments)
+
+    monkeypatch.setattr(loop, "parse", breaks_once)
+
+    work(make_worker(write_result), lambda: cloud.states("records"))
+
+    assert cloud.states("records") == ["done.json"]
+    assert "please report it" in capfd.readouterr().out
+
+
 def test_a_queue_that_is_gone_is_said_once_and_polled_on(cloud, make_worker, work, capfd):
     worker = make_worker(write_result, SQS_QUEUE_URL=cloud.queue_url + "-none")
     said = []

@@ -13,7 +13,7 @@ from plumbing.board import Board
 from plumbing.console import say
 from plumbing.failures import Interrupted, LeaseLost
 from plumbing.lease import Lease, boot_clock
-from plumbing.message import parse
+from plumbing.message import Message, parse
 
 # The most that SQS takes for WaitTimeSeconds.
 LONGEST_POLL = 20
@@ -73,8 +73,28 @@ def attend(worker: Worker, raw: Mapping[str, Any], asked: float) -> bool:
 
     Never raises for anything about a message: the next may be better.
     """
+    name = "a message"
+    try:
+        message = parse(raw, worker.settings.run_id)
+        name = message.job_name
+        return _attend(worker, message, asked)
+    except LeaseLost as error:
+        say(f"[{name}] nothing more is written: {error}")
+    except Interrupted as error:
+        say(f"[{name}] stopped before it was settled: {error}")
+    except AWS_ERRORS as error:
+        say(f"[{name}] could not be settled, it will come again: {error}")
+        # What this job cannot write the next one cannot either.
+        return is_setup_fault(error)
+    except Exception:
+        # A bug of ours must not take the worker with it, nor the jobs that it would still do.
+        traceback.print_exc()
+        say(f"[{name}] unexpected error in the worker itself, please report it")
+    return False
+
+
+def _attend(worker: Worker, message: Message, asked: float) -> bool:
     settings, sqs = worker.settings, worker.clients.sqs
-    message = parse(raw, settings.run_id)
 
     def extend(seconds: int) -> None:
         sqs.change_message_visibility(
@@ -87,22 +107,9 @@ def attend(worker: Worker, raw: Mapping[str, Any], asked: float) -> bool:
         outcome = attempt.do()
         attempt.settle(outcome)
         return outcome.kind == settle.FAILED and outcome.machine
-    except LeaseLost as error:
-        say(f"[{message.job_name}] nothing more is written: {error}")
-    except Interrupted as error:
-        say(f"[{message.job_name}] stopped before it was settled: {error}")
-    except AWS_ERRORS as error:
-        say(f"[{message.job_name}] could not be settled, it will come again: {error}")
-        # What this job cannot write the next one cannot either.
-        return is_setup_fault(error)
-    except Exception:
-        # A bug of ours must not take the worker with it, nor the jobs that it would still do.
-        traceback.print_exc()
-        say(f"[{message.job_name}] unexpected error in the worker itself, please report it")
     finally:
         lease.close()
         attempt.close()
-    return False
 
 
 def _trouble(worker: Worker, board: Board) -> str:
