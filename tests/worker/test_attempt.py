@@ -11,6 +11,7 @@ import time
 
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
+from botocore.parsers import ResponseParserError
 
 from plumbing import attempt, persistence, settle
 from plumbing.failures import JobFailed
@@ -525,3 +526,24 @@ def test_a_job_reads_its_settings_and_downloads_its_inputs(cloud, make_worker, a
     record = cloud.record("done")
     assert "input 8" in record["last_lines"]
     assert record["download_seconds"] > 0
+
+
+def test_an_answer_that_is_no_xml_does_not_cost_the_work(cloud, make_worker, attend, monkeypatch):
+    monkeypatch.setattr(persistence, "FIRST_PAUSE", 0.01)
+    cloud.send({"name": "A1"})
+    worker = make_worker(write_result)
+    asked = []
+
+    def half_an_answer(**more):
+        asked.append(1)
+        if len(asked) % 2:
+            raise ResponseParserError("Unable to parse response (no element found)")
+
+    worker.clients.s3.meta.events.register("before-call.s3", half_an_answer)
+    worker.clients.sqs.meta.events.register("before-call.sqs", half_an_answer)
+
+    attend(worker)
+
+    assert cloud.states("attempts") == []
+    assert cloud.states("records") == ["done.json"]
+    assert cloud.waiting() == (0, 0)
