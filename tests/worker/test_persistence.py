@@ -8,7 +8,6 @@ from botocore.exceptions import (
     NoCredentialsError,
     ReadTimeoutError,
 )
-
 from botocore.parsers import ResponseParserError
 
 from plumbing import persistence

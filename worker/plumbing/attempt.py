@@ -12,43 +12,32 @@ from __future__ import annotations
 import dataclasses
 import random
 import time
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Callable
+import traceback
+from typing import Any, Callable, Mapping
 
 from plumbing import machine, perform, process, records, resources, settle, upload
-from plumbing.aws import AWS_ERRORS, Clients, is_setup_fault
+from plumbing.aws import AWS_ERRORS, is_setup_fault
 from plumbing.console import say
-from plumbing.environment import Settings
 from plumbing.failures import Interrupted, JobFailed, LeaseLost, MachineFault
-from plumbing.flag import Flag
 from plumbing.job import Job
 from plumbing.joblog import JobLog
 from plumbing.lease import LONGEST, Lease
 from plumbing.lookup import Known, look_up
 from plumbing.message import Message
-from plumbing.persistence import SETTLE_AFTER_STOP, UPLOAD_AFTER_STOP, Guard
+from plumbing.persistence import (
+    GIVE_BACK_AFTER_STOP,
+    MARK_AFTER_STOP,
+    SETTLE_AFTER_STOP,
+    UPLOAD_AFTER_STOP,
+    Guard,
+)
 from plumbing.report import Report
-from plumbing.settle import Outcome, Plan, Settler
+from plumbing.settle import Outcome, Plan
+from plumbing.worker import Worker
 from plumbing.workfolder import remove
 
 # What is left of SQS's 12 h after the longest job: for the upload and for settling.
 SECONDS_AFTER_JOB = 3600.0
-
-
-@dataclass(frozen=True)
-class Worker:
-    """What one worker process has: `folder` is its own, `protect` waits for task protection."""
-
-    settings: Settings
-    clients: Clients
-    settler: Settler
-    stop: Flag
-    folder: Path
-    identity: machine.Identity
-    output_prefix: Callable[[Job], Any]
-    run_job: Callable[[Job], object]
-    protect: Callable[[], None]
 
 
 class Attempt:
@@ -84,8 +73,8 @@ class Attempt:
 
     def do(self) -> Outcome:
         """Do the job, unless there is a reason not to; every way it can go is an outcome."""
-        self._lease.keep()
         try:
+            self._lease.keep()
             return self._before() or self._run() or self._upload()
         except LeaseLost as error:
             return Outcome(settle.LOST, str(error))
@@ -103,6 +92,11 @@ class Attempt:
         except OSError as error:
             known = error.errno in perform.MACHINE_ERRORS
             return Outcome(settle.FAILED, perform.os_reason(error), machine=known)
+        # A bug of ours: told like any other failure, instead of as a death without a word.
+        except Exception as error:
+            traceback.print_exc()
+            what = f"error in the worker itself: {type(error).__name__}: {error}"
+            return Outcome(settle.FAILED, what)
 
     def settle(self, outcome: Outcome) -> None:
         """Write what became of the job, and delete its message or give it back.
@@ -117,20 +111,23 @@ class Attempt:
         if plan == Plan():
             return
         self._lease.keep()
-        # Settling may outlast the job's time: the lease alone limits it.
-        check = Guard(self._lease, self._worker.stop, float("inf"), SETTLE_AFTER_STOP).check
+        check = self._until_after_stop(SETTLE_AFTER_STOP)
         if plan.attempt == settle.FAILED:
             self._send_log(check)
         fields = self._report.fields(
             self._keys, self._message.job_name, outcome, self._known.past, allowed, self._log
         )
         settler = self._worker.settler
-        settler.write(plan, self._message, self._keys, fields, self._known.earlier, check)
+        if plan.attempt == settle.INTERRUPTED:
+            self._mark_interrupted(plan, fields)
+        else:
+            settler.write(plan, self._message, self._keys, fields, self._known.earlier, check)
         if plan.delete:
             settler.delete(self._message, check)
         elif plan.visible_in is not None:
             self._lease.release()
-            settler.give_back(self._message, plan.visible_in, check)
+            may_give_back = self._until_after_stop(GIVE_BACK_AFTER_STOP)
+            settler.give_back(self._message, plan.visible_in, may_give_back)
         if outcome.kind == settle.DONE:
             say(f"DONE {self._job.name}")
         # An interrupted job's message comes first: another machine waits for it, nobody for this.
@@ -222,6 +219,9 @@ class Attempt:
         if self._log is None:
             return []
         path = self._log.path
+        if not path.exists():
+            say(f"[{self._job.name}] its log is gone: the job removed it")
+            return []
         kind = {"ContentType": "text/plain; charset=utf-8"}
         bucket = self._worker.settings.bucket
         return [upload.Item(path, bucket, self._keys.log, path.stat().st_size, kind)]
@@ -230,8 +230,22 @@ class Attempt:
         """A log that cannot be sent is no reason to lose the record of the failure."""
         try:
             upload.send_all(self._worker.clients.s3, self._log_items(), check)
-        except AWS_ERRORS as error:
+        except (Interrupted, OSError, *AWS_ERRORS) as error:
             say(f"[{self._job.name}] its log was not uploaded: {error}")
+
+    def _mark_interrupted(self, plan: Plan, fields: Mapping[str, Any]) -> None:
+        """Another machine is to get the job in time even if S3 takes no mark for so long."""
+        check = self._until_after_stop(MARK_AFTER_STOP)
+        try:
+            self._worker.settler.write(
+                plan, self._message, self._keys, fields, self._known.earlier, check
+            )
+        except (Interrupted, *AWS_ERRORS) as error:
+            say(f"[{self._job.name}] not marked as interrupted, so that it will count: {error}")
+
+    def _until_after_stop(self, seconds: float) -> Callable[[], None]:
+        """A check for settling, which may outlast the job's time: the lease alone limits it."""
+        return Guard(self._lease, self._worker.stop, float("inf"), seconds).check
 
     def _tell(self, outcome: Outcome, plan: Plan) -> None:
         state = plan.record or outcome.kind

@@ -7,13 +7,14 @@ import traceback
 from typing import Any, Callable, Mapping
 
 from plumbing import machine, settle
-from plumbing.attempt import Attempt, Worker
+from plumbing.attempt import Attempt
 from plumbing.aws import AWS_ERRORS, code_of, is_setup_fault
 from plumbing.board import Board
 from plumbing.console import say
 from plumbing.failures import Interrupted, LeaseLost
 from plumbing.lease import Lease, boot_clock
 from plumbing.message import Message, parse
+from plumbing.worker import Worker
 
 # The most that SQS takes for WaitTimeSeconds.
 LONGEST_POLL = 20
