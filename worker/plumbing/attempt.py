@@ -134,6 +134,11 @@ class Attempt:
         if plan.attempt == settle.INTERRUPTED:
             self._send_log(check)
 
+    @property
+    def has_run(self) -> bool:
+        """Whether run_job was begun."""
+        return self._log is not None
+
     def close(self) -> None:
         """Remove everything that the job left on this machine."""
         if self._log is not None:

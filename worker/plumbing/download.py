@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import shutil
 from pathlib import Path
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 PART = 16 << 20
 # Each is held in memory.
 PARTS_AT_ONCE = 8
+_NUMBERS = itertools.count()
 
 
 def fetch_one(
@@ -86,7 +88,8 @@ def _fetch_all(
 def _fetch_key(s3: S3Client, bucket: str, key: str, path: Path, check: Callable[[], None]) -> bool:
     """Fetch one object; False if there is none."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name[:200]}.part")
+    # A name of its own, which is never too long nor that of another.
+    partial = path.with_name(f".{os.getpid()}-{next(_NUMBERS)}.part")
 
     def call() -> tuple[int, str]:
         # Not "with body": botocore gives its raw stream to that, and its errors then to us.

@@ -63,16 +63,17 @@ def work(
         if raw is not None:
             board.set_busy(index, True)
             try:
-                board.count_fault(attend(worker, raw, asked))
+                board.count_fault(raw.get("MessageId", ""), attend(worker, raw, asked))
             finally:
                 board.set_busy(index, False)
             last_busy = clock()
 
 
-def attend(worker: Worker, raw: Mapping[str, Any], asked: float) -> bool:
+def attend(worker: Worker, raw: Mapping[str, Any], asked: float) -> bool | None:
     """Do what a message says and settle it; whether it failed for this machine's own reasons.
 
-    Never raises for anything about a message: the next may be better.
+    None if that cannot be said, since no job ran to its end. Never raises for anything about a
+    message: the next may be better.
     """
     name = "a message"
     try:
@@ -86,15 +87,15 @@ def attend(worker: Worker, raw: Mapping[str, Any], asked: float) -> bool:
     except AWS_ERRORS as error:
         say(f"[{name}] could not be settled, it will come again: {error}")
         # What this job cannot write the next one cannot either.
-        return is_setup_fault(error)
+        return True if is_setup_fault(error) else None
     except Exception:
         # A bug of ours must not take the worker with it, nor the jobs that it would still do.
         traceback.print_exc()
         say(f"[{name}] unexpected error in the worker itself, please report it")
-    return False
+    return None
 
 
-def _attend(worker: Worker, message: Message, asked: float) -> bool:
+def _attend(worker: Worker, message: Message, asked: float) -> bool | None:
     settings, sqs = worker.settings, worker.clients.sqs
 
     def extend(seconds: int) -> None:
@@ -107,7 +108,9 @@ def _attend(worker: Worker, message: Message, asked: float) -> bool:
     try:
         outcome = attempt.do()
         attempt.settle(outcome)
-        return outcome.kind == settle.FAILED and outcome.machine
+        if outcome.machine:
+            return True
+        return False if outcome.kind in (settle.DONE, settle.FAILED) and attempt.has_run else None
     finally:
         lease.close()
         attempt.close()
