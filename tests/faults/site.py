@@ -226,12 +226,13 @@ class Site:
         return tuple(int(values["Attributes"][name]) for name in names)
 
     def dead_letters(self) -> Iterator[tuple[str, str]]:
-        """Body and reason of each message in the dead-letter queue."""
+        """Body and reason, "" if it has none, of each message in the dead-letter queue."""
         while messages := self.sqs.receive_message(
             QueueUrl=self.dead_url, MaxNumberOfMessages=10, MessageAttributeNames=["All"]
         ).get("Messages"):
             for message in messages:
-                yield message["Body"], message["MessageAttributes"]["reason"]["StringValue"]
+                reason = message.get("MessageAttributes", {}).get("reason", {})
+                yield message["Body"], reason.get("StringValue", "")
 
     def is_settled(self) -> bool:
         """Whether each job has a record and the queue is empty."""
