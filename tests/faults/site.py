@@ -239,11 +239,16 @@ class Site:
         return len(self.written("records")) >= len(self.groups) and self.waiting() == (0, 0)
 
     def assert_all_done(self) -> None:
-        """Each job has its outputs, complete, and one done record; the queue is empty."""
+        """Each job has its outputs, complete, and one done record; nothing else is left of it."""
         for name in self.groups:
             assert self.written("records", name) == ["done.json"], name
             assert self.lacking(name) == [], name
         assert self.waiting() == (0, 0)
+        assert self.s3.list_multipart_uploads(Bucket=self.bucket).get("Uploads", []) == []
+
+    def left_in_work_folder(self) -> list[str]:
+        """The folders of jobs that are in the work folder, of whichever container."""
+        return [str(path) for path in self.work_folder.glob("jobs-*/worker-*/*")]
 
     def close(self) -> None:
         for container in self.containers:

@@ -2,9 +2,9 @@
 
 Requests to AWS for a job that succeeds at its first receive and downloads nothing:
 ReceiveMessage, HEAD of its done record, a PUT for each output and for the log, a PUT of the done
-record, DeleteMessage: five and one for each output. A later receive adds a listing of its
-attempts, CHECK_IF_DONE_BOOL one of its outputs, and a long job a ChangeMessageVisibility every
-third of SQS_MESSAGE_VISIBILITY.
+record, DeleteMessage: five and one for each output. A later receive adds a listing of its attempts, and
+one for each output that is sent in parts; CHECK_IF_DONE_BOOL adds one of the outputs to the first,
+and a long job a ChangeMessageVisibility every third of SQS_MESSAGE_VISIBILITY.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ import time
 import traceback
 from typing import Any, Callable, Mapping
 
-from plumbing import machine, perform, process, records, resources, settle, upload
+from plumbing import leftovers, machine, perform, process, records, resources, settle, upload
 from plumbing.aws import AWS_ERRORS, is_setup_fault
 from plumbing.console import say
 from plumbing.failures import Interrupted, JobFailed, LeaseLost, MachineFault
 from plumbing.job import Job
 from plumbing.joblog import JobLog
 from plumbing.lease import LONGEST, Lease
-from plumbing.lookup import Known, look_up
+from plumbing.lookup import Known, is_first, look_up
 from plumbing.message import Message
 from plumbing.persistence import (
     GIVE_BACK_AFTER_STOP,
@@ -212,6 +212,8 @@ class Attempt:
         size = sum(item.size for item in items)
         where = f"s3://{settings.destination_bucket}/{self._known.prefix}/"
         self._log.line(f"uploading {len(items)} files, {size / 1e6:.3f} MB, to {where}")
+        if not is_first(self._message):
+            leftovers.abort_uploads(self._worker.clients.s3, items, self._may_upload)
         upload.send_all(self._worker.clients.s3, [*items, *self._log_items()], self._may_upload)
         self._report.uploaded(self._known.prefix, len(items), size, time.monotonic() - started)
         return Outcome(settle.DONE)
