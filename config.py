@@ -35,7 +35,7 @@ SECONDS_TO_START = 0  # between the first jobs of a container, if they need much
 
 # THE QUEUE
 SQS_QUEUE_NAME = APP_NAME + "Queue"
-SQS_MESSAGE_VISIBILITY = 2 * 60  # seconds until a lost machine's job goes to another
+SQS_MESSAGE_VISIBILITY = 5 * 60  # seconds until a lost machine's job goes to another, see step_1
 SQS_DEAD_LETTER_QUEUE = APP_NAME + "_DeadMessages"  # where jobs end that failed every time
 JOB_RETRIES = 3  # attempts at a job; interruptions by AWS do not count
 JOB_TIMEOUT = 6 * 3600  # seconds; a job that takes longer has failed

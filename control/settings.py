@@ -100,7 +100,7 @@ class Config:
     GPUS_PER_TASK: int = _setting(0, low=0)
 
     SQS_QUEUE_NAME: str = _setting("", name=_QUEUE)
-    SQS_MESSAGE_VISIBILITY: int = _setting(120, low=20, high=43_200)
+    SQS_MESSAGE_VISIBILITY: int = _setting(300, low=20, high=43_200)
     SQS_DEAD_LETTER_QUEUE: str = _setting("", name=_QUEUE)
     JOB_RETRIES: int = _setting(3, low=1, high=100)
     JOB_TIMEOUT: int = _setting(LONGEST_JOB_SECONDS, low=1, high=LONGEST_JOB_SECONDS)

@@ -222,7 +222,7 @@ class Proxy:
 
 def _s3_operation(method: str, query: dict[str, list[str]]) -> str:
     if "uploads" in query:
-        return "CreateMultipartUpload"
+        return "CreateMultipartUpload" if method == "POST" else "ListMultipartUploads"
     if "uploadId" in query:
         return {"PUT": "UploadPart", "POST": "CompleteMultipartUpload"}.get(method, "Abort")
     if "list-type" in query:

@@ -226,23 +226,29 @@ class Site:
         return tuple(int(values["Attributes"][name]) for name in names)
 
     def dead_letters(self) -> Iterator[tuple[str, str]]:
-        """Body and reason of each message in the dead-letter queue."""
+        """Body and reason, "" if it has none, of each message in the dead-letter queue."""
         while messages := self.sqs.receive_message(
             QueueUrl=self.dead_url, MaxNumberOfMessages=10, MessageAttributeNames=["All"]
         ).get("Messages"):
             for message in messages:
-                yield message["Body"], message["MessageAttributes"]["reason"]["StringValue"]
+                reason = message.get("MessageAttributes", {}).get("reason", {})
+                yield message["Body"], reason.get("StringValue", "")
 
     def is_settled(self) -> bool:
         """Whether each job has a record and the queue is empty."""
         return len(self.written("records")) >= len(self.groups) and self.waiting() == (0, 0)
 
     def assert_all_done(self) -> None:
-        """Each job has its outputs, complete, and one done record; the queue is empty."""
+        """Each job has its outputs, complete, and one done record; nothing else is left of it."""
         for name in self.groups:
             assert self.written("records", name) == ["done.json"], name
             assert self.lacking(name) == [], name
         assert self.waiting() == (0, 0)
+        assert self.s3.list_multipart_uploads(Bucket=self.bucket).get("Uploads", []) == []
+
+    def left_in_work_folder(self) -> list[str]:
+        """The folders of jobs that are in the work folder, of whichever container."""
+        return [str(path) for path in self.work_folder.glob("jobs-*/worker-*/*")]
 
     def close(self) -> None:
         for container in self.containers:

@@ -63,6 +63,12 @@ def test_a_job_whose_worker_is_killed_is_finished_by_another_soon(site: Site, vi
     assert len(site.runs()) == 2
     assert site.record("hit", "done")["receive"] == 2
     assert not alive(run.process)
+    if victim == "container":
+        # What is on its disk goes as soon as there is a container again.
+        assert site.left_in_work_folder() != []
+        third = site.start()
+        until(lambda: "ReceiveMessage" in third.proxy.operations(), BUSY_SECONDS)
+    until(lambda: site.left_in_work_folder() == [], BUSY_SECONDS)
 
 
 @together(40, SQS_MESSAGE_VISIBILITY=5, JOB_RETRIES=3)
@@ -85,7 +91,7 @@ def test_a_job_whose_container_is_killed_each_time_is_given_up_with_that_reason(
     assert '"cursed"' in body and "killed 3 times without a word" in reason
 
 
-@together(40, SQS_MESSAGE_VISIBILITY=20)
+@together(40, SQS_MESSAGE_VISIBILITY=20, CHECK_IF_DONE_BOOL=True)
 def test_a_kill_at_whatever_boundary_loses_nothing_and_never_leaves_a_false_record(site: Site):
     holds = {}
     for name, (outputs, operation, _, where, _, _) in BOUNDARIES.items():
@@ -118,3 +124,4 @@ def test_a_kill_at_whatever_boundary_loses_nothing_and_never_leaves_a_false_reco
     site.assert_all_done()
     for name, (*_, runs, _) in BOUNDARIES.items():
         assert len(site.runs(name)) == runs, name
+    until(lambda: site.left_in_work_folder() == [], BUSY_SECONDS)

@@ -20,11 +20,11 @@ import pytest
 from botocore.config import Config
 
 from plumbing import aws, environment, loop, process_tree
-from plumbing.attempt import Worker
 from plumbing.flag import Flag
 from plumbing.lease import boot_clock
 from plumbing.machine import Identity
 from plumbing.settle import Settler
+from plumbing.worker import Worker
 
 WORKER = Path(__file__).resolve().parents[2] / "worker"
 _SERVER = """

@@ -6,13 +6,15 @@ import errno
 import json
 import os
 import signal
+import sys
 import threading
 import time
 
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
+from botocore.parsers import ResponseParserError
 
-from plumbing import attempt, persistence, settle
+from plumbing import attempt, persistence, process_tree, settle
 from plumbing.failures import JobFailed
 from plumbing.message import parse
 
@@ -525,3 +527,71 @@ def test_a_job_reads_its_settings_and_downloads_its_inputs(cloud, make_worker, a
     record = cloud.record("done")
     assert "input 8" in record["last_lines"]
     assert record["download_seconds"] > 0
+
+
+def test_an_answer_that_is_no_xml_does_not_cost_the_work(cloud, make_worker, attend, monkeypatch):
+    monkeypatch.setattr(persistence, "FIRST_PAUSE", 0.01)
+    cloud.send({"name": "A1"})
+    worker = make_worker(write_result)
+    asked = []
+
+    def half_an_answer(**more):
+        asked.append(1)
+        if len(asked) % 2:
+            raise ResponseParserError("Unable to parse response (no element found)")
+
+    worker.clients.s3.meta.events.register("before-call.s3", half_an_answer)
+    worker.clients.sqs.meta.events.register("before-call.sqs", half_an_answer)
+
+    attend(worker)
+
+    assert cloud.states("attempts") == []
+    assert cloud.states("records") == ["done.json"]
+    assert cloud.waiting() == (0, 0)
+
+
+@pytest.mark.parametrize("name", ["stdout", "stderr", "descriptor 1", "descriptor 2"])
+def test_a_job_that_closes_its_output_has_succeeded_all_the_same(cloud, make_worker, attend, name):
+    def run_job(job):
+        write_result(job)
+        if name.startswith("descriptor"):
+            print("not flushed yet", end="")
+            os.close(int(name[-1]))
+        else:
+            getattr(sys, name).close()
+
+    cloud.send({"name": "A1"})
+
+    attend(make_worker(run_job))
+
+    assert cloud.states("records") == ["done.json"]
+
+
+@pytest.mark.parametrize(
+    ("cut", "left"), [("stop", ["1.1.interrupted.json"]), ("lease", []), ("timeout", None)]
+)
+def test_a_process_that_hangs_in_the_kernel_is_the_machines_fault_and_changes_nothing_else(
+    cloud, make_worker, attend, monkeypatch, capfd, cut, left
+):
+    pids = []
+    monkeypatch.setattr(process_tree, "end", lambda pid, grace: pids.append(pid))
+    cloud.send({"name": "A1"})
+    settings = {"JOB_TIMEOUT": "1"} if cut == "timeout" else {}
+    worker = make_worker(lambda job: time.sleep(60), SQS_MESSAGE_VISIBILITY="3", **settings)
+    if cut == "lease":
+        worker.clients.sqs.meta.events.register("before-send.sqs", _refuse)
+    stopper = threading.Timer(0.5, worker.stop.set, ["spot interruption"])
+    if cut == "stop":
+        stopper.start()
+
+    assert attend(worker) is True
+
+    os.kill(pids[0], signal.SIGKILL)
+    os.waitpid(pids[0], 0)
+    if cut == "timeout":
+        assert "JOB_TIMEOUT" in cloud.record("failed", "attempts")["reason"]
+        assert "hangs in the kernel" in cloud.record("failed", "attempts")["reason"]
+    else:
+        assert cloud.states("attempts") == left
+    assert cloud.states("records") == []
+    assert "hangs in the kernel" in capfd.readouterr().out

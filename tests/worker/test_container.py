@@ -6,8 +6,12 @@ import json
 import os
 import signal
 import textwrap
+from types import SimpleNamespace
 
 import pytest
+
+from plumbing import container as supervising
+from plumbing.board import Board
 
 DOCUMENT = b"one two\nthree\n"
 
@@ -217,3 +221,50 @@ def test_an_interruption_notice_gives_the_job_back_and_takes_no_other(
     container.send_signal(signal.SIGTERM)
     assert container.wait(5) == 0
     assert cloud.waiting() == (1, 0)
+
+
+class Clock:
+    now = 1000.0
+
+    def __call__(self):
+        return self.now
+
+
+def test_after_the_interruption_notice_the_container_sleeps(monkeypatch, tmp_path):
+    clock, sleeps = Clock(), []
+    container = supervising.Container(Board(1), [], set())
+
+    def wait(container, until):
+        sleeps.append(until - clock.now)
+        clock.now = until
+        container.stopped = len(sleeps) == 20
+
+    monkeypatch.setattr(supervising, "time", SimpleNamespace(monotonic=clock))
+    monkeypatch.setattr(supervising, "_wait", wait)
+    for name in ("_reap", "_end_strays"):
+        monkeypatch.setattr(supervising, name, lambda *arguments: None)
+    notices = iter(["", "spot interruption"])
+    metadata = SimpleNamespace(there=True, interruption=lambda: next(notices))
+    monkeypatch.delenv("ECS_AGENT_URI", raising=False)
+
+    supervising._supervise(container, SimpleNamespace(folder=tmp_path), metadata)
+
+    assert container.ending == "spot interruption"
+    assert min(sleeps) > 0
+    assert sleeps[5:] == [supervising.LOAD_SECONDS] * 15
+
+
+def test_a_worker_that_has_just_ended_does_not_keep_a_stop_from_the_others(monkeypatch):
+    told = []
+
+    def kill(pid, number):
+        if pid == 1:
+            raise ProcessLookupError
+        told.append(pid)
+
+    monkeypatch.setattr(supervising, "os", SimpleNamespace(kill=kill))
+    slots = [supervising.Slot(index, 0.0, pid=index + 1) for index in range(3)]
+
+    supervising._tell_workers(supervising.Container(None, slots, set()), "stop", signal.SIGTERM)
+
+    assert told == [2, 3]

@@ -102,6 +102,18 @@ def test_large_objects_come_whole_in_parts(put, fetch, monkeypatch, size):
     assert [p.name for p in path.parent.iterdir()] == ["large"]
 
 
+def test_names_as_long_as_a_file_system_takes_are_kept_apart(put, fetch, monkeypatch):
+    monkeypatch.setattr(download, "PART", 10)
+    long = {f"p/{'n' * 250}-{end}": end.encode() * 40 for end in "abcdefgh"}
+    wide = {"p/" + "日" * 84: b"wide"}
+    put(**long, **wide)
+
+    folder = fetch("p/")
+
+    found = {f"p/{path.name}": path.read_bytes() for path in folder.iterdir()}
+    assert found == {**long, **wide}
+
+
 def test_a_download_ends_when_it_may_not_go_on(put, cloud, tmp_path):
     put(a=b"1")
 

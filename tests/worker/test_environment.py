@@ -27,7 +27,7 @@ def test_a_container_started_by_hand_gets_sensible_defaults():
     settings = environment.read(LEAST)
 
     assert settings.source_bucket == settings.destination_bucket == "bucket"
-    assert settings.visibility == 120
+    assert settings.visibility == 300
     assert settings.job_retries == 3
     assert settings.workers == 1
     assert settings.job_timeout == environment.LONGEST_JOB

@@ -100,6 +100,33 @@ def test_a_file_that_is_no_program_is_the_machines_fault(job):
         job.run([path])
 
 
+@pytest.mark.parametrize("word", ["x" * 200_000, "a\0b"], ids=["too long", "null byte"])
+def test_arguments_that_no_program_can_have_are_the_jobs_own_fault(job, word):
+    with pytest.raises(JobFailed, match="echo cannot be started") as failure:
+        job.run(["echo", word])
+
+    assert not isinstance(failure.value, MachineFault)
+
+
+@pytest.mark.parametrize("to", ["../../up", "/somewhere/else", "link/x", "a/../../.."])
+def test_no_download_goes_to_a_folder_outside_the_jobs_own(job, tmp_path_factory, to):
+    (job.input_dir / "link").symlink_to(tmp_path_factory.mktemp("elsewhere"))
+
+    with pytest.raises(JobFailed, match="the job's own folder"):
+        job.download("in/x", to=to)
+
+
+@pytest.mark.parametrize("to", ["sub", "../temp/sub", "absolute"])
+def test_a_download_may_go_anywhere_within_it(job, cloud, to):
+    cloud.s3.put_object(Bucket=cloud.bucket, Key="in/x", Body=b"input")
+    job.s3 = cloud.s3
+
+    path = job.download("in/x", to=job.temp_dir if to == "absolute" else to, bucket=cloud.bucket)
+
+    assert path.read_bytes() == b"input"
+    assert job.folder in path.resolve().parents
+
+
 def test_a_folder_to_start_in_that_is_not_there_is_named(job):
     with pytest.raises(JobFailed, match="/no/such/folder"):
         job.run(["true"], cwd="/no/such/folder")

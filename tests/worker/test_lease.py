@@ -160,12 +160,30 @@ def test_a_thread_keeps_it_until_it_is_released(made, until):
     lease.keep()
     until(lambda: len(sqs.asked) >= 2)
     lease.check()
+    (thread,) = [thread for thread in threading.enumerate() if thread.name == "lease"]
 
     lease.release()
 
-    asked = len(sqs.asked)
-    assert not any(thread.name == "lease" for thread in threading.enumerate())
-    assert len(sqs.asked) == asked
+    assert not thread.is_alive()
+
+
+def test_a_release_waits_for_an_extension_that_is_under_way(made):
+    lease, _, _ = made(visibility=3, clock=boot_clock)
+    under_way, answer, ended = threading.Event(), threading.Event(), []
+
+    def extend(seconds):
+        under_way.set()
+        answer.wait(10)
+        ended.append(seconds)
+
+    lease._extend = extend
+    lease.keep()
+    assert under_way.wait(10)
+    threading.Timer(0.2, answer.set).start()
+
+    lease.release()
+
+    assert len(ended) == 1
 
 
 def test_the_thread_says_when_it_is_lost(made):
@@ -176,6 +194,22 @@ def test_the_thread_says_when_it_is_lost(made):
     assert lease.lost.wait(10)
     assert "no extension" in lease.lost.reason
     assert len(sqs.asked) > 2  # it did not give up after the first
+
+
+def test_whatever_goes_wrong_with_an_extension_the_thread_goes_on(made, until, capfd):
+    lease, sqs, _ = made(visibility=3, clock=boot_clock)
+
+    def extend(seconds):
+        sqs(seconds)
+        if len(sqs.asked) == 1:
+            raise RuntimeError("nobody expects this")
+
+    lease._extend = extend
+    lease.keep()
+
+    until(lambda: len(sqs.asked) >= 3)
+    lease.check()
+    assert "nobody expects this" in capfd.readouterr().out
 
 
 @pytest.mark.parametrize(("visibility", "seconds"), [(600, 10), (40, 10), (20, 5), (4, 1)])

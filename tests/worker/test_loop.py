@@ -75,6 +75,27 @@ def test_a_bug_of_the_worker_itself_does_not_stop_it(cloud, make_worker, work, m
     assert "please report it" in capfd.readouterr().out
 
 
+def test_a_message_that_cannot_even_be_read_does_not_stop_it(
+    cloud, make_worker, work, monkeypatch, capfd
+):
+    cloud.send({"name": "A1"})
+    cloud.send({"name": "B1"})
+    original, broken = loop.parse, []
+
+    def breaks_once(*arguments):
+        if not broken:
+            broken.append(1)
+            raise ZeroDivisionError("a bug")
+        return original(*arguments)
+
+    monkeypatch.setattr(loop, "parse", breaks_once)
+
+    work(make_worker(write_result), lambda: cloud.states("records"))
+
+    assert cloud.states("records") == ["done.json"]
+    assert "please report it" in capfd.readouterr().out
+
+
 def test_a_queue_that_is_gone_is_said_once_and_polled_on(cloud, make_worker, work, capfd):
     worker = make_worker(write_result, SQS_QUEUE_URL=cloud.queue_url + "-none")
     said = []
@@ -120,8 +141,8 @@ def test_after_three_faults_of_its_own_a_machine_stops_taking_jobs(cloud, make_w
 
 def test_a_job_that_fails_for_its_own_reasons_ends_the_row_of_faults(cloud, make_worker, work):
     board = Board(1)
-    board.count_fault(True)
-    board.count_fault(True)
+    board.count_fault("00ff", True)
+    board.count_fault("00fe", True)
     cloud.send({"name": "A1"})
 
     work(make_worker(lambda job: None), lambda: cloud.states("attempts"), board)
@@ -153,3 +174,21 @@ def test_a_worker_is_busy_while_it_has_a_job_and_not_after(cloud, make_worker, w
 
     assert seen == [True]
     assert not board.anybody_busy()
+
+
+@pytest.mark.parametrize("what", ["interrupted", "no job", "done before"])
+def test_a_message_whose_job_did_not_run_to_its_end_says_nothing_about_the_machine(
+    cloud, make_worker, attend, what
+):
+    worker = make_worker(write_result)
+    cloud.send({"name": "A1"})
+    if what == "done before":
+        attend(worker)
+        cloud.send({"name": "A1"})
+    if what == "no job":
+        cloud.sqs.purge_queue(QueueUrl=cloud.queue_url)
+        cloud.sqs.send_message(QueueUrl=cloud.queue_url, MessageBody="not json")
+    if what == "interrupted":
+        worker.stop.set("spot interruption")
+
+    assert attend(worker) is None

@@ -96,6 +96,16 @@ def test_what_is_no_job_gets_a_fault_and_an_id_all_the_same(body, why):
     assert got.job_name
 
 
+def test_no_nesting_however_deep_is_too_much_to_be_read():
+    for depth in range(1, 1200):
+        body = '{"group": {"a": ' + "[" * depth + "]" * depth + "}}"
+
+        got = message.parse(raw(body), "R1")
+
+        assert got.job_name and re.fullmatch("[0-9a-f]{16}", got.job_id)
+        assert not got.fault or got.values == {}
+
+
 @pytest.mark.parametrize(
     "attributes",
     [

@@ -8,6 +8,7 @@ from botocore.exceptions import (
     NoCredentialsError,
     ReadTimeoutError,
 )
+from botocore.parsers import ResponseParserError
 
 from plumbing import persistence
 from plumbing.failures import Interrupted, JobFailed, LeaseLost
@@ -30,6 +31,7 @@ def answer(code, status):
         (answer("ExpiredToken", 400), True),
         (answer("Whatever", 429), True),
         (EndpointConnectionError(endpoint_url="x"), True),
+        (ResponseParserError("no element found"), True),
         (ConnectTimeoutError(endpoint_url="x"), True),
         (ReadTimeoutError(endpoint_url="x"), True),
         (answer("AccessDenied", 403), False),
@@ -67,6 +69,17 @@ def test_a_call_is_repeated_until_it_succeeds_with_longer_and_longer_pauses():
 
     assert result == "answer"
     assert pauses == [0.5, 1, 2, 4, 8, 15, 15, 15]
+
+
+@pytest.mark.parametrize("kind", persistence.PASSING_ERRORS, ids=lambda kind: kind.__name__)
+def test_every_kind_of_error_that_passes_is_repeated(kind):
+    error = kind.__new__(kind)
+
+    result = persistence.persistently(
+        calls_of([error]), "upload", lambda: None, wait=lambda seconds: None
+    )
+
+    assert result == "answer"
 
 
 def test_an_error_for_good_is_not_repeated():

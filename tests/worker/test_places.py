@@ -13,13 +13,24 @@ from plumbing.failures import JobFailed
     [("out/A1", "out/A1"), ("/out//A1/", "out/A1"), ("a b/ü", "a b/ü"), (Path("x/y"), "x/y")],
 )
 def test_an_output_prefix_has_no_slashes_at_its_ends(prefix, place):
-    assert places.output_place(prefix) == place
+    assert places.output_place(prefix, beside_records=True) == place
 
 
 @pytest.mark.parametrize("prefix", ["", "/", "out/../..", "./x", None, 7])
 def test_a_prefix_that_leads_elsewhere_fails_the_job(prefix):
     with pytest.raises(JobFailed):
-        places.output_place(prefix)
+        places.output_place(prefix, beside_records=False)
+
+
+@pytest.mark.parametrize("prefix", ["runs/App/R1/records", "/runs//x", "runs"])
+def test_outputs_are_never_put_among_the_records(prefix):
+    with pytest.raises(JobFailed, match="for the records"):
+        places.output_place(prefix, beside_records=True)
+    assert places.output_place(prefix, beside_records=False)
+
+
+def test_what_only_begins_like_the_records_is_a_place():
+    assert places.output_place("runs2/A1", beside_records=True) == "runs2/A1"
 
 
 @pytest.mark.parametrize("relative", ["", "/", "../x", "a/../../x", "."])

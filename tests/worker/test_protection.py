@@ -121,6 +121,75 @@ def test_a_refusal_is_said_and_tried_again(task, agent, capfd, answer, word):
     assert board.protection == PROTECTED
 
 
+REFUSAL = (400, '{"failure": {"Reason": "DEPLOYMENT_BLOCKED"}}')
+GRANTED = (200, '{"protection": {}}')
+
+
+def test_an_idle_task_is_always_called_again_later_and_never_at_once(task, agent):
+    protecting, board, clock = task
+    assert protecting.step() > clock.now
+    for refused in ("wish", "renewal", "release"):
+        agent.answer = REFUSAL if refused == "wish" else GRANTED
+        board.set_busy(0, True)
+        clock.now = min(protecting.step(), clock.now + 1e6)
+        agent.answer = REFUSAL if refused == "renewal" else GRANTED
+        protecting.step()
+        board.set_busy(0, False)
+        agent.answer = REFUSAL if refused == "release" else GRANTED
+        for _ in range(5):
+            due = protecting.step()
+            assert due > clock.now, refused
+            clock.now = min(due, clock.now + 1000.0)
+
+
+def test_a_release_that_was_refused_is_tried_again(task, agent, capfd):
+    protecting, board, clock = task
+    board.set_busy(0, True)
+    protecting.step()
+    board.set_busy(0, False)
+    agent.answer = REFUSAL
+    clock.now = protecting.step()
+    clock.now = protecting.step()
+    assert "not released" in capfd.readouterr().out
+
+    agent.answer = GRANTED
+    assert protecting.step() == float("inf")
+
+    assert agent.wishes[1:] == [{"ProtectionEnabled": False}] * 2
+    assert board.protection == UNPROTECTED
+
+
+def test_what_is_left_of_a_protection_that_was_not_renewed_is_released(task, agent):
+    protecting, board, clock = task
+    board.set_busy(0, True)
+    clock.now = protecting.step()
+    agent.answer = REFUSAL
+    protecting.step()
+    assert board.protection == REFUSED
+
+    agent.answer = GRANTED
+    board.set_busy(0, False)
+    protecting.step()
+
+    assert agent.wishes[-1] == {"ProtectionEnabled": False}
+
+
+def test_a_refused_release_does_not_keep_a_task_from_being_protected_anew(task, agent):
+    protecting, board, clock = task
+    board.set_busy(0, True)
+    protecting.step()
+    board.set_busy(0, False)
+    agent.answer = REFUSAL
+    clock.now = protecting.step()
+    protecting.step()
+
+    agent.answer = GRANTED
+    board.set_busy(1, True)
+    protecting.step()
+
+    assert board.protection == PROTECTED
+
+
 def test_an_agent_that_does_not_answer_is_a_refusal(capfd):
     board = Board(1)
     protecting = Protection({"ECS_AGENT_URI": "http://127.0.0.1:9"}, board, Clock())

@@ -40,11 +40,15 @@ def test_the_past_of_another_submission_or_job_does_not_count(cloud):
             Bucket=cloud.bucket, Key=f"runs/App/R1/attempts/{name}.json", Body=b"{}"
         )
 
-    assert records.read_past(cloud.s3, cloud.bucket, KEYS) == records.Past([1], [], [2, 3])
+    past = records.read_past(cloud.s3, cloud.bucket, KEYS, lambda: None)
+
+    assert past == records.Past([1], [], [2, 3])
 
 
 def test_a_first_receive_lists_nothing():
-    assert records.read_past(None, "bucket", records.Keys("App", "R1", "0", 1, 1)).counted == 0
+    first = records.Keys("App", "R1", "0", 1, 1)
+
+    assert records.read_past(None, "bucket", first, pytest.fail) == records.NO_PAST
 
 
 def test_the_first_done_record_stays(cloud):
@@ -76,7 +80,19 @@ def test_why_a_job_is_given_up_tells_of_silent_deaths_and_the_last_failure(cloud
 
     reason = records.reason_of(cloud.s3, cloud.bucket, KEYS, past)
 
-    assert "killed 2 times without a word" in reason and "exit 3" in reason
+    assert reason.startswith("killed 2 times without a word (")
+    assert "the machine was lost" in reason and "cut off from AWS" in reason
+    assert reason.endswith("; before that: exit 3")
+
+
+def test_what_happened_last_is_told_first(cloud):
+    cloud.s3.put_object(
+        Bucket=cloud.bucket, Key=KEYS.attempt("failed", 3), Body=b'{"reason": "exit 3"}'
+    )
+
+    reason = records.reason_of(cloud.s3, cloud.bucket, KEYS, records.Past([3], [], [1, 2]))
+
+    assert reason.startswith("exit 3; before that: killed 2 times")
 
 
 def test_times_are_utc_to_the_millisecond():

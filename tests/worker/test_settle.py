@@ -63,3 +63,19 @@ def test_a_dead_letter_has_the_same_body_and_attributes_and_a_reason():
     assert attributes["submission"] == raw["MessageAttributes"]["submission"]
     reason = attributes["reason"]["StringValue"]
     assert reason.startswith("exit ?[31m3 ") and len(reason) == settle.LONGEST_REASON
+
+
+@pytest.mark.parametrize("letter", ["é", "日", "\U0001f600"])
+def test_a_reason_takes_no_more_bytes_than_its_share_of_the_message(letter):
+    got = message.parse({"ReceiptHandle": "h", "Body": "{}"}, "R1")
+
+    reason = settle.dead_letter(got, letter * 2000)["MessageAttributes"]["reason"]["StringValue"]
+
+    assert settle.LONGEST_REASON - 4 < len(reason.encode()) <= settle.LONGEST_REASON
+    assert set(reason) == {letter}
+
+
+def test_a_dead_letter_can_be_without_a_reason():
+    got = message.parse({"ReceiptHandle": "h", "Body": "{}"}, "R1")
+
+    assert settle.dead_letter(got, None)["MessageAttributes"] == {}

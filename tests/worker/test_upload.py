@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import errno
 import os
 
 import pytest
 
 from plumbing import upload
-from plumbing.failures import LeaseLost
+from plumbing.failures import JobFailed, LeaseLost
 
 
 @pytest.fixture
@@ -73,6 +74,36 @@ def test_links_to_files_are_followed_and_what_is_left_out_is_said(cloud, folder,
 
     assert cloud.names() == ["out/A1/link"]
     assert len(said) == 3
+
+
+def test_a_folder_that_cannot_be_read_fails_the_job(folder, send, monkeypatch):
+    (folder / "locked").mkdir()
+    scandir = os.scandir
+
+    def refuse(path):
+        if str(path).endswith("locked"):
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+
+    with pytest.raises(JobFailed, match="Permission denied.*locked"):
+        send()
+
+
+def test_no_output_folder_is_no_output(folder, send):
+    folder.rmdir()
+
+    assert send() == []
+
+
+def test_two_files_that_would_be_one_object_fail_the_job_with_both_names(cloud, folder, send):
+    for name in (b"x\xff", b"x\xfe"):
+        (folder / os.fsdecode(name)).write_text("x")
+
+    with pytest.raises(JobFailed, match=r"x\\udcf[ef].*x\\udcf[ef].*out/A1/x\?"):
+        send()
+    assert cloud.names() == []
 
 
 def test_a_large_file_arrives_whole_in_parts(cloud, folder, send):

@@ -2,9 +2,9 @@
 
 Requests to AWS for a job that succeeds at its first receive and downloads nothing:
 ReceiveMessage, HEAD of its done record, a PUT for each output and for the log, a PUT of the done
-record, DeleteMessage: five and one for each output. A later receive adds a listing of its
-attempts, CHECK_IF_DONE_BOOL one of its outputs, and a long job a ChangeMessageVisibility every
-third of SQS_MESSAGE_VISIBILITY.
+record, DeleteMessage: five and one for each output. A later receive adds a listing of its attempts, and
+one for each output that is sent in parts; CHECK_IF_DONE_BOOL adds one of the outputs to the first,
+and a long job a ChangeMessageVisibility every third of SQS_MESSAGE_VISIBILITY.
 """
 
 from __future__ import annotations
@@ -13,43 +13,31 @@ import dataclasses
 import random
 import time
 import traceback
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Callable
+from typing import Any, Callable, Mapping
 
-from plumbing import done_check, machine, perform, process, records, resources, settle, upload
-from plumbing.aws import AWS_ERRORS, Clients, is_setup_fault
+from plumbing import leftovers, machine, perform, process, records, resources, settle, upload
+from plumbing.aws import AWS_ERRORS, is_setup_fault
 from plumbing.console import say
-from plumbing.environment import Settings
 from plumbing.failures import Interrupted, JobFailed, LeaseLost, MachineFault
-from plumbing.flag import Flag
 from plumbing.job import Job
 from plumbing.joblog import JobLog
 from plumbing.lease import LONGEST, Lease
+from plumbing.lookup import Known, is_first, look_up
 from plumbing.message import Message
-from plumbing.persistence import SETTLE_AFTER_STOP, UPLOAD_AFTER_STOP, Guard, persistently
-from plumbing.places import output_place
+from plumbing.persistence import (
+    GIVE_BACK_AFTER_STOP,
+    MARK_AFTER_STOP,
+    SETTLE_AFTER_STOP,
+    UPLOAD_AFTER_STOP,
+    Guard,
+)
 from plumbing.report import Report
-from plumbing.settle import Outcome, Plan, Settler
+from plumbing.settle import Outcome, Plan
+from plumbing.worker import Worker
 from plumbing.workfolder import remove
 
 # What is left of SQS's 12 h after the longest job: for the upload and for settling.
 SECONDS_AFTER_JOB = 3600.0
-
-
-@dataclass(frozen=True)
-class Worker:
-    """What one worker process has: `folder` is its own, `protect` waits for task protection."""
-
-    settings: Settings
-    clients: Clients
-    settler: Settler
-    stop: Flag
-    folder: Path
-    identity: machine.Identity
-    output_prefix: Callable[[Job], Any]
-    run_job: Callable[[Job], object]
-    protect: Callable[[], None]
 
 
 class Attempt:
@@ -70,10 +58,8 @@ class Attempt:
             message.submission,
             message.receive,
         )
-        self._past = records.NO_PAST
-        self._earlier: records.Done | None = None
+        self._known = Known()
         self._log: JobLog | None = None
-        self._prefix = ""
         self._report = Report(time.time(), worker.identity)
         self._job = Job(
             id=message.job_id,
@@ -87,8 +73,8 @@ class Attempt:
 
     def do(self) -> Outcome:
         """Do the job, unless there is a reason not to; every way it can go is an outcome."""
-        self._lease.keep()
         try:
+            self._lease.keep()
             return self._before() or self._run() or self._upload()
         except LeaseLost as error:
             return Outcome(settle.LOST, str(error))
@@ -106,6 +92,11 @@ class Attempt:
         except OSError as error:
             known = error.errno in perform.MACHINE_ERRORS
             return Outcome(settle.FAILED, perform.os_reason(error), machine=known)
+        # A bug of ours: told like any other failure, instead of as a death without a word.
+        except Exception as error:
+            traceback.print_exc()
+            what = f"error in the worker itself: {type(error).__name__}: {error}"
+            return Outcome(settle.FAILED, what)
 
     def settle(self, outcome: Outcome) -> None:
         """Write what became of the job, and delete its message or give it back.
@@ -114,31 +105,39 @@ class Attempt:
         by itself.
         """
         allowed = self._worker.settings.job_retries
-        plan = settle.decide(outcome, self._past.counted, allowed, random.random())
+        plan = settle.decide(outcome, self._known.past.counted, allowed, random.random())
         if outcome.kind != settle.DONE:
             self._tell(outcome, plan)
         if plan == Plan():
             return
         self._lease.keep()
-        # Settling may outlast the job's time: the lease alone limits it.
-        check = Guard(self._lease, self._worker.stop, float("inf"), SETTLE_AFTER_STOP).check
+        check = self._until_after_stop(SETTLE_AFTER_STOP)
         if plan.attempt == settle.FAILED:
             self._send_log(check)
         fields = self._report.fields(
-            self._keys, self._message.job_name, outcome, self._past, allowed, self._log
+            self._keys, self._message.job_name, outcome, self._known.past, allowed, self._log
         )
         settler = self._worker.settler
-        settler.write(plan, self._message, self._keys, fields, self._earlier, check)
+        if plan.attempt == settle.INTERRUPTED:
+            self._mark_interrupted(plan, fields)
+        else:
+            settler.write(plan, self._message, self._keys, fields, self._known.earlier, check)
         if plan.delete:
             settler.delete(self._message, check)
         elif plan.visible_in is not None:
             self._lease.release()
-            settler.give_back(self._message, plan.visible_in, check)
+            may_give_back = self._until_after_stop(GIVE_BACK_AFTER_STOP)
+            settler.give_back(self._message, plan.visible_in, may_give_back)
         if outcome.kind == settle.DONE:
             say(f"DONE {self._job.name}")
         # An interrupted job's message comes first: another machine waits for it, nobody for this.
         if plan.attempt == settle.INTERRUPTED:
             self._send_log(check)
+
+    @property
+    def has_run(self) -> bool:
+        """Whether run_job was begun."""
+        return self._log is not None
 
     def close(self) -> None:
         """Remove everything that the job left on this machine."""
@@ -148,31 +147,16 @@ class Attempt:
 
     def _before(self) -> Outcome | None:
         """Why the job is not to be run; None if it is."""
-        if self._message.fault:
-            return Outcome(settle.FAILED, self._message.fault, final=True)
-        settings, s3 = self._worker.settings, self._worker.clients.s3
-        what = f"[{self._job.name}] reading its records"
-        self._earlier = persistently(
-            lambda: records.find_done(s3, settings.bucket, self._keys), what, self._check
+        worker = self._worker
+        return look_up(
+            self._known,
+            worker.clients.s3,
+            worker.settings,
+            self._message,
+            self._keys,
+            lambda: worker.output_prefix(self._job),
+            self._check,
         )
-        if self._earlier and self._earlier.submission >= self._message.submission:
-            return Outcome(settle.REPEATED, "there is a done record already")
-        self._past = persistently(
-            lambda: records.read_past(s3, settings.bucket, self._keys), what, self._check
-        )
-        if self._past.counted >= settings.job_retries:
-            reason = persistently(
-                lambda: records.reason_of(s3, settings.bucket, self._keys, self._past),
-                what,
-                self._check,
-            )
-            return Outcome(settle.GIVEN_UP, reason)
-        self._prefix = self._output_prefix()
-        if settings.check_if_done and done_check.outputs_are_there(
-            s3, settings, self._prefix, self._check
-        ):
-            return Outcome(settle.SKIPPED, "its outputs are there already")
-        return None
 
     def _run(self) -> Outcome | None:
         """Run run_job in a process of its own; None if it succeeded."""
@@ -181,7 +165,7 @@ class Attempt:
             folder.mkdir(parents=True)
         self._log = JobLog(self._job.log_path, self._job.name, settings.log_bytes)
         self._log.line(
-            f"attempt {self._past.counted + 1} of {settings.job_retries} on {worker.identity}"
+            f"attempt {self._known.past.counted + 1} of {settings.job_retries} on {worker.identity}"
         )
         worker.protect()
         self._check()
@@ -219,36 +203,32 @@ class Attempt:
         items = upload.items_of(
             self._job.output_dir,
             settings.destination_bucket,
-            self._prefix,
+            self._known.prefix,
             settings.upload_arguments,
             self._log.line,
         )
         if not items and settings.expected_files > 0:
             raise JobFailed("run_job wrote nothing into job.output_dir")
         size = sum(item.size for item in items)
-        where = f"s3://{settings.destination_bucket}/{self._prefix}/"
+        where = f"s3://{settings.destination_bucket}/{self._known.prefix}/"
         self._log.line(f"uploading {len(items)} files, {size / 1e6:.3f} MB, to {where}")
+        if not is_first(self._message):
+            leftovers.abort_uploads(self._worker.clients.s3, items, self._may_upload)
         upload.send_all(self._worker.clients.s3, [*items, *self._log_items()], self._may_upload)
-        self._report.uploaded(self._prefix, len(items), size, time.monotonic() - started)
+        self._report.uploaded(self._known.prefix, len(items), size, time.monotonic() - started)
         return Outcome(settle.DONE)
 
     def _check(self) -> None:
         self._lease.keep_if_due()
         self._may_begin()
 
-    def _output_prefix(self) -> str:
-        try:
-            return output_place(self._worker.output_prefix(self._job))
-        except JobFailed:
-            raise
-        except Exception as error:
-            traceback.print_exc()
-            raise JobFailed(f"output_prefix raised {type(error).__name__}: {error}") from error
-
     def _log_items(self) -> list[upload.Item]:
         if self._log is None:
             return []
         path = self._log.path
+        if not path.exists():
+            say(f"[{self._job.name}] its log is gone: the job removed it")
+            return []
         kind = {"ContentType": "text/plain; charset=utf-8"}
         bucket = self._worker.settings.bucket
         return [upload.Item(path, bucket, self._keys.log, path.stat().st_size, kind)]
@@ -257,8 +237,22 @@ class Attempt:
         """A log that cannot be sent is no reason to lose the record of the failure."""
         try:
             upload.send_all(self._worker.clients.s3, self._log_items(), check)
-        except AWS_ERRORS as error:
+        except (Interrupted, OSError, *AWS_ERRORS) as error:
             say(f"[{self._job.name}] its log was not uploaded: {error}")
+
+    def _mark_interrupted(self, plan: Plan, fields: Mapping[str, Any]) -> None:
+        """Another machine is to get the job in time even if S3 takes no mark for so long."""
+        check = self._until_after_stop(MARK_AFTER_STOP)
+        try:
+            self._worker.settler.write(
+                plan, self._message, self._keys, fields, self._known.earlier, check
+            )
+        except (Interrupted, *AWS_ERRORS) as error:
+            say(f"[{self._job.name}] not marked as interrupted, so that it will count: {error}")
+
+    def _until_after_stop(self, seconds: float) -> Callable[[], None]:
+        """A check for settling, which may outlast the job's time: the lease alone limits it."""
+        return Guard(self._lease, self._worker.stop, float("inf"), seconds).check
 
     def _tell(self, outcome: Outcome, plan: Plan) -> None:
         state = plan.record or outcome.kind

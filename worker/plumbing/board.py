@@ -1,20 +1,28 @@
 """What the processes of one container share: who is busy, and what the container found out.
 
-A few bytes of memory, each written by one side only, and a pipe that wakes the container. Nothing
-here can block or be left locked by a process that was killed.
+A few bytes of memory, and a pipe that wakes the container. Nothing here can block or be left locked
+by a process that was killed. Each byte is written by one side only, but for the row of faults: of
+two workers that add to it at the same moment one may be forgotten, so that the container finds out
+a job later.
 """
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import mmap
 import os
 import time
 from typing import Callable
 
+from plumbing.machine import MOST_FAULTS
+
 # The states of ECS's task protection, written by the container.
 UNPROTECTED, PROTECTED, REFUSED, NOT_OFFERED = 0, 1, 2, 3
-_PROTECTION, _FAULTS, _FIRST_WORKER = 0, 1, 2
+_PROTECTION, _FAULTS = 0, 1
+# A job in the row of faults is known by so many bytes of a hash.
+_JOB = 8
+_FIRST_WORKER = _FAULTS + MOST_FAULTS * _JOB
 _POLL_SECONDS = 0.01
 
 
@@ -43,12 +51,26 @@ class Board:
 
     @property
     def faults(self) -> int:
-        """Jobs in a row that failed for reasons of this machine."""
-        return self._bytes[_FAULTS]
+        """Different jobs in a row that failed for reasons of this machine, MOST_FAULTS at most."""
+        return len(self._row())
 
-    def count_fault(self, is_one: bool) -> None:
-        """Note how a job ended: one that did not fail for the machine's reasons ends the row."""
-        self._bytes[_FAULTS] = min(self.faults + 1, 255) if is_one else 0
+    def count_fault(self, job: str, is_one: bool | None) -> None:
+        """Note whether a job failed for the machine's reasons; None if it was not run to its end.
+
+        The same job counts once: it may be the one that is unfit.
+        """
+        if is_one is None:
+            return
+        row = self._row() if is_one else []
+        mark = hashlib.sha256(job.encode()).digest()[:_JOB]
+        if is_one and mark not in row:
+            row.append(mark)
+        size = _FIRST_WORKER - _FAULTS
+        self._bytes[_FAULTS:_FIRST_WORKER] = b"".join(row)[:size].ljust(size, b"\0")
+
+    def _row(self) -> list[bytes]:
+        marks = (self._bytes[at : at + _JOB] for at in range(_FAULTS, _FIRST_WORKER, _JOB))
+        return [mark for mark in marks if any(mark)]
 
     def anybody_busy(self) -> bool:
         return any(self._bytes[_FIRST_WORKER:])

@@ -127,7 +127,9 @@ def _tell_workers(container: Container, why: str, number: int) -> None:
         container.ending = why
     for slot in container.slots:
         if slot.pid:
-            os.kill(slot.pid, number)
+            # The handler may come between a worker's end and the note of it.
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(slot.pid, number)
 
 
 def _supervise(container: Container, crew: Crew, metadata: Metadata) -> None:
@@ -142,9 +144,10 @@ def _supervise(container: Container, crew: Crew, metadata: Metadata) -> None:
     load_due = time.monotonic() + LOAD_SECONDS
     while not container.stopped:
         now = time.monotonic()
-        if now >= notice_due and not container.ending:
+        if now >= notice_due:
             notice = metadata.interruption()
-            notice_due = now + NOTICE_SECONDS
+            # There is nothing more to ask for after it.
+            notice_due = _NEVER if notice else now + NOTICE_SECONDS
             if notice:
                 say(f"container: {notice}")
                 _tell_workers(container, notice, INTERRUPTION)

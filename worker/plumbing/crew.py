@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable
 
 from plumbing import process_tree
-from plumbing.attempt import Worker
 from plumbing.aws import make_clients
 from plumbing.board import Board
 from plumbing.environment import Settings
@@ -20,6 +19,7 @@ from plumbing.flag import Flag
 from plumbing.loop import work
 from plumbing.process import SIGNALS
 from plumbing.settle import Settler
+from plumbing.worker import Worker
 
 if TYPE_CHECKING:
     import boto3

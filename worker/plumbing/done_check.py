@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Callable
 
-from plumbing.persistence import persistently
+from plumbing import listing
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -27,14 +27,10 @@ def outputs_are_there(
     if settings.expected_files == 0:
         return False
     bucket, root = settings.destination_bucket, f"{prefix}/"
-
-    def call() -> bool:
-        found = 0
-        for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=root):
-            for entry in page.get("Contents", []):
-                found += counts(entry["Key"][len(root) :], entry["Size"], settings)
-            if found >= settings.expected_files:
-                return True
-        return False
-
-    return persistently(call, f"done-check of s3://{bucket}/{root}", check)
+    found = 0
+    for page in listing.pages(s3, bucket, root, check):
+        for entry in page:
+            found += counts(entry["Key"][len(root) :], entry["Size"], settings)
+        if found >= settings.expected_files:
+            return True
+    return False

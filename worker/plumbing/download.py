@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import shutil
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Callable, Sequence
 
 from botocore.exceptions import ClientError
 
+from plumbing import listing
 from plumbing.aws import CONNECTIONS, code_of
 from plumbing.failures import JobFailed
 from plumbing.parallel import each
@@ -24,6 +26,7 @@ PART = 16 << 20
 PARTS_AT_ONCE = 8
 # So much of each is in memory at a time.
 PIECE = 1 << 18
+_NUMBERS = itertools.count()
 
 
 def fetch_one(
@@ -69,12 +72,7 @@ def fetch_list(
 
 def list_keys(s3: S3Client, bucket: str, prefix: str, check: Callable[[], None]) -> list[str]:
     """All keys below `prefix`, however many."""
-
-    def call() -> list[str]:
-        pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
-        return [entry["Key"] for page in pages for entry in page.get("Contents", [])]
-
-    return persistently(call, f"listing s3://{bucket}/{prefix}", check)
+    return [entry["Key"] for page in listing.pages(s3, bucket, prefix, check) for entry in page]
 
 
 def _fetch_all(
@@ -91,7 +89,8 @@ def _fetch_all(
 def _fetch_key(s3: S3Client, bucket: str, key: str, path: Path, check: Callable[[], None]) -> bool:
     """Fetch one object; False if there is none."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name[:200]}.part")
+    # A name of its own, which is never too long nor that of another.
+    partial = path.with_name(f".{os.getpid()}-{next(_NUMBERS)}.part")
 
     def call() -> tuple[int, str]:
         # Not "with body": botocore gives its raw stream to that, and its errors then to us.

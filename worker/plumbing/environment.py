@@ -85,7 +85,7 @@ def read(environ: Mapping[str, str]) -> Settings:
         destination_bucket=environ.get("DESTINATION_BUCKET") or bucket,
         dead_letter_queue=environ.get("SQS_DEAD_LETTER_QUEUE") or f"{app}_DeadMessages",
         upload_arguments=upload_arguments,
-        visibility=int(_number(environ, "SQS_MESSAGE_VISIBILITY", 120, low=3, high=43_200)),
+        visibility=int(_number(environ, "SQS_MESSAGE_VISIBILITY", 300, low=3, high=43_200)),
         job_retries=int(_number(environ, "JOB_RETRIES", 3, low=1)),
         job_timeout=min(_number(environ, "JOB_TIMEOUT", LONGEST_JOB, low=1), LONGEST_JOB),
         workers=int(_number(environ, "DOCKER_CORES", 1, low=1, high=1024)),

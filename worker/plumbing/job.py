@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import time
@@ -69,6 +70,11 @@ class Job:
         shared = default if key == "group" else self.values.get(key, default)
         return self.values["group"].get(key, shared)
 
+    def _own(self, folder: Path) -> Path:
+        if self.folder.resolve() not in folder.resolve().parents:
+            raise JobFailed(f"{folder} is not within the job's own folder", retry=False)
+        return folder
+
     def log(self, text: object) -> None:
         """Write a line to the job's log. print() does the same."""
         print(text, flush=True)
@@ -107,10 +113,11 @@ class Job:
         """Fetch a key, all below a prefix, or a list of keys from SOURCE_BUCKET.
 
         Returns the path of the file, the folder, or a list of files. `to` is another folder than
-        job.input_dir, `bucket` another bucket. Raises JobFailed that names what is missing.
+        job.input_dir, within the job's own, `bucket` another bucket. Raises JobFailed that names
+        what is missing.
         """
         started = time.monotonic()
-        folder = self.input_dir if to is None else self.input_dir / to
+        folder = self.input_dir if to is None else self._own(self.input_dir / to)
         fetch: Callable[..., Any] = (
             download.fetch_one if isinstance(what, str) else download.fetch_list
         )
@@ -148,7 +155,11 @@ def _start(
         )
     except FileNotFoundError:
         raise MachineFault(f"{words[0]}: program not found in the image") from None
+    except ValueError as error:
+        raise JobFailed(f"{words[0]} cannot be started: {error}") from None
     except OSError as error:
+        if error.errno in (errno.E2BIG, errno.ENAMETOOLONG):
+            raise JobFailed(f"{words[0]} cannot be started: {error.strerror}") from None
         raise MachineFault(f"{words[0]} cannot be started: {error.strerror}") from None
 
 

@@ -13,7 +13,6 @@ import threading
 import time
 from typing import Any, Callable
 
-from plumbing.aws import AWS_ERRORS
 from plumbing.console import say
 from plumbing.failures import LeaseLost
 from plumbing.flag import Flag
@@ -120,8 +119,9 @@ class Lease:
             return
         try:
             self._extend(seconds)
-        except AWS_ERRORS as error:
-            say(f"lease: not extended: {error}")
+        # Whatever it is: without this thread the program would run on without a lease.
+        except Exception as error:
+            say(f"lease: not extended: {type(error).__name__}: {error}")
             return
         if self._clock() < self.ends:
             self._granted_at = now

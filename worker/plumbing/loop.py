@@ -7,13 +7,14 @@ import traceback
 from typing import Any, Callable, Mapping
 
 from plumbing import machine, settle
-from plumbing.attempt import Attempt, Worker
+from plumbing.attempt import Attempt
 from plumbing.aws import AWS_ERRORS, code_of, is_setup_fault
 from plumbing.board import Board
 from plumbing.console import say
 from plumbing.failures import Interrupted, LeaseLost
 from plumbing.lease import Lease, boot_clock
-from plumbing.message import parse
+from plumbing.message import Message, parse
+from plumbing.worker import Worker
 
 # The most that SQS takes for WaitTimeSeconds.
 LONGEST_POLL = 20
@@ -62,19 +63,40 @@ def work(
         if raw is not None:
             board.set_busy(index, True)
             try:
-                board.count_fault(attend(worker, raw, asked))
+                board.count_fault(raw.get("MessageId", ""), attend(worker, raw, asked))
             finally:
                 board.set_busy(index, False)
             last_busy = clock()
 
 
-def attend(worker: Worker, raw: Mapping[str, Any], asked: float) -> bool:
+def attend(worker: Worker, raw: Mapping[str, Any], asked: float) -> bool | None:
     """Do what a message says and settle it; whether it failed for this machine's own reasons.
 
-    Never raises for anything about a message: the next may be better.
+    None if that cannot be said, since no job ran to its end. Never raises for anything about a
+    message: the next may be better.
     """
+    name = "a message"
+    try:
+        message = parse(raw, worker.settings.run_id)
+        name = message.job_name
+        return _attend(worker, message, asked)
+    except LeaseLost as error:
+        say(f"[{name}] nothing more is written: {error}")
+    except Interrupted as error:
+        say(f"[{name}] stopped before it was settled: {error}")
+    except AWS_ERRORS as error:
+        say(f"[{name}] could not be settled, it will come again: {error}")
+        # What this job cannot write the next one cannot either.
+        return True if is_setup_fault(error) else None
+    except Exception:
+        # A bug of ours must not take the worker with it, nor the jobs that it would still do.
+        traceback.print_exc()
+        say(f"[{name}] unexpected error in the worker itself, please report it")
+    return None
+
+
+def _attend(worker: Worker, message: Message, asked: float) -> bool | None:
     settings, sqs = worker.settings, worker.clients.sqs
-    message = parse(raw, settings.run_id)
 
     def extend(seconds: int) -> None:
         sqs.change_message_visibility(
@@ -86,23 +108,12 @@ def attend(worker: Worker, raw: Mapping[str, Any], asked: float) -> bool:
     try:
         outcome = attempt.do()
         attempt.settle(outcome)
-        return outcome.kind == settle.FAILED and outcome.machine
-    except LeaseLost as error:
-        say(f"[{message.job_name}] nothing more is written: {error}")
-    except Interrupted as error:
-        say(f"[{message.job_name}] stopped before it was settled: {error}")
-    except AWS_ERRORS as error:
-        say(f"[{message.job_name}] could not be settled, it will come again: {error}")
-        # What this job cannot write the next one cannot either.
-        return is_setup_fault(error)
-    except Exception:
-        # A bug of ours must not take the worker with it, nor the jobs that it would still do.
-        traceback.print_exc()
-        say(f"[{message.job_name}] unexpected error in the worker itself, please report it")
+        if outcome.machine:
+            return True
+        return False if outcome.kind in (settle.DONE, settle.FAILED) and attempt.has_run else None
     finally:
         lease.close()
         attempt.close()
-    return False
 
 
 def _trouble(worker: Worker, board: Board) -> str:

@@ -42,18 +42,14 @@ def parse(raw: Mapping[str, Any], run_id: str) -> Message:
     attributes = raw.get("MessageAttributes", {})
     values: dict[str, Any] = {}
     fault = ""
-    canonical = body
     try:
         values = without_comments(json.loads(body))
-        canonical = canonical_body(values)
-        canonical.encode()
+        job_id = _id_of(attributes, canonical_body(values).encode())
+        name = job_name(values["group"], job_id)
     except (ValueError, RecursionError, TypeError) as error:
-        fault = f"the message is not a job: {error}"
-    job_id = _attribute(attributes, "job_id")
-    if not _JOB_ID.fullmatch(job_id):
-        job_id = hashlib.sha256(canonical.encode("utf-8", "replace")).hexdigest()[:ID_DIGITS]
+        values, fault = {}, f"the message is not a job: {error}"
+        job_id = name = _id_of(attributes, body.encode("utf-8", "replace"))
     given_name = _attribute(attributes, "job_name")
-    group = values.get("group", {})
     given_run = _attribute(attributes, "run_id")
     submission = _attribute(attributes, "submission")
     return Message(
@@ -62,7 +58,7 @@ def parse(raw: Mapping[str, Any], run_id: str) -> Message:
         attributes=attributes,
         receive=int(raw.get("Attributes", {}).get("ApproximateReceiveCount", 1)),
         job_id=job_id,
-        job_name=safe_name(given_name, job_id) if given_name else job_name(group, job_id),
+        job_name=safe_name(given_name, job_id) if given_name else name,
         run_id=given_run if _RUN_ID.fullmatch(given_run) else run_id,
         submission=int(submission) if re.fullmatch("[1-9][0-9]{0,8}", submission) else 1,
         values=values,
@@ -106,6 +102,11 @@ def _as_text(value: Any) -> str:
     if isinstance(value, str):
         return value
     return canonical_body(value) if isinstance(value, (dict, list)) else str(value)
+
+
+def _id_of(attributes: Mapping[str, Any], body: bytes) -> str:
+    given = _attribute(attributes, "job_id")
+    return given if _JOB_ID.fullmatch(given) else hashlib.sha256(body).hexdigest()[:ID_DIGITS]
 
 
 def _attribute(attributes: Mapping[str, Any], name: str) -> str:

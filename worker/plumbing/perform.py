@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import errno
 import os
 import traceback
@@ -23,6 +25,8 @@ MACHINE_ERRORS = {
     errno.ENOMEM: "the machine has no memory left",
 }
 
+HANGS = "a process of the job hangs in the kernel and cannot be ended"
+
 
 def perform(job: Job, run_job: Callable[[Job], object]) -> dict[str, Any]:
     """Run run_job in this process, which is the job's own; the result says how it ended."""
@@ -43,13 +47,19 @@ def perform(job: Job, run_job: Callable[[Job], object]) -> dict[str, Any]:
             final=not error.retry,
         )
     except OSError as error:
-        traceback.print_exc()
+        _print_traceback()
         result.update(reason=os_reason(error), machine=error.errno in MACHINE_ERRORS)
     except BaseException as error:
-        traceback.print_exc()
+        _print_traceback()
         result["reason"] = f"run_job raised {type(error).__name__}: {error}"
     result["download_seconds"] = job.download_seconds
     return result
+
+
+def _print_traceback() -> None:
+    """Unless the job has closed its output."""
+    with contextlib.suppress(OSError, ValueError):
+        traceback.print_exc()
 
 
 def os_reason(error: OSError) -> str:
@@ -60,6 +70,13 @@ def os_reason(error: OSError) -> str:
 
 def judge(ending: Ending, timeout: float, oom_killed: bool, memory: object) -> Outcome | None:
     """What the end of a job's process means; None if the job did what it should."""
+    outcome = _judge(ending, timeout, oom_killed, memory)
+    if outcome and ending.hangs:
+        return dataclasses.replace(outcome, reason=f"{outcome.reason}; {HANGS}", machine=True)
+    return outcome
+
+
+def _judge(ending: Ending, timeout: float, oom_killed: bool, memory: object) -> Outcome | None:
     if ending.cut == process.LEASE_LOST:
         return Outcome(settle.LOST, ending.cut_reason)
     if ending.cut == process.STOPPED:
@@ -71,6 +88,8 @@ def judge(ending: Ending, timeout: float, oom_killed: bool, memory: object) -> O
         what = "run_job's own process"
         if ending.signal == "SIGKILL" and oom_killed:
             reason = out_of_memory(what, memory)
+        elif ending.hangs:
+            reason = f"{what} ended without a result"
         else:
             reason = f"{what} was ended by {ending.signal or 'an exit'}"
         return Outcome(settle.FAILED, reason, ending.exit_code, ending.signal)

@@ -62,9 +62,12 @@ PASSING_ERRORS = (
 FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 15.0
 # A stopped container is killed after stopTimeout (110 s). Within that an upload that is under way
-# may be finished, then what became of the job is written, then a last slow request may return.
+# may be finished, then what became of the job is written, then a last slow request may return. An
+# interrupted job is given back after that too: S3 may be out, and another machine can have it.
 UPLOAD_AFTER_STOP = 55.0
+MARK_AFTER_STOP = 60.0
 SETTLE_AFTER_STOP = 80.0
+GIVE_BACK_AFTER_STOP = 90.0
 
 
 def passes(error: BaseException) -> bool:

@@ -7,9 +7,15 @@ from pathlib import Path
 
 from plumbing.failures import JobFailed
 
+# In AWS_BUCKET, the first part of the keys of all that the system itself writes.
+RECORDS = "runs"
 
-def output_place(prefix: object) -> str:
-    """What output_prefix returned, without slashes at its ends. Raises JobFailed."""
+
+def output_place(prefix: object, beside_records: bool) -> str:
+    """What output_prefix returned, without slashes at its ends. Raises JobFailed.
+
+    `beside_records`: outputs go to AWS_BUCKET, where they must not be taken for records.
+    """
     if not isinstance(prefix, (str, Path)):
         raise JobFailed(f"output_prefix returned {prefix!r} instead of text", retry=False)
     parts = [part for part in str(prefix).split("/") if part]
@@ -20,6 +26,11 @@ def output_place(prefix: object) -> str:
     if any(part in (".", "..") for part in parts):
         raise JobFailed(
             f"output_prefix returned {str(prefix)!r}, which holds '.' or '..'", retry=False
+        )
+    if beside_records and parts[0] == RECORDS:
+        raise JobFailed(
+            f"output_prefix returned {str(prefix)!r}: in AWS_BUCKET {RECORDS}/ is for the records",
+            retry=False,
         )
     return "/".join(parts)
 

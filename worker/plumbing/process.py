@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any, Callable
 
 from plumbing import process_tree, resources
-from plumbing.failures import MachineFault
 from plumbing.flag import Flag
 
 # A program gets so many seconds between SIGTERM and SIGKILL.
@@ -47,12 +46,16 @@ class Child:
 
 @dataclass
 class Ending:
-    """How a process ended. `cut` is STOPPED, LEASE_LOST, TIMEOUT, or "" if it ended by itself."""
+    """How a process ended. `cut` is STOPPED, LEASE_LOST, TIMEOUT, or "" if it ended by itself.
+
+    `hangs`: it, or one below it, is in the kernel and cannot be ended.
+    """
 
     result: dict[str, Any] | None = None
     status: int = 0
     cut: str = ""
     cut_reason: str = ""
+    hangs: bool = False
     cpu_seconds: float = 0.0
     peak_memory: int = 0
     peak_disk: int = 0
@@ -153,7 +156,7 @@ def watch(
     """Watch a process until it has ended: by itself, or because it is ended here.
 
     That is on `stop`, on a `lost` lease, or after so many `seconds`. What it writes goes to
-    `write`. Nothing of its group is left afterwards; raises MachineFault if that cannot be.
+    `write`. Nothing of its group is left afterwards, unless it hangs.
     """
     ending = Ending()
     sampler = _Sampler(child.pid, folder, clock)
@@ -161,12 +164,10 @@ def watch(
     try:
         ending.cut = _follow(child, reader, sampler, stop, lost, clock() + seconds)
         ending.cut_reason = {STOPPED: stop.reason, LEASE_LOST: lost.reason}.get(ending.cut, "")
-        if (ending.cut or reader.result is None) and not process_tree.end(
-            child.pid, GRACE if ending.cut else 0
-        ):
-            raise MachineFault("a process of the job hangs in the kernel and cannot be ended")
+        if ending.cut or reader.result is None:
+            ending.hangs = not process_tree.end(child.pid, GRACE if ending.cut else 0)
         _drain(child, reader, clock() + _DRAIN_SECONDS)
-        _, ending.status, usage = os.wait4(child.pid, 0)
+        _, ending.status, usage = os.wait4(child.pid, os.WNOHANG if ending.hangs else 0)
     finally:
         os.close(child.output)
         os.close(child.result)
@@ -241,8 +242,10 @@ def _in_child(
         # Here, where all that was left is below this process: after its end that is not so.
         if _have_children():
             process_tree.kill(process_tree.below(os.getpid()))
-        sys.stdout.flush()
-        sys.stderr.flush()
+        # A job may have closed them; what it did has succeeded all the same.
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError):
+                stream.flush()
         with open(result, "wb") as file:
             file.write(json.dumps(answer).encode() + b"\n")
         code = 0

@@ -30,6 +30,8 @@ class Protection:
         self._clock = clock
         self._next = float("inf")
         self._busy_until = 0.0
+        # Whether the agent may still protect the task: it has said so, and nothing else since.
+        self._granted = False
         self._board.protection = UNPROTECTED if self._agent else NOT_OFFERED
 
     def step(self) -> float:
@@ -46,8 +48,8 @@ class Protection:
             if now < self._busy_until + SECONDS_IDLE:
                 return self._busy_until + SECONDS_IDLE
             self._release()
-        elif self._board.protection == REFUSED:
-            self._board.protection = UNPROTECTED
+        elif self._board.protection == REFUSED or (self._granted and now >= self._next):
+            self._release()
         return self._next
 
     def _protect(self) -> None:
@@ -55,20 +57,24 @@ class Protection:
         now = self._clock()
         if refusal:
             say(f"task protection was refused, work goes on without it: {refusal}")
+        self._granted = self._granted or not refusal
         self._board.protection = REFUSED if refusal else PROTECTED
         self._next = now + (AGAIN_AFTER_REFUSAL if refusal else RENEW_AFTER)
 
     def _release(self) -> None:
         # A worker that becomes busy sets its byte first and then reads this one: either it sees
         # UNPROTECTED and waits, or the second look here sees that it is busy.
+        before = self._board.protection
         self._board.protection = UNPROTECTED
         if self._board.anybody_busy():
-            self._board.protection = PROTECTED
+            self._board.protection = before
             return
-        refusal = self._put({"ProtectionEnabled": False})
-        if refusal:
-            say(f"task protection was not released, it ends by itself: {refusal}")
         self._next = float("inf")
+        refusal = self._put({"ProtectionEnabled": False}) if self._granted else ""
+        if refusal:
+            say(f"task protection was not released, which is tried again: {refusal}")
+            self._next = self._clock() + AGAIN_AFTER_REFUSAL
+        self._granted = bool(refusal)
 
     def _put(self, wish: Mapping[str, object]) -> str:
         """Why the agent refuses; "" if it does what is wished."""

@@ -6,10 +6,11 @@ import json
 import re
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Callable, Iterable, Mapping
 
 from botocore.exceptions import ClientError
 
+from plumbing import listing
 from plumbing.aws import code_of, status_of
 
 if TYPE_CHECKING:
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 FAILED = "failed"
 SUBMISSION = "submission"
+# Nobody was left to say which.
+SILENT_CAUSES = "the machine was lost, its memory was full, or it was cut off from AWS"
 _ATTEMPT = re.compile(r"\.(\d+)\.(failed|interrupted)\.json$")
 
 
@@ -79,7 +82,8 @@ def past_of(keys: Iterable[str], receive: int) -> Past:
     """The past of receive number `receive`, from the names of its attempts.
 
     A receive that left nothing was killed without a word: a machine that was lost, a container
-    that was killed, a process that ran out of memory.
+    that was killed, a process that ran out of memory; or it was cut off from AWS for so long that
+    it lost the job.
     """
     ends: dict[int, str] = {}
     for key in keys:
@@ -94,25 +98,24 @@ def past_of(keys: Iterable[str], receive: int) -> Past:
     )
 
 
-def read_past(s3: S3Client, bucket: str, keys: Keys) -> Past:
+def read_past(s3: S3Client, bucket: str, keys: Keys, check: Callable[[], None]) -> Past:
     """How the earlier receives ended: one listing; none for a first receive."""
     if keys.receive == 1:
         return NO_PAST
-    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=keys.attempts)
-    names = [entry["Key"] for page in pages for entry in page.get("Contents", [])]
-    return past_of(names, keys.receive)
+    pages = listing.pages(s3, bucket, keys.attempts, check)
+    return past_of((entry["Key"] for page in pages for entry in page), keys.receive)
 
 
 def reason_of(s3: S3Client, bucket: str, keys: Keys, past: Past) -> str:
     """Why a job with this past is given up: how it ended the last time, and how often silently."""
-    reasons = []
+    reasons = {}
     if past.silent:
         times = "once" if len(past.silent) == 1 else f"{len(past.silent)} times"
-        reasons.append(f"killed {times} without a word (the machine was lost, or out of memory)")
+        reasons[past.silent[-1]] = f"killed {times} without a word ({SILENT_CAUSES})"
     if past.failed:
         answer = s3.get_object(Bucket=bucket, Key=keys.attempt(FAILED, past.failed[-1]))
-        reasons.append(str(json.loads(answer["Body"].read()).get("reason", "")))
-    return "; before that: ".join(reasons)
+        reasons[past.failed[-1]] = str(json.loads(answer["Body"].read()).get("reason", ""))
+    return "; before that: ".join(reasons[number] for number in sorted(reasons, reverse=True))
 
 
 def find_done(s3: S3Client, bucket: str, keys: Keys) -> Done | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Callable, Mapping
 
 from plumbing import records
@@ -26,7 +27,7 @@ DONE, SKIPPED, FAILED, INTERRUPTED = "done", "skipped", "failed", "interrupted"
 REPEATED, LOST, GIVEN_UP = "repeated", "lost", "given up"
 
 FIRST_BACKOFF, LONGEST_BACKOFF = 10.0, 900.0
-# A message attribute counts towards the 1 MiB of its message (SQS quotas).
+# In bytes: a message attribute counts towards the 1 MiB of its message (SQS quotas).
 LONGEST_REASON = 1000
 # SQS takes no other control characters: SendMessage.
 _NOT_FOR_SQS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
@@ -81,18 +82,20 @@ def backoff(attempt: int, draw: float) -> int:
     return round(seconds * (0.8 + draw / 5))
 
 
-def dead_letter(message: Message, reason: str) -> dict[str, Any]:
-    """The arguments of SendMessage for the dead-letter queue: body and attributes, and a reason."""
+def dead_letter(message: Message, reason: str | None) -> dict[str, Any]:
+    """The arguments of SendMessage for the dead-letter queue: body and attributes, and a reason.
+
+    None leaves it out.
+    """
     kept = {
         name: {key: value[key] for key in ("DataType", "StringValue") if key in value}
         for name, value in message.attributes.items()
         if "StringValue" in value and name != "reason"
     }
-    text = _NOT_FOR_SQS.sub("?", reason)[:LONGEST_REASON] or "no reason known"
-    return {
-        "MessageBody": message.body,
-        "MessageAttributes": {**kept, "reason": {"DataType": "String", "StringValue": text}},
-    }
+    if reason is not None:
+        text = _NOT_FOR_SQS.sub("?", reason).encode()[:LONGEST_REASON].decode("utf-8", "ignore")
+        kept["reason"] = {"DataType": "String", "StringValue": text or "no reason known"}
+    return {"MessageBody": message.body, "MessageAttributes": kept}
 
 
 class Settler:
@@ -163,15 +166,20 @@ class Settler:
         persistently(lambda: records.write(self._s3, self._bucket, key, content), what, check)
 
     def _send_dead_letter(self, message: Message, reason: str, check: Callable[[], None]) -> None:
-        """For those who look there: that the job is given up, the record says already."""
+        """For those who look there: that the job is given up, the record says already.
 
-        def call() -> None:
+        A message as large as SQS allows has no room for a reason: its letter goes without.
+        """
+
+        def call(reason: str | None) -> None:
             if not self._dead_letter_url:
                 answer = self._sqs.get_queue_url(QueueName=self._dead_letter_queue)
                 self._dead_letter_url = answer["QueueUrl"]
             self._sqs.send_message(QueueUrl=self._dead_letter_url, **dead_letter(message, reason))
 
-        try:
-            persistently(call, f"[{message.job_name}] sending its dead letter", check)
-        except AWS_ERRORS as error:
-            say(f"[{message.job_name}] no dead letter in {self._dead_letter_queue}: {error}")
+        what = f"[{message.job_name}] sending its dead letter"
+        for text, how in ((reason, "with its reason"), (None, "at all")):
+            try:
+                return persistently(partial(call, text), what, check)
+            except AWS_ERRORS as error:
+                say(f"{what}: not to {self._dead_letter_queue} {how}: {error}")

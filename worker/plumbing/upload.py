@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Callable, Iterator, Mapping, Sequence
 from botocore.exceptions import ClientError
 
 from plumbing.aws import AWS_ERRORS, CONNECTIONS, QUICK_CONNECTIONS, code_of
+from plumbing.failures import JobFailed
 from plumbing.parallel import each
 from plumbing.persistence import persistently
 from plumbing.places import key_of
@@ -60,8 +61,11 @@ def items_of(
     A link to a file is followed, one to a folder is not; what is not uploaded is said.
     """
     items = []
+    keys: dict[str, Path] = {}
     for path in _files(folder, say):
         key = f"{prefix}/{key_of(path, folder)}"
+        if keys.setdefault(key, path) != path:
+            raise JobFailed(f"{keys[key].name!r} and {path.name!r} would both be {key}")
         items.append(Item(path, bucket, key, path.stat().st_size, _typed(path, arguments)))
     return items
 
@@ -81,7 +85,13 @@ def send_all(s3: S3Client, items: Sequence[Item], check: Callable[[], None]) -> 
 
 
 def _files(folder: Path, say: Callable[[str], None]) -> Iterator[Path]:
-    for root, folders, names in os.walk(folder):
+    if not folder.exists():
+        return
+
+    def refuse(error: OSError) -> None:
+        raise JobFailed(f"an output folder cannot be read: {error.strerror}: {error.filename}")
+
+    for root, folders, names in os.walk(folder, onerror=refuse):
         for name in folders:
             if os.path.islink(os.path.join(root, name)):
                 say(f"not uploaded: {name} is a link to a folder")

@@ -1,0 +1,75 @@
+"""The kernel's own OOM killer, in a memory cgroup that is small."""
+
+from __future__ import annotations
+
+import os
+import textwrap
+
+import pytest
+
+from plumbing import resources
+
+LIMIT = 400_000_000
+TOO_MUCH = 4 * LIMIT
+SCRIPT = """
+import sys
+import plumbing
+
+def take():
+    return bytes(bytearray({too_much}))
+
+def run_job(job):
+    if job["who"] == "program":
+        job.run([sys.executable, "-c", "bytes(bytearray({too_much}))"])
+    else:
+        take()
+
+if __name__ == "__main__":
+    plumbing.main(lambda job: "out", run_job)
+"""
+
+
+@pytest.fixture
+def small_cgroup(until):
+    """The file that takes the processes of a new memory cgroup of LIMIT bytes."""
+    try:
+        base, path = next(iter(resources._cgroups()))
+        folder = base / path if (base / path).is_dir() else base
+        own = folder / f"small-{os.getpid()}"
+        own.mkdir()
+    except (StopIteration, OSError) as error:
+        pytest.skip(f"no memory cgroup can be made here: {error!r}")
+    try:
+        limits = [own / name for name in ("memory.max", "memory.limit_in_bytes")]
+        limit = next((file for file in limits if file.exists()), None)
+        if limit is None:
+            pytest.skip(f"{own} does not limit memory")
+        limit.write_text(str(LIMIT))
+        for name, value in (("memory.swap.max", "0"), ("memory.memsw.limit_in_bytes", LIMIT)):
+            if (own / name).exists():
+                (own / name).write_text(str(value))
+        yield own / "cgroup.procs"
+    finally:
+        until(lambda: not (own / "cgroup.procs").read_text())
+        own.rmdir()
+
+
+@pytest.mark.parametrize(("who", "named"), [("program", "python"), ("run_job", "own process")])
+def test_a_job_that_the_kernel_ends_for_want_of_memory_is_told_so(
+    cloud, small_cgroup, start_container, until, tmp_path, who, named
+):
+    script = tmp_path / "worker.py"
+    script.write_text(textwrap.dedent(SCRIPT).format(too_much=TOO_MUCH))
+    cloud.send({"name": "A1", "who": who})
+
+    container = start_container(script, JOB_RETRIES="1", MEMORY="400")
+    small_cgroup.write_text(str(container.pid))
+    until(lambda: cloud.states("records"))
+
+    record = cloud.record("failed")
+    assert record["reason"].startswith("out of memory: the kernel ended ")
+    assert named in record["reason"] and "MEMORY is 400" in record["reason"]
+    assert record["signal"] == "SIGKILL"
+    assert container.poll() is None
+    container.terminate()
+    assert container.wait(20) == 0
