@@ -2,8 +2,8 @@
 
 Requests to AWS for a job that succeeds at its first receive and downloads nothing:
 ReceiveMessage, HEAD of its done record, a PUT for each output and for the log, a PUT of the done
-record, DeleteMessage: five and one for each output. A later receive adds a listing of its attempts, and
-one for each output that is sent in parts; CHECK_IF_DONE_BOOL adds one of the outputs to the first,
+record, DeleteMessage: five and one for each output. A later receive adds a listing of its attempts,
+and one for each output sent in parts; CHECK_IF_DONE_BOOL adds one of the outputs to the first,
 and a long job a ChangeMessageVisibility every third of SQS_MESSAGE_VISIBILITY.
 """
 
