@@ -16,6 +16,8 @@ from urllib.parse import parse_qs, unquote, urlsplit
 # How often it looks whether a client that waits for its answer has gone.
 LOOK_SECONDS = 0.05
 _LIMIT = 1 << 20
+# What is listed comes in pages so small that a few objects are several of them.
+PAGE = 4
 
 
 @dataclass
@@ -140,6 +142,8 @@ class Proxy:
         if request.headers.get("expect"):
             writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         call = self._call(request)
+        if call.operation == "ListObjectsV2":
+            request.first = request.first.replace(b"list-type=2", b"list-type=2&max-keys=%d" % PAGE)
         if call.service == "sqs":
             request.body = await _body(reader, request)
             self._name(call, request.body)

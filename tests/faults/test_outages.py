@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import random
 import time
 
 import pytest
 
-from tests.faults.proxy import Answer, Break
+from tests.faults.proxy import PAGE, Answer, Break
 from tests.faults.site import BUSY_SECONDS, FAULT_SECONDS, FULL, Site, until
 from tests.faults.together import together
 
@@ -32,6 +33,11 @@ ANSWER_SECONDS = 20
 # the visibility ago, is asked for again every twentieth of it or after 5 s without an answer, and
 # is given up 10 s, or a quarter of the visibility, before its end.
 ENOUGH = 300 if FULL else 50
+# More than a job writes, so that it is never skipped.
+DONE_CHECK = {"CHECK_IF_DONE_BOOL": True, "EXPECTED_NUMBER_FILES": 100}
+SEED = 20_260_102
+# So that a job comes to an end in a test where each takes 20 s.
+MOST_HITS = 12
 TOO_SHORT = round(0.75 * FAULT_SECONDS)
 
 
@@ -60,15 +66,21 @@ class Outage:
 def _send(site: Site, fault: str) -> None:
     """A job that downloads a large file and a small one, and writes as much.
 
-    Only small ones where each call that is hit takes 20 s.
+    The inputs are a prefix of several pages, and so is what the done-check finds; but only small
+    ones and few where each call that is hit takes 20 s.
     """
-    inputs = {"in/small.txt": 100, "in/large.bin": 20 << 20}
-    outputs = {"a.txt": 10, "b.txt": 20_000, "large.bin": LARGE}
+    inputs = {f"in/{number}.txt": 100 for number in range(2 * PAGE + 1)}
+    outputs = {"a.txt": 10, "b.txt": 20_000}
     if fault == "nothing":
-        del inputs["in/large.bin"], outputs["large.bin"]
+        inputs = dict(list(inputs.items())[: PAGE + 1])
+    else:
+        inputs["in/large.bin"] = 20 << 20
+        outputs["large.bin"] = LARGE
     for key, size in inputs.items():
         site.s3.put_object(Bucket=site.bucket, Key=key, Body=b"x" * size)
-    site.send("job", inputs=list(inputs), files=outputs)
+    for number in range(PAGE + 1):
+        site.s3.put_object(Bucket=site.bucket, Key=f"out/job/old-{number}", Body=b"x")
+    site.send("job", inputs="in/", files=outputs)
 
 
 def _assert_done_at_once(site: Site) -> None:
@@ -79,32 +91,38 @@ def _assert_done_at_once(site: Site) -> None:
 
 
 @pytest.mark.parametrize("fault", S3_FAULTS)
-@together(60, SQS_MESSAGE_VISIBILITY=20)
+@together(60, SQS_MESSAGE_VISIBILITY=20, **DONE_CHECK)
 def test_a_job_is_done_at_once_though_one_call_to_s3_in_three_fails(site: Site, fault):
+    """At random, so that some fail more than once; and one listing of each kind in any case."""
     _send(site, fault)
+    pick = random.Random(f"{SEED} {fault}")
     hits = []
 
     def rule(call):
-        if call.service != "s3" or call.number % 3:
+        if call.service != "s3" or len(hits) == MOST_HITS:
+            return None
+        first_listing = call.operation == "ListObjectsV2" and call.operation not in hits
+        if not first_listing and pick.random() >= 1 / 3:
             return None
         hits.append(call.operation)
         return S3_FAULTS[fault]
 
-    site.start(rule)
-    until(site.is_settled, 6 * ANSWER_SECONDS + BUSY_SECONDS)
+    container = site.start(rule)
+    until(site.is_settled, MOST_HITS * ANSWER_SECONDS + BUSY_SECONDS)
     _assert_done_at_once(site)
-    assert len(hits) >= 2
+    assert len(hits) >= 4, (SEED, hits)
+    assert container.proxy.operations().count("ListObjectsV2") >= 5, (SEED, hits)
 
 
 @pytest.mark.parametrize("fault", S3_FAULTS)
-@together(70, SQS_MESSAGE_VISIBILITY=20)
+@together(80, SQS_MESSAGE_VISIBILITY=20, **DONE_CHECK)
 def test_a_job_is_done_at_once_though_s3_is_out_for_long_at_each_of_its_steps(site: Site, fault):
     _send(site, fault)
-    steps = ["HeadObject", "GetObject", "PutObject", "UploadPart"]
-    outage = Outage("s3", S3_FAULTS[fault], *(steps[:3] if fault == "nothing" else steps))
+    steps = ["HeadObject", "ListObjectsV2", "GetObject", "PutObject", "UploadPart"]
+    outage = Outage("s3", S3_FAULTS[fault], *(steps[:4] if fault == "nothing" else steps))
 
     site.start(outage)
-    until(site.is_settled, 4 * (FAULT_SECONDS + 2 * ANSWER_SECONDS) + BUSY_SECONDS)
+    until(site.is_settled, 5 * (FAULT_SECONDS + 2 * ANSWER_SECONDS) + BUSY_SECONDS)
     _assert_done_at_once(site)
     assert outage.ahead == [] and outage.hits >= 3
 
