@@ -6,7 +6,15 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
-from embedded_aws.model import clusters, container_instances, fleets, instances, services, tasks
+from embedded_aws.model import (
+    alarms,
+    clusters,
+    container_instances,
+    fleets,
+    instances,
+    services,
+    tasks,
+)
 from embedded_aws.model import events as e
 from embedded_aws.model.refused import Refused
 from embedded_aws.model.things import NEVER
@@ -14,7 +22,7 @@ from embedded_aws.model.world import Effect, Turn, World
 
 Answer = Any
 ROUNDS_AT_ONE_MOMENT = 1000
-PARTS = (instances, fleets, tasks, services)
+PARTS = (instances, alarms, fleets, tasks, services)
 
 
 class Advanced(NamedTuple):
@@ -47,6 +55,9 @@ HANDLERS: Mapping[type, Callable[[Turn, Any], Answer]] = {
     e.DeleteService: services.delete,
     e.StopTaskRequest: tasks.stop_by_user,
     e.ProtectTask: tasks.protect,
+    e.PutAlarm: alarms.put,
+    e.DeleteAlarms: alarms.delete,
+    e.UseCpu: alarms.use_cpu,
     e.TaskExited: tasks.exited,
     e.TaskNotStarted: tasks.not_started,
 }

@@ -74,10 +74,15 @@ def terminate_by_user(turn: Turn, event: e.TerminateInstances) -> list[tuple[str
         instance = world.instances[instance_id]
         before.append((instance_id, instance.state))
         if instance.state not in DOWN:
-            terminate(turn, instance, "Client.UserInitiatedShutdown", "User initiated shutdown")
-            fleet = world.fleets[instance.fleet_id]
-            world.fleets[fleet.id] = record_end(turn, fleet, instance)
+            end_by_user(turn, instance)
     return before
+
+
+def end_by_user(turn: Turn, instance: Instance) -> None:
+    """TerminateInstances of an instance that is up, by a user or by an alarm in his name."""
+    terminate(turn, instance, "Client.UserInitiatedShutdown", "User initiated shutdown")
+    fleet = turn.world.fleets[instance.fleet_id]
+    turn.world.fleets[fleet.id] = record_end(turn, fleet, instance)
 
 
 def interrupt(turn: Turn, event: e.InterruptInstance) -> None:
@@ -130,7 +135,9 @@ def _run(turn: Turn, instance: Instance) -> Instance:
     register_at = NEVER
     if instance.spec.agent is not None:
         register_at = turn.now + _varied(world, world.timings.register)
-    instance = replace(instance, state="running", due=NEVER, register_at=register_at)
+    instance = replace(
+        instance, state="running", due=NEVER, register_at=register_at, cpu_since=turn.now
+    )
     world.instances[instance.id] = instance
     return instance
 

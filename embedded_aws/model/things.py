@@ -105,6 +105,8 @@ class Instance:
     interrupt_at: float = NEVER
     register_at: float = NEVER
     container_instance: str = ""
+    cpu: float = 0.0  # percent
+    cpu_since: float = NEVER  # since when it runs and uses so much
     down_at: float = NEVER  # when a shutdown is done at the earliest; `due` is the latest
     reason_code: str = ""
     reason: str = ""
@@ -128,6 +130,16 @@ class ContainerInstance:
     status: str = "ACTIVE"
     connected: bool = True
     tasks: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Alarm:
+    """A CloudWatch alarm that ends an instance (botocore: cloudwatch.PutMetricAlarmInput)."""
+
+    name: str
+    instance: str
+    threshold: float  # percent of CPU
+    seconds: float
 
 
 @dataclass(frozen=True)
