@@ -38,7 +38,7 @@ from control import (
     start_cluster,
     submit,
 )
-from control.decision import Pace
+from control.observed import Pace
 from control.errors import ExplainedError, Interrupted, UserError
 
 _FLEET = "files/exampleFleet.json"

@@ -157,10 +157,11 @@ def tasks(ecs: ECSClient, run: Run) -> Iterator[dict[str, Any]]:
             yield from ecs.describe_tasks(cluster=run.cluster, tasks=arns)["tasks"]  # type: ignore[misc]
 
 
-def why_stopped(ecs: ECSClient, run: Run) -> list[str]:
-    """Why tasks of the service ended by themselves within about the last hour, up to 100 of them.
+def why_stopped(ecs: ECSClient, run: Run) -> list[tuple[str, str]]:
+    """Why, and on which container instance, tasks of the service ended by themselves.
 
-    Those that were told to end are left out, and those that ended with exit code 0.
+    Up to 100 of them, within about the last hour. Those that were told to end are left out, and
+    those that ended with exit code 0.
     """
     arns = ecs.list_tasks(
         cluster=run.cluster, serviceName=run.service, desiredStatus="STOPPED", maxResults=PAGE
@@ -168,7 +169,9 @@ def why_stopped(ecs: ECSClient, run: Run) -> list[str]:
     if not arns:
         return []
     stopped = ecs.describe_tasks(cluster=run.cluster, tasks=arns)["tasks"]
-    return [why for task in stopped if (why := _own_end(task))]
+    return [
+        (why, task.get("containerInstanceArn", "")) for task in stopped if (why := _own_end(task))
+    ]
 
 
 def _own_end(task: Any) -> str:

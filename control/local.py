@@ -29,7 +29,7 @@ from control import (
     start_cluster,
     submit,
 )
-from control.decision import Pace
+from control.observed import Pace
 from control.errors import ExplainedError, UserError
 from control.words import several
 

@@ -6,7 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from control import alarms, cluster, fleet, queues, records
-from control.decision import Machine, Observed
+from control.observed import Machine, Observed, Stopped
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
@@ -34,8 +34,19 @@ def observe(aws: AWS, run: Run, now: float, counted: JobCounts | None = None) ->
         machines=_machines(aws, run, fleets) if service is not None else (),
         service=service,
         alarms=frozenset(alarms.of_run(aws.cloudwatch, run)),
-        stopped=tuple(cluster.why_stopped(aws.ecs, run)) if service is not None else (),
+        stopped=_stopped(aws, run) if service is not None else (),
+        asked={f["fleet_id"]: _asked(f) for f in run.fleets if f["fleet_id"]},
     )
+
+
+def _stopped(aws: AWS, run: Run) -> tuple[Stopped, ...]:
+    return tuple(Stopped(why, host) for why, host in cluster.why_stopped(aws.ecs, run))
+
+
+def _asked(fleet: dict[str, Any]) -> int:
+    """How many machines the user has confirmed: in the request, or in a resize since then."""
+    confirmed: int = fleet.get("target", fleet["request"]["TargetCapacity"])
+    return confirmed
 
 
 def _machines(aws: AWS, run: Run, fleets: list[FleetState]) -> tuple[Machine, ...]:
@@ -70,10 +81,13 @@ def _machines(aws: AWS, run: Run, fleets: list[FleetState]) -> tuple[Machine, ..
 
 
 def _describe(ec2: EC2Client, instance_ids: list[str]) -> list[dict[str, Any]]:
-    """By a filter, which takes 200 values: an id that EC2 has forgotten is then no error."""
+    """Those that are up or coming up, of those that a fleet names: it names some for a while after
+    their end. By a filter, which takes 200 values: an id that EC2 has forgotten is then no error.
+    """
     found: list[Any] = []
     for start in range(0, len(instance_ids), 200):
-        named = [{"Name": "instance-id", "Values": instance_ids[start : start + 200]}]
-        pages = ec2.get_paginator("describe_instances").paginate(Filters=named)  # type: ignore[arg-type]
+        named = {"Name": "instance-id", "Values": instance_ids[start : start + 200]}
+        up = {"Name": "instance-state-name", "Values": ["pending", "running"]}
+        pages = ec2.get_paginator("describe_instances").paginate(Filters=[named, up])  # type: ignore[list-item]
         found += [i for page in pages for r in page["Reservations"] for i in r["Instances"]]
     return found

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from control import alarms, cluster, ending, fleet, monitor, queues, records, start_cluster, submit
-from control.decision import Pace
+from control.observed import Pace
 from control.errors import ExplainedError
 from tests.conftest import ROOT
 
