@@ -49,8 +49,20 @@ class Monitor:
         """One step, as control/monitor takes it."""
         seen = observe(site, self.alarms)
         chosen, self.memory = decide(seen, self.memory, self.settings, self.pace)
+        self._put_alarms(site, [action.machine for action in chosen if isinstance(action, PutAlarm)])
         for action in chosen:
             self._carry_out(site, action)
+
+    def _put_alarms(self, site: Site, machines: list[Machine]) -> None:
+        names = {f"App_run_{m.instance_id}": m for m in machines}
+        self.alarms |= frozenset(names)
+        seconds = 60.0 * IDLE_MINUTES
+        site.do(
+            *(
+                e.PutAlarm(name, m.instance_id, min(1.0, 50 / m.vcpus), seconds)
+                for name, m in names.items()
+            )
+        )
 
     def _carry_out(self, site: Site, action: Action) -> None:
         match action:
@@ -62,11 +74,6 @@ class Monitor:
                 _remove(site, spare)
             case EndBroken(instance_ids):
                 _must(site.do(e.TerminateInstances(instance_ids)))
-            case PutAlarm(machine):
-                name = f"App_run_{machine.instance_id}"
-                self.alarms |= {name}
-                threshold = min(1.0, 50 / machine.vcpus)
-                site.do(e.PutAlarm(name, machine.instance_id, threshold, 60.0 * IDLE_MINUTES))
             case DeleteAlarms(names):
                 self.alarms -= frozenset(names)
                 site.do(e.DeleteAlarms(names))
@@ -96,9 +103,9 @@ class Reference:
             end(site)
             return
         instances = site.world.instances
-        for instance_id in instances.keys() - self.with_alarm:
-            self.with_alarm.add(instance_id)
-            site.do(e.PutAlarm(instance_id, instance_id, 1.0, 60.0 * IDLE_MINUTES))
+        new = sorted(instances.keys() - self.with_alarm)
+        self.with_alarm |= set(new)
+        site.do(*(e.PutAlarm(i, i, 1.0, 60.0 * IDLE_MINUTES) for i in new))
         if site.now >= self.next_downscale:
             self.next_downscale = site.now + 600
             up = sum(i.state in UP for i in instances.values())
@@ -192,9 +199,7 @@ def _remove(site: Site, spare: tuple[Machine, ...]) -> None:
             )
         )
     )
-    occupied = {
-        t.container_instance for t in site.world.tasks.values() if t.desired == "RUNNING"
-    }
+    occupied = {t.container_instance for t in site.world.tasks.values() if t.desired == "RUNNING"}
     free = tuple(m.instance_id for m in spare if m.container_instance not in occupied)
     _must(site.do(e.TerminateInstances(free)))
 

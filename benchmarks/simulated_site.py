@@ -21,9 +21,9 @@ from embedded_aws.model import events as e
 from embedded_aws.model.things import NEVER, AgentConfig, LaunchSpec, TaskDefinition
 from embedded_aws.model.world import Effect, KillTask, StartTask
 
-# Nothing is forgotten, so that each machine's whole life can be counted at the end; happenings
-# fall on multiples of 5 s, so that a thousand machines can be taken in few steps.
-TIMINGS = replace(AWS_TIMINGS, forget_instance=NEVER, tick=5.0)
+# Nothing is forgotten, so that each machine's whole life can be counted at the end; what happens
+# waits for the next multiple of 10 s, so that a thousand machines can be taken in few steps.
+TIMINGS = replace(AWS_TIMINGS, forget_instance=NEVER, tick=10.0)
 CLUSTER = SERVICE = "app"
 MEMORY_MIB = 15_500
 # A monitor that waits 60 s between steps, and the time of a step itself.
@@ -34,7 +34,7 @@ IDLE_BEFORE_RELEASE, SECONDS_TO_GIVE_BACK, LONGEST_POLL, IDLE_CPU = 10.0, 5.0, 2
 # The first back-off of a failed job, and its visibility timeout if its worker is killed.
 BACKOFF, VISIBILITY = 10.0, 120.0
 # What is told to the agent or to CloudWatch arrives so much later.
-MESSENGER = 5.0
+MESSENGER = 10.0
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Case:
     tasks_per_machine: int = 1
     jobs_per_task: int = 1
     interruptions_an_hour: float = 0.0  # of each machine
-    failing: float = 0.0  # share of attempts that fail at their end and are tried again
+    failing: float = 0.0  # share of jobs whose first attempt fails at its end
     lag: float = 30.0  # the queue's counts are so old, in seconds
 
     @property
@@ -87,11 +87,14 @@ class Site:
         self.case, self.policy = case, policy
         self.now, self.over = 0.0, False
         self.random = random.Random(f"{case.seed}/order")
+        chance = random.Random(f"{case.seed}/failing").random
+        self.will_fail = {job for job in range(len(case.lengths)) if chance() < case.failing}
         self.world = World({"m5.xlarge": MachineType(4, 16384)}, TIMINGS, seed=case.seed)
         self.queue = deque(range(len(case.lengths)))
         self.in_flight = 0
         self.done = 0
-        self.interrupted = 0
+        self.interrupted = 0  # jobs given back, whatever the reason
+        self.cut_short = 0  # of those, by a policy's doing and not by EC2's
         self.last_done = 0.0
         self.counted = (len(self.queue), 0)  # (visible, in flight) as SQS tells them
         self.containers: dict[str, Container] = {}
@@ -204,6 +207,8 @@ class Site:
                 self._give_back(container, VISIBILITY)
                 self._exit(container)
             else:
+                if self.world.instances[container.machine].notice_at == NEVER:
+                    self.cut_short += len(container.jobs)
                 self._stop(container, SECONDS_TO_GIVE_BACK)
 
     def _feed(self, container: Container) -> None:
@@ -227,7 +232,8 @@ class Site:
         del container.jobs[job]
         container.free += 1
         container.idle_since = self.last_work[container.machine] = self.now
-        if self.case.failing and self.random.random() < self.case.failing:
+        if job in self.will_fail:
+            self.will_fail.remove(job)
             self._at(self.now + BACKOFF, self._visible, job)
         else:
             self.in_flight -= 1

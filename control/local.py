@@ -29,8 +29,8 @@ from control import (
     start_cluster,
     submit,
 )
-from control.observed import Pace
 from control.errors import ExplainedError, UserError
+from control.observed import Pace
 from control.words import several
 
 if TYPE_CHECKING:

@@ -131,9 +131,7 @@ def _places(machine: Machine, per_machine: int) -> int:
     return machine.tasks if machine.draining else per_machine
 
 
-def _targets(
-    seen: Observed, kept: list[Machine], needed: int, per_machine: int
-) -> dict[str, int]:
+def _targets(seen: Observed, kept: list[Machine], needed: int, per_machine: int) -> dict[str, int]:
     """How many machines each fleet should keep: those that stay, and what is missing to them.
 
     One that drains is not counted: it goes, and is replaced only if a place is missing.

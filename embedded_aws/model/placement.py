@@ -23,6 +23,8 @@ def parse(expression: str) -> Test:
     Raises Refused for what is not understood, as ECS does for what is wrong.
     """
     tests = [_parse_one(part.strip()) for part in re.split(r"\s+and\s+|&&", expression)]
+    if len(tests) == 1:
+        return tests[0]
     return lambda instance: all(test(instance) for test in tests)
 
 
@@ -58,8 +60,10 @@ class Placement:
         self.service = service
         self.in_cluster = [i for i in instances if i.cluster == service.cluster]
         self.ready = [i for i in self.in_cluster if i.status == "ACTIVE" and i.connected]
-        tests = [parse(expression) for expression in service.constraints]
-        self.allowed = {i.arn: i for i in self.ready if all(test(i) for test in tests)}
+        self.allowed = {i.arn: i for i in self.ready}
+        for expression in service.constraints:
+            test = parse(expression)
+            self.allowed = {arn: i for arn, i in self.allowed.items() if test(i)}
         self.here: dict[str, int] = {}
         for task in tasks:
             self.took(task.container_instance)

@@ -6,11 +6,18 @@ Times are seconds since the epoch, memory is in MiB, cpu in ECS's units (1,024 a
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 NEVER = math.inf
+
+
+def first(things: Mapping[str, T], when: Callable[[T], float]) -> float:
+    """The earliest of a time that each of the things has. Asked for at each moment: it is quick."""
+    return min(map(when, things.values()), default=NEVER)
 
 
 @dataclass(frozen=True)
@@ -107,7 +114,8 @@ class Instance:
     container_instance: str = ""
     cpu: float = 0.0  # percent
     cpu_since: float = NEVER  # since when it runs and uses so much
-    down_at: float = NEVER  # when a shutdown is done at the earliest; `due` is the latest
+    down_at: float = NEVER  # when a shutdown is done at the earliest ...
+    down_by: float = NEVER  # ... and at the latest
     reason_code: str = ""
     reason: str = ""
 

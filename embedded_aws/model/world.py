@@ -70,6 +70,7 @@ class World:
     services: dict[str, Service] = field(default_factory=dict)
     tasks: dict[str, Task] = field(default_factory=dict)
     alarms: dict[str, Alarm] = field(default_factory=dict)
+    alarms_due: float = NEVER  # when the alarms are to be looked at
 
     def copy(self) -> World:
         """A world that can be changed without changing this one."""

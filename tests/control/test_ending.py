@@ -7,8 +7,8 @@ import json
 import pytest
 
 from control import alarms, cluster, ending, fleet, monitor, queues, records, start_cluster, submit
-from control.observed import Pace
 from control.errors import ExplainedError
+from control.observed import Pace
 from tests.conftest import ROOT
 
 AT_ONCE = Pace(poll=0.2, settle=0.5, spare=0.3, register=60)
