@@ -38,8 +38,8 @@ from control import (
     start_cluster,
     submit,
 )
-from control.observed import Pace
 from control.errors import ExplainedError, Interrupted, UserError
+from control.observed import Pace
 
 _FLEET = "files/exampleFleet.json"
 _JOBS = "files/exampleJob.json"

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from benchmarks.simulated_site import CLUSTER, SERVICE, Case, Site
+from benchmarks.simulated_case import CLUSTER, SERVICE, Case
+from benchmarks.simulated_site import Site
 from control.cluster import ServiceState
 from control.decision import decide
 from control.fleet import FleetState
@@ -49,7 +50,9 @@ class Monitor:
         """One step, as control/monitor takes it."""
         seen = observe(site, self.alarms)
         chosen, self.memory = decide(seen, self.memory, self.settings, self.pace)
-        self._put_alarms(site, [action.machine for action in chosen if isinstance(action, PutAlarm)])
+        self._put_alarms(
+            site, [action.machine for action in chosen if isinstance(action, PutAlarm)]
+        )
         for action in chosen:
             self._carry_out(site, action)
 
@@ -185,6 +188,7 @@ def _machine(world: Any, instance: Any, on: Counter[str], busy_on: Counter[str])
         draining=bool(arn) and world.container_instances[arn].status == "DRAINING",
         tasks=on[arn] if arn else 0,
         busy_tasks=busy_on[arn] if arn else 0,
+        stopping=bool(arn) and len(world.container_instances[arn].tasks) > on[arn],
     )
 
 

@@ -11,49 +11,31 @@ import heapq
 import math
 import random
 from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Protocol
 
-from embedded_aws.model import AWS_TIMINGS, MachineType, Refused, World, advance
+from benchmarks.simulated_case import (
+    BACKOFF,
+    CLUSTER,
+    IDLE_BEFORE_RELEASE,
+    IDLE_CPU,
+    LONGEST_POLL,
+    MACHINE_TYPES,
+    MESSENGER,
+    POLL,
+    SECONDS_TO_GIVE_BACK,
+    TIMINGS,
+    VISIBILITY,
+    Case,
+    fleet_request,
+    service_request,
+)
+from embedded_aws.model import Refused, World, advance
 from embedded_aws.model import events as e
-from embedded_aws.model.things import NEVER, AgentConfig, LaunchSpec, TaskDefinition
+from embedded_aws.model.things import NEVER
 from embedded_aws.model.world import Effect, KillTask, StartTask
-
-# Nothing is forgotten, so that each machine's whole life can be counted at the end; what happens
-# waits for the next multiple of 10 s, so that a thousand machines can be taken in few steps.
-TIMINGS = replace(AWS_TIMINGS, forget_instance=NEVER, tick=10.0)
-CLUSTER = SERVICE = "app"
-MEMORY_MIB = 15_500
-# A monitor that waits 60 s between steps, and the time of a step itself.
-POLL = 65.0
-# As worker/plumbing does it: seconds until a container without work drops its protection, until
-# an interrupted job is back in the queue, the longest poll of SQS, CPU of a worker that only polls.
-IDLE_BEFORE_RELEASE, SECONDS_TO_GIVE_BACK, LONGEST_POLL, IDLE_CPU = 10.0, 5.0, 20.0, 0.1
-# The first back-off of a failed job, and its visibility timeout if its worker is killed.
-BACKOFF, VISIBILITY = 10.0, 120.0
-# What is told to the agent or to CloudWatch arrives so much later.
-MESSENGER = 10.0
-
-
-@dataclass(frozen=True)
-class Case:
-    """What runs: `lengths` are the jobs' seconds in the order of the queue."""
-
-    machines: int
-    lengths: Sequence[float]
-    seed: int
-    tasks_per_machine: int = 1
-    jobs_per_task: int = 1
-    interruptions_an_hour: float = 0.0  # of each machine
-    failing: float = 0.0  # share of jobs whose first attempt fails at its end
-    lag: float = 30.0  # the queue's counts are so old, in seconds
-
-    @property
-    def needed_seconds(self) -> float:
-        """Machine-seconds if every place of a machine were at work all the time."""
-        return sum(self.lengths) / (self.tasks_per_machine * self.jobs_per_task)
 
 
 class Policy(Protocol):
@@ -89,7 +71,7 @@ class Site:
         self.random = random.Random(f"{case.seed}/order")
         chance = random.Random(f"{case.seed}/failing").random
         self.will_fail = {job for job in range(len(case.lengths)) if chance() < case.failing}
-        self.world = World({"m5.xlarge": MachineType(4, 16384)}, TIMINGS, seed=case.seed)
+        self.world = World(MACHINE_TYPES, TIMINGS, seed=case.seed)
         self.queue = deque(range(len(case.lengths)))
         self.in_flight = 0
         self.done = 0
@@ -111,31 +93,9 @@ class Site:
         case = self.case
         at_once = case.tasks_per_machine * case.jobs_per_task
         self.asked = min(case.machines, math.ceil(len(case.lengths) / at_once))
-        definition = TaskDefinition(
-            "arn:aws:ecs:us-east-1:123456789012:task-definition/app:1",
-            "app",
-            cpu=4096 // case.tasks_per_machine,
-            memory=MEMORY_MIB // case.tasks_per_machine,
-            stop_timeout=110.0,
-        )
-        agent = AgentConfig(CLUSTER, {"app": "app"}, spot_draining=True)
-        specs = tuple(LaunchSpec("m5.xlarge", f"us-east-1{z}", agent=agent) for z in "abc")
         self.do(e.CreateCluster(CLUSTER))
-        (self.fleet,) = self.do(
-            e.RequestFleet(specs, self.asked, strategy="priceCapacityOptimized", keep_excess=True)
-        )
-        self.do(
-            e.CreateService(
-                CLUSTER,
-                SERVICE,
-                definition,
-                self.asked * case.tasks_per_machine,
-                minimum_percent=0,
-                maximum_percent=100,
-                constraints=("attribute:app == app",),
-                strategy=(("binpack", "memory"),),
-            )
-        )
+        (self.fleet,) = self.do(fleet_request(self.asked))
+        self.do(service_request(case.tasks_per_machine, self.asked))
         first = POLL * random.Random(f"{case.seed}/poll").random()
         self._at(max(0.0, first - case.lag), self._count)
         self._at(first, self._look)

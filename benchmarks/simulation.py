@@ -25,13 +25,14 @@ from statistics import mean, median
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks.simulated_policies import (  # noqa: E402
+from benchmarks.simulated_case import Case
+from benchmarks.simulated_policies import (
     Monitor,
     Oracle,
     Reference,
     oracle_seconds,
 )
-from benchmarks.simulated_site import Case, Site  # noqa: E402
+from benchmarks.simulated_site import Site
 
 # The goals: times the oracle where the mean machine lives an hour or more, else so many minutes
 # more for each machine; makespan over the reference's policy.
@@ -102,7 +103,6 @@ class Result:
     monitor_makespan: float
     reference_makespan: float
     machines: int
-    cut_short: int
 
     @property
     def extra_minutes(self) -> float:
@@ -138,7 +138,6 @@ def simulate(case: Case) -> Result:
         monitor_makespan=monitor.last_done,
         reference_makespan=reference.last_done,
         machines=monitor.asked,
-        cut_short=monitor.cut_short,
     )
 
 
@@ -164,13 +163,12 @@ def reached(results: list[Result]) -> bool:
 
 
 HEADER = f"""\
-Paid / needed is machine-hours paid over machine-hours needed; all figures are medians of paired
-seeds, but for the mean in brackets. {INTERRUPTIONS_AN_HOUR:.0%} of the machines are interrupted an\
- hour, {FAILING:.0%} of the jobs fail once.
+Paid / needed is machine-hours paid over machine-hours needed; all are medians of paired seeds, but
+for the mean in brackets. {INTERRUPTIONS_AN_HOUR:.0%} of the machines are interrupted an hour, \
+{FAILING:.0%} of the jobs fail once.
 
-                                          paid / needed          monitor  extra    life      makespan
-machines  jobs   lengths      places  monitor refer. oracle    / oracle  min/m   min      / refer. (mean)\
-   cut"""
+                                       paid / needed         monitor  extra   life   makespan
+machines   jobs  lengths      places   monitor refer. oracle / oracle  min/m    min    /refer. (mean)"""
 
 
 def line(row: Row, results: list[Result]) -> str:
@@ -181,16 +179,15 @@ def line(row: Row, results: list[Result]) -> str:
 
     jobs = len(row.case(0).lengths)
     return (
-        f"{row.machines:8}  {jobs:5}  {row.kind:12} {row.tasks_per_machine} x {row.jobs_per_task}"
-        f"   {middle(lambda r: r.monitor / r.needed):6.3f} "
+        f"{row.machines:8} {jobs:6}  {row.kind:12} {row.tasks_per_machine} x {row.jobs_per_task}"
+        f"     {middle(lambda r: r.monitor / r.needed):6.3f} "
         f"{middle(lambda r: r.reference / r.needed):6.3f} "
         f"{middle(lambda r: r.oracle / r.needed):6.3f}"
-        f"      {middle(lambda r: r.times_oracle):6.3f}"
+        f"   {middle(lambda r: r.times_oracle):6.3f}"
         f" {middle(lambda r: r.extra_minutes):6.2f}"
         f" {middle(lambda r: r.life_minutes):6.1f}"
-        f"      {middle(lambda r: r.times_makespan):6.3f} "
+        f"    {middle(lambda r: r.times_makespan):6.3f} "
         f"({mean(r.times_makespan for r in results):.3f})"
-        f" {sum(r.cut_short for r in results):5}"
         f"   {'reached' if reached(results) else 'MISSED'}"
     )
 

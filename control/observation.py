@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from control import alarms, cluster, fleet, queues, records
@@ -75,9 +76,20 @@ def _machines(aws: AWS, run: Run, fleets: list[FleetState]) -> tuple[Machine, ..
                 draining=joined.get("status") == "DRAINING",
                 tasks=on[arn] if arn else 0,
                 busy_tasks=busy_on[arn] if arn else 0,
+                stopping=not on[arn] and _holds_something(joined),
             )
         )
     return tuple(found)
+
+
+def _holds_something(joined: Mapping[str, Any]) -> bool:
+    """Whether any memory of a container instance is taken: a task's, until it has stopped."""
+
+    def memory(resources: list[dict[str, Any]]) -> int:
+        return sum(r.get("integerValue", 0) for r in resources if r["name"] == "MEMORY")
+
+    registered = memory(joined.get("registeredResources", []))
+    return memory(joined.get("remainingResources", [])) < registered
 
 
 def _describe(ec2: EC2Client, instance_ids: list[str]) -> list[dict[str, Any]]:

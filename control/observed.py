@@ -13,7 +13,10 @@ from control.records import JobCounts
 
 @dataclass(frozen=True)
 class Machine:
-    """One EC2 instance of the fleets; `container_instance` is empty until it has registered."""
+    """One EC2 instance of the fleets; `container_instance` is empty until it has registered.
+
+    `tasks` are those that shall run; `stopping` says that others are still on their way out.
+    """
 
     instance_id: str
     fleet_id: str
@@ -23,6 +26,7 @@ class Machine:
     draining: bool = False
     tasks: int = 0
     busy_tasks: int = 0
+    stopping: bool = False
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,8 @@ def scale(
     pace: Pace,
     broken: tuple[Machine, ...] = (),
 ) -> tuple[list[Action], Memory]:
-    """More at once, as far as the user has confirmed; less once it was too much for a while.
+    """More at once, as far as the user has confirmed; fewer machines once they were too many for a
+    while.
 
     `broken` machines are ended by the caller: they hold no place.
     """
@@ -63,7 +64,8 @@ def scale(
     if not sure:
         targets = _targets(seen, _without(machines, dead), needed, per_machine)
     actions: list[Action] = []
-    if needed > seen.service.desired or (sure and needed < seen.service.desired):
+    # Containers without work cost nothing and come back soon; only machines wait for a second look.
+    if needed != seen.service.desired:
         actions.append(SetDesired(needed))
     actions += _set_targets(seen, targets, sure or bool(dead))
     leaving = [m for m in leaving if m.fleet_id in targets]
@@ -115,7 +117,7 @@ def _spare(machines: list[Machine], needed: int, per_machine: int) -> list[Machi
     spare: list[Machine] = []
     # Of no use any more first, then what has not even registered, the youngest of those first.
     order = sorted(
-        (m for m in machines if not m.tasks),
+        (m for m in machines if not m.tasks and not m.stopping),
         key=lambda m: (not m.draining, bool(m.container_instance), -m.launched, m.instance_id),
     )
     for machine in order:
