@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Machine-hours paid and makespan, on the pure model of AWS, over 20 paired seeds a case.
 
-    python benchmarks/simulation.py [--quick] [--machines N] [--seeds N]
+    python benchmarks/simulation.py [--quick] [--machines N] [--seeds N] [--lag S] [--taken X]
 
 Three policies run the same jobs in the same order, and a machine that is the n-th of its fleet is
 interrupted at the same age under each: this monitor's decision function, the reference's policy
@@ -19,7 +19,7 @@ import os
 import random
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import mean, median
 
@@ -87,7 +87,6 @@ class Row:
             seed,
             self.tasks_per_machine,
             self.jobs_per_task,
-            interruptions_an_hour=INTERRUPTIONS_AN_HOUR,
             failing=FAILING,
         )
 
@@ -164,11 +163,12 @@ def reached(results: list[Result]) -> bool:
 
 HEADER = f"""\
 Paid / needed is machine-hours paid over machine-hours needed; all are medians of paired seeds, but
-for the mean in brackets. {INTERRUPTIONS_AN_HOUR:.0%} of the machines are interrupted an hour, \
-{FAILING:.0%} of the jobs fail once.
+for the mean in brackets. EC2 takes {{taken:.0%}} of the machines back in an hour, {FAILING:.0%} of the
+jobs fail once, SQS's counts are {{lag:.0f}} s old.
 
-                                       paid / needed         monitor  extra   life   makespan
-machines   jobs  lengths      places   monitor refer. oracle / oracle  min/m    min    /refer. (mean)"""
+                                     paid / needed         monitor  extra   life    makespan
+machines   jobs  lengths     places  monitor refer. oracle / oracle  min/m    min  / refer. (mean)
+"""
 
 
 def line(row: Row, results: list[Result]) -> str:
@@ -179,14 +179,14 @@ def line(row: Row, results: list[Result]) -> str:
 
     jobs = len(row.case(0).lengths)
     return (
-        f"{row.machines:8} {jobs:6}  {row.kind:12} {row.tasks_per_machine} x {row.jobs_per_task}"
-        f"     {middle(lambda r: r.monitor / r.needed):6.3f} "
+        f"{row.machines:8} {jobs:6}  {row.kind:11} {row.tasks_per_machine} x {row.jobs_per_task}"
+        f"    {middle(lambda r: r.monitor / r.needed):6.3f} "
         f"{middle(lambda r: r.reference / r.needed):6.3f} "
         f"{middle(lambda r: r.oracle / r.needed):6.3f}"
         f"   {middle(lambda r: r.times_oracle):6.3f}"
         f" {middle(lambda r: r.extra_minutes):6.2f}"
         f" {middle(lambda r: r.life_minutes):6.1f}"
-        f"    {middle(lambda r: r.times_makespan):6.3f} "
+        f"   {middle(lambda r: r.times_makespan):6.3f} "
         f"({mean(r.times_makespan for r in results):.3f})"
         f"   {'reached' if reached(results) else 'MISSED'}"
     )
@@ -197,14 +197,25 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="up to 100 machines, 5 seeds")
     parser.add_argument("--machines", type=int, help="only this size")
-    parser.add_argument("--seeds", type=int, default=None)
+    parser.add_argument("--seeds", type=int, help="of each case (20)")
+    parser.add_argument("--lag", type=float, default=30.0, help="age of SQS's counts, seconds")
+    parser.add_argument(
+        "--taken",
+        type=float,
+        default=INTERRUPTIONS_AN_HOUR,
+        help="share of the machines that EC2 takes back in an hour",
+    )
     options = parser.parse_args()
     seeds = options.seeds or (5 if options.quick else 20)
-    print(HEADER)
+    print(HEADER.format(taken=options.taken, lag=options.lag), end="")
     good = True
     with multiprocessing.Pool(os.cpu_count()) as pool:
         for row in rows(options.machines, options.quick):
-            results = pool.map(simulate, [row.case(seed) for seed in range(seeds)], chunksize=1)
+            cases = [
+                replace(row.case(seed), lag=options.lag, interruptions_an_hour=options.taken)
+                for seed in range(seeds)
+            ]
+            results = pool.map(simulate, cases, chunksize=1)
             print(line(row, results), flush=True)
             good = good and reached(results)
     return 0 if good else 1

@@ -53,22 +53,21 @@ def scale(
     machines = [m for m in seen.machines if m not in broken]
     spare = _spare(machines, needed, per_machine)
     targets = _targets(seen, _without(machines, spare), needed, per_machine)
-    dead = [m for m in spare if m.draining]
     too_many = (
         seen.service.desired > needed
-        or len(spare) > len(dead)
+        or not all(m.draining for m in spare)
         or any(targets[f.fleet_id] < f.target for f in _changeable(seen))
     )
     memory, sure = _sure(seen, memory, pace, too_many)
-    leaving = spare if sure else dead
-    if not sure:
-        targets = _targets(seen, _without(machines, dead), needed, per_machine)
+    leaving = [
+        m for m in spare if (sure or m.draining) and not m.stopping and m.fleet_id in targets
+    ]
+    targets = _targets(seen, _without(machines, leaving), needed, per_machine)
     actions: list[Action] = []
     # Containers without work cost nothing and come back soon; only machines wait for a second look.
     if needed != seen.service.desired:
         actions.append(SetDesired(needed))
-    actions += _set_targets(seen, targets, sure or bool(dead))
-    leaving = [m for m in leaving if m.fleet_id in targets]
+    actions += _set_targets(seen, targets, sure or bool(leaving))
     if leaving:
         actions.append(Remove(tuple(leaving)))
     return actions, memory
@@ -117,7 +116,7 @@ def _spare(machines: list[Machine], needed: int, per_machine: int) -> list[Machi
     spare: list[Machine] = []
     # Of no use any more first, then what has not even registered, the youngest of those first.
     order = sorted(
-        (m for m in machines if not m.tasks and not m.stopping),
+        (m for m in machines if not m.tasks),
         key=lambda m: (not m.draining, bool(m.container_instance), -m.launched, m.instance_id),
     )
     for machine in order:
