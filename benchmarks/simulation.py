@@ -163,8 +163,8 @@ def reached(results: list[Result]) -> bool:
 
 HEADER = f"""\
 Paid / needed is machine-hours paid over machine-hours needed; all are medians of paired seeds, but
-for the mean in brackets. EC2 takes {{taken:.0%}} of the machines back in an hour, {FAILING:.0%} of the
-jobs fail once, SQS's counts are {{lag:.0f}} s old.
+for the mean in brackets. EC2 takes {{taken:.0%}} of the machines back in an hour, SQS's counts are
+{{lag:.0f}} s old, {FAILING:.0%} of the jobs fail once.
 
                                      paid / needed         monitor  extra   life    makespan
 machines   jobs  lengths     places  monitor refer. oracle / oracle  min/m    min  / refer. (mean)

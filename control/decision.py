@@ -18,6 +18,7 @@ from control.orders import (
     PutAlarm,
 )
 from control.scaling import scale
+from control.words import several
 
 
 def decide(
@@ -66,7 +67,9 @@ def _end(seen: Observed, memory: Memory, pace: Pace) -> Action | None:
     unfinished = seen.jobs.submitted - seen.jobs.finished
     if unfinished <= 0:
         return EndRun()
-    return EndMachines(f"the queue is empty, but {unfinished:,} submitted jobs have no record")
+    return EndMachines(
+        f"the queue is empty, but {several(unfinished, 'submitted job')} left no record"
+    )
 
 
 def _cannot_go_on(seen: Observed, memory: Memory, pace: Pace) -> Action | None:
@@ -76,13 +79,13 @@ def _cannot_go_on(seen: Observed, memory: Memory, pace: Pace) -> Action | None:
         return None
     if _fleet_is_gone(seen):
         return EndMachines(
-            "AWS has ended the fleet (MAX_RUN_HOURS reached, or somebody cancelled it), and "
-            f"{unfinished:,} jobs are unfinished"
+            "AWS has ended the fleet (MAX_RUN_HOURS reached, or somebody cancelled it), with "
+            f"{several(unfinished, 'job')} unfinished"
         )
     gone = memory.service_gone_since
     if gone is not None and seen.now - gone >= pace.spare and _costs(seen):
         return EndMachines(
-            f"somebody has deleted the ECS service, and {unfinished:,} jobs are unfinished"
+            f"somebody has deleted the ECS service, with {several(unfinished, 'job')} unfinished"
         )
     return None
 
