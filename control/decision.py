@@ -67,9 +67,7 @@ def _end(seen: Observed, memory: Memory, pace: Pace) -> Action | None:
     unfinished = seen.jobs.submitted - seen.jobs.finished
     if unfinished <= 0:
         return EndRun()
-    return EndMachines(
-        f"the queue is empty, but {several(unfinished, 'submitted job')} left no record"
-    )
+    return EndMachines(f"the queue is empty, but {unfinished:,} submitted jobs have no record")
 
 
 def _cannot_go_on(seen: Observed, memory: Memory, pace: Pace) -> Action | None:
