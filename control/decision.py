@@ -31,7 +31,7 @@ def decide(
     if end is not None:
         return [end], memory
     memory, broken = _broken(seen, memory, pace)
-    if memory.never_registered >= pace.give_up_machines and not _at_work(seen):
+    if memory.never_registered >= pace.give_up_machines:
         return [EndMachines(_why_broken(memory.never_registered, pace))], memory
     scaling, memory = scale(seen, memory, settings, pace, broken)
     actions: list[Action] = list(scaling)

@@ -74,6 +74,13 @@ def test_a_fleet_that_aws_ends_is_said_once_its_machines_are_gone():
     assert isinstance(said[2][0], EndMachines) and "AWS has ended the fleet" in said[2][0].why
 
 
+def test_a_fleet_that_ends_with_the_queue_leaves_time_for_the_last_records():
+    gone = (fleet(state="cancelled_terminating"),)
+    missing = replace(ONE_LEFT, fleets=gone, machines=(), jobs=JobCounts(200, 199, 0, 0))
+    late = replace(missing, jobs=DONE.jobs)
+    assert play(missing, missing, missing, late) == [[], [], [], [EndRun()]]
+
+
 def test_a_service_that_somebody_deleted_ends_the_machines_after_a_second_look():
     deleted = replace(BUSY, service=None, machines=())
     said = play(BUSY, deleted, deleted)
@@ -98,6 +105,12 @@ def test_a_clock_that_jumps_ends_no_run_on_two_readings(jump):
 def test_a_clock_that_was_set_back_does_not_keep_the_run_alive():
     back = [replace(ONE_LEFT, now=NOW - 10 * HOUR + 60 * n) for n in range(4)]
     assert ends(play(ONE_LEFT, *back)) == [4]
+
+
+def test_a_clock_that_was_set_back_does_not_keep_machines_alive():
+    spare = replace(TAIL, machines=(machine(0), empty(1)), fleets=(fleet(2),))
+    back = [replace(spare, now=NOW - 10 * HOUR + 60 * n) for n in range(2)]
+    assert play(spare, *back) == [[], [], [SetTarget("sfr-1", 1), Remove((empty(1),))]]
 
 
 @pytest.mark.parametrize("jump", [-10 * HOUR, 10 * HOUR], ids=["back", "forward"])

@@ -128,6 +128,23 @@ def test_an_interrupted_machine_is_replaced_only_if_its_place_is_needed():
     assert actions(back) == [Remove((INTERRUPTED,))]
 
 
+def test_what_still_works_on_a_draining_machine_makes_no_place_there():
+    """Four containers fit a machine: one works on the draining one, and five are needed."""
+    settings = {"DOCKER_CORES": 1, "TASKS_PER_MACHINE": 4}
+    leaving = machine(1, tasks=1, busy=1, draining=True)
+    seen = replace(
+        BUSY,
+        queue=Counts(2, 3, 0),
+        machines=(machine(0, tasks=2, busy=2), leaving),
+        fleets=(fleet(2),),
+        service=service(5, running=3),
+        asked={"sfr-1": 3},
+    )
+    assert actions(seen, SURE, settings) == [SetTarget("sfr-1", 1)]
+    more = replace(seen, queue=Counts(3, 3, 0), service=service(6, running=3))
+    assert actions(more, SURE, settings) == []
+
+
 def test_jobs_that_come_back_get_containers_and_machines_again():
     seen = replace(
         BUSY,
