@@ -39,8 +39,8 @@ from control import (
     start_cluster,
     submit,
 )
-from control.decision import Pace
 from control.errors import ExplainedError, Interrupted, UserError
+from control.observed import Pace
 from control.words import several
 
 _FLEET = "files/exampleFleet.json"

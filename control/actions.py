@@ -6,14 +6,13 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from control import alarms, cluster, ending, fleet
-from control.decision import (
+from control.observed import Machine, Observed
+from control.orders import (
     Action,
     DeleteAlarms,
     EndBroken,
     EndMachines,
     EndRun,
-    Machine,
-    Observed,
     PutAlarm,
     Remove,
     SetDesired,
@@ -52,7 +51,7 @@ def carry_out(aws: AWS, run: Run, action: Action, seen: Observed) -> Iterator[st
 
 def _remove(aws: AWS, run: Run, spare: tuple[Machine, ...]) -> Iterator[str]:
     """Drain first, look again, then end: a task placed in between keeps its machine."""
-    cluster.drain(aws.ecs, run, [m.container_instance for m in spare])
+    cluster.drain(aws.ecs, run, [m.container_instance for m in spare if m.container_instance])
     occupied = {task.get("containerInstanceArn") for task in cluster.tasks(aws.ecs, run)}
     free = [m.instance_id for m in spare if m.container_instance not in occupied]
     fleet.terminate(aws.ec2, free)

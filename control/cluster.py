@@ -157,12 +157,12 @@ def tasks(ecs: ECSClient, run: Run) -> Iterator[dict[str, Any]]:
             yield from ecs.describe_tasks(cluster=run.cluster, tasks=arns)["tasks"]  # type: ignore[misc]
 
 
-def why_stopped(ecs: ECSClient, run: Run, since: float) -> list[str]:
-    """Why tasks of the service that were made after `since` ended by themselves, up to 100.
+def why_stopped(ecs: ECSClient, run: Run, since: float) -> list[tuple[str, str]]:
+    """Why, and on which container instance, tasks of the service ended by themselves, up to 100.
 
-    Those that were told to end are left out, and those that ended with exit code 0. ECS keeps a
-    stopped task for about an hour (ECS guide, stopped-task-errors): tasks of before `since` may
-    have ended for a reason that was mended.
+    Only those made after `since`: ECS keeps a stopped task for about an hour (ECS guide,
+    stopped-task-errors), and earlier ones may have ended for a reason that was mended. Those that
+    were told to end are left out, and those that ended with exit code 0.
     """
     arns = ecs.list_tasks(
         cluster=run.cluster, serviceName=run.service, desiredStatus="STOPPED", maxResults=PAGE
@@ -170,8 +170,11 @@ def why_stopped(ecs: ECSClient, run: Run, since: float) -> list[str]:
     if not arns:
         return []
     stopped = ecs.describe_tasks(cluster=run.cluster, tasks=arns)["tasks"]
-    recent = (task for task in stopped if task["createdAt"].timestamp() >= since)
-    return [why for task in recent if (why := _own_end(task))]
+    return [
+        (why, task.get("containerInstanceArn", ""))
+        for task in stopped
+        if task["createdAt"].timestamp() >= since and (why := _own_end(task))
+    ]
 
 
 def _own_end(task: Any) -> str:

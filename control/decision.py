@@ -2,188 +2,129 @@
 
 from __future__ import annotations
 
-import math
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
-from control.cluster import ServiceState
-from control.fleet import LIVE_STATES, FleetState
-from control.queues import Counts
-from control.records import JobCounts
-
-
-@dataclass(frozen=True)
-class Machine:
-    """One EC2 instance of the fleets; `container_instance` is empty until it has registered."""
-
-    instance_id: str
-    fleet_id: str
-    launched: float
-    vcpus: int
-    container_instance: str = ""
-    draining: bool = False
-    tasks: int = 0
-    busy_tasks: int = 0
-
-
-@dataclass(frozen=True)
-class Observed:
-    """What AWS said at `now` (seconds since 1970); queue or service is None if it is gone."""
-
-    now: float
-    queue: Counts | None
-    jobs: JobCounts
-    fleets: tuple[FleetState, ...]
-    machines: tuple[Machine, ...]
-    service: ServiceState | None
-    alarms: frozenset[str]
-    stopped: tuple[str, ...] = ()  # why containers ended by themselves, lately
-
-
-@dataclass(frozen=True)
-class Memory:
-    """What one step hands to the next, through run.json; times are seconds since 1970."""
-
-    empty_since: float | None = None
-    spare_since: float | None = None
-    never_registered: int = 0
-
-
-@dataclass(frozen=True)
-class Pace:
-    """How long something must have been so before it is believed, in seconds."""
-
-    poll: float = 60
-    # SQS's counts may lag by a minute and more (aws-facts: GetQueueAttributes).
-    settle: float = 180
-    spare: float = 60
-    register: float = 600
-    # Records are counted by listings of 1,000; at most one of those in so many seconds.
-    listing: float = 3
-    # After this many machines that never registered, more of them would not either.
-    give_up_machines: int = 3
-    # After this many containers that ended by themselves before any job was done, likewise.
-    give_up_containers: int = 5
-    # So long an AWS that does not answer is waited for: a laptop may be without network for hours.
-    patience: float = 24 * 3600
-
-
-@dataclass(frozen=True)
-class SetDesired:
-    tasks: int
-
-
-@dataclass(frozen=True)
-class SetTarget:
-    fleet_id: str
-    machines: int
-
-
-@dataclass(frozen=True)
-class Remove:
-    """Drain and end these machines, if they are still without work when it is done."""
-
-    machines: tuple[Machine, ...]
-
-
-@dataclass(frozen=True)
-class EndBroken:
-    """End machines that never joined the cluster; the fleet replaces them."""
-
-    instance_ids: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class PutAlarm:
-    machine: Machine
-
-
-@dataclass(frozen=True)
-class DeleteAlarms:
-    names: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class EndRun:
-    """Every job has its record: take everything down."""
-
-
-@dataclass(frozen=True)
-class EndMachines:
-    """Nothing more can happen, but jobs are unfinished: end what costs money, keep the queue."""
-
-    why: str
-
-
-Action = (
-    SetDesired | SetTarget | Remove | EndBroken | PutAlarm | DeleteAlarms | EndRun | EndMachines
+from control.fleet import LIVE_STATES
+from control.observed import Machine, Memory, Observed, Pace
+from control.orders import (
+    Action,
+    DeleteAlarms,
+    EndBroken,
+    EndMachines,
+    EndRun,
+    PutAlarm,
 )
+from control.scaling import scale
+from control.words import several
 
 
 def decide(
     seen: Observed, memory: Memory, settings: Mapping[str, Any], pace: Pace
 ) -> tuple[list[Action], Memory]:
     """The next actions, and what the next step must remember."""
-    memory = _remember_empty(seen, memory)
-    end = _end(seen, memory, pace) or _never_works(seen, pace)
+    memory = _remember_empty(seen, memory, pace)
+    memory = _remember_service(seen, memory)
+    end = _end(seen, memory, pace) or _cannot_go_on(seen, memory, pace) or _never_works(seen, pace)
     if end is not None:
         return [end], memory
-    actions: list[Action] = []
-    broken = [m for m in seen.machines if _is_broken(m, seen.now, pace)]
+    memory, broken = _broken(seen, memory, pace)
+    if memory.never_registered >= pace.give_up_machines:
+        return [EndMachines(_why_broken(memory.never_registered, pace))], memory
+    scaling, memory = scale(seen, memory, settings, pace, broken)
+    actions: list[Action] = list(scaling)
     if broken:
-        memory = replace(memory, never_registered=memory.never_registered + len(broken))
-        if memory.never_registered >= pace.give_up_machines:
-            return [EndMachines(_why_broken(memory.never_registered, pace))], memory
         actions.append(EndBroken(tuple(m.instance_id for m in broken)))
-    elif any(m.container_instance for m in seen.machines):
-        memory = replace(memory, never_registered=0)
-    scaling, memory = _scale_in(seen, memory, settings, pace)
-    return [*actions, *scaling, *_alarms(seen)], memory
+    return [*actions, *_alarms(seen)], memory
 
 
-def _remember_empty(seen: Observed, memory: Memory) -> Memory:
+def _remember_empty(seen: Observed, memory: Memory, pace: Pace) -> Memory:
     empty = seen.queue is None or seen.queue.total == 0
     if not empty:
-        return replace(memory, empty_since=None)
-    return memory if memory.empty_since is not None else replace(memory, empty_since=seen.now)
+        return replace(memory, empty_since=None, empty_readings=0)
+    since = seen.now if memory.empty_since is None else memory.empty_since
+    # A clock that was set back must not keep an empty queue waiting for ever.
+    # Counted only as far as it matters: each change is written to run.json.
+    readings = min(memory.empty_readings + 1, pace.settle_readings)
+    return replace(memory, empty_since=min(since, seen.now), empty_readings=readings)
+
+
+def _remember_service(seen: Observed, memory: Memory) -> Memory:
+    if seen.service is not None:
+        return replace(memory, service_gone_since=None)
+    since = memory.service_gone_since
+    return replace(memory, service_gone_since=seen.now if since is None else min(since, seen.now))
 
 
 def _end(seen: Observed, memory: Memory, pace: Pace) -> Action | None:
+    """The end on a queue that was empty for long enough."""
+    if memory.empty_since is None or memory.empty_readings < pace.settle_readings:
+        return None
+    if seen.now - memory.empty_since < pace.settle:
+        return None
     unfinished = seen.jobs.submitted - seen.jobs.finished
-    # A clock that was set back must not keep an empty queue waiting for ever.
-    waited = abs(seen.now - memory.empty_since) if memory.empty_since is not None else 0.0
-    if waited >= pace.settle:
-        if unfinished <= 0:
-            return EndRun()
-        return EndMachines(f"the queue is empty, but {unfinished:,} submitted jobs have no record")
-    if _fleet_is_gone(seen) and unfinished > 0 and memory.empty_since is None:
+    if unfinished <= 0:
+        return EndRun()
+    return EndMachines(f"the queue is empty, but {unfinished:,} submitted jobs have no record")
+
+
+def _cannot_go_on(seen: Observed, memory: Memory, pace: Pace) -> Action | None:
+    """The end because somebody or AWS took away what the jobs need."""
+    unfinished = seen.jobs.submitted - seen.jobs.finished
+    if unfinished <= 0 or memory.empty_since is not None:
+        return None
+    if _fleet_is_gone(seen):
         return EndMachines(
-            "AWS has ended the fleet (MAX_RUN_HOURS reached, or somebody cancelled it), and "
-            f"{unfinished:,} jobs are unfinished"
+            "AWS has ended the fleet (MAX_RUN_HOURS reached, or somebody cancelled it), with "
+            f"{several(unfinished, 'job')} unfinished"
+        )
+    gone = memory.service_gone_since
+    if gone is not None and seen.now - gone >= pace.spare and _costs(seen):
+        return EndMachines(
+            f"somebody has deleted the ECS service, with {several(unfinished, 'job')} unfinished"
         )
     return None
 
 
-def _never_works(seen: Observed, pace: Pace) -> Action | None:
-    """Containers that only start and end do no work, and their machines cost money."""
-    at_work = seen.queue is not None and seen.queue.in_flight > 0
-    if seen.jobs.finished or at_work or any(m.busy_tasks for m in seen.machines):
-        return None
-    if len(seen.stopped) < pace.give_up_containers:
-        return None
-    reason, times = Counter(seen.stopped).most_common(1)[0]
-    return EndMachines(f"containers end right after their start ({times} times: {reason})")
+def _costs(seen: Observed) -> bool:
+    return any(fleet.state in LIVE_STATES for fleet in seen.fleets) or bool(seen.machines)
 
 
 def _fleet_is_gone(seen: Observed) -> bool:
-    living = any(fleet.state in LIVE_STATES for fleet in seen.fleets)
-    return bool(seen.fleets) and not living and not seen.machines
+    """EC2 forgets a fleet 48 hours after its end: then it is asked for but not there."""
+    return bool(seen.fleets or seen.asked) and not _costs(seen)
 
 
-def _is_broken(machine: Machine, now: float, pace: Pace) -> bool:
-    return not machine.container_instance and now - machine.launched > pace.register
+def _at_work(seen: Observed) -> bool:
+    in_flight = seen.queue is not None and seen.queue.in_flight > 0
+    return in_flight or any(m.busy_tasks for m in seen.machines)
+
+
+def _never_works(seen: Observed, pace: Pace) -> Action | None:
+    """Containers that only start and end do no work, and their machines cost money."""
+    if seen.jobs.finished or _at_work(seen) or not seen.stopped:
+        return None
+    reason, times = Counter(one.why for one in seen.stopped).most_common(1)[0]
+    hosts: defaultdict[str, set[str]] = defaultdict(set)
+    for one in seen.stopped:
+        hosts[one.why].add(one.container_instance)
+    if len(seen.stopped) >= pace.give_up_containers or len(hosts[reason]) >= pace.give_up_machines:
+        return EndMachines(f"containers end right after their start ({times} times: {reason})")
+    return None
+
+
+def _broken(seen: Observed, memory: Memory, pace: Pace) -> tuple[Memory, tuple[Machine, ...]]:
+    """Machines that did not register in time; they count until any machine is at work."""
+    unregistered = [m for m in seen.machines if not m.container_instance]
+    readings = memory.unregistered_readings + 1 if unregistered else 0
+    broken: tuple[Machine, ...] = ()
+    if readings >= pace.register_readings:
+        broken = tuple(m for m in unregistered if seen.now - m.launched > pace.register)
+    count = 0 if _at_work(seen) else memory.never_registered + len(broken)
+    readings = min(readings, pace.register_readings)
+    return replace(memory, unregistered_readings=readings, never_registered=count), broken
 
 
 def _why_broken(count: int, pace: Pace) -> str:
@@ -191,65 +132,6 @@ def _why_broken(count: int, pace: Pace) -> str:
         f"{count} machines in a row did not join the cluster within {pace.register / 60:g} "
         "minutes: they have no way to the internet, or their role does not allow it"
     )
-
-
-def tasks_needed(seen: Observed, settings: Mapping[str, Any]) -> int:
-    """Containers at work, and enough more for the jobs that wait or come back; at least one."""
-    if seen.queue is None:
-        return 1
-    busy = sum(m.busy_tasks for m in seen.machines)
-    waiting = seen.queue.visible + seen.queue.delayed
-    jobs_at_once: int = settings["DOCKER_CORES"]
-    return max(1, busy + math.ceil(waiting / jobs_at_once))
-
-
-def _scale_in(
-    seen: Observed, memory: Memory, settings: Mapping[str, Any], pace: Pace
-) -> tuple[list[Action], Memory]:
-    """Fewer containers and machines once they have been too many for a while."""
-    if seen.service is None:
-        return [], memory
-    if _unprotected_work(seen, settings):
-        return [], replace(memory, spare_since=None)
-    needed = tasks_needed(seen, settings)
-    spare = _spare_machines(seen)
-    if seen.service.desired <= needed and not spare:
-        return [], replace(memory, spare_since=None)
-    if memory.spare_since is None:
-        return [], replace(memory, spare_since=seen.now)
-    if abs(seen.now - memory.spare_since) < pace.spare:
-        return [], memory
-    actions: list[Action] = []
-    if seen.service.desired > needed:
-        actions.append(SetDesired(needed))
-    if spare:
-        actions += _lower_targets(seen, spare)
-        actions.append(Remove(tuple(spare)))
-    return actions, memory
-
-
-def _unprotected_work(seen: Observed, settings: Mapping[str, Any]) -> bool:
-    """More jobs in flight than protected containers hold: a smaller service could end work.
-
-    Jobs that failed and wait for their next attempt are in flight too; they will want workers.
-    """
-    busy = sum(m.busy_tasks for m in seen.machines)
-    return seen.queue is not None and seen.queue.in_flight > busy * settings["DOCKER_CORES"]
-
-
-def _spare_machines(seen: Observed) -> list[Machine]:
-    """Registered machines without a container, while the service has as many as it wants."""
-    if seen.service is None or seen.service.running < seen.service.desired:
-        return []
-    return [m for m in seen.machines if m.container_instance and not m.tasks]
-
-
-def _lower_targets(seen: Observed, spare: list[Machine]) -> Iterator[SetTarget]:
-    """The target goes down first, so that a machine that is ended is not replaced."""
-    for state in seen.fleets:
-        gone = sum(m.fleet_id == state.fleet_id for m in spare)
-        if gone and state.state in LIVE_STATES:
-            yield SetTarget(state.fleet_id, max(0, state.target - gone))
 
 
 def _alarms(seen: Observed) -> Iterator[Action]:

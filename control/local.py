@@ -29,9 +29,9 @@ from control import (
     start_cluster,
     submit,
 )
-from control.decision import Pace
 from control.errors import ExplainedError, UserError
 from control.local_files import default_input, given_input, prepare_output, put_inputs, take_outputs
+from control.observed import Pace
 from control.words import several
 
 if TYPE_CHECKING:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from control import actions, logs, observation, reasons, records, screen, submitted
-from control.decision import EndMachines, EndRun, Memory, Observed, Pace, decide
+from control.decision import decide
 from control.errors import ExplainedError
+from control.observed import Memory, Observed, Pace
+from control.orders import Action, EndMachines, EndRun
 from control.words import several
 
 if TYPE_CHECKING:
@@ -48,10 +50,21 @@ def step(aws: AWS, run: Run, now: float, pace: Pace, counted: JobCounts | None =
     if remembered != memory:
         kept = dataclasses.asdict(remembered)
         records.change(aws.s3, run, lambda r: dataclasses.replace(r, memory=kept))
-    said = tuple(line for action in chosen for line in actions.carry_out(aws, run, action, seen))
+    said = tuple(_carry_out(aws, run, chosen, seen))
     over = next((a for a in chosen if isinstance(a, EndRun | EndMachines)), None)
     why = over.why if isinstance(over, EndMachines) else ""
     return Step(seen, said, ended=over is not None, unfinished=why)
+
+
+def _carry_out(aws: AWS, run: Run, chosen: list[Action], seen: Observed) -> Iterator[str]:
+    try:
+        for action in chosen:
+            yield from actions.carry_out(aws, run, action, seen)
+    except ClientError as error:
+        if reasons.code_of(error) != "FleetNotInModifiableState":
+            raise
+        # What follows in this step depends on the target; the next step decides anew.
+        yield "another monitor changes the fleet at this moment"
 
 
 def watch(

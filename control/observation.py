@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from control import alarms, cluster, fleet, queues, records
-from control.decision import Machine, Observed
+from control.observed import Machine, Observed, Stopped
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
@@ -34,14 +35,21 @@ def observe(aws: AWS, run: Run, now: float, counted: JobCounts | None = None) ->
         machines=_machines(aws, run, fleets) if service is not None else (),
         service=service,
         alarms=frozenset(alarms.of_run(aws.cloudwatch, run)),
-        stopped=_why_stopped(aws, run) if service is not None else (),
+        stopped=_stopped(aws, run) if service is not None else (),
+        asked={f["fleet_id"]: _asked(f) for f in run.fleets if f["fleet_id"]},
     )
 
 
-def _why_stopped(aws: AWS, run: Run) -> tuple[str, ...]:
-    """Why containers ended since machines were last asked for: what was before may be mended."""
+def _stopped(aws: AWS, run: Run) -> tuple[Stopped, ...]:
+    """Of containers made since machines were last asked for: what was before may be mended."""
     since = records.seconds(run.fleets[-1]["requested"]) if run.fleets else 0.0
-    return tuple(cluster.why_stopped(aws.ecs, run, since))
+    return tuple(Stopped(why, host) for why, host in cluster.why_stopped(aws.ecs, run, since))
+
+
+def _asked(fleet: dict[str, Any]) -> int:
+    """How many machines the user has confirmed: in the request, or in a resize since then."""
+    confirmed: int = fleet.get("target", fleet["request"]["TargetCapacity"])
+    return confirmed
 
 
 def _machines(aws: AWS, run: Run, fleets: list[FleetState]) -> tuple[Machine, ...]:
@@ -70,16 +78,30 @@ def _machines(aws: AWS, run: Run, fleets: list[FleetState]) -> tuple[Machine, ..
                 draining=joined.get("status") == "DRAINING",
                 tasks=on[arn] if arn else 0,
                 busy_tasks=busy_on[arn] if arn else 0,
+                stopping=not on[arn] and _holds_something(joined),
             )
         )
     return tuple(found)
 
 
+def _holds_something(joined: Mapping[str, Any]) -> bool:
+    """Whether any memory of a container instance is taken: a task's, until it has stopped."""
+
+    def memory(resources: list[dict[str, Any]]) -> int:
+        return sum(r.get("integerValue", 0) for r in resources if r["name"] == "MEMORY")
+
+    registered = memory(joined.get("registeredResources", []))
+    return memory(joined.get("remainingResources", [])) < registered
+
+
 def _describe(ec2: EC2Client, instance_ids: list[str]) -> list[dict[str, Any]]:
-    """By a filter, which takes 200 values: an id that EC2 has forgotten is then no error."""
+    """Those that are up or coming up, of those that a fleet names: it names some for a while after
+    their end. By a filter, which takes 200 values: an id that EC2 has forgotten is then no error.
+    """
     found: list[Any] = []
     for start in range(0, len(instance_ids), 200):
-        named = [{"Name": "instance-id", "Values": instance_ids[start : start + 200]}]
-        pages = ec2.get_paginator("describe_instances").paginate(Filters=named)  # type: ignore[arg-type]
+        named = {"Name": "instance-id", "Values": instance_ids[start : start + 200]}
+        up = {"Name": "instance-state-name", "Values": ["pending", "running"]}
+        pages = ec2.get_paginator("describe_instances").paginate(Filters=[named, up])  # type: ignore[list-item]
         found += [i for page in pages for r in page["Reservations"] for i in r["Instances"]]
     return found

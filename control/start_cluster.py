@@ -78,6 +78,7 @@ def start(
     if not (yes or _is_confirmed()):
         raise Declined
     if live and not add:
+        run = _confirmed(aws, run, live[-1].fleet_id, target)
         fleet.set_target(aws.ec2, live[-1].fleet_id, target, terminate=False)
         screen.say(f"Fleet {live[-1].fleet_id} resized: {live[-1].target} -> {target} machines.")
     else:
@@ -89,6 +90,16 @@ def start(
     if run.settings["CREATE_DASHBOARD"]:
         dashboard.put(aws.cloudwatch, run)
     return run
+
+
+def _confirmed(aws: AWS, run: Run, fleet_id: str, target: int) -> Run:
+    """Write down how many machines of a fleet the monitor may want from now on."""
+
+    def resized(now: Run) -> Run:
+        fleets = [{**f, "target": target} if f["fleet_id"] == fleet_id else f for f in now.fleets]
+        return dataclasses.replace(now, fleets=fleets)
+
+    return records.change(aws.s3, run, resized)
 
 
 def _say_not_yet(run: Run) -> None:

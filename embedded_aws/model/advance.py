@@ -4,17 +4,27 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
+from operator import attrgetter
 from typing import Any, NamedTuple
 
-from embedded_aws.model import clusters, container_instances, fleets, instances, services, tasks
+from embedded_aws.model import (
+    alarms,
+    clusters,
+    container_instances,
+    fleets,
+    instances,
+    services,
+    tasks,
+)
 from embedded_aws.model import events as e
 from embedded_aws.model.refused import Refused
-from embedded_aws.model.things import NEVER
+from embedded_aws.model.things import NEVER, first
 from embedded_aws.model.world import Effect, Turn, World
 
 Answer = Any
 ROUNDS_AT_ONE_MOMENT = 1000
-PARTS = (instances, fleets, tasks, services)
+_ENDED, _STOPPED = attrgetter("ended"), attrgetter("stopped")
+PARTS = (instances, alarms, fleets, tasks, services)
 
 
 class Advanced(NamedTuple):
@@ -47,6 +57,9 @@ HANDLERS: Mapping[type, Callable[[Turn, Any], Answer]] = {
     e.DeleteService: services.delete,
     e.StopTaskRequest: tasks.stop_by_user,
     e.ProtectTask: tasks.protect,
+    e.PutAlarm: alarms.put,
+    e.DeleteAlarms: alarms.delete,
+    e.UseCpu: alarms.use_cpu,
     e.TaskExited: tasks.exited,
     e.TaskNotStarted: tasks.not_started,
 }
@@ -84,7 +97,8 @@ def _let_time_pass(turn: Turn, until: float) -> None:
         turn.now = world.wake
         for part in PARTS:
             part.step(turn)
-        _forget(turn)
+        if _next_forgetting(world) <= turn.now:
+            _forget(turn)
         wake = min(_next_forgetting(world), *(part.next_due(world, turn.now) for part in PARTS))
         tick = world.timings.tick
         world.wake = math.ceil(wake / tick) * tick if tick and wake < NEVER else wake
@@ -93,22 +107,20 @@ def _let_time_pass(turn: Turn, until: float) -> None:
 
 def _forget(turn: Turn) -> None:
     """Drop what AWS no longer shows."""
-    world, now = turn.world, turn.now
-    for things, end in _ends(world):
-        for key in [key for key, thing in things.items() if end(thing) <= now]:
+    for things, end, kept in _ends(turn.world):
+        for key in [key for key, thing in things.items() if end(thing) + kept <= turn.now]:
             del things[key]
 
 
 def _next_forgetting(world: World) -> float:
-    return min(
-        (end(thing) for things, end in _ends(world) for thing in things.values()), default=NEVER
-    )
+    return min(first(things, end) + kept for things, end, kept in _ends(world))
 
 
-def _ends(world: World) -> list[tuple[dict[str, Any], Callable[[Any], float]]]:
+def _ends(world: World) -> list[tuple[dict[str, Any], Callable[[Any], float], float]]:
+    """What is forgotten, when it ended, and for how long it is shown after that."""
     timings = world.timings
     return [
-        (world.instances, lambda instance: instance.ended + timings.forget_instance),
-        (world.tasks, lambda task: task.stopped + timings.forget_task),
-        (world.fleets, lambda fleet: fleet.ended + timings.forget_fleet),
+        (world.instances, _ENDED, timings.forget_instance),
+        (world.tasks, _STOPPED, timings.forget_task),
+        (world.fleets, _ENDED, timings.forget_fleet),
     ]

@@ -163,6 +163,32 @@ class ProtectTask:
 
 
 @dataclass(frozen=True)
+class PutAlarm:
+    """PutMetricAlarm on CPUUtilization with the action to terminate: below `threshold` percent for
+    `seconds`."""
+
+    name: str
+    instance: str
+    threshold: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class DeleteAlarms:
+    """DeleteAlarms."""
+
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class UseCpu:
+    """A machine's CPUUtilization is this many percent from now on; of a new machine it is 0."""
+
+    instance: str
+    percent: float
+
+
+@dataclass(frozen=True)
 class TaskExited:
     """The program of a task ended with this exit code."""
 
@@ -194,6 +220,9 @@ Event = (
     | DeleteService
     | StopTaskRequest
     | ProtectTask
+    | PutAlarm
+    | DeleteAlarms
+    | UseCpu
     | TaskExited
     | TaskNotStarted
 )

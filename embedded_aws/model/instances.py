@@ -6,14 +6,16 @@ States as in the EC2 guide, ec2-instance-lifecycle.
 from __future__ import annotations
 
 from dataclasses import replace
+from operator import attrgetter
 
 from embedded_aws.model import container_instances
 from embedded_aws.model import events as e
 from embedded_aws.model.fleet_history import record
 from embedded_aws.model.refused import Refused
-from embedded_aws.model.things import NEVER, Fleet, Instance, LaunchSpec
+from embedded_aws.model.things import NEVER, Fleet, Instance, LaunchSpec, first
 from embedded_aws.model.world import Turn, World
 
+_DUE, _REGISTER_AT, _INTERRUPT_AT = map(attrgetter, ("due", "register_at", "interrupt_at"))
 DOWN = ("shutting-down", "terminated")
 
 
@@ -44,8 +46,9 @@ def terminate(turn: Turn, instance: Instance, code: str, reason: str) -> None:
     turn.world.instances[instance.id] = replace(
         instance,
         state="shutting-down",
+        due=turn.now + timings.shutdown,
         down_at=turn.now + timings.shutdown,
-        due=turn.now + max(timings.shutdown, timings.shutdown_most),
+        down_by=turn.now + max(timings.shutdown, timings.shutdown_most),
         register_at=NEVER,
         interrupt_at=NEVER,
         reason_code=code,
@@ -74,10 +77,15 @@ def terminate_by_user(turn: Turn, event: e.TerminateInstances) -> list[tuple[str
         instance = world.instances[instance_id]
         before.append((instance_id, instance.state))
         if instance.state not in DOWN:
-            terminate(turn, instance, "Client.UserInitiatedShutdown", "User initiated shutdown")
-            fleet = world.fleets[instance.fleet_id]
-            world.fleets[fleet.id] = record_end(turn, fleet, instance)
+            end_by_user(turn, instance)
     return before
+
+
+def end_by_user(turn: Turn, instance: Instance) -> None:
+    """TerminateInstances of an instance that is up, by a user or by an alarm in his name."""
+    terminate(turn, instance, "Client.UserInitiatedShutdown", "User initiated shutdown")
+    fleet = turn.world.fleets[instance.fleet_id]
+    turn.world.fleets[fleet.id] = record_end(turn, fleet, instance)
 
 
 def interrupt(turn: Turn, event: e.InterruptInstance) -> None:
@@ -103,26 +111,28 @@ def interrupt(turn: Turn, event: e.InterruptInstance) -> None:
 
 def step(turn: Turn) -> None:
     """What the instances do by themselves at this moment."""
-    for instance in list(turn.world.instances.values()):
-        if instance.state == "pending" and instance.due <= turn.now:
+    now = turn.now
+    for instance in [
+        i
+        for i in turn.world.instances.values()
+        if i.due <= now
+        or i.register_at <= now
+        or i.interrupt_at <= now
+        or i.state == "shutting-down"
+    ]:
+        if instance.state == "pending" and instance.due <= now:
             instance = _run(turn, instance)
-        if instance.register_at <= turn.now:
-            _register(turn, instance)
-        if instance.interrupt_at <= turn.now:
+        if instance.register_at <= now:
+            instance = _register(turn, instance)
+        if instance.interrupt_at <= now:
             _take_back(turn, instance)
-        if instance.state == "shutting-down":
+        elif instance.state == "shutting-down":
             _shut_down(turn, instance)
 
 
 def next_due(world: World, now: float) -> float:
     """When an instance next does something by itself."""
-    return min((_next(instance, now) for instance in world.instances.values()), default=NEVER)
-
-
-def _next(instance: Instance, now: float) -> float:
-    if instance.state == "shutting-down" and instance.down_at > now:
-        return instance.down_at
-    return min(instance.due, instance.register_at, instance.interrupt_at)
+    return min(first(world.instances, when) for when in (_DUE, _REGISTER_AT, _INTERRUPT_AT))
 
 
 def _run(turn: Turn, instance: Instance) -> Instance:
@@ -130,31 +140,39 @@ def _run(turn: Turn, instance: Instance) -> Instance:
     register_at = NEVER
     if instance.spec.agent is not None:
         register_at = turn.now + _varied(world, world.timings.register)
-    instance = replace(instance, state="running", due=NEVER, register_at=register_at)
+    instance = replace(
+        instance, state="running", due=NEVER, register_at=register_at, cpu_since=turn.now
+    )
     world.instances[instance.id] = instance
+    world.alarms_due = turn.now
     return instance
 
 
 def _shut_down(turn: Turn, instance: Instance) -> None:
     """Terminated when its containers have stopped, or when the time for that is over."""
     still_stopping = container_instances.live_tasks(turn.world, instance.container_instance)
-    if instance.due <= turn.now or (instance.down_at <= turn.now and not still_stopping):
-        turn.world.instances[instance.id] = replace(
-            instance, state="terminated", due=NEVER, ended=turn.now
-        )
-        container_instances.host_is_gone(turn, instance)
+    over = instance.down_by if still_stopping else instance.down_at
+    if over > turn.now:
+        turn.world.instances[instance.id] = replace(instance, due=over)
+        return
+    turn.world.instances[instance.id] = replace(
+        instance, state="terminated", due=NEVER, ended=turn.now
+    )
+    container_instances.host_is_gone(turn, instance)
 
 
-def _register(turn: Turn, instance: Instance) -> None:
+def _register(turn: Turn, instance: Instance) -> Instance:
     """The agent registers with its cluster, and tries again while there is none (ECS guide)."""
     agent = instance.spec.agent
     assert agent is not None
     if agent.cluster not in turn.world.clusters:
         at = turn.now + turn.world.timings.retry_register
-        turn.world.instances[instance.id] = replace(instance, register_at=at)
-        return
-    arn = container_instances.register(turn, instance, agent)
-    turn.world.instances[instance.id] = replace(instance, register_at=NEVER, container_instance=arn)
+        instance = replace(instance, register_at=at)
+    else:
+        arn = container_instances.register(turn, instance, agent)
+        instance = replace(instance, register_at=NEVER, container_instance=arn)
+    turn.world.instances[instance.id] = instance
+    return instance
 
 
 def _take_back(turn: Turn, instance: Instance) -> None:

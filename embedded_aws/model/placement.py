@@ -23,6 +23,8 @@ def parse(expression: str) -> Test:
     Raises Refused for what is not understood, as ECS does for what is wrong.
     """
     tests = [_parse_one(part.strip()) for part in re.split(r"\s+and\s+|&&", expression)]
+    if len(tests) == 1:
+        return tests[0]
     return lambda instance: all(test(instance) for test in tests)
 
 
@@ -58,8 +60,8 @@ class Placement:
         self.service = service
         self.in_cluster = [i for i in instances if i.cluster == service.cluster]
         self.ready = [i for i in self.in_cluster if i.status == "ACTIVE" and i.connected]
-        tests = [parse(expression) for expression in service.constraints]
-        self.allowed = {i.arn: i for i in self.ready if all(test(i) for test in tests)}
+        self.by_arn = {i.arn: i for i in self.ready}
+        self.tests = [parse(expression) for expression in service.constraints]
         self.here: dict[str, int] = {}
         for task in tasks:
             self.took(task.container_instance)
@@ -70,13 +72,13 @@ class Placement:
 
     def update(self, instance: ContainerInstance) -> None:
         """An instance has less free now."""
-        self.allowed[instance.arn] = instance
+        self.by_arn[instance.arn] = instance
 
     def choose(self, definition: TaskDefinition) -> ContainerInstance | None:
         """The instance for one more task, or None."""
         best: tuple[tuple[float, ...], ContainerInstance] | None = None
-        for instance in self.allowed.values():
-            if not fits(instance, definition):
+        for instance in self.by_arn.values():
+            if not fits(instance, definition) or not self._allows(instance):
                 continue
             if self.service.distinct and self.here.get(instance.arn):
                 continue
@@ -84,6 +86,9 @@ class Placement:
             if best is None or rank < best[0]:
                 best = rank, instance
         return None if best is None else best[1]
+
+    def _allows(self, instance: ContainerInstance) -> bool:
+        return instance.arn in self.by_arn and all(test(instance) for test in self.tests)
 
     def _rank(self, instance: ContainerInstance) -> tuple[float, ...]:
         """Lower is better; without a strategy a service spreads (task-placement-strategies)."""
@@ -114,9 +119,11 @@ class Placement:
         )
         if not self.in_cluster:
             return text + "Reason: No Container Instances were found in your cluster."
+        # One that fails a constraint is closest only if all do.
+        allowed = [self.by_arn[i.arn] for i in self.in_cluster if self._allows(i)]
         closest = max(
-            (self.allowed.get(i.arn, i) for i in self.in_cluster),
-            key=lambda i: (i.arn in self.allowed, i.status == "ACTIVE", i.free_memory, i.free_cpu),
+            allowed or self.in_cluster,
+            key=lambda i: (i.status == "ACTIVE", i.free_memory, i.free_cpu),
         )
         return text + (
             f"The closest matching (container-instance {closest.arn.rsplit('/', 1)[-1]}) "
@@ -127,7 +134,7 @@ class Placement:
     def _lacks(self, instance: ContainerInstance, definition: TaskDefinition) -> str:
         if not instance.connected:
             return "has a disconnected agent"
-        if instance.arn not in self.allowed:
+        if not self._allows(instance):
             return (
                 "is missing an attribute required by your task"
                 if instance.status == "ACTIVE"

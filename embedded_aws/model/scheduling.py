@@ -128,7 +128,8 @@ def _complain(turn: Turn, service: Service, text: str) -> Service:
 
 def _finish(turn: Turn, service: Service) -> Service:
     """Drop deployments without tasks, and tell of the steady state."""
-    live = live_tasks(turn.world).get(service.arn, [])
+    mine = service.arn
+    live = [t for t in turn.world.tasks.values() if t.service == mine and t.status != "STOPPED"]
     used = {t.deployment for t in live}
     primary = service.deployments[0]
     others = tuple(d for d in service.deployments[1:] if d.id in used)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from operator import attrgetter
 
 from embedded_aws.model import clusters, service_events
 from embedded_aws.model import events as e
 from embedded_aws.model.refused import Refused
-from embedded_aws.model.things import NEVER, ContainerInstance, Deployment, Service, Task
+from embedded_aws.model.things import NEVER, ContainerInstance, Deployment, Service, Task, first
 from embedded_aws.model.world import KillTask, StartTask, StopTask, Turn, World
 
 DEFAULT_PROTECTION_MINUTES = 120  # botocore: ecs.UpdateTaskProtection, like the limits below
 LEAST_PROTECTION_MINUTES, MOST_PROTECTION_MINUTES = 1, 2880
+_START_AT, _KILL_AT = attrgetter("start_at"), attrgetter("kill_at")
 
 
 def place(
@@ -151,25 +153,23 @@ def not_started(turn: Turn, event: e.TaskNotStarted) -> None:
 
 def step(turn: Turn) -> None:
     """What the tasks do by themselves at this moment."""
-    for task in list(turn.world.tasks.values()):
-        if task.start_at <= turn.now:
+    now = turn.now
+    for task in [t for t in turn.world.tasks.values() if t.start_at <= now or t.kill_at <= now]:
+        if task.start_at <= now:
             turn.world.tasks[task.arn] = replace(
-                task, status="RUNNING", started=turn.now, start_at=NEVER
+                task, status="RUNNING", started=now, start_at=NEVER
             )
             turn.effects.append(StartTask(task.arn))
-        elif task.kill_at <= turn.now:
+        else:
             turn.world.tasks[task.arn] = replace(task, kill_at=NEVER)
             turn.effects.append(KillTask(task.arn))
 
 
 def next_due(world: World, now: float) -> float:
     """When a task next does something by itself, or loses its protection."""
-    return min((_next(task, now) for task in world.tasks.values()), default=NEVER)
-
-
-def _next(task: Task, now: float) -> float:
-    protection = task.protected_until if task.protected_until > now else NEVER
-    return min(task.start_at, task.kill_at, protection)
+    found = world.tasks
+    protections = (t.protected_until for t in found.values() if t.protected_until > now)
+    return min(first(found, _START_AT), first(found, _KILL_AT), min(protections, default=NEVER))
 
 
 def _stopped(turn: Turn, task: Task) -> None:

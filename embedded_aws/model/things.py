@@ -6,11 +6,18 @@ Times are seconds since the epoch, memory is in MiB, cpu in ECS's units (1,024 a
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 NEVER = math.inf
+
+
+def first(things: Mapping[str, T], when: Callable[[T], float]) -> float:
+    """The earliest of a time that each of the things has. Asked for at each moment: it is quick."""
+    return min(map(when, things.values()), default=NEVER)
 
 
 @dataclass(frozen=True)
@@ -105,7 +112,10 @@ class Instance:
     interrupt_at: float = NEVER
     register_at: float = NEVER
     container_instance: str = ""
-    down_at: float = NEVER  # when a shutdown is done at the earliest; `due` is the latest
+    cpu: float = 0.0  # percent
+    cpu_since: float = NEVER  # since when it runs and uses so much
+    down_at: float = NEVER  # when a shutdown is done at the earliest ...
+    down_by: float = NEVER  # ... and at the latest
     reason_code: str = ""
     reason: str = ""
 
@@ -128,6 +138,16 @@ class ContainerInstance:
     status: str = "ACTIVE"
     connected: bool = True
     tasks: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Alarm:
+    """A CloudWatch alarm that ends an instance (botocore: cloudwatch.PutMetricAlarmInput)."""
+
+    name: str
+    instance: str
+    threshold: float  # percent of CPU
+    seconds: float
 
 
 @dataclass(frozen=True)

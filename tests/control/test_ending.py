@@ -8,8 +8,8 @@ import time
 import pytest
 
 from control import alarms, cluster, ending, fleet, monitor, queues, records, start_cluster, submit
-from control.decision import Pace
 from control.errors import ExplainedError
+from control.observed import Pace
 from tests.conftest import ROOT
 
 AT_ONCE = Pace(poll=0.2, settle=0.5, spare=0.3, register=60)
@@ -43,7 +43,7 @@ def test_why_containers_ended_is_told_of_those_made_since(set_up, tmp_path):
     limit = time.monotonic() + 20
     while not cluster.why_stopped(aws.ecs, run, 0.0) and time.monotonic() < limit:
         time.sleep(0.1)
-    assert "log group" in cluster.why_stopped(aws.ecs, run, 0.0)[0]
+    assert "log group" in cluster.why_stopped(aws.ecs, run, 0.0)[0][0]
     assert cluster.why_stopped(aws.ecs, run, time.time() + 60) == []
     list(ending.end_machines(aws, run))
 

@@ -4,7 +4,7 @@ import pytest
 from botocore.exceptions import ClientError, ConnectTimeoutError
 
 from control import cluster, monitor, observation
-from control.decision import Pace
+from control.observed import Pace
 
 AT_ONCE = Pace(poll=0.1, settle=0.3, spare=0.3, register=60)
 

@@ -1,0 +1,282 @@
+"""A run on the pure model of AWS, under a simulated clock: fleet, service, queue and workers.
+
+What the model leaves to others is here: the queue, and workers that take jobs, protect their
+container, and give their job back when their machine is taken away. Who scales the fleet is a
+policy, which is looked at every `POLL` seconds.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+import random
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any, Protocol
+
+from benchmarks.simulated_case import (
+    BACKOFF,
+    CLUSTER,
+    IDLE_BEFORE_RELEASE,
+    IDLE_CPU,
+    LONGEST_POLL,
+    MACHINE_TYPES,
+    MESSENGER,
+    POLL,
+    SECONDS_TO_GIVE_BACK,
+    TIMINGS,
+    VISIBILITY,
+    Case,
+    fleet_request,
+    service_request,
+)
+from embedded_aws.model import Refused, World, advance
+from embedded_aws.model import events as e
+from embedded_aws.model.things import NEVER
+from embedded_aws.model.world import Effect, KillTask, StartTask
+
+
+class Policy(Protocol):
+    """Who scales the fleet. `tells` says that protection and CPU matter to it; `packs` that a job
+    that comes back goes where it prolongs a machine's life least."""
+
+    tells: bool
+    packs: bool
+
+    def look(self, site: Site) -> None:
+        """One step of the monitor; sets `site.over` when the run has ended."""
+
+
+@dataclass
+class Container:
+    """A task's workers: how many places are free, and the jobs in work with their end."""
+
+    arn: str
+    machine: str
+    free: int
+    jobs: dict[int, float] = field(default_factory=dict)
+    idle_since: float = 0.0
+    told: bool | None = None  # the protection that was last asked for
+    stopping: bool = False
+
+
+class Site:
+    """One run: everything that happens, in the order of its time."""
+
+    def __init__(self, case: Case, policy: Policy) -> None:
+        self.case, self.policy = case, policy
+        self.now, self.over = 0.0, False
+        self.random = random.Random(f"{case.seed}/order")
+        chance = random.Random(f"{case.seed}/failing").random
+        self.will_fail = {job for job in range(len(case.lengths)) if chance() < case.failing}
+        self.world = World(MACHINE_TYPES, TIMINGS, seed=case.seed)
+        self.queue = deque(range(len(case.lengths)))
+        self.in_flight = 0
+        self.done = 0
+        self.interrupted = 0  # jobs given back, whatever the reason
+        self.cut_short = 0  # of those, by a policy's doing and not by EC2's
+        self.last_done = 0.0
+        self.counted = (len(self.queue), 0)  # (visible, in flight) as SQS tells them
+        self.containers: dict[str, Container] = {}
+        self.idle: dict[str, Container] = {}
+        self.last_work: dict[str, float] = {}  # when each machine last worked
+        self._machines_seen = 0
+        self._outbox: list[e.Event] = []
+        self._heap: list[tuple[float, int, Callable[..., None], tuple[Any, ...]]] = []
+        self._number = 0
+        self._start()
+
+    def _start(self) -> None:
+        """What setup, submitJob and startCluster do."""
+        case = self.case
+        at_once = case.tasks_per_machine * case.jobs_per_task
+        self.asked = min(case.machines, math.ceil(len(case.lengths) / at_once))
+        self.do(e.CreateCluster(CLUSTER))
+        (self.fleet,) = self.do(fleet_request(self.asked))
+        self.do(service_request(case.tasks_per_machine, self.asked))
+        first = POLL * random.Random(f"{case.seed}/poll").random()
+        self._at(max(0.0, first - case.lag), self._count)
+        self._at(first, self._look)
+
+    def run(self) -> Site:
+        """Let everything happen until the policy has ended the run and the last machine."""
+        while not (self.over and all(i.ended < NEVER for i in self.world.instances.values())):
+            at = min(self._heap[0][0] if self._heap else NEVER, self.world.wake)
+            if at == NEVER:
+                raise RuntimeError(f"Nothing more happens at {self.now}.")
+            self.now = max(self.now, at)
+            if self.world.wake <= at:
+                self._advance([])
+            while self._heap and self._heap[0][0] <= at:
+                _, _, action, arguments = heapq.heappop(self._heap)
+                action(*arguments)
+        return self
+
+    def do(self, *events: e.Event) -> list[Any]:
+        """Requests to AWS, now; the answers, among them Refused."""
+        return self._advance(list(events))
+
+    def paid_seconds(self) -> float:
+        """Each machine from its launch until it is terminated: boot and shutdown too."""
+        return sum(i.ended - i.launched for i in self.world.instances.values())
+
+    def _at(self, when: float, action: Callable[..., None], *arguments: Any) -> None:
+        self._number += 1
+        heapq.heappush(self._heap, (when, self._number, action, arguments))
+
+    def _advance(self, events: list[e.Event]) -> list[Any]:
+        self.world, effects, answers = advance(self.world, events, self.now)
+        instances = self.world.instances
+        if len(instances) > self._machines_seen:
+            for number, instance_id in enumerate(islice(instances, self._machines_seen, None)):
+                self._launched(instance_id, self._machines_seen + number)
+            self._machines_seen = len(instances)
+        for effect in effects:
+            self._make_real(effect)
+        return answers
+
+    def _launched(self, instance_id: str, number: int) -> None:
+        """The n-th machine of a seed is interrupted at the same age under every policy."""
+        rate = self.case.interruptions_an_hour
+        if rate:
+            age = 3600 * random.Random(f"{self.case.seed}/{number}").expovariate(rate)
+            self._at(self.now + age, self._interrupt, instance_id)
+
+    def _interrupt(self, instance_id: str) -> None:
+        if self.world.instances[instance_id].state not in ("pending", "running"):
+            return
+        if not self.over:
+            self.do(e.InterruptInstance(instance_id))
+        for container in list(self.containers.values()):
+            if container.machine == instance_id:
+                self._stop(container, SECONDS_TO_GIVE_BACK)
+
+    def _make_real(self, effect: Effect) -> None:
+        if isinstance(effect, StartTask):
+            host = self.world.tasks[effect.task].container_instance
+            machine = self.world.container_instances[host].instance_id
+            container = Container(effect.task, machine, self.case.jobs_per_task)
+            container.idle_since = self.now
+            self.containers[effect.task] = self.idle[effect.task] = container
+            self._feed(container)
+        elif effect.task in self.containers:
+            container = self.containers[effect.task]
+            if isinstance(effect, KillTask):
+                self._give_back(container, VISIBILITY)
+                self._exit(container)
+            else:
+                if self.world.instances[container.machine].notice_at == NEVER:
+                    self.cut_short += len(container.jobs)
+                self._stop(container, SECONDS_TO_GIVE_BACK)
+
+    def _feed(self, container: Container) -> None:
+        """Take jobs for all free places."""
+        case = self.case
+        while container.free and self.queue:
+            job = self.queue.popleft()
+            end = self.now + case.lengths[job]
+            container.free -= 1
+            container.jobs[job] = end
+            self.in_flight += 1
+            self._at(end, self._finish, container, job, end)
+        if container.jobs and container.told is not True:
+            self._tell(container, True)
+        if not container.free:
+            self.idle.pop(container.arn, None)
+
+    def _finish(self, container: Container, job: int, end: float) -> None:
+        if container.jobs.get(job) != end:
+            return  # it was given back before its end
+        del container.jobs[job]
+        container.free += 1
+        container.idle_since = self.last_work[container.machine] = self.now
+        if job in self.will_fail:
+            self.will_fail.remove(job)
+            self._at(self.now + BACKOFF, self._visible, job)
+        else:
+            self.in_flight -= 1
+            self.done += 1
+            self.last_done = self.now
+        self.idle[container.arn] = container
+        self._feed(container)
+        if not container.jobs and self.policy.tells:
+            self._at(self.now + IDLE_BEFORE_RELEASE, self._release, container)
+
+    def _visible(self, job: int) -> None:
+        """A job is back in the queue: any worker that polls may get it."""
+        self.in_flight -= 1
+        self.queue.append(job)
+        if self.idle:
+            self._feed(self._taker())
+
+    def _taker(self) -> Container:
+        """Any polling worker may get a message."""
+        if self.policy.packs:
+            return max(
+                self.idle.values(),
+                key=lambda c: (self._works(c), self.last_work.get(c.machine, 0.0)),
+            )
+        return self.random.choice(list(self.idle.values()))
+
+    def _release(self, container: Container) -> None:
+        idle = self.now - container.idle_since
+        if not container.jobs and container.told and idle >= IDLE_BEFORE_RELEASE:
+            self._tell(container, False)
+
+    def _tell(self, container: Container, busy: bool) -> None:
+        container.told = busy
+        if not self.policy.tells or container.stopping:
+            return
+        # The renewals of a worker are left out: one protection lasts for the run.
+        self._send(e.ProtectTask(CLUSTER, container.arn, busy, 2880 if busy else None))
+        self._send(e.UseCpu(container.machine, 50.0 if self._works(container) else IDLE_CPU))
+
+    def _works(self, container: Container) -> bool:
+        if self.case.tasks_per_machine == 1:
+            return bool(container.jobs)
+        return any(c.jobs for c in self.containers.values() if c.machine == container.machine)
+
+    def _stop(self, container: Container, seconds: float) -> None:
+        """SIGTERM, or the notice of an interruption: jobs go back, the container ends."""
+        if container.stopping:
+            return
+        container.stopping = True
+        self.idle.pop(container.arn, None)
+        poll = min(LONGEST_POLL, max(1.0, (self.now - container.idle_since) / 8))
+        working = bool(container.jobs)
+        self._give_back(container, seconds)
+        self._at(self.now + (seconds if working else poll), self._exit, container)
+
+    def _give_back(self, container: Container, seconds: float) -> None:
+        for job in container.jobs:
+            self.interrupted += 1
+            self._at(self.now + seconds, self._visible, job)
+            self.last_work[container.machine] = self.now
+        container.jobs = {}
+
+    def _exit(self, container: Container) -> None:
+        if self.containers.pop(container.arn, None) is not None:
+            self.idle.pop(container.arn, None)
+            self._send(e.TaskExited(container.arn, 0))
+
+    def _send(self, event: e.Event) -> None:
+        if not self._outbox:
+            self._at(self.now + MESSENGER, self._deliver)
+        self._outbox.append(event)
+
+    def _deliver(self) -> None:
+        events, self._outbox = self._outbox, []
+        for answer in self.do(*events):
+            if isinstance(answer, Refused) and answer.code not in ("TASK_NOT_VALID", "MISSING"):
+                raise answer
+
+    def _count(self) -> None:
+        self.counted = (len(self.queue), self.in_flight)
+
+    def _look(self) -> None:
+        self.policy.look(self)
+        if not self.over:
+            self._at(self.now + POLL - self.case.lag, self._count)
+            self._at(self.now + POLL, self._look)
