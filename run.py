@@ -31,10 +31,10 @@ from control import (
     monitor,
     observation,
     records,
-    roles,
     screen,
     settings,
     setup,
+    setup_aws,
     start_cluster,
     submit,
 )
@@ -55,13 +55,17 @@ def main(argv: Sequence[str]) -> int | None:
     return None
 
 
-def setup_aws(args: argparse.Namespace) -> None:
+def set_up_account(args: argparse.Namespace) -> None:
     config = local.load_config(args.config)
     aws = account.connect(config)
     account.identity(aws.sts)
-    for line in roles.setup_roles(aws.iam, settings.find(config, "files/iam")):
+    if args.print:
+        screen.say(setup_aws.printed(aws, config))
+        return
+    for line in setup_aws.destroy(aws, config) if args.destroy else setup_aws.make(aws, config):
         screen.say(line)
-    _next(args, "setup")
+    if not args.destroy:
+        _next(args, "setup")
 
 
 def set_up(args: argparse.Namespace) -> None:
@@ -214,7 +218,10 @@ def _parser() -> argparse.ArgumentParser:
         made.set_defaults(do=do)
         return made
 
-    verb("setupAWS", setup_aws, "once an account: make the roles", "setupAWS")
+    what = "once an account and project: make roles and the auto-monitor"
+    one = verb("setupAWS", set_up_account, what, "setupAWS")
+    one.add_argument("--destroy", action="store_true", help="remove what it made")
+    one.add_argument("--print", action="store_true", help="show the roles as JSON, make nothing")
     one = verb("setup", set_up, "make queues, cluster and service of a run", "setup")
     one.add_argument("--take-over", action="store_true", help="also if the run is another's")
     one = verb("submitJob", submit_job, "send the jobs of a job file", f"submitJob {_JOBS}")

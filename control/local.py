@@ -22,10 +22,10 @@ from control import (
     job_file,
     monitor,
     records,
-    roles,
     screen,
     settings,
     setup,
+    setup_aws,
     start_cluster,
     submit,
 )
@@ -94,7 +94,7 @@ def embedded_aws(config: Config, workers: int) -> Iterator[AWS]:
                 _replace_environment({**running.over(os.environ), **ours})
                 aws = account.connect(config)
                 aws.s3.create_bucket(Bucket=config.AWS_BUCKET, **_location(config))
-                roles.setup_roles(aws.iam, settings.find(config, "files/iam"))
+                setup_aws.make_roles(aws, config)
                 yield aws
         except embedded_aws.StartError as error:
             raise ExplainedError(error.what, error.fix) from None

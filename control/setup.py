@@ -135,12 +135,15 @@ def _make(aws: AWS, config: Config, run: Run, owner: str) -> Run:
         log_group=config.LOG_GROUP_NAME,
     )
     task_role = config.TASK_ROLE_ARN or roles.role_arn(aws.iam, roles.TASK_ROLE)
+    execution_role = roles.execution_role_arn(
+        aws.iam, config.EXECUTION_ROLE_ARN, own_roles=bool(config.TASK_ROLE_ARN)
+    )
     queue_url, dead_letter_url = queues.ensure(aws.sqs, config)
     logs.ensure_group(aws.logs, run)
     cluster.ensure_cluster(aws.ecs, run.cluster)
     told = environment.of_container(settings, queue_url, run.run_id)
     container = cluster.container_definition(settings, told)
-    task_definition = cluster.register(aws.ecs, run, container, task_role)
+    task_definition = cluster.register(aws.ecs, run, container, task_role, execution_role)
     cluster.ensure_service(aws.ecs, run, task_definition)
     run = records.change(
         aws.s3,

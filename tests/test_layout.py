@@ -13,6 +13,7 @@ LONGEST_FILE = 300
 SERVICES = {
     *("account", "queues", "cluster", "fleet", "records", "logs", "dashboard", "prices"),
     *("alarms", "machines", "roles", "submitted", "observation", "ending", "actions"),
+    *("policies", "schedules", "monitor_function", "notify"),
 }
 UNDER_ALL = {"settings", "errors", "reasons", "setting_types"}
 # What the auto-monitor's Lambda takes along: its runtime has boto3 and the standard library.

@@ -91,8 +91,9 @@ def test_a_bucket_that_is_not_there_is_the_users_mistake(embedded, project):
 
 
 def test_without_the_roles_setupaws_is_asked_for(embedded, project):
-    embedded.iam.delete_role_policy(
-        RoleName="DistributedSomethingTaskRole", PolicyName="DistributedSomethingTaskRole"
+    embedded.iam.detach_role_policy(
+        RoleName="DistributedSomethingTaskRole",
+        PolicyArn="arn:aws:iam::123456789012:policy/DistributedSomethingTaskRole-Test",
     )
     embedded.iam.delete_role(RoleName="DistributedSomethingTaskRole")
     with pytest.raises(ExplainedError) as caught:
