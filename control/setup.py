@@ -68,7 +68,7 @@ def check_bucket(s3: S3Client, config: Config) -> None:
             raise
         why = {
             301: f"lies in another region than {config.AWS_REGION}",
-            403: "belongs to another account, or you are not allowed to use it",
+            403: "belongs to another account, or you lack the permission s3:ListBucket on it",
             404: "does not exist",
         }[status]
         raise UserError(
