@@ -24,6 +24,7 @@ except ImportError as missing:
 
 from control import (
     account,
+    auto_monitor,
     command,
     ending,
     failures,
@@ -137,6 +138,8 @@ def stop(args: argparse.Namespace) -> None:
     setup.refuse_others(run, who.arn, args.take_over)
     for line in ending.end_machines(aws, run):
         screen.say(line)
+    if auto_monitor.end(aws, run):
+        screen.say("auto-monitor ended")
     count = records.count(aws.s3, run)
     screen.say(
         f"{count.submitted - count.finished:,} jobs are unfinished; they stay in the queue for up "

@@ -58,6 +58,7 @@ def adapted(config: Config, workers: int) -> Config:
         DOCKER_CORES=math.ceil(workers / machines),
         SECONDS_TO_START=0,
         AUTO_MONITOR=False,
+        NOTIFY_EMAIL="",
         DOWNLOAD_FILES=True,
         SOURCE_BUCKET=config.AWS_BUCKET,
         WORKSPACE_BUCKET=config.AWS_BUCKET,

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from control import actions, logs, observation, records, screen, submitted
-from control.decision import EndMachines, EndRun, Memory, Observed, Pace, decide
+from control import (
+    auto_monitor,
+    logs,
+    monitor_function,
+    observation,
+    records,
+    screen,
+    submitted,
+)
+from control.decision import Observed, Pace
 from control.errors import ExplainedError
+from control.step import Step, step
 from control.words import several
 
 if TYPE_CHECKING:
@@ -20,36 +28,8 @@ if TYPE_CHECKING:
 # Of the jobs without a record, so many are named.
 _SHOWN = 5
 _LOG_LINES = 10
-
-
-@dataclasses.dataclass(frozen=True)
-class Step:
-    """One step of the monitor: what it saw and did, and whether the run is over."""
-
-    seen: Observed
-    said: tuple[str, ...]
-    ended: bool = False
-    unfinished: str = ""
-
-
-def step(aws: AWS, run: Run, now: float, pace: Pace, counted: JobCounts | None = None) -> Step:
-    """Look, decide, act, once. Stateless but for run.json: any monitor can take the next step.
-
-    `counted` is a count that is recent enough while the queue is not empty.
-    """
-    run = records.load(aws.s3, run.bucket, run.app_name, run.run_id)
-    seen = observation.observe(aws, run, now, counted)
-    if run.ended:
-        return Step(seen, (), ended=True)
-    memory = Memory(**run.memory)
-    chosen, remembered = decide(seen, memory, run.settings, pace)
-    if remembered != memory:
-        kept = dataclasses.asdict(remembered)
-        records.change(aws.s3, run, lambda r: dataclasses.replace(r, memory=kept))
-    said = tuple(line for action in chosen for line in actions.carry_out(aws, run, action, seen))
-    over = next((a for a in chosen if isinstance(a, EndRun | EndMachines)), None)
-    why = over.why if isinstance(over, EndMachines) else ""
-    return Step(seen, said, ended=over is not None, unfinished=why)
+# The auto-monitor is called every minute.
+_SILENT_SECONDS = 300
 
 
 def watch(
@@ -67,10 +47,12 @@ def watch(
     if records.load(aws.s3, run.bucket, run.app_name, run.run_id).ended:
         return records.count(aws.s3, run)
     counted, count_due = None, 0.0
+    follow = _follower(aws, run)
     with screen.live_status() as show:
         while True:
             now = clock()
-            taken = step(aws, run, now, pace, counted if now < count_due else None)
+            recent = counted if now < count_due else None
+            taken = follow(now, recent) or step(aws, run, now, pace, recent)
             if taken.seen.jobs is not counted:
                 counted = taken.seen.jobs
                 count_due = now + pace.listing * counted.finished / 1000
@@ -86,6 +68,41 @@ def watch(
     if taken.unfinished:
         raise _unfinished(aws, run, taken)
     return taken.seen.jobs
+
+
+def _follower(aws: AWS, run: Run) -> Callable[[float, JobCounts | None], Step | None]:
+    """Gives what the auto-monitor does in place of a step of ours; None if there is none."""
+    key = run.bucket, run.app_name, run.run_id
+    followed, last = False, ""
+
+    def follow(now: float, counted: JobCounts | None) -> Step | None:
+        nonlocal followed, last
+        run = records.load(aws.s3, *key)
+        watched = auto_monitor.watches(aws, run)
+        over = bool(run.ended or run.end_reason) and not watched
+        if not watched and not (followed and over):
+            return None
+        if not followed:
+            screen.say("The auto-monitor watches this run; this only shows it. Ctrl-C at any time.")
+        followed = True
+        seen = observation.observe(aws, run, now, counted)
+        report = auto_monitor.last_report(aws, run)
+        said = tuple(report.get("said", ())) if report.get("at", "") != last else ()
+        last = report.get("at", "")
+        silent = now - records.seconds(last or run.fleets[-1]["requested"])
+        if silent > _SILENT_SECONDS and not over:
+            said = (*said, _silence(silent))
+        return Step(seen, said, over, "" if run.ended else run.end_reason)
+
+    return follow
+
+
+def _silence(seconds: float) -> str:
+    return (
+        f"the auto-monitor has said nothing for {seconds / 60:.0f} minutes: see its log, "
+        f"{monitor_function.LOG_GROUP}, or end it and watch yourself: AUTO_MONITOR = False in "
+        "config.py, then setup, startCluster and monitor"
+    )
 
 
 def _unfinished(aws: AWS, run: Run, taken: Step) -> ExplainedError:

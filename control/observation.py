@@ -64,6 +64,7 @@ def _machines(aws: AWS, run: Run, fleets: list[FleetState]) -> tuple[Machine, ..
                 draining=joined.get("status") == "DRAINING",
                 tasks=on[arn] if arn else 0,
                 busy_tasks=busy_on[arn] if arn else 0,
+                kind=f"{described['InstanceType']} {described['Placement']['AvailabilityZone']}",
             )
         )
     return tuple(found)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from control import account, cluster, environment, logs, queues, records, roles, screen
+from control import account, cluster, environment, logs, notify, queues, records, roles, screen
 from control.account import AWS
 from control.errors import ExplainedError, UserError
 from control.records import Run
@@ -160,8 +160,22 @@ def _make(aws: AWS, config: Config, run: Run, owner: str) -> Run:
             task_definition=task_definition,
         ),
     )
+    run = _subscribe(aws, config, run)
     snapshot = f"{run.prefix}snapshot/"
     aws.s3.upload_file(str(config.path), run.bucket, f"{snapshot}config.py")
     records.put_json(aws.s3, run.bucket, f"{snapshot}config.json", settings)
     records.put_json(aws.s3, run.bucket, f"{snapshot}task-definition.json", container)
     return run
+
+
+def _subscribe(aws: AWS, config: Config, run: Run) -> Run:
+    """Have the mail about the end of the run sent to NOTIFY_EMAIL, or to nobody."""
+    topic_arn = ""
+    if config.NOTIFY_EMAIL:
+        topic_arn, confirmed = notify.subscribe(aws.sns, config.NOTIFY_EMAIL)
+        if not confirmed:
+            screen.say(
+                f"AWS sends a mail to {config.NOTIFY_EMAIL}, once: click its link, or no mail will "
+                "come when the run ends."
+            )
+    return records.change(aws.s3, run, lambda r: dataclasses.replace(r, topic_arn=topic_arn))

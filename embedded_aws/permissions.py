@@ -127,7 +127,7 @@ def _ecs(call: Call) -> Iterator[Resource]:
         case "DescribeClusters":
             named = params.get("clusters") or ["default"]
             yield from ((call.arn(f"cluster/{name}"), {}) for name in named)
-        case "DeleteCluster" | "ListContainerInstances":
+        case "DeleteCluster" | "DeregisterContainerInstance" | "ListContainerInstances":
             yield call.arn(f"cluster/{cluster}"), {}
         case "ListTasks":
             yield "*", inside
