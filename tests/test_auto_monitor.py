@@ -9,6 +9,7 @@ import time
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 
 from control import (
     account,
@@ -202,13 +203,28 @@ def test_without_records_the_function_ends_its_calls(watched, function):
     aws.s3.put_object(Bucket=BUCKET, Key=key, Body=kept)
 
 
-def test_what_hinders_the_auto_monitor_is_shown_on_the_laptop(watched, function, capsys):
+def test_what_hinders_the_auto_monitor_is_shown_on_the_laptop(watched, monkeypatch, capsys):
     aws, config, run = watched(MEMORY=900_000)
-    records.change(aws.s3, run, lambda r: dataclasses.replace(r, queue_url="http://127.0.0.1:1/q"))
+
+    def denied(*_):
+        message = "User: x is not authorized to perform: ecs:DescribeServices on resource: y"
+        answer = {"Error": {"Code": "AccessDeniedException", "Message": message}}
+        raise ClientError(answer, "DescribeServices")
+
+    monkeypatch.setattr(auto_monitor, "step", denied)
     event = {"bucket": run.bucket, "app_name": run.app_name, "run_id": run.run_id}
-    told = function(event)
-    assert "raised" in told or "ended" in told
-    assert auto_monitor.last_report(aws, run)["at"]
+    with pytest.raises(ClientError):
+        auto_monitor.handler(event, None)
+
+    class Enough(Exception):
+        pass
+
+    def sleep(seconds):
+        raise Enough
+
+    with pytest.raises(Enough):
+        monitor.watch(aws, run, local.PACE, sleep=sleep)
+    assert "lacks the permission ecs:DescribeServices on y" in capsys.readouterr().out
 
 
 def test_a_silent_auto_monitor_is_said(watched, capsys):

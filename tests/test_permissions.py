@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import threading
 import time
@@ -17,9 +18,11 @@ from control import (
     ending,
     local,
     monitor,
+    monitor_function,
     reasons,
     records,
     roles,
+    schedules,
     settings,
     setup,
     setup_aws,
@@ -27,6 +30,7 @@ from control import (
     submit,
 )
 from control.errors import ExplainedError
+from tests import lambda_runtime
 from tests.conftest import BUCKET, ROOT
 
 ALL_ROLES = (
@@ -76,7 +80,11 @@ class Account:
         return boto3.Session(*(keys or self._keys), region_name="us-east-1")
 
     def as_role(self, name):
-        """Clients with what a role may do; who may assume it is widened for that."""
+        """Clients with what a role may do."""
+        return account.AWS(self._session(*self.keys_of(name)))
+
+    def keys_of(self, name):
+        """Credentials of a role; who may assume it is widened for that."""
         if name != roles.CONTROL_ROLE:
             trust = {
                 "Effect": "Allow",
@@ -87,10 +95,9 @@ class Account:
                 RoleName=name,
                 PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [trust]}),
             )
-        arn = f"arn:aws:iam::123456789012:role/{name}"
-        given = self.admin.sts.assume_role(RoleArn=arn, RoleSessionName="test")["Credentials"]
-        keys = (given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"])
-        return account.AWS(self._session(*keys))
+        answer = self.admin.sts.assume_role(RoleArn=_arn(name), RoleSessionName="test")
+        given = answer["Credentials"]
+        return given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"]
 
 
 @pytest.fixture(scope="module")
@@ -162,6 +169,24 @@ def test_from_setup_to_the_end_as_control_node_and_worker(enforced, tmp_path):
     assert (counts.done, counts.failed) == (3, 0)
     made = an_account.admin.s3.get_object(Bucket="outputs", Key="out/a/done.txt")
     assert made["Body"].read() == b"TEXT"
+
+
+def test_the_auto_monitor_ends_a_run_as_its_role(enforced, tmp_path):
+    an_account, config = enforced
+    config = dataclasses.replace(config, AUTO_MONITOR=True, NOTIFY_EMAIL="ada@example.org")
+    aws = an_account.as_role(roles.CONTROL_ROLE)
+    run = start(aws, config, tmp_path)
+    end = time.monotonic() + LIMIT
+    keys = an_account.keys_of(roles.MONITOR_ROLE)
+    with lambda_runtime.running(monitor_function.zipped(), tmp_path, keys) as function:
+        while schedules.exists(aws.scheduler, run.schedule):
+            told = function({"bucket": BUCKET, "app_name": run.app_name, "run_id": run.run_id})
+            assert "raised" not in told, told
+            assert time.monotonic() < end, told
+            threading.Event().wait(0.3)
+    ended = records.load(aws.s3, BUCKET, run.app_name, run.run_id)
+    assert ended.ended and ended.mailed
+    assert records.count(aws.s3, run).finished == 3
 
 
 def test_stop_as_the_control_node(enforced, tmp_path):
