@@ -44,6 +44,7 @@ ALL_ROLES = (
 )
 LIMIT = 60  # seconds; without faults it takes some ten
 WORKER = """
+import time
 import plumbing
 
 def output_prefix(job):
@@ -51,6 +52,7 @@ def output_prefix(job):
 
 def run_job(job):
     text = job.download(f"in/{job['name']}.txt").read_text()
+    time.sleep(3 if job["name"] == "c" else 0)
     (job.output_dir / "done.txt").write_text(text.upper())
 
 if __name__ == "__main__":
@@ -120,7 +122,12 @@ def made(server, tmp_path_factory):
     values = {
         **{"APP_NAME": "Mine", "DOCKERHUB_TAG": "somebody/image:1", "AWS_REGION": "us-east-1"},
         **{"AWS_BUCKET": BUCKET, "SOURCE_BUCKET": "inputs", "DESTINATION_BUCKET": "outputs"},
-        **{"CLUSTER_MACHINES": 1, "MACHINE_TYPE": ["m5.xlarge"], "DOCKER_CORES": 2},
+        **{
+            "CLUSTER_MACHINES": 2,
+            "JOB_RETRIES": 2,
+            "MACHINE_TYPE": ["m5.xlarge"],
+            "DOCKER_CORES": 2,
+        },
         **{"CPU_SHARES": 2048, "MEMORY": 4000, "ECS_CLUSTER": "mine"},
     }
     lines = [f"{name} = {value!r}" for name, value in values.items()]
@@ -150,7 +157,8 @@ def start(aws, config, tmp_path):
     """setup, submitJob and startCluster."""
     run = setup.setup(aws, config)
     jobs = tmp_path / "jobs.json"
-    jobs.write_text(json.dumps({"groups": [{"name": name} for name in ("a", "b", "c")]}))
+    names = ("a", "b", "c", "missing")
+    jobs.write_text(json.dumps({"groups": [{"name": name} for name in names]}))
     submit.submit(aws, run, jobs, tmp_path)
     return start_cluster.start(aws, config, run, ROOT / "files/exampleFleet.json", yes=True)
 
@@ -166,7 +174,7 @@ def test_from_setup_to_the_end_as_control_node_and_worker(enforced, tmp_path):
     counts = monitor.watch(
         aws, run, local.PACE, sleep=lambda s: wait(s) if time.monotonic() < end else pytest.fail()
     )
-    assert (counts.done, counts.failed) == (3, 0)
+    assert (counts.done, counts.failed) == (3, 1)
     made = an_account.admin.s3.get_object(Bucket="outputs", Key="out/a/done.txt")
     assert made["Body"].read() == b"TEXT"
 
@@ -186,7 +194,7 @@ def test_the_auto_monitor_ends_a_run_as_its_role(enforced, tmp_path):
             threading.Event().wait(0.3)
     ended = records.load(aws.s3, BUCKET, run.app_name, run.run_id)
     assert ended.ended and ended.mailed
-    assert records.count(aws.s3, run).finished == 3
+    assert records.count(aws.s3, run).finished == 4
 
 
 def test_stop_as_the_control_node(enforced, tmp_path):
@@ -195,7 +203,7 @@ def test_stop_as_the_control_node(enforced, tmp_path):
     run = start(aws, config, tmp_path)
     run = start_cluster.start(aws, config, run, ROOT / "files/exampleFleet.json", yes=True)
     list(ending.end_machines(aws, run))
-    assert records.count(aws.s3, run).submitted == 3
+    assert records.count(aws.s3, run).submitted == 4
 
 
 @pytest.mark.parametrize("role", ALL_ROLES)
