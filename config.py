@@ -44,7 +44,7 @@ JOB_TIMEOUT = 6 * 3600  # seconds; a job that takes longer has failed
 LOG_GROUP_NAME = APP_NAME
 MAX_RUN_HOURS = 72  # AWS itself ends the machines then; queued jobs stay
 MAX_HOURLY_COST = None  # dollars an hour for all machines; None: no limit
-AUTO_MONITOR = False  # watched by AWS itself: not part of this version, keep `monitor` running
+AUTO_MONITOR = False  # True: AWS itself watches the run, your computer may be off
 CREATE_DASHBOARD = True  # in CloudWatch
 CLEAN_DASHBOARD = True  # removed at the end
 

@@ -24,6 +24,7 @@ except ImportError as missing:
 
 from control import (
     account,
+    auto_monitor,
     command,
     ending,
     failures,
@@ -32,10 +33,10 @@ from control import (
     monitor,
     observation,
     records,
-    roles,
     screen,
     settings,
     setup,
+    setup_aws,
     start_cluster,
     submit,
 )
@@ -57,13 +58,17 @@ def main(argv: Sequence[str]) -> int | None:
     return None
 
 
-def setup_aws(args: argparse.Namespace) -> None:
+def set_up_account(args: argparse.Namespace) -> None:
     config = local.load_config(args.config)
     aws = account.connect(config)
     account.identity(aws.sts)
-    for line in roles.setup_roles(aws.iam, settings.find(config, "files/iam")):
+    if args.print:
+        screen.say(setup_aws.printed(aws, config))
+        return
+    for line in setup_aws.destroy(aws, config) if args.destroy else setup_aws.make(aws, config):
         screen.say(line)
-    _next(args, "setup")
+    if not args.destroy:
+        _next(args, "setup")
 
 
 def set_up(args: argparse.Namespace) -> None:
@@ -146,6 +151,8 @@ def stop(args: argparse.Namespace) -> None:
     setup.refuse_others(run, who.arn, args.take_over)
     for line in ending.end_machines(aws, run):
         screen.say(line)
+    if auto_monitor.end(aws, run):
+        screen.say("auto-monitor ended")
     count = records.count(aws.s3, run)
     screen.say(
         f"{several(count.submitted - count.finished, 'job')} unfinished: what waits stays in the "
@@ -245,7 +252,10 @@ def _parser() -> argparse.ArgumentParser:
         option(made, default=argparse.SUPPRESS)
         return made
 
-    verb("setupAWS", setup_aws, "once an account: make the roles", "setupAWS")
+    what = "once an account and project: make roles and the auto-monitor"
+    one = verb("setupAWS", set_up_account, what, "setupAWS")
+    one.add_argument("--destroy", action="store_true", help="remove what it made")
+    one.add_argument("--print", action="store_true", help="show the roles as JSON, make nothing")
     one = verb("setup", set_up, "make queues, cluster and service of a run", "setup")
     one.add_argument("--take-over", action="store_true", help="also if the run is another's")
     one = verb("submitJob", submit_job, "send the jobs of a job file", f"submitJob {_JOBS}")

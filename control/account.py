@@ -6,7 +6,7 @@ import difflib
 import re
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore.config import Config as ClientConfig
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from mypy_boto3_iam import IAMClient
     from mypy_boto3_logs import CloudWatchLogsClient
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_sns import SNSClient
     from mypy_boto3_sqs import SQSClient
     from mypy_boto3_ssm import SSMClient
     from mypy_boto3_sts import STSClient
@@ -36,6 +37,7 @@ _RETRIES = ClientConfig(
 )
 # The first call of every verb: a typo or a missing network is said within seconds.
 _ASK_ONCE = ClientConfig(retries={"total_max_attempts": 2}, connect_timeout=5, read_timeout=10)
+_UNNAMED_SESSION = re.compile(r"/(botocore-session|aws-cli-botocore|AWSCLI-Session)[-\d]*$")
 
 
 class AWS:
@@ -79,6 +81,18 @@ class AWS:
         return self.session.client("ssm", config=_RETRIES)
 
     @cached_property
+    def sns(self) -> SNSClient:
+        return self.session.client("sns", config=_RETRIES)
+
+    @cached_property
+    def functions(self) -> Any:
+        return self.session.client("lambda", config=_RETRIES)
+
+    @cached_property
+    def scheduler(self) -> Any:
+        return self.session.client("scheduler", config=_RETRIES)
+
+    @cached_property
     def sts(self) -> STSClient:
         return self.session.client("sts", config=_ASK_ONCE)
 
@@ -112,16 +126,9 @@ def connect(config: Config) -> AWS:
     return AWS(session)
 
 
-def owner(arn: str) -> str:
-    """Whose ARN this is, however they logged in.
-
-    A profile with a role_arn has a session of a new name in each process (botocore's
-    credentials: botocore-session-TIME); it is the role that they have in common.
-    """
-    return re.sub(r"^(arn:[^/]+:assumed-role/[^/]+)/botocore-session-\d+$", r"\1", arn)
-
-
 def identity(sts: STSClient) -> Identity:
     """Who these credentials belong to. The first call of a verb: it fails fast."""
     answer = sts.get_caller_identity()
-    return Identity(account=answer["Account"], arn=answer["Arn"])
+    # Whoever assumes a role without naming the session would be another person each hour.
+    arn = _UNNAMED_SESSION.sub("", answer["Arn"])
+    return Identity(account=answer["Account"], arn=arn)

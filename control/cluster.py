@@ -75,10 +75,18 @@ def container_definition(settings: dict[str, Any], environment: dict[str, str]) 
     return definition
 
 
-def register(ecs: ECSClient, run: Run, container: dict[str, Any], task_role_arn: str) -> str:
+def register(
+    ecs: ECSClient,
+    run: Run,
+    container: dict[str, Any],
+    task_role_arn: str,
+    execution_role_arn: str = "",
+) -> str:
     """Register the task definition; returns its ARN, the present one's if nothing changed."""
     family = run.app_name
     content = {"containerDefinitions": [container], "taskRoleArn": task_role_arn}
+    if execution_role_arn:
+        content["executionRoleArn"] = execution_role_arn
     digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
     if run.task_definition:
         present = ecs.describe_task_definition(taskDefinition=run.task_definition, include=["TAGS"])

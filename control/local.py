@@ -22,10 +22,10 @@ from control import (
     job_file,
     local_environment,
     monitor,
-    roles,
     screen,
     settings,
     setup,
+    setup_aws,
     start_cluster,
     submit,
 )
@@ -55,6 +55,7 @@ def adapted(config: Config, workers: int) -> Config:
         DOCKER_CORES=math.ceil(workers / machines),
         SECONDS_TO_START=0,
         AUTO_MONITOR=False,
+        NOTIFY_EMAIL="",
         DOWNLOAD_FILES=True,
         SOURCE_BUCKET=config.AWS_BUCKET,
         WORKSPACE_BUCKET=config.AWS_BUCKET,
@@ -89,7 +90,7 @@ def embedded_aws(config: Config, workers: int) -> Iterator[AWS]:
                 local_environment.take(running.over(os.environ), running.environment, workers)
                 aws = account.connect(config)
                 aws.s3.create_bucket(Bucket=config.AWS_BUCKET, **_location(config))
-                roles.setup_roles(aws.iam, settings.find(config, "files/iam"))
+                setup_aws.make_roles(aws, config)
                 yield aws
         except embedded_aws.StartError as error:
             raise ExplainedError(error.what, error.fix) from None

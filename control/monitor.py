@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from control import actions, logs, observation, reasons, records, screen, submitted
-from control.decision import decide
+from control import (
+    auto_monitor,
+    logs,
+    monitor_function,
+    observation,
+    reasons,
+    records,
+    screen,
+    submitted,
+)
 from control.errors import ExplainedError
-from control.observed import Memory, Observed, Pace
-from control.orders import Action, EndMachines, EndRun
+from control.observed import Observed, Pace
+from control.step import Step, step
 from control.words import several
 
 if TYPE_CHECKING:
@@ -24,47 +31,8 @@ if TYPE_CHECKING:
 # Of the jobs without a record, so many are named.
 _SHOWN = 5
 _LOG_LINES = 10
-
-
-@dataclasses.dataclass(frozen=True)
-class Step:
-    """One step of the monitor: what it saw and did, and whether the run is over."""
-
-    seen: Observed
-    said: tuple[str, ...]
-    ended: bool = False
-    unfinished: str = ""
-
-
-def step(aws: AWS, run: Run, now: float, pace: Pace, counted: JobCounts | None = None) -> Step:
-    """Look, decide, act, once. Stateless but for run.json: any monitor can take the next step.
-
-    `counted` is a count that is recent enough while the queue is not empty.
-    """
-    run = records.load(aws.s3, run.bucket, run.app_name, run.run_id)
-    seen = observation.observe(aws, run, now, counted)
-    if run.ended:
-        return Step(seen, (), ended=True)
-    memory = Memory(**run.memory)
-    chosen, remembered = decide(seen, memory, run.settings, pace)
-    if remembered != memory:
-        kept = dataclasses.asdict(remembered)
-        records.change(aws.s3, run, lambda r: dataclasses.replace(r, memory=kept))
-    said = tuple(_carry_out(aws, run, chosen, seen))
-    over = next((a for a in chosen if isinstance(a, EndRun | EndMachines)), None)
-    why = over.why if isinstance(over, EndMachines) else ""
-    return Step(seen, said, ended=over is not None, unfinished=why)
-
-
-def _carry_out(aws: AWS, run: Run, chosen: list[Action], seen: Observed) -> Iterator[str]:
-    try:
-        for action in chosen:
-            yield from actions.carry_out(aws, run, action, seen)
-    except ClientError as error:
-        if reasons.code_of(error) != "FleetNotInModifiableState":
-            raise
-        # What follows in this step depends on the target; the next step decides anew.
-        yield "another monitor changes the fleet at this moment"
+# The auto-monitor is called every minute.
+_SILENT_SECONDS = 300
 
 
 def watch(
@@ -84,11 +52,13 @@ def watch(
         return records.count(aws.s3, run)
     counted, count_due = None, 0.0
     answered = clock()
+    follow = _follower(aws, run)
     with screen.live_status() as show:
         while True:
             now = clock()
+            recent = counted if now < count_due else None
             try:
-                taken = step(aws, run, now, pace, counted if now < count_due else None)
+                taken = follow(now, recent) or step(aws, run, now, pace, recent)
             except (BotoCoreError, ClientError) as error:
                 if not reasons.is_passing(error) or now - answered > pace.patience:
                     raise
@@ -113,6 +83,41 @@ def watch(
     return taken.seen.jobs
 
 
+def _follower(aws: AWS, run: Run) -> Callable[[float, JobCounts | None], Step | None]:
+    """Gives what the auto-monitor does in place of a step of ours; None if there is none."""
+    key = run.bucket, run.app_name, run.run_id
+    followed, last = False, ""
+
+    def follow(now: float, counted: JobCounts | None) -> Step | None:
+        nonlocal followed, last
+        run = records.load(aws.s3, *key)
+        watched = auto_monitor.watches(aws, run)
+        over = bool(run.ended or run.end_reason) and not watched
+        if not watched and not (followed and over):
+            return None
+        if not followed:
+            screen.say("The auto-monitor watches this run; this only shows it. Ctrl-C at any time.")
+        followed = True
+        seen = observation.observe(aws, run, now, counted)
+        report = auto_monitor.last_report(aws, run)
+        said = tuple(report.get("said", ())) if report.get("at", "") != last else ()
+        last = report.get("at", "")
+        silent = now - records.seconds(last or run.fleets[-1]["requested"])
+        if silent > _SILENT_SECONDS and not over:
+            said = (*said, _silence(silent))
+        return Step(seen, said, over, "" if run.ended else run.end_reason)
+
+    return follow
+
+
+def _silence(seconds: float) -> str:
+    return (
+        f"the auto-monitor has said nothing for {seconds / 60:.0f} minutes: see its log, "
+        f"{monitor_function.LOG_GROUP}, or end it and watch yourself: AUTO_MONITOR = False in "
+        "config.py, then setup, startCluster and monitor"
+    )
+
+
 def _unfinished(aws: AWS, run: Run, taken: Step) -> ExplainedError:
     """The error that says why the machines were ended although jobs are left."""
     why = f"{taken.unfinished[0].upper()}{taken.unfinished[1:]}"
@@ -125,8 +130,9 @@ def _unfinished(aws: AWS, run: Run, taken: Step) -> ExplainedError:
             "Mend what the lines above say, in worker/ or in the image, and start again.",
         )
     names = list(itertools.islice(submitted.without_record(aws.s3, run), _SHOWN))
+    named = ", ".join(names) + (" ..." if len(names) == _SHOWN else "")
     return ExplainedError(
-        f"{why} ({', '.join(names)} ...). The machines were ended; the queue stays.",
+        f"{why} ({named}). The machines were ended; the queue stays.",
         "Submit what is missing again (python run.py submitJob JOBFILE --again --missing), then: "
         "python run.py startCluster files/exampleFleet.json",
     )

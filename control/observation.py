@@ -79,6 +79,7 @@ def _machines(aws: AWS, run: Run, fleets: list[FleetState]) -> tuple[Machine, ..
                 tasks=on[arn] if arn else 0,
                 busy_tasks=busy_on[arn] if arn else 0,
                 stopping=not on[arn] and _holds_something(joined),
+                kind=f"{described['InstanceType']} {described['Placement']['AvailabilityZone']}",
             )
         )
     return tuple(found)

@@ -26,6 +26,7 @@ class Machine:
     draining: bool = False
     tasks: int = 0
     busy_tasks: int = 0
+    kind: str = ""  # type and availability zone, which its price depends on
     stopping: bool = False
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 import boto3.exceptions
@@ -39,8 +40,10 @@ ERROR_CODES: dict[str, Reason] = {
     ),
     "RequestExpired": Reason("{message}", "Set this computer's clock right.", True),
     "AccessDenied": Reason(
-        "you are not allowed to do this: {message}",
-        "Ask the administrator of the account for the permission {permission}.",
+        "your login lacks the permission {permission}: {message}",
+        "Ask the administrator of the account to type `python run.py setupAWS` with this "
+        "config.py, which gives DistributedSomethingControlRole all that it needs; or, if you use "
+        "a login of another kind, for the permission {permission}.",
     ),
     "QueueDoesNotExist": Reason(
         "{operation}: the queue does not exist.", "Run: python run.py setup"
@@ -81,6 +84,19 @@ _THROTTLED = frozenset(
         *("SlowDown", "LimitExceededException", "RequestTimeout", "RequestTimeoutException"),
     }
 )
+# "is not authorized to perform: ACTION on resource: ARN because ...", as most services word it.
+_NOT_AUTHORIZED = re.compile(r"not authorized to perform:? ([\w-]+:\S+)(?: on resource:? (\S+))?")
+# S3's permissions have other names than its requests, and S3 may not say which one is missing.
+PERMISSIONS = {
+    "HeadBucket": "s3:ListBucket",
+    "ListObjectsV2": "s3:ListBucket",
+    "GetObject": "s3:GetObject",
+    "HeadObject": "s3:GetObject",
+    "PutObject": "s3:PutObject",
+    "CreateMultipartUpload": "s3:PutObject",
+    "UploadPart": "s3:PutObject",
+    "CompleteMultipartUpload": "s3:PutObject",
+}
 SAME_AS = {
     "AccessDeniedException": "AccessDenied",
     "UnauthorizedOperation": "AccessDenied",
@@ -128,10 +144,23 @@ def _explain_code(error: botocore_errors.ClientError) -> ExplainedError:
             f"AWS refused {operation} ({detail.get('Code', 'no code')}): {message}",
             "Run the same command again; if it stays, see documentation/troubleshooting.md.",
         )
-    words = {"operation": operation, "message": message, "permission": f"for {operation}"}
+    words = {"operation": operation, "message": message}
+    if reason is ERROR_CODES["AccessDenied"]:
+        words["permission"] = _permission(operation, message)
+        # EC2 adds a blob of some thousand letters that only an administrator could decode.
+        words["message"] = message.split(" Encoded authorization failure message", 1)[0]
     kind = UserError if reason.users_mistake else ExplainedError
     what = reason.sentence.format(**words)
     return kind(what[0].upper() + what[1:], reason.cure.format(**words))
+
+
+def _permission(operation: str, message: str) -> str:
+    """The missing permission, from AWS's words; where there are none, from what was asked."""
+    told = _NOT_AUTHORIZED.search(message)
+    if told:
+        action, resource = told.groups()
+        return f"{action} on {resource.rstrip('.')}" if resource else action.rstrip(".")
+    return PERMISSIONS.get(operation, f"for {operation}")
 
 
 def _explain_connection(error: Exception) -> ExplainedError | None:

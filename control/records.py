@@ -57,6 +57,10 @@ class Run:
     memory: dict[str, Any] = field(default_factory=dict)
     ended: str = ""
     end_reason: str = ""
+    schedule: str = ""
+    topic_arn: str = ""
+    mailed: bool = False
+    machine_time: dict[str, Any] = field(default_factory=dict)
 
     @property
     def prefix(self) -> str:

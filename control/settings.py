@@ -109,6 +109,7 @@ class Config:
     LOG_MB_PER_JOB: float = _setting(5.0, low=0)
 
     TASK_ROLE_ARN: str = _setting("")
+    EXECUTION_ROLE_ARN: str = _setting("")
     AUTO_MONITOR: bool = _setting(False)
     MAX_RUN_HOURS: float = _setting(72.0, low=0.1, high=24 * 365)
     MAX_HOURLY_COST: float | None = _setting(None, low=0.0001)

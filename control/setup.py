@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from control import account, cluster, environment, logs, queues, records, roles, screen
+from control import account, cluster, environment, logs, notify, queues, records, roles, screen
 from control.account import AWS
 from control.errors import ExplainedError, UserError
 from control.records import Run
@@ -68,7 +68,7 @@ def check_bucket(s3: S3Client, config: Config) -> None:
             raise
         why = {
             301: f"lies in another region than {config.AWS_REGION}",
-            403: "belongs to another account, or you are not allowed to use it",
+            403: "belongs to another account, or you lack the permission s3:ListBucket on it",
             404: "does not exist",
         }[status]
         raise UserError(
@@ -96,7 +96,7 @@ def say_changes(run: Run, config: Config) -> None:
 
 def refuse_others(run: Run, arn: str, take_over: bool) -> None:
     """Raise ExplainedError if the run is live and another person's, unless taken over."""
-    if account.owner(run.owner) != account.owner(arn) and not take_over:
+    if run.owner != arn and not take_over:
         raise ExplainedError(
             f"{run.app_name} is a live run of {run.owner}, set up {run.run_id}.",
             "Give your own run another APP_NAME in config.py; or, if you agreed on it, add "
@@ -135,12 +135,15 @@ def _make(aws: AWS, config: Config, run: Run, owner: str) -> Run:
         log_group=config.LOG_GROUP_NAME,
     )
     task_role = config.TASK_ROLE_ARN or roles.role_arn(aws.iam, roles.TASK_ROLE)
+    execution_role = roles.execution_role_arn(
+        aws.iam, config.EXECUTION_ROLE_ARN, own_roles=bool(config.TASK_ROLE_ARN)
+    )
     queue_url, dead_letter_url = queues.ensure(aws.sqs, config)
     logs.ensure_group(aws.logs, run)
     cluster.ensure_cluster(aws.ecs, run.cluster)
     told = environment.of_container(settings, queue_url, run.run_id)
     container = cluster.container_definition(settings, told)
-    task_definition = cluster.register(aws.ecs, run, container, task_role)
+    task_definition = cluster.register(aws.ecs, run, container, task_role, execution_role)
     cluster.ensure_service(aws.ecs, run, task_definition)
     run = records.change(
         aws.s3,
@@ -157,8 +160,22 @@ def _make(aws: AWS, config: Config, run: Run, owner: str) -> Run:
             task_definition=task_definition,
         ),
     )
+    run = _subscribe(aws, config, run)
     snapshot = f"{run.prefix}snapshot/"
     aws.s3.upload_file(str(config.path), run.bucket, f"{snapshot}config.py")
     records.put_json(aws.s3, run.bucket, f"{snapshot}config.json", settings)
     records.put_json(aws.s3, run.bucket, f"{snapshot}task-definition.json", container)
     return run
+
+
+def _subscribe(aws: AWS, config: Config, run: Run) -> Run:
+    """Have the mail about the end of the run sent to NOTIFY_EMAIL, or to nobody."""
+    topic_arn = ""
+    if config.NOTIFY_EMAIL:
+        topic_arn, confirmed = notify.subscribe(aws.sns, config.NOTIFY_EMAIL)
+        if not confirmed:
+            screen.say(
+                f"AWS sends a mail to {config.NOTIFY_EMAIL}, once: click its link, or no mail will "
+                "come when the run ends."
+            )
+    return records.change(aws.s3, run, lambda r: dataclasses.replace(r, topic_arn=topic_arn))

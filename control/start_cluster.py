@@ -14,7 +14,18 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from control import cluster, dashboard, fleet, fleet_file, machines, prices, records, screen, setup
+from control import (
+    auto_monitor,
+    cluster,
+    dashboard,
+    fleet,
+    fleet_file,
+    machines,
+    prices,
+    records,
+    screen,
+    setup,
+)
 from control.account import AWS
 from control.errors import ExplainedError, UserError
 from control.records import Run
@@ -24,6 +35,8 @@ from control.words import several
 # AWS usually brings the first machine within two to four minutes; after this we say why not.
 WAIT_SECONDS = 600
 POLL_SECONDS = 10
+# What the monitor remembers is of the machines before these.
+_FRESH: dict[str, Any] = {"memory": {}, "end_reason": "", "mailed": False}
 
 
 class Declined(Exception):
@@ -53,7 +66,6 @@ def start(
     ask on and not `yes`, ExplainedError if there is nothing to do for them.
     """
     setup.say_changes(run, config)
-    _say_not_yet(run)
     count = records.count(aws.s3, run)
     unfinished = count.submitted - count.finished
     if unfinished <= 0:
@@ -74,6 +86,9 @@ def start(
     for note in file.notes:
         screen.say(f"{path}: {note}")
     plan = machines.plan(aws, config, file)
+    function_arn, same_version = auto_monitor.find(aws, run)
+    if not same_version:
+        screen.say("The auto-monitor is of another version than this one: run setupAWS again.")
     _say_price(aws, run, plan, target, clock())
     if not (yes or _is_confirmed()):
         raise Declined
@@ -87,6 +102,9 @@ def start(
     cluster.ensure_service(aws.ecs, run, run.task_definition)
     extra = sum(f.target for f in live) if add else 0
     cluster.set_desired(aws.ecs, run, (target + extra) * int(run.settings["TASKS_PER_MACHINE"]))
+    run = auto_monitor.begin(aws, run, function_arn)
+    if run.schedule:
+        screen.say("The auto-monitor watches the run from now on: your computer may be off.")
     if run.settings["CREATE_DASHBOARD"]:
         dashboard.put(aws.cloudwatch, run)
     return run
@@ -100,16 +118,6 @@ def _confirmed(aws: AWS, run: Run, fleet_id: str, target: int) -> Run:
         return dataclasses.replace(now, fleets=fleets)
 
     return records.change(aws.s3, run, resized)
-
-
-def _say_not_yet(run: Run) -> None:
-    """Settings that this version takes but does not follow."""
-    if run.settings["AUTO_MONITOR"]:
-        screen.say(
-            "AUTO_MONITOR is not part of this version: keep `python run.py monitor` running."
-        )
-    if run.settings["NOTIFY_EMAIL"]:
-        screen.say("NOTIFY_EMAIL is not part of this version: no mail will be sent.")
 
 
 def _ids(run: Run) -> list[str]:
@@ -157,9 +165,8 @@ def _request(aws: AWS, run: Run, plan: machines.Plan, target: int, now: float) -
         "request": request,
         "requested": records.utc(now),
     }
-    # What the monitor remembers is of the machines before these.
     run = records.change(
-        aws.s3, run, lambda r: dataclasses.replace(r, fleets=[*r.fleets, entry], memory={})
+        aws.s3, run, lambda r: dataclasses.replace(r, fleets=[*r.fleets, entry], **_FRESH)
     )
     records.put_json(aws.s3, run.bucket, f"{run.prefix}snapshot/fleet.json", entry)
     return _finish_request(aws, run)

@@ -23,3 +23,8 @@ def of_ec2(run: Run) -> Any:
 
 def of_ecs(run: Run) -> Any:
     return [{"key": key, "value": value} for key, value in of_run(run).items()]
+
+
+def of_account() -> Any:
+    """What setupAWS tags: it belongs to the account, not to a run."""
+    return [{"Key": APP_TAG, "Value": "setupAWS"}]

@@ -1,4 +1,4 @@
-"""What the ECS agent serves to containers: task protection and metadata.
+"""What the ECS agent serves to containers: task protection, credentials and metadata.
 
 ECS guide, task-scale-in-protection-endpoint and task-metadata-endpoint-v4. A task's URLs are
 ECS_AGENT_URI = .../ecs-agent/TASK-ID and ECS_CONTAINER_METADATA_URI_V4 = .../ecs-agent/TASK-ID/v4.
@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from embedded_aws import credentials
 from embedded_aws.actions import at
 from embedded_aws.engine import Engine, Place
 from embedded_aws.model import Refused
@@ -18,6 +19,7 @@ from embedded_aws.model.tasks import is_protected
 from embedded_aws.model.things import Task
 
 PREFIX = "/ecs-agent/"
+CREDENTIALS = "credentials"
 Answer = tuple[str, dict[str, Any]]
 
 
@@ -49,6 +51,8 @@ class Agent:
             return "200 OK", {"protection": _protection(task.arn, protected, task.protected_until)}
         if path == "task-protection/v1/state" and method == "PUT":
             return self._protect(place, task, environ)
+        if path == CREDENTIALS and method == "GET":
+            return "200 OK", credentials.of_task(task.definition, task.id, *place)
         if path in ("v4", "v4/task") and method == "GET":
             return "200 OK", _metadata(place, task, path)
         return "404 Not Found", {"error": {"Code": "ResourceNotFoundException"}}

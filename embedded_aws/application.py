@@ -11,7 +11,7 @@ from xml.sax.saxutils import escape
 
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
-from embedded_aws import ec2, ecs, s3, s3_listing, sqs
+from embedded_aws import authorization, ec2, ecs, s3, s3_listing, sqs
 from embedded_aws.agent import PREFIX, Agent
 from embedded_aws.engine import Engine
 
@@ -41,6 +41,7 @@ class Application:
         s3.install()
         ec2.install(engine)
         ecs.install(engine)
+        authorization.install(engine)
         self._agent = Agent(engine)
         self._moto = Dispatcher()
 

@@ -33,7 +33,11 @@ def definition(backend: Any, wanted: str) -> TaskDefinition:
         memory=int(found.memory or sum(_memory(c) for c in containers)),
         gpus=sum(_gpus(c) for c in containers),
         stop_timeout=float(max(c.get("stopTimeout") or 30 for c in containers)),
-        details={"containerDefinitions": containers, "tags": found.tags},
+        details={
+            "containerDefinitions": containers,
+            "tags": found.tags,
+            "taskRoleArn": getattr(found, "task_role_arn", None),
+        },
     )
 
 

@@ -11,6 +11,7 @@ from embedded_aws.model.things import TaskDefinition
 ACCESS_KEY = "embedded"
 SECRET_KEY = "embedded"
 REGION = "us-east-1"
+KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 # What a task sees of this computer: nothing that could change what it does with AWS.
 KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ", "LD_LIBRARY_PATH", "SYSTEMROOT")
 
@@ -38,9 +39,19 @@ def client_environment(endpoint: str, state_folder: Path) -> dict[str, str]:
 
 
 def task_environment(
-    client: Mapping[str, str], agent_uri: str, region: str, definition: TaskDefinition
+    client: Mapping[str, str],
+    agent_uri: str,
+    region: str,
+    definition: TaskDefinition,
+    credentials_uri: str = "",
 ) -> dict[str, str]:
-    """What a container gets: its definition's own variables, and what the ECS agent adds."""
+    """What a container gets: its definition's own variables, and what the ECS agent adds.
+
+    With `credentials_uri` no key is among them: the task role's credentials are fetched there.
+    """
+    if credentials_uri:
+        client = {name: value for name, value in client.items() if name not in KEYS}
+        client["AWS_CONTAINER_CREDENTIALS_FULL_URI"] = credentials_uri
     container = definition.details["containerDefinitions"][0]
     return {
         **{name: os.environ[name] for name in KEPT if name in os.environ},

@@ -12,7 +12,8 @@ from types import FrameType
 
 from cheroot.wsgi import Server
 
-from embedded_aws.agent import PREFIX
+from embedded_aws import credentials
+from embedded_aws.agent import CREDENTIALS, PREFIX
 from embedded_aws.application import Application
 from embedded_aws.client import Gateway
 from embedded_aws.engine import Engine
@@ -84,9 +85,10 @@ class Service:
             pool.grow(max(lacking, THREADS))
 
     def _task_environment(self, region: str, task: Task) -> Mapping[str, str]:
-        return task_environment(
-            self.environment, f"{self.endpoint}{PREFIX}{task.id}", region, task.definition
-        )
+        agent = f"{self.endpoint}{PREFIX}{task.id}"
+        has_role = credentials.has_role(task.definition, task.arn.split(":")[4])
+        given = f"{agent}/{CREDENTIALS}" if has_role else ""
+        return task_environment(self.environment, agent, region, task.definition, given)
 
 
 def end_with(service: Service) -> None:

@@ -11,7 +11,7 @@ from moto import mock_aws
 
 import embedded_aws
 from benchmarks import aws_stub
-from control import account, records, roles, settings, setup
+from control import account, records, settings, setup, setup_aws
 
 ROOT = Path(__file__).parent.parent
 BUCKET = "test-bucket"
@@ -113,13 +113,13 @@ def embedded_server(tmp_path_factory):
 
 
 @pytest.fixture
-def embedded(embedded_server, monkeypatch):
+def embedded(embedded_server, monkeypatch, write_config):
     """The clients of the AWS on this computer, with bucket and roles; also in the environment."""
     for name, value in embedded_server.environment.items():
         monkeypatch.setenv(name, value)
     clients = account.AWS(boto3.Session(region_name="us-east-1"))
     clients.s3.create_bucket(Bucket=BUCKET)
-    roles.setup_roles(clients.iam, ROOT / "files/iam")
+    setup_aws.make_roles(clients, settings.load(write_config()))
     return clients
 
 

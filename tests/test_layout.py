@@ -13,12 +13,14 @@ LONGEST_FILE = 300
 SERVICES = {
     *("account", "queues", "cluster", "fleet", "records", "logs", "dashboard", "prices"),
     *("alarms", "machines", "roles", "submitted", "observation", "ending", "actions"),
+    *("policies", "schedules", "monitor_function", "notify", "spending"),
 }
 UNDER_ALL = {"settings", "setting_types", "config_file", "suggestions", "errors", "reasons"}
 # What the auto-monitor's Lambda takes along: its runtime has boto3 and the standard library.
 IN_LAMBDA = {
     *("decision", "observation", "actions", "ending", "alarms", "cluster", "dashboard", "fleet"),
     *("queues", "records", "tags", "errors", "reasons", "words", "observed", "orders", "scaling"),
+    *("auto_monitor", "step", "notify", "schedules", "spending", "monitor_function"),
 }
 
 

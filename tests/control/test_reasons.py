@@ -47,3 +47,49 @@ def test_causes_are_explained(error, kind, what, fix):
 
 def test_what_is_not_of_aws_is_not_explained_away():
     assert reasons.explain(KeyError("x")) is None
+
+
+ARN = "arn:aws:sqs:us-east-1:1:Queue"
+
+
+@pytest.mark.parametrize(
+    ("code", "message", "permission"),
+    [
+        (
+            "AccessDenied",
+            f"User: arn:aws:iam::1:user/ada is not authorized to perform: sqs:sendmessage on "
+            f"resource: {ARN} because no identity-based policy allows the sqs:sendmessage action",
+            f"sqs:sendmessage on {ARN}",
+        ),
+        (
+            "AccessDeniedException",
+            "User: arn:aws:sts::1:assumed-role/A/b is not authorized to perform: "
+            "iam:PassRole on resource: arn:aws:iam::1:role/Task",
+            "iam:PassRole on arn:aws:iam::1:role/Task",
+        ),
+        (
+            "UnauthorizedOperation",
+            "You are not authorized to perform this operation. User: arn:aws:iam::1:user/ada is "
+            "not authorized to perform: ec2:RequestSpotFleet on resource: * because no "
+            "identity-based policy allows the ec2:RequestSpotFleet action. Encoded authorization "
+            "failure message: aGVsbG8",
+            "ec2:RequestSpotFleet on *",
+        ),
+        (
+            "AuthorizationError",
+            "User: arn:aws:iam::1:user/ada is not authorized to perform: SNS:Publish.",
+            "SNS:Publish",
+        ),
+    ],
+)
+def test_a_missing_permission_is_named(code, message, permission):
+    explained = reasons.explain(client_error(code, message))
+    assert f"lacks the permission {permission}: " in explained.what
+    assert f"permission {permission}." in explained.fix and "setupAWS" in explained.fix
+    assert "aGVsbG8" not in explained.what
+
+
+@pytest.mark.parametrize(("operation", "permission"), reasons.PERMISSIONS.items())
+def test_a_missing_permission_of_s3_is_named_though_s3_does_not_say_it(operation, permission):
+    explained = reasons.explain(client_error("AccessDenied", "Access Denied", operation))
+    assert f"the permission {permission}: Access Denied." in explained.what

@@ -85,34 +85,15 @@ def test_another_persons_live_run_is_only_taken_over_when_asked(set_up):
     assert setup.setup(aws, config, take_over=True).owner == run.owner
 
 
-@pytest.mark.parametrize(
-    ("first", "second", "same"),
-    [
-        ("role/botocore-session-1", "role/botocore-session-2", True),
-        ("role/botocore-session-1", "other/botocore-session-1", False),
-        ("role/ada", "role/grace", False),
-        ("role/ada", "role/ada", True),
-    ],
-)
-def test_a_role_is_one_owner_whatever_botocore_calls_its_sessions(set_up, first, second, same):
-    _, _, run = set_up()
-    mine, now = (f"arn:aws:sts::123456789012:assumed-role/{one}" for one in (first, second))
-    run = dataclasses.replace(run, owner=mine)
-    if same:
-        setup.refuse_others(run, now, take_over=False)
-        return
-    with pytest.raises(ExplainedError, match="live run of"):
-        setup.refuse_others(run, now, take_over=False)
-
-
 def test_a_bucket_that_is_not_there_is_the_users_mistake(embedded, project):
     with pytest.raises(UserError, match="'no-such-bucket' does not exist"):
         setup.setup(embedded, project(AWS_BUCKET="no-such-bucket"))
 
 
 def test_without_the_roles_setupaws_is_asked_for(embedded, project):
-    embedded.iam.delete_role_policy(
-        RoleName="DistributedSomethingTaskRole", PolicyName="DistributedSomethingTaskRole"
+    embedded.iam.detach_role_policy(
+        RoleName="DistributedSomethingTaskRole",
+        PolicyArn="arn:aws:iam::123456789012:policy/DistributedSomethingTaskRole-Test",
     )
     embedded.iam.delete_role(RoleName="DistributedSomethingTaskRole")
     with pytest.raises(ExplainedError) as caught:

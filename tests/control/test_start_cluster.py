@@ -192,11 +192,3 @@ def test_when_no_container_comes_all_that_ec2_says_is_shown(submitted, ended, ca
     start_cluster.say_why_not(aws, run)
     out = capsys.readouterr().out
     assert "Machines: " in out and "fleetRequestChange" in out
-
-
-def test_settings_that_are_not_followed_yet_are_said(submitted, ended, capsys):
-    aws, config, run = submitted(AUTO_MONITOR="True", NOTIFY_EMAIL="me@lab")
-    ended(aws, run)
-    start_cluster.start(aws, config, run, FLEET, yes=True)
-    out = capsys.readouterr().out
-    assert "AUTO_MONITOR is not part" in out and "NOTIFY_EMAIL is not part" in out

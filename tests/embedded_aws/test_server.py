@@ -134,13 +134,31 @@ def test_iam_enforcement_of_moto_covers_the_models_requests(start_server):
     )
     urllib.request.urlopen(request).close()
     assert aws.client("ecs").list_services(cluster="c")["serviceArns"] == []
-    for refused in (
-        lambda: aws.client("ecs").delete_cluster(cluster="c"),
-        lambda: aws.client("ec2").describe_spot_fleet_requests(),
+    for refused, code, action in (
+        (
+            lambda: aws.client("ecs").delete_cluster(cluster="c"),
+            "AccessDeniedException",
+            "ecs:DeleteCluster on resource: arn:aws:ecs:us-east-1:123456789012:cluster/c",
+        ),
+        (
+            lambda: aws.client("ec2").describe_spot_fleet_requests(),
+            "UnauthorizedOperation",
+            "ec2:DescribeSpotFleetRequests on resource: *",
+        ),
+        (
+            lambda: aws.client("cloudwatch").delete_alarms(AlarmNames=["a"]),
+            "AccessDenied",
+            "cloudwatch:DeleteAlarms on resource: ",
+        ),
+        (lambda: aws.client("s3").list_objects_v2(Bucket="b"), "AccessDenied", "s3:ListBucket"),
     ):
         with pytest.raises(ClientError) as error:
             refused()
-        assert error.value.response["ResponseMetadata"]["HTTPStatusCode"] == 403
+        assert error.value.response["Error"]["Code"] == code
+        assert f"not authorized to perform: {action}" in error.value.response["Error"]["Message"]
+    with pytest.raises(ClientError) as error:
+        aws.client("s3").head_bucket(Bucket="b")
+    assert error.value.response["ResponseMetadata"]["HTTPStatusCode"] == 403
 
 
 @pytest.mark.parametrize("way", ["input", signal.SIGTERM, signal.SIGINT], ids=str)

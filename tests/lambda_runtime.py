@@ -1,0 +1,68 @@
+"""The auto-monitor as Lambda runs it: from its zip, with boto3 and nothing else to import."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+
+# boto3 and what it stands on, as the runtime of Lambda has them.
+RUNTIME = ("boto3", "botocore", "s3transfer", "jmespath", "dateutil", "six", "urllib3")
+# Each call of the handler is a minute after the one before it.
+DRIVER = """
+import importlib.util, json, sys, time
+sys.path[:0] = sys.argv[1:3]
+for name in ("rich", "moto", "pytest", "embedded_aws"):
+    assert importlib.util.find_spec(name) is None, name
+from control import auto_monitor
+assert auto_monitor.__file__.startswith(sys.argv[1]), auto_monitor.__file__
+ready = True
+for call, line in enumerate(sys.stdin):
+    clock = lambda: time.time() + 60 * call
+    try:
+        answer = auto_monitor.handler(json.loads(line), None, clock)
+    except Exception as error:
+        answer = {"raised": f"{type(error).__name__}: {error}"}
+    sys.stdout.write("ANSWER " + json.dumps(answer) + "\\n")
+    sys.stdout.flush()
+"""
+
+
+@contextmanager
+def running(code: bytes, folder: Path, keys=()):
+    """Calls the handler with an event, as often as it is called; `keys` are a role's."""
+    zip_file, libraries = folder / "function.zip", folder / "runtime"
+    zip_file.write_bytes(code)
+    libraries.mkdir()
+    for name in RUNTIME:
+        found = Path(importlib.util.find_spec(name).origin)
+        source = found.parent if found.name == "__init__.py" else found
+        (libraries / source.name).symlink_to(source)
+    names = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+    process = subprocess.Popen(
+        [sys.executable, "-I", "-S", "-B", "-c", DRIVER, str(zip_file), str(libraries)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **dict(zip(names, keys, strict=False))},
+    )
+
+    def call(event):
+        process.stdin.write(json.dumps(event) + "\n")
+        process.stdin.flush()
+        for line in process.stdout:
+            if line.startswith("ANSWER "):
+                return json.loads(line.removeprefix("ANSWER "))
+        raise AssertionError("the handler's process has ended")
+
+    try:
+        yield call
+    finally:
+        process.stdin.close()
+        process.stdout.close()
+        if process.wait(30) not in (0, 1):
+            raise AssertionError(f"the handler's process ended with {process.returncode}")

@@ -1,0 +1,274 @@
+"""The whole path with IAM enforced: each part may do what it must, and nothing of others."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import threading
+import time
+import urllib.request
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+
+import embedded_aws
+from control import (
+    account,
+    ending,
+    local,
+    monitor,
+    monitor_function,
+    reasons,
+    records,
+    roles,
+    schedules,
+    settings,
+    setup,
+    setup_aws,
+    start_cluster,
+    submit,
+)
+from control.errors import ExplainedError
+from tests import lambda_runtime
+from tests.conftest import BUCKET, ROOT
+
+ALL_ROLES = (
+    roles.CONTROL_ROLE,
+    roles.INSTANCE_ROLE,
+    roles.EXECUTION_ROLE,
+    roles.TASK_ROLE,
+    roles.FLEET_ROLE,
+    roles.MONITOR_ROLE,
+    roles.SCHEDULER_ROLE,
+)
+LIMIT = 60  # seconds; without faults it takes some ten
+WORKER = """
+import time
+import plumbing
+
+def output_prefix(job):
+    return f"out/{job.name}"
+
+def run_job(job):
+    text = job.download(f"in/{job['name']}.txt").read_text()
+    time.sleep(3 if job["name"] == "c" else 0)
+    (job.output_dir / "done.txt").write_text(text.upper())
+
+if __name__ == "__main__":
+    plumbing.main(output_prefix, run_job)
+"""
+
+
+class Account:
+    """An account in which IAM is enforced: clients as its administrator, or in a role."""
+
+    def __init__(self, server):
+        self._keys = []
+        self._server = server
+        iam = self._session().client("iam")
+        iam.create_user(UserName="admin")
+        everything = "arn:aws:iam::aws:policy/AdministratorAccess"
+        iam.attach_user_policy(UserName="admin", PolicyArn=everything)
+        key = iam.create_access_key(UserName="admin")["AccessKey"]
+        self._keys = [key["AccessKeyId"], key["SecretAccessKey"]]
+        enforce = urllib.request.Request(
+            f"{server.endpoint}/moto-api/reset-auth", b"0", {"Content-Type": "text/plain"}
+        )
+        urllib.request.urlopen(enforce).close()
+        self.admin = account.AWS(self._session())
+
+    def _session(self, *keys):
+        return boto3.Session(*(keys or self._keys), region_name="us-east-1")
+
+    def as_role(self, name):
+        """Clients with what a role may do."""
+        return account.AWS(self._session(*self.keys_of(name)))
+
+    def keys_of(self, name):
+        """Credentials of a role; who may assume it is widened for that."""
+        if name != roles.CONTROL_ROLE:
+            trust = {
+                "Effect": "Allow",
+                "Principal": {"AWS": "arn:aws:iam::123456789012:root"},
+                "Action": "sts:AssumeRole",
+            }
+            self.admin.iam.update_assume_role_policy(
+                RoleName=name,
+                PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [trust]}),
+            )
+        answer = self.admin.sts.assume_role(RoleArn=_arn(name), RoleSessionName="test")
+        given = answer["Credentials"]
+        return given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("enforced")
+    worker = folder / "worker"
+    worker.mkdir()
+    for path in (ROOT / "worker").iterdir():
+        if path.name != "generic-worker.py":
+            (worker / path.name).symlink_to(path)
+    (worker / "generic-worker.py").write_text(WORKER)
+    with embedded_aws.running(worker_folder=worker, state_folder=folder / "state") as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def made(server, tmp_path_factory):
+    """(the account, the project's config), after setupAWS by the administrator."""
+    project = tmp_path_factory.mktemp("project")
+    values = {
+        **{"APP_NAME": "Mine", "DOCKERHUB_TAG": "somebody/image:1", "AWS_REGION": "us-east-1"},
+        **{"AWS_BUCKET": BUCKET, "SOURCE_BUCKET": "inputs", "DESTINATION_BUCKET": "outputs"},
+        **{
+            "CLUSTER_MACHINES": 2,
+            "JOB_RETRIES": 2,
+            "MACHINE_TYPE": ["m5.xlarge"],
+            "DOCKER_CORES": 2,
+        },
+        **{"CPU_SHARES": 2048, "MEMORY": 4000, "ECS_CLUSTER": "mine"},
+    }
+    lines = [f"{name} = {value!r}" for name, value in values.items()]
+    (project / "config.py").write_text("\n".join(lines))
+    config = settings.load(project)
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in server.environment.items():
+            patch.setenv(name, value)
+        enforced = Account(server)
+        for bucket in (BUCKET, "inputs", "outputs", "other-bucket"):
+            enforced.admin.s3.create_bucket(Bucket=bucket)
+        enforced.admin.sqs.create_queue(QueueName="OtherQueue")
+        for name in ("a", "b", "c"):
+            enforced.admin.s3.put_object(Bucket="inputs", Key=f"in/{name}.txt", Body=b"text")
+        list(setup_aws.make(enforced.admin, config))
+        yield enforced, config
+
+
+@pytest.fixture
+def enforced(made, server, monkeypatch):
+    for name, value in server.environment.items():
+        monkeypatch.setenv(name, value)
+    return made
+
+
+def start(aws, config, tmp_path):
+    """setup, submitJob and startCluster."""
+    run = setup.setup(aws, config)
+    jobs = tmp_path / "jobs.json"
+    names = ("a", "b", "c", "missing")
+    jobs.write_text(json.dumps({"groups": [{"name": name} for name in names]}))
+    submit.submit(aws, run, jobs, tmp_path)
+    return start_cluster.start(aws, config, run, ROOT / "files/exampleFleet.json", yes=True)
+
+
+def test_from_setup_to_the_end_as_control_node_and_worker(enforced, tmp_path):
+    an_account, config = enforced
+    aws = an_account.as_role(roles.CONTROL_ROLE)
+    run = start(aws, config, tmp_path)
+    assert start_cluster.wait_for_machines(aws, run, poll_seconds=0.2)
+    start_cluster.say_why_not(aws, run)
+    end = time.monotonic() + LIMIT
+    wait = threading.Event().wait
+    counts = monitor.watch(
+        aws, run, local.PACE, sleep=lambda s: wait(s) if time.monotonic() < end else pytest.fail()
+    )
+    assert (counts.done, counts.failed) == (3, 1)
+    made = an_account.admin.s3.get_object(Bucket="outputs", Key="out/a/done.txt")
+    assert made["Body"].read() == b"TEXT"
+
+
+def test_the_auto_monitor_ends_a_run_as_its_role(enforced, tmp_path):
+    an_account, config = enforced
+    config = dataclasses.replace(config, AUTO_MONITOR=True, NOTIFY_EMAIL="ada@example.org")
+    aws = an_account.as_role(roles.CONTROL_ROLE)
+    run = start(aws, config, tmp_path)
+    end = time.monotonic() + LIMIT
+    keys = an_account.keys_of(roles.MONITOR_ROLE)
+    with lambda_runtime.running(monitor_function.zipped(), tmp_path, keys) as function:
+        while schedules.exists(aws.scheduler, run.schedule):
+            told = function({"bucket": BUCKET, "app_name": run.app_name, "run_id": run.run_id})
+            assert "raised" not in told, told
+            assert time.monotonic() < end, told
+            threading.Event().wait(0.3)
+    ended = records.load(aws.s3, BUCKET, run.app_name, run.run_id)
+    assert ended.ended and ended.mailed
+    assert records.count(aws.s3, run).finished == 4
+
+
+def test_stop_as_the_control_node(enforced, tmp_path):
+    an_account, config = enforced
+    aws = an_account.as_role(roles.CONTROL_ROLE)
+    run = start(aws, config, tmp_path)
+    run = start_cluster.start(aws, config, run, ROOT / "files/exampleFleet.json", yes=True)
+    list(ending.end_machines(aws, run))
+    assert records.count(aws.s3, run).submitted == 4
+
+
+@pytest.mark.parametrize("role", ALL_ROLES)
+def test_a_role_is_refused_another_queue_and_another_bucket(enforced, role):
+    an_account, _ = enforced
+    aws = an_account.as_role(role)
+    queue = an_account.admin.sqs.get_queue_url(QueueName="OtherQueue")["QueueUrl"]
+    for refused in (
+        lambda: aws.sqs.receive_message(QueueUrl=queue),
+        lambda: aws.sqs.send_message(QueueUrl=queue, MessageBody="x"),
+        lambda: aws.sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["All"]),
+        lambda: aws.sqs.delete_queue(QueueUrl=queue),
+        lambda: aws.s3.list_objects_v2(Bucket="other-bucket", Prefix="runs/Mine/"),
+        lambda: aws.s3.get_object(Bucket="other-bucket", Key="runs/Mine/x"),
+        lambda: aws.s3.put_object(Bucket="other-bucket", Key="runs/Mine/x", Body=b""),
+        lambda: aws.s3.put_object(Bucket=BUCKET, Key="runs/Other/x", Body=b""),
+        lambda: aws.iam.create_user(UserName="x"),
+    ):
+        with pytest.raises(ClientError, match="not authorized"):
+            refused()
+
+
+@pytest.mark.parametrize("role", [roles.CONTROL_ROLE, roles.MONITOR_ROLE])
+def test_machines_of_another_app_are_out_of_reach(enforced, role):
+    an_account, _ = enforced
+    admin, aws = an_account.admin, an_account.as_role(role)
+    tags = [{"Key": "distributed-something", "Value": "Other"}]
+    made = admin.ec2.create_launch_template(
+        LaunchTemplateName=f"Other-{role}",
+        LaunchTemplateData={"ImageId": "ami-1"},
+        TagSpecifications=[{"ResourceType": "launch-template", "Tags": tags}],
+    )["LaunchTemplate"]
+    with pytest.raises(ClientError, match="not authorized to perform: ec2:DeleteLaunchTemplate"):
+        aws.ec2.delete_launch_template(LaunchTemplateId=made["LaunchTemplateId"])
+
+
+def test_no_role_but_ours_can_be_given_to_a_container(enforced):
+    an_account, _ = enforced
+    aws = an_account.as_role(roles.CONTROL_ROLE)
+    container = {"name": "x", "image": "x", "memory": 100}
+    for arn in ("arn:aws:iam::123456789012:role/Admin", _arn(roles.CONTROL_ROLE)):
+        with pytest.raises(ClientError, match="not authorized to perform: iam:PassRole"):
+            aws.ecs.register_task_definition(
+                family="x", containerDefinitions=[container], taskRoleArn=arn
+            )
+
+
+def _arn(name):
+    return f"arn:aws:iam::123456789012:role/{name}"
+
+
+def test_a_role_for_containers_cannot_be_assumed_by_people(enforced):
+    an_account, config = enforced
+    list(setup_aws.make(an_account.admin, config))
+    with pytest.raises(ClientError, match="not authorized to perform: sts:AssumeRole"):
+        an_account.admin.sts.assume_role(RoleArn=_arn(roles.TASK_ROLE), RoleSessionName="test")
+
+
+def test_another_project_is_told_which_permission_is_missing(enforced, tmp_path):
+    an_account, config = enforced
+    text = config.path.read_text().replace("'Mine'", "'Theirs'")
+    (tmp_path / "config.py").write_text(text)
+    aws = an_account.as_role(roles.CONTROL_ROLE)
+    with pytest.raises((ClientError, ExplainedError)) as caught:
+        setup.setup(aws, settings.load(tmp_path))
+    explained = reasons.explain(caught.value)
+    assert "s3:PutObject" in explained.what + explained.fix
+    assert "setupAWS" in explained.fix
