@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from typing import Any
 
 import boto3.exceptions
 from botocore import exceptions as botocore_errors
@@ -81,6 +83,24 @@ SAME_AS = {
     "AWS.SimpleQueueService.NonExistentQueue": "QueueDoesNotExist",
     "AWS.SimpleQueueService.QueueDeletedRecently": "QueueDeletedRecently",
 }
+# In ResponseMetadata: the name by which requests to the service are signed.
+SERVICE = "Service"
+# Where IAM's name of a service or an action is another than the API's (Service Authorization
+# Reference: "Actions, resources, and condition keys").
+_IAM_SERVICES = {"monitoring": "cloudwatch"}
+_IAM_ACTIONS = {
+    "HeadBucket": "ListBucket",
+    "ListObjects": "ListBucket",
+    "ListObjectsV2": "ListBucket",
+    "HeadObject": "GetObject",
+    "CreateMultipartUpload": "PutObject",
+    "UploadPart": "PutObject",
+    "CompleteMultipartUpload": "PutObject",
+    "DeleteObjects": "DeleteObject",
+    "SendMessageBatch": "SendMessage",
+    "Invoke": "InvokeFunction",
+}
+_SAID_BY_AWS = re.compile(r"to perform:? ([a-z0-9-]+:[A-Za-z]+)")
 
 
 def explain(error: Exception) -> ExplainedError | None:
@@ -101,6 +121,19 @@ def code_of(error: botocore_errors.ClientError) -> str:
     return SAME_AS.get(code, code)
 
 
+def permission(error: botocore_errors.ClientError) -> str:
+    """The permission that a refused call lacks, as policies name it: 'ec2:RequestSpotFleet'."""
+    said = _SAID_BY_AWS.search(str(error.response.get("Error", {}).get("Message", "")))
+    if said:
+        return said[1]
+    operation = error.operation_name
+    service: Any = error.response.get("ResponseMetadata", {})
+    prefix = service.get(SERVICE)
+    if not prefix:
+        return f"for {operation}"
+    return f"{_IAM_SERVICES.get(prefix, prefix)}:{_IAM_ACTIONS.get(operation, operation)}"
+
+
 def _explain_code(error: botocore_errors.ClientError) -> ExplainedError:
     detail = error.response.get("Error", {})
     message = str(detail.get("Message", "")).rstrip(".") + "."
@@ -111,7 +144,7 @@ def _explain_code(error: botocore_errors.ClientError) -> ExplainedError:
             f"AWS refused {operation} ({detail.get('Code', 'no code')}): {message}",
             "Run the same command again; if it stays, see documentation/troubleshooting.md.",
         )
-    words = {"operation": operation, "message": message, "permission": f"for {operation}"}
+    words = {"operation": operation, "message": message, "permission": permission(error)}
     kind = UserError if reason.users_mistake else ExplainedError
     what = reason.sentence.format(**words)
     return kind(what[0].upper() + what[1:], reason.cure.format(**words))
