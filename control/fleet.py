@@ -113,15 +113,16 @@ def of_run(ec2: EC2Client, run: Run) -> list[str]:
 
 
 def by_tags(ec2: EC2Client, run: Run) -> list[str]:
-    """The ids of all fleets of the run, whether run.json knows them or not."""
-    known = [entry["fleet_id"] for entry in run.fleets if entry["fleet_id"]]
+    """The ids of all fleets of the run that have not ended, whether run.json knows them or not."""
+    ids = [entry["fleet_id"] for entry in run.fleets if entry["fleet_id"]]
+    ended = set()
     for page in ec2.get_paginator("describe_spot_fleet_requests").paginate():
-        known += [
-            found["SpotFleetRequestId"]
-            for found in page["SpotFleetRequestConfigs"]
-            if tags.is_of_run(run, found.get("Tags", []))
-        ]
-    return list(dict.fromkeys(known))
+        for found in page["SpotFleetRequestConfigs"]:
+            if tags.is_of_run(run, found.get("Tags", [])):
+                ids.append(found["SpotFleetRequestId"])
+                if not _has_machines(found["SpotFleetRequestState"]):
+                    ended.add(found["SpotFleetRequestId"])
+    return [fleet_id for fleet_id in dict.fromkeys(ids) if fleet_id not in ended]
 
 
 def describe(ec2: EC2Client, fleet_ids: Sequence[str]) -> list[FleetState]:
@@ -193,8 +194,12 @@ def cancel(ec2: EC2Client, fleet_ids: Sequence[str]) -> None:
 
 
 def needs_cancel(state: FleetState) -> bool:
-    """Whether it has machines, or may get some."""
-    return state.state in LIVE_STATES or state.state == "cancelled_running"
+    """Whether it has machines that are not told to end, or may get some."""
+    return _has_machines(state.state)
+
+
+def _has_machines(state: str) -> bool:
+    return state in LIVE_STATES or state == "cancelled_running"
 
 
 def machines(ec2: EC2Client, run: Run) -> list[str]:

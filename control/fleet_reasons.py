@@ -62,7 +62,7 @@ EVENTS: dict[str, Reason] = {
         'Write "SecurityGroupIds": "auto" in the fleet file, then: stop, startCluster.',
         True,
     ),
-    "nstance profile": Reason(
+    "instance profile": Reason(
         "the role of the machines cannot be used: {message}",
         "Run setupAWS, or correct IamInstanceProfile in the fleet file, then: stop, startCluster.",
         True,
@@ -125,8 +125,8 @@ def explain(events: Iterable[tuple[str, str]]) -> list[Explained]:
     """
     found: dict[Reason, Explained] = {}
     for sub_type, detail in events:
-        text = f"{sub_type} {detail}"
-        reason = next((r for words, r in EVENTS.items() if words in text), None)
+        text = f"{sub_type} {detail}".lower()
+        reason = next((r for words, r in EVENTS.items() if words.lower() in text), None)
         if reason is None or sub_type in _NO_CAUSE:
             continue
         what = reason.sentence.format(message=(detail or sub_type).rstrip(".") + ".")

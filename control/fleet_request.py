@@ -46,7 +46,6 @@ def request(
     run = records.change(
         aws.s3, run, lambda r: dataclasses.replace(r, fleets=[*r.fleets, entry], memory={})
     )
-    records.put_json(aws.s3, run.bucket, f"{run.prefix}snapshot/fleet.json", entry)
     return finish(aws, run)
 
 
@@ -58,6 +57,7 @@ def finish(aws: AWS, run: Run) -> Run:
     for entry in run.fleets:
         if entry["fleet_id"]:
             continue
+        records.put_json(aws.s3, run.bucket, f"{run.prefix}snapshot/fleet.json", entry)
         fleet.ensure_launch_template(aws.ec2, run, entry["template"], entry["template_data"])
         try:
             fleet_id = fleet.request(aws.ec2, entry["request"])

@@ -168,7 +168,8 @@ def _make(aws: AWS, config: Config, run: Run, owner: str) -> Run:
         ),
     )
     snapshot = f"{run.prefix}snapshot/"
-    aws.s3.upload_file(str(config.path), run.bucket, f"{snapshot}config.py")
+    content = config.path.read_bytes()
+    aws.s3.put_object(Bucket=run.bucket, Key=f"{snapshot}config.py", Body=content)
     records.put_json(aws.s3, run.bucket, f"{snapshot}config.json", settings)
     records.put_json(aws.s3, run.bucket, f"{snapshot}task-definition.json", container)
     return run
