@@ -2,35 +2,27 @@
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
+import signal
+import subprocess
+import sys
+import time
 import types
 
 import boto3
 import pytest
 
 import run
-from control import (
-    account,
-    alarms,
-    cluster,
-    command,
-    dashboard,
-    ending,
-    fleet_request,
-    machines,
-    records,
-)
-from control import setup as setup_verb
+from control import account, command, monitor
 from control.decision import Pace
-from control.fleet_file import FleetFile
+from control.errors import ExplainedError
 from tests import account_state
-from tests.conftest import BUCKET, ROOT
+from tests.conftest import ROOT
 from tests.injection import Broken, Injection
+from tests.typed_verbs import Verbs
 
-FLEET = str(ROOT / "files/exampleFleet.json")
 AT_ONCE = Pace(poll=0.05, settle=0.1, spare=0.1, register=60)
-_NUMBERS = itertools.count(1)
+ZERO = {"ApproximateNumberOfMessages": "0"}
 
 
 @pytest.fixture(scope="module")
@@ -59,124 +51,6 @@ def verbs(site, embedded, project, monkeypatch):
     made = Verbs(aws, injection, project)
     yield made
     made.tidy()
-
-
-class Verbs:
-    """One project at a time, and what is done with it."""
-
-    def __init__(self, aws, injection, project):
-        self.aws, self.injection, self._project = aws, injection, project
-        self.config = None
-        self.first_calls = []
-        self.account = ""
-
-    def begin(self):
-        """Another project, of which nothing exists."""
-        name = f"Every{next(_NUMBERS):04d}"
-        self.config = self._project(
-            APP_NAME=name, ECS_CLUSTER=f"{name}Cluster", MEMORY=900_000, CLUSTER_MACHINES=1
-        )
-
-    def type(self, verb, **faults):
-        """Type a verb, with these faults; returns the numbers of the calls it made."""
-        words = {"startCluster": ["startCluster", FLEET, "--yes"]}.get(verb, [verb])
-        with self.injection.watch(**faults):
-            run.main(["--config", str(self.config.path.parent), *words])
-        return len(self.injection.calls)
-
-    def run(self):
-        return records.current(self.aws.s3, BUCKET, self.config.APP_NAME)
-
-    def state(self):
-        if self.account:
-            return account_state.of_account(self.aws)
-        return account_state.of_app(self.aws, self.config)
-
-    def differs_from(self, expected):
-        return account_state.difference(self.state(), expected)
-
-    # How a verb finds the world: each begins where the one before has left it.
-
-    def with_nothing(self):
-        self.begin()
-
-    def with_empty_account(self):
-        """In an account of its own, without roles: the clients that there are get its keys."""
-        if not self.account:
-            self.account = "111122223333"
-            role = f"arn:aws:iam::{self.account}:role/Administrator"
-            given = self.aws.sts.assume_role(RoleArn=role, RoleSessionName="test")["Credentials"]
-            self._use(given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"])
-        account_state.remove_roles(self.aws.iam)
-        self.begin()
-
-    def _use(self, key, secret, token):
-        keys = self.aws.session.get_credentials()
-        keys.access_key, keys.secret_key, keys.token = key, secret, token
-
-    def with_jobs(self):
-        """Set up, and with one job in the queue that no worker takes."""
-        self.begin()
-        the_run = setup_verb.setup(self.aws, self.config)
-        self.aws.sqs.send_message(QueueUrl=the_run.queue_url, MessageBody="{}")
-        self._put(the_run, "submitted/0001-000001-new1-again0.jsonl.gz")
-
-    def with_machines(self):
-        """With a machine and its alarm as well."""
-        self.with_jobs()
-        self._start()
-
-    def with_machines_again(self):
-        """As with_machines, on what `stop` has left of it."""
-        if self.config is None or self.run() is None:
-            self.with_machines()
-            return
-        the_run = dataclasses.replace(self.run(), fleets=[], memory={})
-        cluster.ensure_service(self.aws.ecs, the_run, the_run.task_definition, pause=0.05)
-        records.change(self.aws.s3, the_run, lambda r: the_run)
-        self._start()
-
-    def with_jobs_again(self):
-        """As with_jobs, after the machines were ended that a broken startCluster has left."""
-        if self.config is None:
-            self.with_jobs()
-            return
-        for _ in ending.end_machines(self.aws, self.run()):
-            continue
-        dashboard.delete(self.aws.cloudwatch, self.run())
-        self.aws.s3.delete_object(Bucket=BUCKET, Key=f"{self.run().prefix}snapshot/fleet.json")
-        the_run = self.run()
-        cluster.ensure_service(self.aws.ecs, the_run, the_run.task_definition, pause=0.05)
-        records.change(self.aws.s3, the_run, lambda r: dataclasses.replace(r, fleets=[], memory={}))
-
-    def with_all_done(self):
-        """At the moment when the last job has got its record."""
-        self.with_machines()
-        the_run = self.run()
-        self.aws.sqs.purge_queue(QueueUrl=the_run.queue_url)
-        self._put(the_run, "records/0123456789abcdef.done.json")
-        memory = {"empty_since": 1.0}
-        records.change(self.aws.s3, the_run, lambda r: dataclasses.replace(r, memory=memory))
-        run.monitor_file.write(self.config, self.run())
-
-    def tidy(self):
-        """End the machines of the last project, or come back from the last account."""
-        if self.account:
-            self._use("embedded", "embedded", None)
-            self.account = ""
-        elif self.config is not None and self.run() is not None:
-            for _ in ending.end_machines(self.aws, self.run()):
-                continue
-
-    def _start(self):
-        the_run = self.run()
-        plan = machines.plan(self.aws, self.config, FleetFile())
-        the_run = fleet_request.request(self.aws, the_run, plan, 1, 1_900_000_000.0, None)
-        alarms.put(self.aws.cloudwatch, the_run, "i-1", 4)
-        dashboard.put(self.aws.cloudwatch, the_run)
-
-    def _put(self, the_run, key):
-        self.aws.s3.put_object(Bucket=BUCKET, Key=the_run.prefix + key, Body=b"")
 
 
 # verb -> how it finds the world, first and for each later break
@@ -256,6 +130,57 @@ def denied_once_each(verbs, verb):
         assert denied == before, f"a denial was swallowed: {denied - before}"
         return denied
     raise AssertionError(f"{verb} never came to its end")
+
+
+def template_is_there(verbs):
+    """The call before RequestSpotFleet has been made."""
+    return verbs.state()["launch templates"] != []
+
+
+def service_is_gone(verbs):
+    """The end of the run has begun."""
+    return verbs.state()["cluster"] == []
+
+
+@pytest.mark.parametrize(
+    ("verb", "moment"), [("startCluster", template_is_there), ("monitor", service_is_gone)]
+)
+def test_killed_in_the_midst_a_verb_is_completed_by_the_next(verbs, verb, moment):
+    _, expected = unbroken(verbs, verb)
+    getattr(verbs, WORLDS[verb])()
+    command = [sys.executable, "run.py", *verbs.words(verb)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL) as process:
+        while not moment(verbs) and process.poll() is None:
+            time.sleep(0.001)
+        process.kill()
+    assert process.returncode == -signal.SIGKILL, "it had ended before it was killed"
+    verbs.type(verb)
+    assert verbs.differs_from(expected) == []
+    if verb in ENDS:
+        assert account_state.machines_up(verbs.aws, verbs.config) == 0
+
+
+class LookedEnough(Exception):
+    """The monitor has looked as often as the test wants it to."""
+
+
+@pytest.mark.parametrize(
+    ("readings", "ended"), [([ZERO, {}], False), ([ZERO], True)], ids=["flickering", "lasting"]
+)
+def test_only_counts_that_stay_at_zero_end_a_run(verbs, readings, ended):
+    verbs.with_machines()
+    minutes = itertools.count(time.time(), 60)
+    pauses = iter(range(6))
+
+    def sleep(_):
+        if next(pauses, None) is None:
+            raise LookedEnough
+
+    lagging = verbs.injection.watch(counts=itertools.cycle(readings))
+    # Without a record of the job its end is an error, which names it.
+    with lagging, pytest.raises(ExplainedError if ended else LookedEnough):
+        monitor.watch(verbs.aws, verbs.run(), Pace(), lambda: next(minutes), sleep)
+    assert verbs.state()["fleets"] == ([] if ended else [[True, 1]])
 
 
 # As the Service Authorization Reference names them; every other action is named as its call.
