@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 import time
@@ -24,13 +23,13 @@ except ImportError as missing:
 
 from control import (
     account,
-    auto_monitor,
     command,
-    ending,
     failures,
+    leftovers,
     local,
     local_environment,
     monitor,
+    monitor_file,
     observation,
     records,
     screen,
@@ -38,11 +37,12 @@ from control import (
     setup,
     setup_aws,
     start_cluster,
+    stop,
     submit,
+    waiting,
 )
 from control.errors import ExplainedError, Interrupted, UserError
 from control.observed import Pace
-from control.words import several
 
 _FLEET = "files/exampleFleet.json"
 _JOBS = "files/exampleJob.json"
@@ -101,17 +101,17 @@ def start_machines(args: argparse.Namespace) -> None:
     except start_cluster.Declined:
         screen.say("No machine was requested; the jobs stay in the queue.")
         return
-    path = start_cluster.write_monitor_file(config, run)
+    path = monitor_file.write(config, run)
     screen.say(f"Written: {os.path.relpath(path)}. Ctrl-C only stops this display.")
-    poll = local.PACE.poll if local_environment.leads_here() else start_cluster.POLL_SECONDS
-    if not start_cluster.wait_for_machines(aws, run, poll_seconds=poll):
-        start_cluster.say_why_not(aws, run)
+    poll = local.PACE.poll if local_environment.leads_here() else waiting.POLL_SECONDS
+    if not waiting.wait_for_machines(aws, run, poll_seconds=poll):
+        waiting.say_why_not(aws, run)
     _next(args, "monitor")
 
 
 def watch(args: argparse.Namespace) -> None:
     config = local.load_config(args.config)
-    where = _monitored(args.monitor_file or start_cluster.monitor_file(config))
+    where = monitor_file.read(args.monitor_file or monitor_file.path_of(config))
     aws = account.connect(config)
     account.identity(aws.sts)
     run = _load(aws, where)
@@ -140,25 +140,25 @@ def show_status(args: argparse.Namespace) -> None:
     screen.say(monitor.in_words(observation.observe(aws, run, time.time())))
 
 
-def stop(args: argparse.Namespace) -> None:
+def stop_run(args: argparse.Namespace) -> None:
     config = local.load_config(args.config)
     aws = account.connect(config)
     who = account.identity(aws.sts)
-    run = records.latest(aws.s3, config.AWS_BUCKET, config.APP_NAME)
-    if run.ended:
+    run = records.current(aws.s3, config.AWS_BUCKET, config.APP_NAME)
+    if run is None:
+        raise ExplainedError(
+            f"{config.APP_NAME} has not been set up: there is nothing to end.",
+            "Check APP_NAME and AWS_BUCKET in config.py.",
+        )
+    if run.ended and not any(thing.costs for thing in leftovers.of_run(aws, run)):
         _say_ended(args, aws, run)
         return
-    setup.refuse_others(run, who.arn, args.take_over)
-    for line in ending.end_machines(aws, run):
-        screen.say(line)
-    if auto_monitor.end(aws, run):
-        screen.say("auto-monitor ended")
-    count = records.count(aws.s3, run)
-    screen.say(
-        f"{several(count.submitted - count.finished, 'job')} unfinished: what waits stays in the "
-        "queue for up to 14 days."
-    )
-    _next(args, f"startCluster {_FLEET}   (to go on)")
+    setup.refuse_others(run, who.arn, args.take_over or args.dry_run)
+    stop.stop(aws, run, dry_run=args.dry_run)
+    if stop.say_unfinished(aws, run):
+        _next(args, f"startCluster {_FLEET}   (to go on)")
+    else:
+        _next(args, "monitor   (removes the queue too), or submitJob")
 
 
 def run_here(args: argparse.Namespace) -> None:
@@ -210,23 +210,6 @@ def _next(args: argparse.Namespace, words: str) -> None:
     screen.next_command(f"python run.py{where} {words}")
 
 
-def _monitored(path: str | Path) -> tuple[str, str, str]:
-    """Bucket, app and RUN_ID of the run that a monitor file names, whatever config.py is now."""
-    try:
-        named = json.loads(Path(path).read_text(encoding="utf-8"))
-        return named["MONITOR_BUCKET_NAME"], named["MONITOR_APP_NAME"], named["MONITOR_RUN_ID"]
-    except FileNotFoundError:
-        raise UserError(
-            f"{path}: there is no such file: no machines have been started yet.",
-            f"startCluster writes it: python run.py startCluster {_FLEET}",
-        ) from None
-    except (json.JSONDecodeError, KeyError, TypeError, UnicodeDecodeError) as error:
-        raise UserError(
-            f"{path} is not a monitor file ({error}).",
-            "Leave the name out: monitor then takes the one that startCluster wrote.",
-        ) from None
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = command.Parser(
         prog="run.py", description="Run many independent jobs on spot machines of AWS."
@@ -270,7 +253,8 @@ def _parser() -> argparse.ArgumentParser:
     one = verb("monitor", watch, "watch the run, scale it in, end it", "monitor")
     one.add_argument("monitor_file", metavar="FILE", nargs="?")
     verb("status", show_status, "how far the run is", "status")
-    one = verb("stop", stop, "end all that costs money; the queue stays", "stop")
+    one = verb("stop", stop_run, "end all that costs money; the queue stays", "stop")
+    one.add_argument("--dry-run", action="store_true", help="show, end nothing")
     one.add_argument("--take-over", action="store_true", help="also if the run is another's")
     one = verb("local", run_here, "the whole path on this computer", f"local {_JOBS}")
     one.add_argument("job_file", metavar="JOBFILE", nargs="?")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from botocore.config import Config as ClientConfig
 
+from control import reasons
 from control.errors import UserError
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class AWS:
 
     def __init__(self, session: boto3.Session) -> None:
         self.session = session
+        session.events.register("after-call", _name_service)
 
     @cached_property
     def sqs(self) -> SQSClient:
@@ -95,6 +97,12 @@ class AWS:
     @cached_property
     def sts(self) -> STSClient:
         return self.session.client("sts", config=_ASK_ONCE)
+
+
+def _name_service(parsed: dict[str, Any], model: Any, **_: object) -> None:
+    """botocore's errors name the operation alone; the permission for it has the service's name."""
+    service = model.service_model.signing_name
+    parsed.setdefault("ResponseMetadata", {})[reasons.SERVICE] = service
 
 
 @dataclass(frozen=True)

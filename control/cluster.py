@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from control import tags
+from control import tags, task_definitions
 
 if TYPE_CHECKING:
     from mypy_boto3_ecs import ECSClient
@@ -22,6 +23,8 @@ _DIGEST_TAG = "distributed-something:digest"
 STOP_TIMEOUT_SECONDS = 110
 # DescribeTasks and DescribeContainerInstances take 100 ARNs a call (API reference).
 PAGE = 100
+# A deleted service's containers have the stop timeout; the rest is ECS's own time.
+_DRAINING_SECONDS = 180
 
 
 @dataclass(frozen=True)
@@ -33,10 +36,15 @@ class ServiceState:
     pending: int
 
 
+def exists(ecs: ECSClient, name: str) -> bool:
+    """Whether there is an active cluster of this name."""
+    found = ecs.describe_clusters(clusters=[name])["clusters"]
+    return any(cluster["status"] == "ACTIVE" for cluster in found)
+
+
 def ensure_cluster(ecs: ECSClient, name: str) -> None:
     """Make the cluster; one that exists is left as it is: it may be shared."""
-    found = ecs.describe_clusters(clusters=[name])["clusters"]
-    if not any(cluster["status"] == "ACTIVE" for cluster in found):
+    if not exists(ecs, name):
         ecs.create_cluster(clusterName=name)
 
 
@@ -82,18 +90,21 @@ def register(
     task_role_arn: str,
     execution_role_arn: str = "",
 ) -> str:
-    """Register the task definition; returns its ARN, the present one's if nothing changed."""
+    """Register the task definition; returns its ARN, the newest one's if that is the same.
+
+    The newest of the family, not the one that run.json names: a setup that was broken off may
+    have registered one that nobody has written down.
+    """
     family = run.app_name
     content = {"containerDefinitions": [container], "taskRoleArn": task_role_arn}
     if execution_role_arn:
         content["executionRoleArn"] = execution_role_arn
     digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
-    if run.task_definition:
-        present = ecs.describe_task_definition(taskDefinition=run.task_definition, include=["TAGS"])
+    for newest in task_definitions.active(ecs, run, most=1):
+        present = ecs.describe_task_definition(taskDefinition=newest, include=["TAGS"])
         known = {tag["key"]: tag["value"] for tag in present.get("tags", [])}
-        active = present["taskDefinition"].get("status") == "ACTIVE"
-        if active and known.get(_DIGEST_TAG) == digest:
-            return run.task_definition
+        if known.get(_DIGEST_TAG) == digest:
+            return newest
     answer = ecs.register_task_definition(
         family=family,
         requiresCompatibilities=["EC2"],
@@ -103,10 +114,17 @@ def register(
     return answer["taskDefinition"]["taskDefinitionArn"]
 
 
-def ensure_service(ecs: ECSClient, run: Run, task_definition: str) -> None:
+def ensure_service(
+    ecs: ECSClient,
+    run: Run,
+    task_definition: str,
+    wait: Callable[[float], object] = time.sleep,
+    pause: float = 2.0,
+) -> None:
     """Make the service with no task wanted, or give an existing one the task definition.
 
     Busy tasks of the older definition finish first: they protect themselves while they work.
+    Waits up to three minutes for a service of this name that is being deleted.
     """
     state = service_state(ecs, run)
     # With 0 and 100 percent a task is replaced in its place: no spare machine is needed.
@@ -119,22 +137,33 @@ def ensure_service(ecs: ECSClient, run: Run, task_definition: str) -> None:
             deploymentConfiguration=deployment,
         )
         return
-    ecs.create_service(
-        cluster=run.cluster,
-        serviceName=run.service,
-        taskDefinition=task_definition,
-        desiredCount=0,
-        launchType="EC2",
-        deploymentConfiguration=deployment,
-        availabilityZoneRebalancing="DISABLED",
-        placementConstraints=[
+    wanted: Any = {
+        "cluster": run.cluster,
+        "serviceName": run.service,
+        "taskDefinition": task_definition,
+        "desiredCount": 0,
+        "launchType": "EC2",
+        "deploymentConfiguration": deployment,
+        "availabilityZoneRebalancing": "DISABLED",
+        "placementConstraints": [
             {"type": "memberOf", "expression": f"attribute:{APP_ATTRIBUTE} == {run.app_name}"}
         ],
-        placementStrategy=[{"type": "binpack", "field": "memory"}],
-        enableECSManagedTags=True,
-        propagateTags="SERVICE",
-        tags=tags.of_ecs(run),
-    )
+        "placementStrategy": [{"type": "binpack", "field": "memory"}],
+        "enableECSManagedTags": True,
+        "propagateTags": "SERVICE",
+        "tags": tags.of_ecs(run),
+    }
+    waited = 0.0
+    while True:
+        try:
+            ecs.create_service(**wanted)
+            return
+        except ecs.exceptions.InvalidParameterException as error:
+            # The name is taken until the last container of the service before has stopped.
+            if "raining" not in str(error) or waited >= _DRAINING_SECONDS:
+                raise
+        wait(pause)
+        waited += pause
 
 
 def service_state(ecs: ECSClient, run: Run) -> ServiceState | None:
@@ -149,6 +178,12 @@ def service_state(ecs: ECSClient, run: Run) -> ServiceState | None:
                 service["desiredCount"], service["runningCount"], service["pendingCount"]
             )
     return None
+
+
+def events(ecs: ECSClient, run: Run, most: int) -> list[str]:
+    """What ECS says of the service, the newest first."""
+    found = ecs.describe_services(cluster=run.cluster, services=[run.service])["services"]
+    return [event["message"] for service in found for event in service["events"][:most]]
 
 
 def set_desired(ecs: ECSClient, run: Run, tasks: int) -> None:
@@ -237,11 +272,20 @@ def delete_service(ecs: ECSClient, run: Run) -> None:
     ecs.delete_service(cluster=run.cluster, service=run.service, force=True)
 
 
-def deregister(ecs: ECSClient, task_definition: str) -> None:
-    """Mark the task definition as no longer to be used; running tasks are not touched."""
-    present = ecs.describe_task_definition(taskDefinition=task_definition)["taskDefinition"]
-    if present.get("status") == "ACTIVE":
-        ecs.deregister_task_definition(taskDefinition=task_definition)
+def forget_machines(ecs: ECSClient, run: Run) -> None:
+    """Take the app's machines out of the cluster: they have been ended, and until ECS notices it,
+    after minutes, the cluster cannot be deleted."""
+    if not exists(ecs, run.cluster):
+        return
+    for machine in machines(ecs, run).values():
+        try:
+            ecs.deregister_container_instance(
+                cluster=run.cluster,
+                containerInstance=machine["containerInstanceArn"],
+                force=True,
+            )
+        except ecs.exceptions.InvalidParameterException:
+            continue  # ECS has noticed it meanwhile
 
 
 def delete_if_unused(ecs: ECSClient, name: str) -> bool:

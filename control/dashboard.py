@@ -79,6 +79,12 @@ def put(cloudwatch: CloudWatchClient, run: Run) -> None:
     cloudwatch.put_dashboard(DashboardName=run.app_name, DashboardBody=json.dumps(body(run)))
 
 
+def exists(cloudwatch: CloudWatchClient, run: Run) -> bool:
+    """Whether the dashboard is there."""
+    found = cloudwatch.list_dashboards(DashboardNamePrefix=run.app_name)["DashboardEntries"]
+    return any(entry["DashboardName"] == run.app_name for entry in found)
+
+
 def delete(cloudwatch: CloudWatchClient, run: Run) -> None:
     """Delete the dashboard; one that is gone already is success."""
     try:

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from control import alarms, cluster, dashboard, fleet, queues, records
+from control import alarms, cluster, dashboard, fleet, queues, records, task_definitions
 from control.words import several
 
 if TYPE_CHECKING:
@@ -21,12 +21,15 @@ def end_machines(aws: AWS, run: Run) -> Iterator[str]:
     """
     cluster.delete_service(aws.ecs, run)
     yield f"service {run.service} ended"
-    fleet_ids = fleet.of_run(aws.ec2, run)
+    # By tags too: a request may have been answered into the void, and a machine have outlived its
+    # fleet.
+    fleet_ids = fleet.by_tags(aws.ec2, run)
     fleet.cancel(aws.ec2, fleet_ids)
+    fleet.terminate(aws.ec2, fleet.machines(aws.ec2, run))
     yield f"{several(len(fleet_ids), 'fleet')} ended with all machines"
     alarms.delete(aws.cloudwatch, alarms.of_run(aws.cloudwatch, run))
-    for entry in run.fleets:
-        fleet.delete_launch_template(aws.ec2, entry["template"])
+    for template in fleet.launch_templates(aws.ec2, run):
+        fleet.delete_launch_template(aws.ec2, template)
     yield "alarms and launch templates removed"
 
 
@@ -35,12 +38,13 @@ def end_run(aws: AWS, run: Run, counts: JobCounts, now: float) -> Iterator[str]:
     yield from end_machines(aws, run)
     queues.delete(aws.sqs, run.queue_url)
     yield f"queue {run.queue_url.rsplit('/', 1)[-1]} deleted"
-    cluster.deregister(aws.ecs, run.task_definition)
-    yield f"task definition {run.task_definition.rsplit('/', 1)[-1]} deregistered"
+    count = task_definitions.deregister(aws.ecs, run)
+    yield f"{several(count, 'task definition')} deregistered"
+    cluster.forget_machines(aws.ecs, run)
     if cluster.delete_if_unused(aws.ecs, run.cluster):
         yield f"cluster {run.cluster} deleted"
     else:
-        yield f"cluster {run.cluster} kept: others use it, or its machines are still leaving"
+        yield f"cluster {run.cluster} kept: others use it"
     if run.settings["CLEAN_DASHBOARD"]:
         dashboard.delete(aws.cloudwatch, run)
         yield "dashboard removed"

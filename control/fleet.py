@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 # A fleet in one of these states costs money or may do so again.
 LIVE_STATES = ("submitted", "active", "modifying")
+_TERMINATED_AT_ONCE = 100
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,18 @@ class FleetState:
     activity: str
     target: int
     instances: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Event:
+    """An event of a fleet's history, in EC2's own words (EventInformation)."""
+
+    kind: str
+    sub_type: str
+    detail: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.sub_type} {self.detail}".strip()
 
 
 def ensure_launch_template(ec2: EC2Client, run: Run, name: str, data: dict[str, Any]) -> None:
@@ -46,7 +59,13 @@ def ensure_launch_template(ec2: EC2Client, run: Run, name: str, data: dict[str, 
 
 
 def request_config(
-    run: Run, plan: Plan, template: str, token: str, target: int, valid_until: float
+    run: Run,
+    plan: Plan,
+    template: str,
+    token: str,
+    target: int,
+    valid_until: float,
+    hourly_limit: float | None = None,
 ) -> dict[str, Any]:
     """The request of a spot fleet: one override for each machine type in each zone."""
     settings = run.settings
@@ -73,8 +92,8 @@ def request_config(
     }
     if settings["MACHINE_PRICE"] is not None:
         config["SpotPrice"] = str(settings["MACHINE_PRICE"])
-    if settings["MAX_HOURLY_COST"] is not None:
-        config["SpotMaxTotalPrice"] = str(settings["MAX_HOURLY_COST"])
+    if hourly_limit is not None:
+        config["SpotMaxTotalPrice"] = str(hourly_limit)
     return config
 
 
@@ -85,19 +104,25 @@ def request(ec2: EC2Client, config: dict[str, Any]) -> str:
 
 
 def of_run(ec2: EC2Client, run: Run) -> list[str]:
-    """The ids of all fleets of the run: those written down, and by its tags one whose request was
-    answered into the void."""
+    """The ids of the fleets of the run, in the order of their requests.
+
+    If a request was answered into the void, its fleet is found by the tags.
+    """
     known = [entry["fleet_id"] for entry in run.fleets]
-    if all(known):
-        return known
-    wanted = {"Key": tags.RUN_TAG, "Value": run.run_id}
-    app = {"Key": tags.APP_TAG, "Value": run.app_name}
+    return known if all(known) else by_tags(ec2, run)
+
+
+def by_tags(ec2: EC2Client, run: Run) -> list[str]:
+    """The ids of all fleets of the run that have not ended, whether run.json knows them or not."""
+    ids = [entry["fleet_id"] for entry in run.fleets if entry["fleet_id"]]
+    ended = set()
     for page in ec2.get_paginator("describe_spot_fleet_requests").paginate():
         for found in page["SpotFleetRequestConfigs"]:
-            carried = found.get("Tags", [])
-            if wanted in carried and app in carried:
-                known.append(found["SpotFleetRequestId"])
-    return sorted({fleet_id for fleet_id in known if fleet_id})
+            if tags.is_of_run(run, found.get("Tags", [])):
+                ids.append(found["SpotFleetRequestId"])
+                if not _has_machines(found["SpotFleetRequestState"]):
+                    ended.add(found["SpotFleetRequestId"])
+    return [fleet_id for fleet_id in dict.fromkeys(ids) if fleet_id not in ended]
 
 
 def describe(ec2: EC2Client, fleet_ids: Sequence[str]) -> list[FleetState]:
@@ -130,9 +155,9 @@ def describe(ec2: EC2Client, fleet_ids: Sequence[str]) -> list[FleetState]:
     return states
 
 
-def history(ec2: EC2Client, fleet_id: str, since: float) -> list[str]:
-    """Every event of a fleet since a time, oldest first, as lines (EC2 keeps them for 48 h)."""
-    lines = []
+def history(ec2: EC2Client, fleet_id: str, since: float) -> list[Event]:
+    """Every event of a fleet since a time, oldest first (EC2 keeps them for 48 h)."""
+    events = []
     token: dict[str, str] = {}
     while True:
         page = ec2.describe_spot_fleet_request_history(
@@ -143,24 +168,24 @@ def history(ec2: EC2Client, fleet_id: str, since: float) -> list[str]:
         for record in page["HistoryRecords"]:
             what = record.get("EventInformation", {})
             detail = what.get("EventDescription") or what.get("InstanceId") or ""
-            lines.append(f"{record['EventType']}: {what.get('EventSubType', '')} {detail}".strip())
+            events.append(Event(record["EventType"], what.get("EventSubType", ""), detail))
         if not page.get("NextToken"):
-            return lines
+            return events
         token = {"NextToken": page["NextToken"]}
 
 
-def set_target(ec2: EC2Client, fleet_id: str, target: int, *, terminate: bool = False) -> None:
-    """Change how many machines a fleet keeps; those too many are only ended if told so."""
+def set_target(ec2: EC2Client, fleet_id: str, target: int) -> None:
+    """Change how many machines a fleet keeps; those too many are not ended by that."""
     ec2.modify_spot_fleet_request(
         SpotFleetRequestId=fleet_id,
         TargetCapacity=target,
-        ExcessCapacityTerminationPolicy="default" if terminate else "noTermination",
+        ExcessCapacityTerminationPolicy="noTermination",
     )
 
 
 def cancel(ec2: EC2Client, fleet_ids: Sequence[str]) -> None:
     """End fleets with their machines; those that have ended or are forgotten are success."""
-    live = [state.fleet_id for state in describe(ec2, fleet_ids) if _needs_cancel(state)]
+    live = [state.fleet_id for state in describe(ec2, fleet_ids) if needs_cancel(state)]
     # CancelSpotFleetRequests takes 100 a call (API reference).
     for start in range(0, len(live), 100):
         ec2.cancel_spot_fleet_requests(
@@ -168,18 +193,44 @@ def cancel(ec2: EC2Client, fleet_ids: Sequence[str]) -> None:
         )
 
 
-def _needs_cancel(state: FleetState) -> bool:
-    return state.state in LIVE_STATES or state.state == "cancelled_running"
+def needs_cancel(state: FleetState) -> bool:
+    """Whether it has machines that are not told to end, or may get some."""
+    return _has_machines(state.state)
+
+
+def _has_machines(state: str) -> bool:
+    return state in LIVE_STATES or state == "cancelled_running"
+
+
+def machines(ec2: EC2Client, run: Run) -> list[str]:
+    """The ids of the machines of the run that are up or coming up, of whatever fleet."""
+    wanted: Any = [
+        *tags.filters(run),
+        {"Name": "instance-state-name", "Values": ["pending", "running", "stopping", "stopped"]},
+    ]
+    pages = ec2.get_paginator("describe_instances").paginate(Filters=wanted)
+    return [i["InstanceId"] for page in pages for r in page["Reservations"] for i in r["Instances"]]
 
 
 def terminate(ec2: EC2Client, instance_ids: Sequence[str]) -> None:
     """End machines; those that are gone already are success."""
-    for instance_id in instance_ids:
+    for start in range(0, len(instance_ids), _TERMINATED_AT_ONCE):
+        some = instance_ids[start : start + _TERMINATED_AT_ONCE]
         try:
-            ec2.terminate_instances(InstanceIds=[instance_id])
+            ec2.terminate_instances(InstanceIds=list(some))
         except ClientError as error:
             if error.response["Error"]["Code"] != "InvalidInstanceID.NotFound":
                 raise
+            # One that EC2 has forgotten makes it refuse all (API reference of TerminateInstances).
+            if len(some) > 1:
+                for instance_id in some:
+                    terminate(ec2, [instance_id])
+
+
+def launch_templates(ec2: EC2Client, run: Run) -> list[str]:
+    """The names of the launch templates of the run."""
+    pages = ec2.get_paginator("describe_launch_templates").paginate(Filters=tags.filters(run))
+    return [found["LaunchTemplateName"] for page in pages for found in page["LaunchTemplates"]]
 
 
 def delete_launch_template(ec2: EC2Client, name: str) -> None:

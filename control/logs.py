@@ -32,6 +32,12 @@ def last_lines(logs: CloudWatchLogsClient, group: str, most: int) -> list[str]:
     return [event["message"].rstrip() for event in answer["events"]]
 
 
+def exists(logs: CloudWatchLogsClient, group: str) -> bool:
+    """Whether there is a log group of this name."""
+    found = logs.describe_log_groups(logGroupNamePrefix=group)["logGroups"]
+    return any(one["logGroupName"] == group for one in found)
+
+
 def ensure_group(logs: CloudWatchLogsClient, run: Run) -> None:
     """Make the log group; one that exists is kept: it may be shared."""
     with suppress(logs.exceptions.ResourceAlreadyExistsException):

@@ -129,12 +129,17 @@ def newest_image(ssm: SSMClient, types: Sequence[MachineType]) -> str:
 def _image(ec2: EC2Client, image_id: str) -> tuple[str, int]:
     """(root device, GiB of its snapshot) of an AMI."""
     try:
-        image = ec2.describe_images(ImageIds=[image_id])["Images"][0]
-    except (ClientError, IndexError):
+        images = ec2.describe_images(ImageIds=[image_id])["Images"]
+    except ClientError as error:
+        if not error.response["Error"]["Code"].startswith("InvalidAMIID"):
+            raise
+        images = []
+    if not images:
         raise UserError(
             f"The image {image_id} is not in this region.",
             'Write "ImageId": "auto" in the fleet file.',
-        ) from None
+        )
+    image = images[0]
     root = image["RootDeviceName"]
     sizes = [
         mapping["Ebs"].get("VolumeSize", 0)

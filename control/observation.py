@@ -23,7 +23,7 @@ def observe(aws: AWS, run: Run, now: float, counted: JobCounts | None = None) ->
     `counted` is taken for the counts of jobs while the queue holds any: to list a million records
     each minute would cost more than it tells.
     """
-    fleets = fleet.describe(aws.ec2, [f["fleet_id"] for f in run.fleets if f["fleet_id"]])
+    fleets = fleet.describe(aws.ec2, fleet.of_run(aws.ec2, run))
     service = cluster.service_state(aws.ecs, run)
     # The queue is asked before the records: a job finished in between is then in one of the two.
     waiting = queues.counts(aws.sqs, run.queue_url)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Any
 
 import boto3.exceptions
 from botocore import exceptions as botocore_errors
@@ -86,17 +87,6 @@ _THROTTLED = frozenset(
 )
 # "is not authorized to perform: ACTION on resource: ARN because ...", as most services word it.
 _NOT_AUTHORIZED = re.compile(r"not authorized to perform:? ([\w-]+:\S+)(?: on resource:? (\S+))?")
-# S3's permissions have other names than its requests, and S3 may not say which one is missing.
-PERMISSIONS = {
-    "HeadBucket": "s3:ListBucket",
-    "ListObjectsV2": "s3:ListBucket",
-    "GetObject": "s3:GetObject",
-    "HeadObject": "s3:GetObject",
-    "PutObject": "s3:PutObject",
-    "CreateMultipartUpload": "s3:PutObject",
-    "UploadPart": "s3:PutObject",
-    "CompleteMultipartUpload": "s3:PutObject",
-}
 SAME_AS = {
     "AccessDeniedException": "AccessDenied",
     "UnauthorizedOperation": "AccessDenied",
@@ -104,6 +94,23 @@ SAME_AS = {
     "403": "AccessDenied",
     "AWS.SimpleQueueService.NonExistentQueue": "QueueDoesNotExist",
     "AWS.SimpleQueueService.QueueDeletedRecently": "QueueDeletedRecently",
+}
+# In ResponseMetadata: the name by which requests to the service are signed.
+SERVICE = "Service"
+# Where IAM's name of a service or an action is another than the API's (Service Authorization
+# Reference: "Actions, resources, and condition keys").
+_IAM_SERVICES = {"monitoring": "cloudwatch"}
+_IAM_ACTIONS = {
+    "HeadBucket": "ListBucket",
+    "ListObjects": "ListBucket",
+    "ListObjectsV2": "ListBucket",
+    "HeadObject": "GetObject",
+    "CreateMultipartUpload": "PutObject",
+    "UploadPart": "PutObject",
+    "CompleteMultipartUpload": "PutObject",
+    "DeleteObjects": "DeleteObject",
+    "SendMessageBatch": "SendMessage",
+    "Invoke": "InvokeFunction",
 }
 
 
@@ -144,23 +151,29 @@ def _explain_code(error: botocore_errors.ClientError) -> ExplainedError:
             f"AWS refused {operation} ({detail.get('Code', 'no code')}): {message}",
             "Run the same command again; if it stays, see documentation/troubleshooting.md.",
         )
-    words = {"operation": operation, "message": message}
-    if reason is ERROR_CODES["AccessDenied"]:
-        words["permission"] = _permission(operation, message)
-        # EC2 adds a blob of some thousand letters that only an administrator could decode.
-        words["message"] = message.split(" Encoded authorization failure message", 1)[0]
+    words = {"operation": operation, "message": message, "permission": permission(error)}
+    # EC2 adds a blob of some thousand letters that only an administrator could decode.
+    words["message"] = message.split(" Encoded authorization failure message", 1)[0]
     kind = UserError if reason.users_mistake else ExplainedError
     what = reason.sentence.format(**words)
     return kind(what[0].upper() + what[1:], reason.cure.format(**words))
 
 
-def _permission(operation: str, message: str) -> str:
-    """The missing permission, from AWS's words; where there are none, from what was asked."""
-    told = _NOT_AUTHORIZED.search(message)
+def permission(error: botocore_errors.ClientError) -> str:
+    """The permission that a refused call lacks, as policies name it: 'ec2:RequestSpotFleet'.
+
+    In AWS's own words, with the resource, where it says them; else from what was asked.
+    """
+    told = _NOT_AUTHORIZED.search(str(error.response.get("Error", {}).get("Message", "")))
     if told:
         action, resource = told.groups()
         return f"{action} on {resource.rstrip('.')}" if resource else action.rstrip(".")
-    return PERMISSIONS.get(operation, f"for {operation}")
+    operation = error.operation_name
+    metadata: Any = error.response.get("ResponseMetadata", {})
+    prefix = metadata.get(SERVICE)
+    if not prefix:
+        return f"for {operation}"
+    return f"{_IAM_SERVICES.get(prefix, prefix)}:{_IAM_ACTIONS.get(operation, operation)}"
 
 
 def _explain_connection(error: Exception) -> ExplainedError | None:

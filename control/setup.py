@@ -73,8 +73,10 @@ def check_bucket(s3: S3Client, config: Config) -> None:
         }[status]
         raise UserError(
             f"{config.path}: AWS_BUCKET = '{config.AWS_BUCKET}' {why}.",
-            f"Correct the name, or make the bucket: aws s3 mb s3://{config.AWS_BUCKET} --region "
-            f"{config.AWS_REGION}",
+            "Ask the owner of the bucket for the permission s3:ListBucket, or name another."
+            if status == 403
+            else f"Correct the name, or make the bucket: aws s3 mb s3://{config.AWS_BUCKET} "
+            f"--region {config.AWS_REGION}",
         ) from None
 
 
@@ -117,11 +119,21 @@ def _begin(s3: S3Client, config: Config, who: account.Identity, now: float) -> R
                 account=who.account,
                 owner=who.arn,
                 settings=config.container_values(),
+                **_names(config),
             ),
         )
         if not run.ended:
             return run
         now += 1  # a run that began in this very second has ended already
+
+
+def _names(config: Config) -> dict[str, Any]:
+    """What stop needs to know of a setup that was broken off."""
+    return {
+        "cluster": config.ECS_CLUSTER,
+        "service": f"{config.APP_NAME}Service",
+        "log_group": config.LOG_GROUP_NAME,
+    }
 
 
 def _make(aws: AWS, config: Config, run: Run, owner: str) -> Run:
@@ -130,9 +142,7 @@ def _make(aws: AWS, config: Config, run: Run, owner: str) -> Run:
         run,
         owner=owner,
         settings=settings,
-        cluster=config.ECS_CLUSTER,
-        service=f"{config.APP_NAME}Service",
-        log_group=config.LOG_GROUP_NAME,
+        **_names(config),
     )
     task_role = config.TASK_ROLE_ARN or roles.role_arn(aws.iam, roles.TASK_ROLE)
     execution_role = roles.execution_role_arn(
@@ -162,7 +172,8 @@ def _make(aws: AWS, config: Config, run: Run, owner: str) -> Run:
     )
     run = _subscribe(aws, config, run)
     snapshot = f"{run.prefix}snapshot/"
-    aws.s3.upload_file(str(config.path), run.bucket, f"{snapshot}config.py")
+    content = config.path.read_bytes()
+    aws.s3.put_object(Bucket=run.bucket, Key=f"{snapshot}config.py", Body=content)
     records.put_json(aws.s3, run.bucket, f"{snapshot}config.json", settings)
     records.put_json(aws.s3, run.bucket, f"{snapshot}task-definition.json", container)
     return run

@@ -21,6 +21,16 @@ def of_ec2(run: Run) -> Any:
     return [{"Key": key, "Value": value} for key, value in {**name, **of_run(run)}.items()]
 
 
+def filters(run: Run) -> Any:
+    """What makes EC2's Describe calls give this run's own."""
+    return [{"Name": f"tag:{key}", "Values": [value]} for key, value in of_run(run).items()]
+
+
+def is_of_run(run: Run, carried: Any) -> bool:
+    """Whether these tags of EC2 are this run's."""
+    return all({"Key": key, "Value": value} in carried for key, value in of_run(run).items())
+
+
 def of_ecs(run: Run) -> Any:
     return [{"key": key, "value": value} for key, value in of_run(run).items()]
 

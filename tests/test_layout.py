@@ -14,12 +14,27 @@ SERVICES = {
     *("account", "queues", "cluster", "fleet", "records", "logs", "dashboard", "prices"),
     *("alarms", "machines", "roles", "submitted", "observation", "ending", "actions"),
     *("policies", "schedules", "monitor_function", "notify", "spending"),
+    *("fleet_request", "leftovers", "task_definitions"),
 }
-UNDER_ALL = {"settings", "setting_types", "config_file", "suggestions", "errors", "reasons"}
+UNDER_ALL = {
+    *("settings", "setting_types", "config_file", "suggestions"),
+    *("errors", "reasons", "fleet_reasons"),
+}
 # What the auto-monitor's Lambda takes along: its runtime has boto3 and the standard library.
 IN_LAMBDA = {
     *("decision", "observation", "actions", "ending", "alarms", "cluster", "dashboard", "fleet"),
-    *("queues", "records", "tags", "errors", "reasons", "words", "observed", "orders", "scaling"),
+    *(
+        "queues",
+        "records",
+        "tags",
+        "errors",
+        "reasons",
+        "words",
+        "observed",
+        "orders",
+        "scaling",
+        "task_definitions",
+    ),
     *("auto_monitor", "step", "notify", "schedules", "spending", "monitor_function"),
 }
 

@@ -55,7 +55,8 @@ def test_aws_ends_the_fleet_by_itself():
 )
 def test_limits_of_price_are_given_only_if_set(settings, prices):
     run = dataclasses.replace(RUN, settings=settings)
-    config = fleet.request_config(run, PLAN, "template", "token", 5, 1_800_000_000.0)
+    limit = settings["MAX_HOURLY_COST"]
+    config = fleet.request_config(run, PLAN, "template", "token", 5, 1_800_000_000.0, limit)
     assert {k: v for k, v in config.items() if k.startswith("Spot")} == prices
 
 

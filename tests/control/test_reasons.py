@@ -89,7 +89,19 @@ def test_a_missing_permission_is_named(code, message, permission):
     assert "aGVsbG8" not in explained.what
 
 
-@pytest.mark.parametrize(("operation", "permission"), reasons.PERMISSIONS.items())
-def test_a_missing_permission_of_s3_is_named_though_s3_does_not_say_it(operation, permission):
-    explained = reasons.explain(client_error("AccessDenied", "Access Denied", operation))
-    assert f"the permission {permission}: Access Denied." in explained.what
+@pytest.mark.parametrize(
+    ("service", "operation", "permission"),
+    [
+        ("s3", "HeadObject", "s3:GetObject"),
+        ("s3", "ListObjectsV2", "s3:ListBucket"),
+        ("sqs", "SendMessageBatch", "sqs:SendMessage"),
+        ("monitoring", "PutMetricAlarm", "cloudwatch:PutMetricAlarm"),
+        ("ecs", "RunTask", "ecs:RunTask"),
+    ],
+)
+def test_a_missing_permission_that_aws_does_not_name_is_told_by_what_was_asked(
+    service, operation, permission
+):
+    error = client_error("AccessDenied", "Access Denied", operation)
+    error.response["ResponseMetadata"] = {reasons.SERVICE: service}
+    assert f"the permission {permission}: Access Denied." in reasons.explain(error).what

@@ -8,7 +8,7 @@ import json
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
-from control import ending, fleet, records, start_cluster, submit
+from control import ending, fleet, monitor_file, records, start_cluster, submit
 from control.errors import ExplainedError, UserError
 from tests.conftest import ROOT
 
@@ -81,7 +81,7 @@ def test_the_price_is_shown_and_the_fleet_requested(submitted, ended, capsys):
     assert [f["fleet_id"] for f in run.fleets] == fleets_in_account(aws, run)
     (state,) = fleet.describe(aws.ec2, fleets_in_account(aws, run))
     assert state.target == 2
-    path = start_cluster.write_monitor_file(config, run)
+    path = monitor_file.write(config, run)
     assert json.loads(path.read_text())["MONITOR_RUN_ID"] == run.run_id
 
 
@@ -126,7 +126,11 @@ def test_again_means_resize_and_add_means_more(submitted, ended):
     assert state.target == 3
     run = start_cluster.start(aws, config, run, FLEET, yes=True, add=True)
     states = fleet.describe(aws.ec2, fleets_in_account(aws, run))
-    assert sorted(s.target for s in states) == [3, 3]
+    assert [s.target for s in states] == [3, 2]  # ten jobs, two at once on each, fill five
+    run = start_cluster.start(aws, config, run, FLEET, yes=True)
+    states = fleet.describe(aws.ec2, [f["fleet_id"] for f in run.fleets])
+    assert [s.target for s in states] == [3, 0]
+    assert [f["target"] for f in run.fleets] == [3, 0]
 
 
 def with_settings(run, **changes):
@@ -178,17 +182,3 @@ def test_a_request_that_ec2_refuses_is_not_repeated(submitted, ended, tmp_path):
     assert run.fleets == []
     run = start_cluster.start(aws, config, run, FLEET, yes=True)
     assert len(fleets_in_account(aws, run)) == 1
-
-
-def test_when_no_container_comes_all_that_ec2_says_is_shown(submitted, ended, capsys):
-    aws, config, run = submitted()
-    ended(aws, run)
-    run = start_cluster.start(aws, config, run, FLEET, yes=True)
-    ticks = iter(range(0, 100_000, 200))
-    came = start_cluster.wait_for_machines(
-        aws, run, clock=lambda: next(ticks), sleep=lambda _: None
-    )
-    assert not came
-    start_cluster.say_why_not(aws, run)
-    out = capsys.readouterr().out
-    assert "Machines: " in out and "fleetRequestChange" in out

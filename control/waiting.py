@@ -1,0 +1,104 @@
+"""Waiting for the machines of a fleet, with a live count, and why none comes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from control import cluster, fleet, fleet_reasons, records, screen
+from control.errors import ExplainedError
+from control.words import several
+
+if TYPE_CHECKING:
+    from control.account import AWS
+    from control.records import Run
+
+# AWS usually brings the first machine within two to four minutes; after this we say why not.
+WAIT_SECONDS = 600
+POLL_SECONDS = 10
+_EVENTS_SHOWN = 5
+
+
+def wait_for_machines(
+    aws: AWS,
+    run: Run,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], object] = time.sleep,
+    poll_seconds: float = POLL_SECONDS,
+) -> bool:
+    """Wait until the first container runs, with a live count; False if none came in ten minutes.
+
+    What AWS says against the request is said as soon as AWS says it. Nothing depends on waiting:
+    it may be broken off. Raises ExplainedError if no machine is up and none can come before
+    something is changed.
+    """
+    began, said = clock(), ""
+    told: set[str] = set()
+    while clock() - began < WAIT_SECONDS:
+        fleets = fleet.describe(aws.ec2, fleet.of_run(aws.ec2, run))
+        up = sum(len(f.instances) for f in fleets)
+        service = cluster.service_state(aws.ecs, run)
+        running = service.running if service else 0
+        line = (
+            f"Machines: {sum(f.target for f in fleets)} wanted, {up} up, "
+            f"{len(cluster.machines(aws.ecs, run))} registered; containers running: {running}"
+        )
+        if line != said:
+            screen.say(line)
+            said = line
+        if running:
+            return True
+        if not up:
+            _say_new(why_none_comes(aws, run), told)
+        sleep(poll_seconds)
+    return False
+
+
+def _say_new(reasons: list[fleet_reasons.Explained], told: set[str]) -> None:
+    for reason in reasons:
+        if reason.lasting:
+            raise ExplainedError(reason.what, reason.fix)
+        if reason.what not in told:
+            told.add(reason.what)
+            screen.say(f"{reason.what} {reason.fix}")
+
+
+def why_none_comes(aws: AWS, run: Run) -> list[fleet_reasons.Explained]:
+    """The causes that the whole history of the newest fleet tells, explained."""
+    return fleet_reasons.explain((e.sub_type, e.detail) for e in _history(aws, run))
+
+
+def _history(aws: AWS, run: Run) -> list[fleet.Event]:
+    newest = run.fleets[-1]
+    return fleet.history(aws.ec2, newest["fleet_id"], records.seconds(newest["requested"]))
+
+
+def say_why_not(aws: AWS, run: Run) -> None:
+    """Say why no container runs: no machine, none that has registered, or none that it fits."""
+    states = fleet.describe(aws.ec2, fleet.of_run(aws.ec2, run))
+    minutes = WAIT_SECONDS // 60
+    if not any(state.instances for state in states):
+        screen.say(f"No machine came within {minutes} minutes. EC2 says:")
+        for line in dict.fromkeys(str(event) for event in _history(aws, run)):
+            screen.say(f"  {line}")
+        for reason in why_none_comes(aws, run):
+            screen.say(f"{reason.what} {reason.fix}")
+        return
+    registered = len(cluster.machines(aws.ecs, run))
+    if not registered:
+        screen.say(
+            f"No machine joined the cluster within {minutes} minutes: they have no way to the "
+            "internet (ASSIGN_IP = True, or subnets with a NAT gateway or VPC endpoints), or their "
+            "role does not allow it (run setupAWS)."
+        )
+        return
+    screen.say(f"No container runs on the {several(registered, 'machine')}. ECS says:")
+    since = records.seconds(run.fleets[-1]["requested"])
+    stopped = dict.fromkeys(why for why, _ in cluster.why_stopped(aws.ecs, run, since))
+    for line in [*cluster.events(aws.ecs, run, _EVENTS_SHOWN), *stopped]:
+        screen.say(f"  {line}")
+    screen.say(
+        "If no machine is large enough, lower MEMORY or CPU_SHARES in config.py, or take larger "
+        "types as MACHINE_TYPE; then setup."
+    )

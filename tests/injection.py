@@ -1,0 +1,136 @@
+"""Faults at the AWS calls of a process, by botocore's events: a break, throttling, a denial, counts
+that lag."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import boto3
+from botocore.awsrequest import AWSResponse
+
+_READS = ("Describe", "Get", "Head", "List")
+# What each service says when it is asked too often, and with which HTTP status.
+_THROTTLED = {
+    "ec2": ("RequestLimitExceeded", 503),
+    "s3": ("SlowDown", 503),
+    "iam": ("Throttling", 400),
+    "monitoring": ("Throttling", 400),
+}
+_DENIED = {"ec2": "UnauthorizedOperation", "s3": "AccessDenied", "iam": "AccessDenied"}
+
+
+class Broken(BaseException):
+    """The process ends here, as by kill -9: nothing of the program may catch it."""
+
+
+class Injection:
+    """Faults in the calls of all clients that a session makes from now on.
+
+    `calls` are those since the last `watch`, as (service, operation), in their order.
+    """
+
+    def __init__(self, session: boto3.Session) -> None:
+        self.calls: list[tuple[str, str]] = []
+        self._break_after = 0
+        self._denied: set[tuple[str, str, int]] | None = None
+        self._throttling = False
+        self._throttled: set[int] = set()
+        self._counts: Iterator[Mapping[str, str]] | None = None
+        session.events.register("before-call", self._before_call)
+        session.events.register("before-send", self._before_send)
+        session.events.register("after-call", self._after_call)
+
+    @contextmanager
+    def watch(
+        self,
+        *,
+        break_after: int = 0,
+        deny_beside: set[tuple[str, str, int]] | None = None,
+        throttle: bool = False,
+        counts: Iterator[Mapping[str, str]] | None = None,
+    ) -> Iterator[Injection]:
+        """For the time of the block: raise Broken after the call of this number (from 1); deny the
+        first call that is not in this set, and put it there; throttle the first attempt of every
+        call; let SQS count as `counts` says, as long as it says something."""
+        self.calls = []
+        self._throttled = set()
+        self._break_after, self._denied, self._throttling = break_after, deny_beside, throttle
+        self._counts = counts
+        try:
+            yield self
+        finally:
+            self._break_after, self._denied = 0, None
+            self._throttling, self._counts = False, None
+
+    def changed_something(self) -> bool:
+        """Whether a call that was made could change anything."""
+        return any(not operation.startswith(_READS) for _, operation in self.calls)
+
+    def _before_call(self, model, **_):
+        service = model.service_model.signing_name
+        self.calls.append((service, model.name))
+        call = (service, model.name, self.calls.count((service, model.name)))
+        if self._denied is None or call in self._denied:
+            return None
+        self._denied.add(call)
+        self._denied = None
+        head = model.http.get("method") == "HEAD"
+        code = "403" if head else _DENIED.get(service, "AccessDeniedException")
+        response = AWSResponse("https://denied", 403, {}, _Raw(b""))
+        # Not which call it was: neither EC2 nor S3 says it in their own words.
+        error = {"Code": code, "Message": "Forbidden" if head else "You are not authorized."}
+        return response, {"Error": error, "ResponseMetadata": {"HTTPStatusCode": 403}}
+
+    def _before_send(self, request, event_name, **_):
+        number = len(self.calls)
+        if not self._throttling or number in self._throttled:
+            return None
+        self._throttled.add(number)
+        service = self.calls[-1][0]
+        code, status = _THROTTLED.get(service, ("ThrottlingException", 400))
+        headers, body = _error(code, dict(request.headers))
+        return AWSResponse(request.url, status, headers, _Raw(body))
+
+    def _after_call(self, model, parsed, **_):
+        if model.name == "GetQueueAttributes" and self._counts is not None:
+            parsed.get("Attributes", {}).update(next(self._counts, {}))
+        if len(self.calls) == self._break_after:
+            raise Broken(f"after call {self._break_after}, {model.name}")
+
+
+class _Raw(io.BytesIO):
+    """As much of urllib3's response as botocore asks of it."""
+
+    def stream(self, *_: object, **__: object) -> Iterator[bytes]:
+        yield self.read()
+
+
+def _error(code: str, request: Mapping[str, object]) -> tuple[dict[str, str], bytes]:
+    """Headers and body of an error in the protocol of the request."""
+    sent = {name.lower(): _text(value) for name, value in request.items()}
+    if "smithy-protocol" in sent:
+        pairs = (("__type", code), ("message", "Rate exceeded"))
+        body = b"\xa2" + b"".join(_cbor(word) for pair in pairs for word in pair)
+        kind = "application/cbor"
+        return {"smithy-protocol": sent["smithy-protocol"], "content-type": kind}, body
+    if "x-amz-target" in sent or "json" in sent.get("content-type", ""):
+        return {}, json.dumps({"__type": code, "message": "Rate exceeded"}).encode()
+    error = f"<Error><Code>{code}</Code><Message>Rate exceeded</Message></Error>"
+    if "x-www-form-urlencoded" not in sent.get("content-type", ""):
+        return {}, error.encode()  # S3
+    if code == _THROTTLED["ec2"][0]:
+        return {}, f"<Response><Errors>{error}</Errors><RequestID>1</RequestID></Response>".encode()
+    return {}, f"<ErrorResponse>{error}<RequestId>1</RequestId></ErrorResponse>".encode()
+
+
+def _text(value: object) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def _cbor(text: str) -> bytes:
+    """A text of up to 255 bytes in CBOR (RFC 8949, section 3.1)."""
+    encoded = text.encode()
+    return b"\x78" + bytes([len(encoded)]) + encoded

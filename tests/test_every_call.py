@@ -1,0 +1,188 @@
+"""Every verb, broken off, denied or throttled at every single call that it makes to AWS."""
+
+from __future__ import annotations
+
+import itertools
+import signal
+import subprocess
+import sys
+import time
+import types
+
+import boto3
+import pytest
+
+import run
+from control import account, command, monitor
+from control.decision import Pace
+from control.errors import ExplainedError
+from tests import account_state
+from tests.conftest import ROOT
+from tests.injection import Broken, Injection
+from tests.typed_verbs import Verbs
+
+AT_ONCE = Pace(poll=0.05, settle=0.1, spare=0.1, register=60)
+ZERO = {"ApproximateNumberOfMessages": "0"}
+
+
+@pytest.fixture(scope="module")
+def site(embedded_server):
+    """Clients of the AWS on this computer whose calls can be made to fail: (clients, injection)."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in embedded_server.environment.items():
+            patch.setenv(name, value)
+        session = boto3.Session(
+            region_name="us-east-1", aws_access_key_id="embedded", aws_secret_access_key="embedded"
+        )
+        injection = Injection(session)
+        yield account.AWS(session), injection
+
+
+@pytest.fixture
+def verbs(site, embedded, project, monkeypatch):
+    """The verbs of new projects, as they are typed."""
+    aws, injection = site
+    monkeypatch.setattr(account, "connect", lambda config: aws)
+    monkeypatch.setattr(run, "Pace", lambda: AT_ONCE)
+    # It only looks on, and what it looks for never comes: the containers fit on no machine.
+    monkeypatch.setattr(run.waiting, "wait_for_machines", lambda *_, **__: True)
+    # Pauses of botocore before it tries again.
+    monkeypatch.setattr("botocore.endpoint.time", types.SimpleNamespace(sleep=lambda _: None))
+    made = Verbs(aws, injection, project)
+    yield made
+    made.tidy()
+
+
+# verb -> how it finds the world, first and for each later break
+WORLDS = {
+    "setupAWS": "with_empty_account",
+    "setup": "with_nothing",
+    "startCluster": "with_jobs_again",
+    "monitor": "with_all_done",
+    "stop": "with_machines_again",
+}
+ENDS = ("monitor", "stop")
+
+
+def unbroken(verbs, verb):
+    """(number of calls, state) of the verb when nothing goes wrong."""
+    getattr(verbs, WORLDS[verb])()
+    n = verbs.type(verb)
+    verbs.first_calls = list(verbs.injection.calls)
+    state = verbs.state()
+    if verb in ENDS:
+        assert account_state.machines_up(verbs.aws, verbs.config) == 0
+        assert state["fleets"] == [] and state["alarms"] == 0 and state["launch templates"] == []
+    return n, state
+
+
+@pytest.mark.parametrize("verb", WORLDS)
+def test_broken_off_after_any_call_a_verb_is_completed_by_the_next(verbs, verb):
+    n, expected = unbroken(verbs, verb)
+    print(f"{verb}: broken off after each of {n} calls")
+    fresh = False
+    for k in range(1, n + 1):
+        if not fresh:
+            getattr(verbs, WORLDS[verb])()
+        with pytest.raises(Broken) as broken:
+            verbs.type(verb, break_after=k)
+        # What only read has left nothing to mend: the next break finds the same world.
+        fresh = not verbs.injection.changed_something()
+        if not fresh:
+            verbs.type(verb)
+            assert verbs.differs_from(expected) == [], f"broken off {broken.value}"
+            if verb in ENDS:
+                assert account_state.machines_up(verbs.aws, verbs.config) == 0
+
+
+@pytest.mark.parametrize("verb", WORLDS)
+def test_each_call_throttled_once_changes_nothing(verbs, verb):
+    n, expected = unbroken(verbs, verb)
+    getattr(verbs, WORLDS[verb])()
+    print(f"{verb}: each of {n} calls throttled once")
+    assert verbs.type(verb, throttle=True) >= n
+    assert verbs.differs_from(expected) == []
+
+
+@pytest.mark.parametrize("verb", WORLDS)
+def test_a_denied_call_names_the_permission_and_with_it_the_verb_goes_on(verbs, verb):
+    n, expected = unbroken(verbs, verb)
+    getattr(verbs, WORLDS[verb])()
+    denied = denied_once_each(verbs, verb)
+    print(f"{verb}: {len(denied)} calls denied once, {n} made without")
+    assert {call[:2] for call in denied} >= set(verbs.first_calls)
+    assert verbs.differs_from(expected) == []
+
+
+def denied_once_each(verbs, verb):
+    """Type the verb until no call is left to deny; every error must name the permission."""
+    denied = set()
+    for _ in range(200):
+        before = set(denied)
+        try:
+            verbs.type(verb, deny_beside=denied)
+        except Exception as error:
+            ((service, operation, _),) = denied - before
+            said = command.explain(error)
+            permission = f"{PREFIXES.get(service, service)}:{ACTIONS.get(operation, operation)}"
+            assert permission in f"{said.what} {said.fix}", f"{service}:{operation}: {said}"
+            continue
+        assert denied == before, f"a denial was swallowed: {denied - before}"
+        return denied
+    raise AssertionError(f"{verb} never came to its end")
+
+
+def template_is_there(verbs):
+    """The call before RequestSpotFleet has been made."""
+    return verbs.state()["launch templates"] != []
+
+
+def service_is_gone(verbs):
+    """The end of the run has begun."""
+    return verbs.state()["cluster"] == []
+
+
+@pytest.mark.parametrize(
+    ("verb", "moment"), [("startCluster", template_is_there), ("monitor", service_is_gone)]
+)
+def test_killed_in_the_midst_a_verb_is_completed_by_the_next(verbs, verb, moment):
+    _, expected = unbroken(verbs, verb)
+    getattr(verbs, WORLDS[verb])()
+    command = [sys.executable, "run.py", *verbs.words(verb)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL) as process:
+        while not moment(verbs) and process.poll() is None:
+            time.sleep(0.001)
+        process.kill()
+    assert process.returncode == -signal.SIGKILL, "it had ended before it was killed"
+    verbs.type(verb)
+    assert verbs.differs_from(expected) == []
+    if verb in ENDS:
+        assert account_state.machines_up(verbs.aws, verbs.config) == 0
+
+
+class LookedEnough(Exception):
+    """The monitor has looked as often as the test wants it to."""
+
+
+@pytest.mark.parametrize(
+    ("readings", "ended"), [([ZERO, {}], False), ([ZERO], True)], ids=["flickering", "lasting"]
+)
+def test_only_counts_that_stay_at_zero_end_a_run(verbs, readings, ended):
+    verbs.with_machines()
+    minutes = itertools.count(time.time(), 60)
+    pauses = iter(range(6))
+
+    def sleep(_):
+        if next(pauses, None) is None:
+            raise LookedEnough
+
+    lagging = verbs.injection.watch(counts=itertools.cycle(readings))
+    # Without a record of the job its end is an error, which names it.
+    with lagging, pytest.raises(ExplainedError if ended else LookedEnough):
+        monitor.watch(verbs.aws, verbs.run(), Pace(), lambda: next(minutes), sleep)
+    assert verbs.state()["fleets"] == ([] if ended else [[True, 1]])
+
+
+# As the Service Authorization Reference names them; every other action is named as its call.
+PREFIXES = {"monitoring": "cloudwatch"}
+ACTIONS = {"HeadBucket": "ListBucket", "ListObjectsV2": "ListBucket"}

@@ -1,0 +1,147 @@
+"""The verbs as they are typed, and the worlds that they find: for tests that break them."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+
+import run
+from control import (
+    alarms,
+    cluster,
+    dashboard,
+    ending,
+    fleet_request,
+    machines,
+    records,
+    setup,
+)
+from control.fleet_file import FleetFile
+from tests import account_state
+from tests.conftest import BUCKET, ROOT
+
+FLEET = str(ROOT / "files/exampleFleet.json")
+_NUMBERS = itertools.count(1)
+
+
+class Verbs:
+    """One project at a time, and what is done with it."""
+
+    def __init__(self, aws, injection, project):
+        self.aws, self.injection, self._project = aws, injection, project
+        self.config = None
+        self.first_calls = []
+        self.account = ""
+
+    def begin(self):
+        """Another project, of which nothing exists."""
+        name = f"Every{next(_NUMBERS):04d}"
+        self.config = self._project(
+            APP_NAME=name, ECS_CLUSTER=f"{name}Cluster", MEMORY=900_000, CLUSTER_MACHINES=1
+        )
+
+    def type(self, verb, **faults):
+        """Type a verb, with these faults; returns the numbers of the calls it made."""
+        with self.injection.watch(**faults):
+            run.main(self.words(verb))
+        return len(self.injection.calls)
+
+    def words(self, verb):
+        """The command line of a verb."""
+        more = [FLEET, "--yes"] if verb == "startCluster" else []
+        return ["--config", str(self.config.path.parent), verb, *more]
+
+    def run(self):
+        return records.current(self.aws.s3, BUCKET, self.config.APP_NAME)
+
+    def state(self):
+        if self.account:
+            return account_state.of_account(self.aws)
+        return account_state.of_app(self.aws, self.config)
+
+    def differs_from(self, expected):
+        return account_state.difference(self.state(), expected)
+
+    # How a verb finds the world: each begins where the one before has left it.
+
+    def with_nothing(self):
+        self.begin()
+
+    def with_empty_account(self):
+        """In an account of its own, without roles: the clients that there are get its keys."""
+        if not self.account:
+            self.account = "111122223333"
+            role = f"arn:aws:iam::{self.account}:role/Administrator"
+            given = self.aws.sts.assume_role(RoleArn=role, RoleSessionName="test")["Credentials"]
+            self._use(given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"])
+        account_state.remove_roles(self.aws.iam)
+        self.begin()
+
+    def _use(self, key, secret, token):
+        keys = self.aws.session.get_credentials()
+        keys.access_key, keys.secret_key, keys.token = key, secret, token
+
+    def with_jobs(self):
+        """Set up, and with one job in the queue that no worker takes."""
+        self.begin()
+        the_run = setup.setup(self.aws, self.config)
+        self.aws.sqs.send_message(QueueUrl=the_run.queue_url, MessageBody="{}")
+        self._put(the_run, "submitted/0001-000001-new1-again0.jsonl.gz")
+
+    def with_machines(self):
+        """With a machine and its alarm as well."""
+        self.with_jobs()
+        self._start()
+
+    def with_machines_again(self):
+        """As with_machines, on what `stop` has left of it."""
+        if self.config is None or self.run() is None:
+            self.with_machines()
+            return
+        the_run = dataclasses.replace(self.run(), fleets=[], memory={})
+        cluster.ensure_service(self.aws.ecs, the_run, the_run.task_definition, pause=0.05)
+        records.change(self.aws.s3, the_run, lambda r: the_run)
+        self._start()
+
+    def with_jobs_again(self):
+        """As with_jobs, after the machines were ended that a broken startCluster has left."""
+        if self.config is None:
+            self.with_jobs()
+            return
+        for _ in ending.end_machines(self.aws, self.run()):
+            continue
+        dashboard.delete(self.aws.cloudwatch, self.run())
+        self.aws.s3.delete_object(Bucket=BUCKET, Key=f"{self.run().prefix}snapshot/fleet.json")
+        the_run = self.run()
+        cluster.ensure_service(self.aws.ecs, the_run, the_run.task_definition, pause=0.05)
+        records.change(self.aws.s3, the_run, lambda r: dataclasses.replace(r, fleets=[], memory={}))
+
+    def with_all_done(self):
+        """At the moment when the last job has got its record."""
+        self.with_machines()
+        the_run = self.run()
+        self.aws.sqs.purge_queue(QueueUrl=the_run.queue_url)
+        self._put(the_run, "records/0123456789abcdef.done.json")
+        memory = {"empty_since": 1.0}
+        records.change(self.aws.s3, the_run, lambda r: dataclasses.replace(r, memory=memory))
+        run.monitor_file.write(self.config, self.run())
+
+    def tidy(self):
+        """End the machines of the last project, or come back from the last account."""
+        if self.account:
+            self._use("embedded", "embedded", None)
+            self.account = ""
+        elif self.config is not None and self.run() is not None:
+            for _ in ending.end_machines(self.aws, self.run()):
+                continue
+
+    def _start(self):
+        the_run = self.run()
+        plan = machines.plan(self.aws, self.config, FleetFile())
+        the_run = fleet_request.request(self.aws, the_run, plan, 1, 1_900_000_000.0, None)
+        cluster.set_desired(self.aws.ecs, the_run, 1)
+        alarms.put(self.aws.cloudwatch, the_run, "i-1", 4)
+        dashboard.put(self.aws.cloudwatch, the_run)
+
+    def _put(self, the_run, key):
+        self.aws.s3.put_object(Bucket=BUCKET, Key=the_run.prefix + key, Body=b"")
