@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from control import tags, task_definitions
+from control import tags
 
 if TYPE_CHECKING:
     from mypy_boto3_ecs import ECSClient
@@ -18,9 +16,6 @@ if TYPE_CHECKING:
 
 # Set on the machines by their user data; the service places tasks on machines that carry it.
 APP_ATTRIBUTE = "distributed-something.app"
-_DIGEST_TAG = "distributed-something:digest"
-# Spot gives two minutes; what is left is for the agent (aws-facts: ECS stop).
-STOP_TIMEOUT_SECONDS = 110
 # DescribeTasks and DescribeContainerInstances take 100 ARNs a call (API reference).
 PAGE = 100
 # A deleted service's containers have the stop timeout; the rest is ECS's own time.
@@ -46,72 +41,6 @@ def ensure_cluster(ecs: ECSClient, name: str) -> None:
     """Make the cluster; one that exists is left as it is: it may be shared."""
     if not exists(ecs, name):
         ecs.create_cluster(clusterName=name)
-
-
-def container_definition(settings: dict[str, Any], environment: dict[str, str]) -> dict[str, Any]:
-    """The one container of a task. Never privileged: a mount needs one device, one capability."""
-    app = settings["APP_NAME"]
-    definition: dict[str, Any] = {
-        "name": app,
-        "image": settings["DOCKERHUB_TAG"],
-        "cpu": settings["CPU_SHARES"],
-        "memory": settings["MEMORY"],
-        "essential": True,
-        "stopTimeout": STOP_TIMEOUT_SECONDS,
-        "environment": [{"name": k, "value": v} for k, v in sorted(environment.items())],
-        "logConfiguration": {
-            "logDriver": "awslogs",
-            "options": {
-                "awslogs-group": settings["LOG_GROUP_NAME"],
-                "awslogs-region": settings["AWS_REGION"],
-                "awslogs-stream-prefix": app,
-                # A slow CloudWatch must not stop the program that writes to stdout.
-                "mode": "non-blocking",
-                "max-buffer-size": "25m",
-            },
-        },
-    }
-    if not settings["DOWNLOAD_FILES"]:
-        device = {"hostPath": "/dev/fuse", "containerPath": "/dev/fuse"}
-        definition["linuxParameters"] = {
-            "capabilities": {"add": ["SYS_ADMIN"]},
-            "devices": [{**device, "permissions": ["read", "write", "mknod"]}],
-        }
-    if settings["GPUS_PER_TASK"]:
-        gpus = str(settings["GPUS_PER_TASK"])
-        definition["resourceRequirements"] = [{"type": "GPU", "value": gpus}]
-    return definition
-
-
-def register(
-    ecs: ECSClient,
-    run: Run,
-    container: dict[str, Any],
-    task_role_arn: str,
-    execution_role_arn: str = "",
-) -> str:
-    """Register the task definition; returns its ARN, the newest one's if that is the same.
-
-    The newest of the family, not the one that run.json names: a setup that was broken off may
-    have registered one that nobody has written down.
-    """
-    family = run.app_name
-    content = {"containerDefinitions": [container], "taskRoleArn": task_role_arn}
-    if execution_role_arn:
-        content["executionRoleArn"] = execution_role_arn
-    digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
-    for newest in task_definitions.active(ecs, run, most=1):
-        present = ecs.describe_task_definition(taskDefinition=newest, include=["TAGS"])
-        known = {tag["key"]: tag["value"] for tag in present.get("tags", [])}
-        if known.get(_DIGEST_TAG) == digest:
-            return newest
-    answer = ecs.register_task_definition(
-        family=family,
-        requiresCompatibilities=["EC2"],
-        tags=[*tags.of_ecs(run), {"key": _DIGEST_TAG, "value": digest}],
-        **content,  # type: ignore[arg-type]
-    )
-    return answer["taskDefinition"]["taskDefinitionArn"]
 
 
 def ensure_service(

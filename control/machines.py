@@ -12,10 +12,11 @@ from botocore.exceptions import ClientError
 
 from control import roles, tags
 from control.account import AWS
-from control.cluster import APP_ATTRIBUTE, STOP_TIMEOUT_SECONDS
+from control.cluster import APP_ATTRIBUTE
 from control.errors import ExplainedError, UserError
 from control.fleet_file import FleetFile
 from control.settings import Config
+from control.task_definitions import STOP_TIMEOUT_SECONDS
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client

@@ -9,7 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from control import account, cluster, environment, logs, notify, queues, records, roles, screen
+from control import (
+    account,
+    cluster,
+    environment,
+    logs,
+    notify,
+    queues,
+    records,
+    roles,
+    screen,
+    task_definitions,
+)
 from control.account import AWS
 from control.errors import ExplainedError, UserError
 from control.records import Run
@@ -152,8 +163,8 @@ def _make(aws: AWS, config: Config, run: Run, owner: str) -> Run:
     logs.ensure_group(aws.logs, run)
     cluster.ensure_cluster(aws.ecs, run.cluster)
     told = environment.of_container(settings, queue_url, run.run_id)
-    container = cluster.container_definition(settings, told)
-    task_definition = cluster.register(aws.ecs, run, container, task_role, execution_role)
+    container = task_definitions.container_definition(settings, told)
+    task_definition = task_definitions.register(aws.ecs, run, container, task_role, execution_role)
     cluster.ensure_service(aws.ecs, run, task_definition)
     run = records.change(
         aws.s3,
