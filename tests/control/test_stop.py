@@ -61,7 +61,7 @@ def test_a_dry_run_shows_the_same_and_ends_nothing(started, typed):
     said = typed(config, "stop", "--dry-run")
     assert "Would be ended:" in said and run.fleets[0]["fleet_id"] in said
     assert "Would stay" in said and f"{config.APP_NAME}Queue" in said
-    assert costly(aws, run) == before
+    assert costly(aws, run) >= before
 
 
 def test_it_goes_on_after_a_stop(started, typed):

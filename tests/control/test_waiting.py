@@ -49,10 +49,10 @@ def waited(aws, run, until, seconds=15):
 
 def test_machines_on_which_no_container_fits_are_told_in_ecs_own_words(started, capsys):
     aws, run = started()
-    assert not waited(aws, run, lambda: waiting.cluster.events(aws.ecs, run, 1))
+    assert not waited(aws, run, lambda: waiting.cluster.machines(aws.ecs, run))
     waiting.say_why_not(aws, run)
     out = capsys.readouterr().out
-    assert "1 up, 1 registered; containers running: 0" in out
+    assert "No container runs on the 1 machine" in out
     assert "unable to place a task" in out and "lower MEMORY" in out
 
 
