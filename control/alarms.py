@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from control import tags
+
 if TYPE_CHECKING:
     from mypy_boto3_cloudwatch import CloudWatchClient
 
@@ -36,6 +38,7 @@ def put(cloudwatch: CloudWatchClient, run: Run, instance_id: str, vcpus: int) ->
         EvaluationPeriods=_IDLE_MINUTES,
         Threshold=min(1.0, 50 / vcpus),
         ComparisonOperator="LessThanThreshold",
+        Tags=tags.of_cloudwatch(run),
     )
 
 

@@ -1,8 +1,10 @@
-"""CloudWatch: the dashboard of a run, as data."""
+"""CloudWatch: the dashboard of a run; what it shows is in dashboard.json."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
+from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
@@ -12,66 +14,45 @@ if TYPE_CHECKING:
 
     from control.records import Run
 
+_FLEET = "{each fleet}"
+
 
 def body(run: Run) -> dict[str, Any]:
     """The dashboard as data: machines, queue, work done, CPU and memory, recent failures."""
-    queue = run.queue_url.rsplit("/", 1)[-1]
-    service = ["ClusterName", run.cluster, "ServiceName", run.service]
-    fleets: list[list[Any]] = []
-    for entry in run.fleets:
-        if entry["fleet_id"]:
-            where = ["FleetRequestId", entry["fleet_id"]]
-            fleets.append(["AWS/EC2Spot", "TargetCapacity", *where])
-            fleets.append(["AWS/EC2Spot", "FulfilledCapacity", *where])
-    waiting = [
-        ["AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", queue],
-        ["AWS/SQS", "ApproximateNumberOfMessagesNotVisible", "QueueName", queue],
-    ]
-    finished = [["AWS/SQS", "NumberOfMessagesDeleted", "QueueName", queue]]
-    load = [["AWS/ECS", "CPUUtilization", *service], ["AWS/ECS", "MemoryUtilization", *service]]
-    query = (
-        f"SOURCE '{run.log_group}' | fields @timestamp, @message | filter @message like /FAILED/ "
-        "| sort @timestamp desc | limit 20"
-    )
-    return {
-        "widgets": [
-            _graph(run, 0, 0, "Machines: wanted and up", fleets, "Average"),
-            _graph(run, 12, 0, "Jobs waiting and in work", waiting, "Average"),
-            _graph(run, 0, 6, "Messages finished in each period", finished, "Sum"),
-            _graph(run, 12, 6, "CPU and memory of the containers (%)", load, "Maximum"),
-            {
-                "type": "log",
-                "x": 0,
-                "y": 12,
-                "width": 24,
-                "height": 6,
-                "properties": {
-                    "region": run.region,
-                    "title": "Recent failures",
-                    "query": query,
-                    "view": "table",
-                },
-            },
-        ]
+    # By resources: control may lie in a zip.
+    template = json.loads(resources.files("control").joinpath("dashboard.json").read_text("utf-8"))
+    names = {
+        "{region}": run.region,
+        "{queue}": run.queue_url.rsplit("/", 1)[-1],
+        "{dead-letter queue}": run.dead_letter_url.rsplit("/", 1)[-1],
+        "{cluster}": run.cluster,
+        "{service}": run.service,
+        "{log group}": run.log_group,
     }
+    fleets = [entry["fleet_id"] for entry in run.fleets if entry["fleet_id"]]
+    filled: dict[str, Any] = _fill(template, names, fleets)
+    # CloudWatch refuses a graph of nothing.
+    filled["widgets"] = [w for w in filled["widgets"] if w["properties"].get("metrics") != []]
+    return filled
 
 
-def _graph(run: Run, x: int, y: int, title: str, metrics: Any, statistic: str) -> dict[str, Any]:
-    return {
-        "type": "metric",
-        "x": x,
-        "y": y,
-        "width": 12,
-        "height": 6,
-        "properties": {
-            "view": "timeSeries",
-            "title": title,
-            "region": run.region,
-            "stat": statistic,
-            "period": 300,
-            "metrics": metrics,
-        },
-    }
+def _fill(value: Any, names: Mapping[str, str], fleets: Sequence[str]) -> Any:
+    """The template with names for their placeholders; a metric of each fleet becomes several."""
+    if isinstance(value, str):
+        for placeholder, name in names.items():
+            value = value.replace(placeholder, name)
+        return value
+    if isinstance(value, dict):
+        return {key: _fill(item, names, fleets) for key, item in value.items()}
+    if not isinstance(value, list):
+        return value
+    filled = []
+    for item in value:
+        if isinstance(item, list) and _FLEET in item:
+            filled += [_fill(item, {**names, _FLEET: fleet}, fleets) for fleet in fleets]
+        else:
+            filled.append(_fill(item, names, fleets))
+    return filled
 
 
 def put(cloudwatch: CloudWatchClient, run: Run) -> None:

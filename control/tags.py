@@ -21,6 +21,10 @@ def of_ec2(run: Run) -> Any:
     return [{"Key": key, "Value": value} for key, value in {**name, **of_run(run)}.items()]
 
 
+def of_cloudwatch(run: Run) -> Any:
+    return [{"Key": key, "Value": value} for key, value in of_run(run).items()]
+
+
 def filters(run: Run) -> Any:
     """What makes EC2's Describe calls give this run's own."""
     return [{"Name": f"tag:{key}", "Values": [value]} for key, value in of_run(run).items()]

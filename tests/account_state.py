@@ -42,23 +42,48 @@ def of_app(aws, config) -> dict:
     return json.loads(_VOLATILE.sub("*", text))
 
 
-def of_account(aws) -> dict:
-    """The roles of an account, with all that hangs on them."""
+def of_account(aws, config) -> dict:
+    """The roles of an account, with all that hangs on them, and the auto-monitor."""
     number = aws.sts.get_caller_identity()["Account"]
     details = aws.iam.get_account_authorization_details(Filter=["Role"])["RoleDetailList"]
     kept = ("AssumeRolePolicyDocument", "RolePolicyList", "AttachedManagedPolicies", "Tags")
-    found = {
+    found: dict = {
         role["RoleName"]: {
             **{key: role.get(key) for key in kept},
             "profiles": [p["InstanceProfileName"] for p in role["InstanceProfileList"]],
         }
         for role in details
     }
-    return json.loads(json.dumps(found, sort_keys=True).replace(number, "ACCOUNT"))
+    for policy in _own_policies(aws.iam):
+        version = {"PolicyArn": policy["Arn"], "VersionId": policy["DefaultVersionId"]}
+        found[policy["PolicyName"]] = aws.iam.get_policy_version(**version)["PolicyVersion"][
+            "Document"
+        ]
+    found["functions"] = [
+        (f["FunctionName"], f["Role"], f["CodeSha256"])
+        for f in aws.functions.list_functions()["Functions"]
+    ]
+    found["schedule groups"] = [
+        group["Name"] for group in aws.scheduler.list_schedule_groups()["ScheduleGroups"]
+    ]
+    text = json.dumps(found, sort_keys=True).replace(number, "ACCOUNT")
+    return json.loads(text.replace(config.APP_NAME, "App"))
 
 
-def remove_roles(iam) -> None:
-    """Take every role of the account away, with all that hangs on it."""
+def _own_policies(iam):
+    return iam.list_policies(Scope="Local")["Policies"]
+
+
+def empty(aws) -> None:
+    """Take every role and function of the account away, with all that hangs on it."""
+    iam = aws.iam
+    for function in aws.functions.list_functions()["Functions"]:
+        aws.functions.delete_function(FunctionName=function["FunctionName"])
+    for group in aws.logs.describe_log_groups()["logGroups"]:
+        aws.logs.delete_log_group(logGroupName=group["logGroupName"])
+    for group in aws.scheduler.list_schedule_groups()["ScheduleGroups"]:
+        if group["Name"] != "default":
+            aws.scheduler.delete_schedule_group(Name=group["Name"])
     for role in iam.get_account_authorization_details(Filter=["Role"])["RoleDetailList"]:
         name = role["RoleName"]
         for profile in role["InstanceProfileList"]:
@@ -70,6 +95,8 @@ def remove_roles(iam) -> None:
         for policy in role["AttachedManagedPolicies"]:
             iam.detach_role_policy(RoleName=name, PolicyArn=policy["PolicyArn"])
         iam.delete_role(RoleName=name)
+    for policy in _own_policies(iam):
+        iam.delete_policy(PolicyArn=policy["Arn"])
     for profile in iam.list_instance_profiles()["InstanceProfiles"]:
         iam.delete_instance_profile(InstanceProfileName=profile["InstanceProfileName"])
 
@@ -135,6 +162,7 @@ def _launch_templates(aws, name):
 def _objects(aws, name):
     """The keys of all runs of the app, and what their run.json says but for what is remembered."""
     found = {}
+    remembered = ("memory", "machine_time")
     listed = aws.s3.list_objects_v2(Bucket=BUCKET, Prefix=f"runs/{name}/")
     for entry in listed.get("Contents", []):
         found[entry["Key"]] = ""
@@ -143,5 +171,5 @@ def _objects(aws, name):
             for one in content["fleets"]:
                 data = one["template_data"]
                 data["UserData"] = base64.b64decode(data["UserData"]).decode()
-            found[entry["Key"]] = {k: v for k, v in content.items() if k != "memory"}
+            found[entry["Key"]] = {k: v for k, v in content.items() if k not in remembered}
     return found

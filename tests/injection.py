@@ -18,7 +18,9 @@ _THROTTLED = {
     "s3": ("SlowDown", 503),
     "iam": ("Throttling", 400),
     "monitoring": ("Throttling", 400),
+    "lambda": ("TooManyRequestsException", 429),
 }
+_REST_JSON = ("lambda", "scheduler")
 _DENIED = {"ec2": "UnauthorizedOperation", "s3": "AccessDenied", "iam": "AccessDenied"}
 
 
@@ -91,7 +93,7 @@ class Injection:
         self._throttled.add(number)
         service = self.calls[-1][0]
         code, status = _THROTTLED.get(service, ("ThrottlingException", 400))
-        headers, body = _error(code, dict(request.headers))
+        headers, body = _error(service, code, dict(request.headers))
         return AWSResponse(request.url, status, headers, _Raw(body))
 
     def _after_call(self, model, parsed, **_):
@@ -108,8 +110,10 @@ class _Raw(io.BytesIO):
         yield self.read()
 
 
-def _error(code: str, request: Mapping[str, object]) -> tuple[dict[str, str], bytes]:
+def _error(service: str, code: str, request: Mapping[str, object]) -> tuple[dict[str, str], bytes]:
     """Headers and body of an error in the protocol of the request."""
+    if service in _REST_JSON:
+        return {"x-amzn-errortype": code}, json.dumps({"message": "Rate exceeded"}).encode()
     sent = {name.lower(): _text(value) for name, value in request.items()}
     if "smithy-protocol" in sent:
         pairs = (("__type", code), ("message", "Rate exceeded"))

@@ -14,7 +14,7 @@ import pytest
 
 import run
 from control import account, command, monitor
-from control.decision import Pace
+from control.observed import Pace
 from control.errors import ExplainedError
 from tests import account_state
 from tests.conftest import ROOT

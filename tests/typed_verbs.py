@@ -56,7 +56,7 @@ class Verbs:
 
     def state(self):
         if self.account:
-            return account_state.of_account(self.aws)
+            return account_state.of_account(self.aws, self.config)
         return account_state.of_app(self.aws, self.config)
 
     def differs_from(self, expected):
@@ -74,7 +74,7 @@ class Verbs:
             role = f"arn:aws:iam::{self.account}:role/Administrator"
             given = self.aws.sts.assume_role(RoleArn=role, RoleSessionName="test")["Credentials"]
             self._use(given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"])
-        account_state.remove_roles(self.aws.iam)
+        account_state.empty(self.aws)
         self.begin()
 
     def _use(self, key, secret, token):

@@ -45,6 +45,27 @@ def test_causes_are_explained(error, kind, what, fix):
     assert what in explained.what and fix in explained.fix
 
 
+@pytest.mark.parametrize(
+    ("service", "operation", "message", "permission"),
+    [
+        ("ec2", "RequestSpotFleet", "", "ec2:RequestSpotFleet"),
+        ("monitoring", "PutMetricAlarm", "", "cloudwatch:PutMetricAlarm"),
+        ("s3", "ListObjectsV2", "Access Denied", "s3:ListBucket"),
+        ("sqs", "SendMessageBatch", "", "sqs:SendMessage"),
+        (
+            "ecs",
+            "RegisterTaskDefinition",
+            "User: arn:x is not authorized to perform: iam:PassRole on resource: arn:y",
+            "iam:PassRole",
+        ),
+    ],
+)
+def test_a_refused_call_names_the_permission_that_it_lacks(service, operation, message, permission):
+    error = client_error("AccessDenied", message, operation)
+    error.response["ResponseMetadata"] = {reasons.SERVICE: service}
+    assert f"the permission {permission}." in reasons.explain(error).fix
+
+
 def test_what_is_not_of_aws_is_not_explained_away():
     assert reasons.explain(KeyError("x")) is None
 

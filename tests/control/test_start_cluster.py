@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
-from control import ending, fleet, monitor_file, records, start_cluster, submit
+from control import ending, fleet, fleet_request, monitor_file, records, start_cluster, submit
 from control.errors import ExplainedError, UserError
 from tests.conftest import ROOT
 
@@ -131,6 +132,63 @@ def test_again_means_resize_and_add_means_more(submitted, ended):
     states = fleet.describe(aws.ec2, [f["fleet_id"] for f in run.fleets])
     assert [s.target for s in states] == [3, 0]
     assert [f["target"] for f in run.fleets] == [3, 0]
+
+
+@pytest.mark.parametrize(
+    ("targets", "total", "shared"),
+    [
+        ([3], 5, [5]),
+        ([3], 1, [1]),
+        ([3, 2], 8, [3, 5]),
+        ([3, 2], 4, [3, 1]),
+        ([3, 2], 2, [2, 0]),
+        ([3, 2], 5, [3, 2]),
+    ],
+)
+def test_a_total_is_shared_so_that_the_newest_fleet_changes_first(targets, total, shared):
+    assert fleet_request.share(targets, total) == shared
+
+
+def test_no_machine_is_added_that_the_jobs_cannot_fill(submitted, ended):
+    aws, config, run = submitted(jobs=2, CLUSTER_MACHINES=3)
+    ended(aws, run)
+    run = start_cluster.start(aws, config, run, FLEET, yes=True)
+    with pytest.raises(ExplainedError, match="2 unfinished jobs fill no more than the 1 machine"):
+        start_cluster.start(aws, config, run, FLEET, yes=True, add=True)
+    assert len(fleets_in_account(aws, run)) == 1
+
+
+def test_added_machines_get_what_is_left_of_the_hourly_limit(submitted, ended):
+    aws, config, run = submitted(CLUSTER_MACHINES=1, MAX_HOURLY_COST=1.0)
+    ended(aws, run)
+    run = start_cluster.start(aws, config, run, FLEET, yes=True)
+    with pytest.raises(UserError, match="MAX_HOURLY_COST = 1"):
+        start_cluster.start(aws, config, run, FLEET, yes=True, add=True)
+    run = records.change(aws.s3, run, lambda r: with_settings(r, MAX_HOURLY_COST=1.5))
+    run = start_cluster.start(aws, config, run, FLEET, yes=True, add=True)
+    limits = [f["request"]["SpotMaxTotalPrice"] for f in run.fleets]
+    assert limits == ["1.0", "0.5"]
+
+
+def test_a_fleet_that_is_being_modified_is_resized_when_that_is_done(submitted, ended):
+    aws, config, run = submitted(CLUSTER_MACHINES=1)
+    ended(aws, run)
+    run = start_cluster.start(aws, config, run, FLEET, yes=True)
+    for wanted in (2, 3, 4):  # at once: each finds the one before under way
+        run = records.change(
+            aws.s3, run, lambda r, wanted=wanted: with_settings(r, CLUSTER_MACHINES=wanted)
+        )
+        run = start_cluster.start(aws, config, run, FLEET, yes=True)
+    assert [s.target for s in fleet.describe(aws.ec2, fleets_in_account(aws, run))] == [4]
+
+
+def test_other_machine_types_than_the_fleets_are_said(submitted, ended, capsys):
+    aws, config, run = submitted()
+    ended(aws, run)
+    run = start_cluster.start(aws, config, run, FLEET, yes=True)
+    other = dataclasses.replace(config, MACHINE_TYPE=("m6i.xlarge",))
+    start_cluster.start(aws, other, run, FLEET, yes=True)
+    assert "keeps the machine types" in capsys.readouterr().out
 
 
 def with_settings(run, **changes):
