@@ -14,8 +14,8 @@ import pytest
 
 import run
 from control import account, command, monitor
-from control.observed import Pace
 from control.errors import ExplainedError
+from control.observed import Pace
 from tests import account_state
 from tests.conftest import ROOT
 from tests.injection import Broken, Injection
