@@ -79,20 +79,32 @@ def unbroken(verbs, verb):
 @pytest.mark.parametrize("verb", WORLDS)
 def test_broken_off_after_any_call_a_verb_is_completed_by_the_next(verbs, verb):
     n, expected = unbroken(verbs, verb)
-    print(f"{verb}: broken off after each of {n} calls")
     fresh = False
-    for k in range(1, n + 1):
+    # Their number may differ by some from time to time: a machine is up yet, or not.
+    for k in itertools.count(1):
         if not fresh:
             getattr(verbs, WORLDS[verb])()
-        with pytest.raises(Broken) as broken:
-            verbs.type(verb, break_after=k)
+        broken = break_off(verbs, verb, k)
+        if broken is None:
+            break
         # What only read has left nothing to mend: the next break finds the same world.
         fresh = not verbs.injection.changed_something()
         if not fresh:
             verbs.type(verb)
-            assert verbs.differs_from(expected) == [], f"broken off {broken.value}"
+            assert verbs.differs_from(expected) == [], f"broken off {broken}"
             if verb in ENDS:
                 assert account_state.machines_up(verbs.aws, verbs.config) == 0
+    print(f"{verb}: broken off after each of {k - 1} calls")
+    assert k > 0.9 * n
+
+
+def break_off(verbs, verb, k):
+    """Break the verb off after its call k; None if it has come to its end before."""
+    try:
+        verbs.type(verb, break_after=k)
+    except Broken as broken:
+        return broken
+    return None
 
 
 @pytest.mark.parametrize("verb", WORLDS)
