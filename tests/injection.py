@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 import boto3
@@ -67,10 +67,6 @@ class Injection:
             self._break_after, self._denied = 0, None
             self._throttling, self._counts = False, None
 
-    def changed_something(self) -> bool:
-        """Whether a call that was made could change anything."""
-        return any(not operation.startswith(_READS) for _, operation in self.calls)
-
     def _before_call(self, model, **_):
         service = model.service_model.signing_name
         self.calls.append((service, model.name))
@@ -101,6 +97,11 @@ class Injection:
             parsed.get("Attributes", {}).update(next(self._counts, {}))
         if len(self.calls) == self._break_after:
             raise Broken(f"after call {self._break_after}, {model.name}")
+
+
+def changing(calls: Iterable[tuple[str, str]]) -> bool:
+    """Whether one of these calls can change anything."""
+    return any(not operation.startswith(_READS) for _, operation in calls)
 
 
 class _Raw(io.BytesIO):

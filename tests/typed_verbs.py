@@ -32,6 +32,7 @@ class Verbs:
         self.config = None
         self.first_calls = []
         self.account = ""
+        self._plan = None
 
     def begin(self):
         """Another project, of which nothing exists."""
@@ -137,8 +138,8 @@ class Verbs:
 
     def _start(self):
         the_run = self.run()
-        plan = machines.plan(self.aws, self.config, FleetFile())
-        the_run = fleet_request.request(self.aws, the_run, plan, 1, 1_900_000_000.0, None)
+        self._plan = self._plan or machines.plan(self.aws, self.config, FleetFile())
+        the_run = fleet_request.request(self.aws, the_run, self._plan, 1, 1_900_000_000.0, None)
         cluster.set_desired(self.aws.ecs, the_run, 1)
         alarms.put(self.aws.cloudwatch, the_run, "i-1", 4)
         dashboard.put(self.aws.cloudwatch, the_run)
