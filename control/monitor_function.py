@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, WaiterError
 
 from control import tags
 from control.errors import ExplainedError
@@ -136,9 +136,19 @@ def _create(functions: Any, role_arn: str, code: bytes, wait: Wait) -> None:
                 raise
         wait(5)
         waited += 5
-    functions.get_waiter("function_active_v2").wait(FunctionName=NAME)
+    _wait_until(functions, "function_active_v2")
 
 
 def _wait_until_updated(functions: Any) -> None:
     """Lambda refuses a change while another is being made."""
-    functions.get_waiter("function_updated_v2").wait(FunctionName=NAME)
+    _wait_until(functions, "function_updated_v2")
+
+
+def _wait_until(functions: Any, state: str) -> None:
+    try:
+        functions.get_waiter(state).wait(FunctionName=NAME)
+    except WaiterError as error:
+        if "Error" not in error.last_response:
+            raise
+        # The refusal itself, which is explained like any other; both waiters ask this.
+        raise ClientError(error.last_response, "GetFunction") from error

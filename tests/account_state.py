@@ -76,7 +76,6 @@ def _own_policies(iam):
 
 def empty(aws) -> None:
     """Take every role and function of the account away, with all that hangs on it."""
-    iam = aws.iam
     for function in aws.functions.list_functions()["Functions"]:
         aws.functions.delete_function(FunctionName=function["FunctionName"])
     for group in aws.logs.describe_log_groups()["logGroups"]:
@@ -84,6 +83,10 @@ def empty(aws) -> None:
     for group in aws.scheduler.list_schedule_groups()["ScheduleGroups"]:
         if group["Name"] != "default":
             aws.scheduler.delete_schedule_group(Name=group["Name"])
+    _remove_roles(aws.iam)
+
+
+def _remove_roles(iam) -> None:
     for role in iam.get_account_authorization_details(Filter=["Role"])["RoleDetailList"]:
         name = role["RoleName"]
         for profile in role["InstanceProfileList"]:

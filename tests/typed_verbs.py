@@ -123,7 +123,7 @@ class Verbs:
         the_run = self.run()
         self.aws.sqs.purge_queue(QueueUrl=the_run.queue_url)
         self._put(the_run, "records/0123456789abcdef.done.json")
-        memory = {"empty_since": 1.0}
+        memory = {"empty_since": 1.0, "empty_readings": 3}
         records.change(self.aws.s3, the_run, lambda r: dataclasses.replace(r, memory=memory))
         run.monitor_file.write(self.config, self.run())
 
