@@ -28,6 +28,7 @@ from control import (
     setup_aws,
     start_cluster,
     submit,
+    waiting,
 )
 from control.errors import ExplainedError
 from tests import lambda_runtime
@@ -167,7 +168,7 @@ def test_from_setup_to_the_end_as_control_node_and_worker(enforced, tmp_path):
     an_account, config = enforced
     aws = an_account.as_role(roles.CONTROL_ROLE)
     run = start(aws, config, tmp_path)
-    assert start_cluster.wait_for_machines(aws, run, poll_seconds=0.2)
+    assert waiting.wait_for_machines(aws, run, poll_seconds=0.2)
     start_cluster.say_why_not(aws, run)
     end = time.monotonic() + LIMIT
     wait = threading.Event().wait

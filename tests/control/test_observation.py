@@ -8,7 +8,7 @@ import time
 import pytest
 from botocore.exceptions import ClientError
 
-from control import cluster, ending, monitor, observation, records, start_cluster, submit
+from control import cluster, ending, observation, records, start_cluster, step, submit
 from control.observed import Memory, Pace
 from control.orders import SetDesired, SetTarget
 from tests.conftest import ROOT
@@ -82,13 +82,13 @@ def test_a_fleet_that_another_monitor_changes_is_left_to_the_next_step(started, 
     (entry,) = run.fleets
     before = cluster.service_state(aws.ecs, run).desired
     chosen = [SetTarget(entry["fleet_id"], 1), SetDesired(before + 5)]
-    monkeypatch.setattr(monitor, "decide", lambda *_: (chosen, Memory()))
+    monkeypatch.setattr(step, "decide", lambda *_: (chosen, Memory()))
 
     def refuse(**_):
         error = {"Code": "FleetNotInModifiableState", "Message": "modifying"}
         raise ClientError({"Error": error}, "ModifySpotFleetRequest")
 
     aws.ec2.meta.events.register_last("before-call.ec2.ModifySpotFleetRequest", refuse)
-    step = monitor.step(aws, run, time.time(), Pace())
-    assert step.said == ("another monitor changes the fleet at this moment",)
+    taken = step.step(aws, run, time.time(), Pace())
+    assert taken.said == ("another monitor changes the fleet at this moment",)
     assert cluster.service_state(aws.ecs, run).desired == before

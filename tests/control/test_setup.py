@@ -91,11 +91,10 @@ def test_a_bucket_that_is_not_there_is_the_users_mistake(embedded, project):
 
 
 def test_without_the_roles_setupaws_is_asked_for(embedded, project):
-    embedded.iam.detach_role_policy(
-        RoleName="DistributedSomethingTaskRole",
-        PolicyArn="arn:aws:iam::123456789012:policy/DistributedSomethingTaskRole-Test",
-    )
-    embedded.iam.delete_role(RoleName="DistributedSomethingTaskRole")
+    role = {"RoleName": "DistributedSomethingTaskRole"}
+    for policy in embedded.iam.list_attached_role_policies(**role)["AttachedPolicies"]:
+        embedded.iam.detach_role_policy(**role, PolicyArn=policy["PolicyArn"])
+    embedded.iam.delete_role(**role)
     with pytest.raises(ExplainedError) as caught:
         setup.setup(embedded, project())
     assert "setupAWS" in caught.value.fix

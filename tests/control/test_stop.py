@@ -91,7 +91,7 @@ def test_a_setup_that_was_broken_off_can_be_stopped(embedded, project, typed, mo
     def broken(*_):
         raise RuntimeError("the power is cut")
 
-    monkeypatch.setattr(setup.cluster, "register", broken)
+    monkeypatch.setattr(setup.task_definitions, "register", broken)
     with pytest.raises(RuntimeError):
         setup.setup(embedded, config)
     said = typed(config, "stop")
