@@ -169,7 +169,7 @@ def test_from_setup_to_the_end_as_control_node_and_worker(enforced, tmp_path):
     aws = an_account.as_role(roles.CONTROL_ROLE)
     run = start(aws, config, tmp_path)
     assert waiting.wait_for_machines(aws, run, poll_seconds=0.2)
-    start_cluster.say_why_not(aws, run)
+    waiting.say_why_not(aws, run)
     end = time.monotonic() + LIMIT
     wait = threading.Event().wait
     counts = monitor.watch(
