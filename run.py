@@ -117,7 +117,7 @@ def watch(args: argparse.Namespace) -> None:
     run = _load(aws, where)
     pace = local.PACE if local_environment.leads_here() else Pace()
     counts = monitor.watch(aws, run, pace)
-    screen.say(f"The run has ended and nothing of it runs any more: {counts.in_words()}.")
+    screen.say(f"The run has ended, and its machines with it: {counts.in_words()}.")
     screen.say(
         f"Outputs: s3://{run.settings['DESTINATION_BUCKET']}/ (where output_prefix of "
         "worker/generic-worker.py puts them)"
@@ -185,7 +185,7 @@ def run_here(args: argparse.Namespace) -> None:
 def _say_ended(args: argparse.Namespace, aws: account.AWS, run: records.Run) -> None:
     counts = records.count(aws.s3, run)
     screen.say(
-        f"Run {run.run_id} of {run.app_name} has ended and nothing of it runs any more: "
+        f"Run {run.run_id} of {run.app_name} has ended, and its machines with it: "
         f"{counts.in_words()}."
     )
     _next(args, "setup   (begins a new run)")

@@ -31,22 +31,28 @@ def request(
     aws: AWS, run: Run, plan: machines.Plan, target: int, now: float, hourly_limit: float | None
 ) -> Run:
     """Write down what will be requested, then request it. Returns the run with the fleet in it."""
-    number = len(run.fleets) + 1
-    template = f"{run.app_name}-{run.run_id}-{number}"
+    token = str(uuid.uuid4())
+    # Two commands at the same time must not take each other's template for their own.
+    template = f"{run.app_name}-{run.run_id}-{token[:8]}"
     valid_until = now + run.settings["MAX_RUN_HOURS"] * 3600
     entry = {
         "fleet_id": "",
         "template": template,
         "template_data": machines.launch_template_data(run, plan),
         "request": fleet.request_config(
-            run, plan, template, str(uuid.uuid4()), target, valid_until, hourly_limit
+            run, plan, template, token, target, valid_until, hourly_limit
         ),
         "target": target,
         "requested": records.utc(now),
     }
-    run = records.change(
-        aws.s3, run, lambda r: dataclasses.replace(r, fleets=[*r.fleets, entry], **_FRESH)
-    )
+
+    def written_down(now: Run) -> Run:
+        """May be called more than once: an answer of S3 can get lost."""
+        there = any(f["template"] == template for f in now.fleets)
+        fleets = now.fleets if there else [*now.fleets, entry]
+        return dataclasses.replace(now, fleets=fleets, **_FRESH)
+
+    run = records.change(aws.s3, run, written_down)
     return finish(aws, run)
 
 

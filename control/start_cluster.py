@@ -18,6 +18,7 @@ from control import (
     fleet_request,
     machines,
     prices,
+    queues,
     records,
     screen,
     setup,
@@ -57,8 +58,7 @@ def start(
     ask on and not `yes`, ExplainedError if there is nothing to do for them.
     """
     setup.say_changes(run, config)
-    count = records.count(aws.s3, run)
-    unfinished = count.submitted - count.finished
+    unfinished = _unfinished(aws, run)
     if unfinished <= 0:
         raise ExplainedError(
             f"{run.app_name} has no unfinished jobs, so machines would have nothing to do.",
@@ -96,6 +96,14 @@ def start(
     if run.settings["CREATE_DASHBOARD"]:
         dashboard.put(aws.cloudwatch, run)
     return run
+
+
+def _unfinished(aws: AWS, run: Run) -> int:
+    """How many jobs machines are for: those without a record, or those in the queue if that is
+    more, as jobs that were sent again keep their record of before."""
+    count = records.count(aws.s3, run)
+    waiting = queues.counts(aws.sqs, run.queue_url)
+    return max(count.submitted - count.finished, waiting.total if waiting else 0)
 
 
 def _live(aws: AWS, run: Run) -> list[FleetState]:

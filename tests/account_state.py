@@ -11,7 +11,7 @@ from tests.conftest import BUCKET
 
 # What differs between two runs that are the same: ids, times, tokens, revisions.
 _VOLATILE = re.compile(
-    r"\d{8}T\d{6}Z|\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ|sfr-[0-9a-f-]+|[0-9a-f]{8}(-[0-9a-f]{4}){3}-"
+    r"\d{8}T\d{6}Z(-[0-9a-f]{8})?|\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ|sfr-[0-9a-f-]+|[0-9a-f]{8}(-[0-9a-f]{4}){3}-"
     r"[0-9a-f]{12}|cluster\d+|(?<=App:)\d+|/tmp[\w/.-]+"
 )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,22 +21,22 @@ UNDER_ALL = {
     *("settings", "setting_types", "config_file", "suggestions"),
     *("errors", "reasons", "fleet_reasons"),
 }
+# Of one thing only, and needed by verbs and services alike: data, decisions, the screen.
+BESIDE = {
+    *("decision", "scaling", "observed", "orders", "environment", "fleet_file", "grid", "jobs"),
+    *("job_file", "journal", "tables", "tags", "template", "words", "screen", "monitor_file"),
+    *("local_environment", "local_files", "survey", "sending", "waiting", "step"),
+}
+VERBS = {
+    *("setup_aws", "setup", "submit", "start_cluster", "monitor", "auto_monitor", "stop"),
+    *("failures", "local", "command"),
+}
 # What the auto-monitor's Lambda takes along: its runtime has boto3 and the standard library.
 IN_LAMBDA = {
     *("decision", "observation", "actions", "ending", "alarms", "cluster", "dashboard", "fleet"),
-    *(
-        "queues",
-        "records",
-        "tags",
-        "errors",
-        "reasons",
-        "words",
-        "observed",
-        "orders",
-        "scaling",
-        "task_definitions",
-    ),
+    *("queues", "records", "tags", "errors", "reasons", "words", "observed", "orders", "scaling"),
     *("auto_monitor", "step", "notify", "schedules", "spending", "monitor_function"),
+    "task_definitions",
 }
 
 
@@ -88,12 +89,17 @@ def test_the_embedded_aws_knows_nothing_of_control_or_worker():
         assert not tops(path) & {"control", "plumbing", "worker", "run"}, path
 
 
+def test_every_part_of_control_is_named_here_or_is_a_verb():
+    """A new file belongs into one of these sets, or is one more thing that run.py does."""
+    found = {p.stem for p in python_files("control")} - {"__init__"}
+    assert found == SERVICES | UNDER_ALL | BESIDE | VERBS
+    for one, other in itertools.combinations((SERVICES, UNDER_ALL, BESIDE, VERBS), 2):
+        assert not one & other
+
+
 def test_services_import_no_verbs():
-    verbs = {p.stem for p in python_files("control")} - SERVICES - UNDER_ALL
-    verbs -= {"tags", "environment", "words", "fleet_file", "jobs", "journal", "screen"}
-    verbs -= {"decision", "observed", "orders", "scaling"}
-    for name in sorted(SERVICES - {"actions"}):
-        assert not own(ROOT / f"control/{name}.py") & verbs, name
+    for name in sorted(SERVICES):
+        assert not own(ROOT / f"control/{name}.py") & VERBS, name
 
 
 def test_what_is_under_all_imports_nothing_above_it():

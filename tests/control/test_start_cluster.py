@@ -5,11 +5,23 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
+import time
 
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
-from control import ending, fleet, fleet_request, monitor_file, records, start_cluster, submit
+from control import (
+    ending,
+    fleet,
+    fleet_file,
+    fleet_request,
+    machines,
+    monitor_file,
+    records,
+    start_cluster,
+    submit,
+)
+from control import submitted as submitted_jobs
 from control.errors import ExplainedError, UserError
 from tests.conftest import ROOT
 
@@ -115,6 +127,27 @@ def test_without_jobs_no_machine_is_requested(set_up):
         start_cluster.start(aws, config, run, FLEET, yes=True)
     assert "submitJob" in caught.value.fix
     assert fleets_in_account(aws, run) == []
+
+
+def test_jobs_sent_again_get_machines_though_they_have_records(submitted, ended):
+    aws, config, run = submitted(jobs=1)
+    ended(aws, run)
+    (entry,) = submitted_jobs.entries(aws.s3, run)
+    sent = entry["id"]
+    aws.s3.put_object(Bucket=run.bucket, Key=f"{run.prefix}records/{sent}.done.json", Body=b"{}")
+    run = start_cluster.start(aws, config, run, FLEET, yes=True)
+    assert len(fleets_in_account(aws, run)) == 1
+
+
+def test_two_requests_at_the_same_time_are_both_known(submitted, ended):
+    aws, config, run = submitted()
+    ended(aws, run)
+    plan = machines.plan(aws, config, fleet_file.read(FLEET))
+    for _ in range(2):  # both from the run as it was before either
+        newest = fleet_request.request(aws, run, plan, 1, time.time(), None)
+    known = [entry["fleet_id"] for entry in newest.fleets]
+    assert sorted(known) == sorted(fleets_in_account(aws, run))
+    assert len(set(known)) == 2
 
 
 def test_again_means_resize_and_add_means_more(submitted, ended):

@@ -103,7 +103,7 @@ def test_a_run_that_has_ended_says_so(set_up, typed):
     records.change(aws.s3, run, lambda r: records.Run(**{**vars(r), "ended": "x"}))
     # What was left over all the same is ended.
     assert "Will be ended" in typed(config, "stop")
-    assert "has ended and nothing of it runs any more" in typed(config, "stop")
+    assert "has ended, and its machines with it" in typed(config, "stop")
 
 
 def test_what_was_never_set_up_is_said(embedded, project, typed):
