@@ -300,6 +300,8 @@ def test_ctrl_c_in_the_middle_leaves_nothing_running(own_project, tmp_path):
         text=True,
         cwd=ROOT,
         start_new_session=True,
+        # A shell's background job ignores Ctrl-C, and so would what it starts.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         env={**os.environ, "TMPDIR": str(tmp_path)},
     )
     for line in process.stdout:

@@ -40,7 +40,7 @@ def test_why_containers_ended_is_told_of_those_made_since(set_up, tmp_path):
     submit.submit(aws, run, path, tmp_path)
     aws.logs.delete_log_group(logGroupName=run.log_group)  # without it no container starts
     run = start_cluster.start(aws, config, run, ROOT / "files/exampleFleet.json", yes=True)
-    limit = time.monotonic() + 20
+    limit = time.monotonic() + 90
     while not cluster.why_stopped(aws.ecs, run, 0.0) and time.monotonic() < limit:
         time.sleep(0.1)
     assert "log group" in cluster.why_stopped(aws.ecs, run, 0.0)[0][0]
