@@ -46,7 +46,7 @@ _IMAGE = (
 )
 _MACHINE = (
     r"[a-z][a-z0-9-]*\.[a-z0-9-]+",
-    "types such as 'm5.xlarge'; is a comma between two of them missing?",
+    "types such as 'm5.xlarge', with a comma between two of them",
 )
 # SQS holds a message for 12 h from its receive (aws-facts: ChangeMessageVisibility); an hour of
 # them is kept for uploading with long retries and for giving the job back.
@@ -213,8 +213,8 @@ def _typed(
         if not embedded or spec.metadata["local"] is None:
             raise UserError(
                 f"{path}: {name} is still the placeholder '{value}'.",
-                f"Put your own value there, or try without AWS: python run.py local ({name} is "
-                "filled in then).",
+                "Put your own value there, or try without AWS: python run.py local "
+                f"files/exampleJob.json ({name} is filled in then).",
             )
         value = spec.metadata["local"]
     hint = _HINTS[name]
