@@ -39,22 +39,21 @@ from control import (
     start_cluster,
     stop,
     submit,
+    usage,
     waiting,
 )
 from control.errors import ExplainedError, Interrupted, UserError
 from control.observed import Pace
 
-_FLEET = "files/exampleFleet.json"
-_JOBS = "files/exampleJob.json"
-
 
 def main(argv: Sequence[str]) -> int | None:
     """Parse the command line and do the verb. Raises what command.run_main explains."""
-    args = _parser().parse_args(argv)
+    parser = usage.parser()
+    args = parser.parse_args(argv)
     if args.verb is None:
-        _parser().print_help()
-        return None
-    args.do(args)
+        parser.print_help()
+    else:
+        _VERBS[args.verb](args)
     return None
 
 
@@ -74,7 +73,7 @@ def set_up_account(args: argparse.Namespace) -> None:
 def set_up(args: argparse.Namespace) -> None:
     config = local.load_config(args.config)
     setup.setup(account.connect(config), config, take_over=args.take_over)
-    _next(args, f"submitJob {_JOBS}")
+    _next(args, f"submitJob {usage.JOBS}")
 
 
 def submit_job(args: argparse.Namespace) -> None:
@@ -87,7 +86,7 @@ def submit_job(args: argparse.Namespace) -> None:
     path = settings.find(config, args.job_file)
     aws = account.connect(config)
     submit.to_live_run(aws, config, path, again=args.again, missing=args.missing)
-    _next(args, f"startCluster {_FLEET}")
+    _next(args, f"startCluster {usage.FLEET}")
 
 
 def start_machines(args: argparse.Namespace) -> None:
@@ -156,7 +155,7 @@ def stop_run(args: argparse.Namespace) -> None:
     setup.refuse_others(run, who.arn, args.take_over or args.dry_run)
     stop.stop(aws, run, dry_run=args.dry_run)
     if stop.say_unfinished(aws, run):
-        _next(args, f"startCluster {_FLEET}   (to go on)")
+        _next(args, f"startCluster {usage.FLEET}   (to go on)")
     else:
         _next(args, "monitor   (removes the queue too), or submitJob")
 
@@ -170,7 +169,10 @@ def run_here(args: argparse.Namespace) -> None:
         local.serve(config, workers=workers, inputs=inputs, output=output)
         return
     if not args.job_file:
-        raise UserError("`local` was given no job file.", f"Name one: python run.py local {_JOBS}")
+        raise UserError(
+            "`local` was given no job file.",
+            f"Name one: python run.py local {usage.JOBS}",
+        )
     path = settings.find(config, args.job_file)
     try:
         local.run(config, path, workers=workers, inputs=inputs, output=output)
@@ -199,7 +201,7 @@ def _load(aws: account.AWS, where: tuple[str, str, str]) -> records.Run:
         what = f"run {newest.run_id}" if newest else "a run"
         raise ExplainedError(
             f"No machines have been started for {what} of {app_name}.",
-            f"Start them: python run.py startCluster {_FLEET}",
+            f"Start them: python run.py startCluster {usage.FLEET}",
         )
     return records.load(aws.s3, *where)
 
@@ -210,66 +212,16 @@ def _next(args: argparse.Namespace, words: str) -> None:
     screen.next_command(f"python run.py{where} {words}")
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = command.Parser(
-        prog="run.py", description="Run many independent jobs on spot machines of AWS."
-    )
-
-    def option(of: argparse.ArgumentParser, default: object) -> None:
-        of.add_argument(
-            *("--config",),
-            type=Path,
-            default=default,
-            metavar="FILE_OR_FOLDER",
-            help="the project; default: config.py here",
-        )
-
-    option(parser, default=Path())
-    verbs = parser.add_subparsers(dest="verb", metavar="VERB")
-
-    def verb(name: str, do: object, what: str, example: str) -> argparse.ArgumentParser:
-        made: argparse.ArgumentParser = verbs.add_parser(
-            name, help=what, description=what, epilog=f"Example: python run.py {example}"
-        )
-        made.set_defaults(do=do)
-        option(made, default=argparse.SUPPRESS)
-        return made
-
-    what = "once an account and project: make roles and the auto-monitor"
-    one = verb("setupAWS", set_up_account, what, "setupAWS")
-    one.add_argument("--destroy", action="store_true", help="remove what it made")
-    one.add_argument("--print", action="store_true", help="show the roles as JSON, make nothing")
-    one = verb("setup", set_up, "make queues, cluster and service of a run", "setup")
-    one.add_argument("--take-over", action="store_true", help="also if the run is another's")
-    one = verb("submitJob", submit_job, "send the jobs of a job file", f"submitJob {_JOBS}")
-    one.add_argument("job_file", metavar="JOBFILE")
-    one.add_argument("--again", action="store_true", help="also those submitted in this run")
-    one.add_argument("--missing", action="store_true", help="not those done in any earlier run")
-    one.add_argument("--dry-run", action="store_true", help="show, send nothing")
-    one = verb("startCluster", start_machines, "request the machines", f"startCluster {_FLEET}")
-    one.add_argument("fleet_file", metavar="FLEETFILE", nargs="?", default=_FLEET)
-    one.add_argument("--yes", action="store_true", help="do not ask before spending money")
-    one.add_argument("--add", action="store_true", help="add machines to those there are")
-    one = verb("monitor", watch, "watch the run, scale it in, end it", "monitor")
-    one.add_argument("monitor_file", metavar="FILE", nargs="?")
-    verb("status", show_status, "how far the run is", "status")
-    one = verb("stop", stop_run, "end all that costs money; the queue stays", "stop")
-    one.add_argument("--dry-run", action="store_true", help="show, end nothing")
-    one.add_argument("--take-over", action="store_true", help="also if the run is another's")
-    one = verb("local", run_here, "the whole path on this computer", f"local {_JOBS}")
-    one.add_argument("job_file", metavar="JOBFILE", nargs="?")
-    one.add_argument("--workers", type=_positive, metavar="N", help="default: one a core")
-    one.add_argument("--input", metavar="FOLDER", help="put into the bucket under its own name")
-    one.add_argument("--output", type=Path, metavar="FOLDER", help="default: local_output")
-    one.add_argument("--serve", action="store_true", help="keep AWS up, to try each verb singly")
-    return parser
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not a whole number of 1 or more")
-    return int(text)
-
+_VERBS = {
+    "setupAWS": set_up_account,
+    "setup": set_up,
+    "submitJob": submit_job,
+    "startCluster": start_machines,
+    "monitor": watch,
+    "status": show_status,
+    "stop": stop_run,
+    "local": run_here,
+}
 
 if __name__ == "__main__":
     sys.exit(command.run_main(main, sys.argv[1:]))

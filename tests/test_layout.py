@@ -29,7 +29,7 @@ BESIDE = {
 }
 VERBS = {
     *("setup_aws", "setup", "submit", "start_cluster", "monitor", "auto_monitor", "stop"),
-    *("failures", "local", "command"),
+    *("failures", "local", "command", "usage"),
 }
 # What the auto-monitor's Lambda takes along: its runtime has boto3 and the standard library.
 IN_LAMBDA = {

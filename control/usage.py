@@ -1,0 +1,98 @@
+"""What may be typed after `python run.py`: the verbs, their arguments, an example of each."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+from control import command
+
+FLEET = "files/exampleFleet.json"
+JOBS = "files/exampleJob.json"
+
+# Adds a verb: its name, what it does, and what is typed after run.py in an example.
+_Add = Callable[[str, str, str], argparse.ArgumentParser]
+
+
+def parser() -> command.Parser:
+    """The parser of the whole command line; `verb` of what it parses names the verb."""
+    made = command.Parser(
+        prog="run.py", description="Run many independent jobs on spot machines of AWS."
+    )
+    _config_option(made, Path())
+    verbs = made.add_subparsers(dest="verb", metavar="VERB")
+
+    def add(name: str, what: str, example: str) -> argparse.ArgumentParser:
+        one: argparse.ArgumentParser = verbs.add_parser(
+            name, help=what, description=what, epilog=f"Example: python run.py {example}"
+        )
+        # It may stand behind the verb, too, and must not undo one that stands before it.
+        _config_option(one, argparse.SUPPRESS)
+        return one
+
+    _prepare(add)
+    _run(add)
+    _ask(add)
+    _end(add)
+    _here(add)
+    return made
+
+
+def _config_option(of: argparse.ArgumentParser, default: object) -> None:
+    of.add_argument(
+        "--config",
+        type=Path,
+        default=default,
+        metavar="FILE_OR_FOLDER",
+        help="the project; default: config.py here",
+    )
+
+
+def _prepare(add: _Add) -> None:
+    one = add(
+        "setupAWS", "once an account and project: make roles and the auto-monitor", "setupAWS"
+    )
+    one.add_argument("--destroy", action="store_true", help="remove what it made")
+    one.add_argument("--print", action="store_true", help="show the roles as JSON, make nothing")
+    one = add("setup", "make queues, cluster and service of a run", "setup")
+    one.add_argument("--take-over", action="store_true", help="also if the run is another's")
+
+
+def _run(add: _Add) -> None:
+    one = add("submitJob", "send the jobs of a job file", f"submitJob {JOBS}")
+    one.add_argument("job_file", metavar="JOBFILE")
+    one.add_argument("--again", action="store_true", help="also those submitted in this run")
+    one.add_argument("--missing", action="store_true", help="not those done in any earlier run")
+    one.add_argument("--dry-run", action="store_true", help="show, send nothing")
+    one = add("startCluster", "request the machines", f"startCluster {FLEET}")
+    one.add_argument("fleet_file", metavar="FLEETFILE", nargs="?", default=FLEET)
+    one.add_argument("--yes", action="store_true", help="do not ask before spending money")
+    one.add_argument("--add", action="store_true", help="add machines to those there are")
+    one = add("monitor", "watch the run, scale it in, end it", "monitor")
+    one.add_argument("monitor_file", metavar="FILE", nargs="?")
+
+
+def _ask(add: _Add) -> None:
+    add("status", "how far the run is", "status")
+
+
+def _end(add: _Add) -> None:
+    one = add("stop", "end all that costs money; the queue stays", "stop")
+    one.add_argument("--dry-run", action="store_true", help="show, end nothing")
+    one.add_argument("--take-over", action="store_true", help="also if the run is another's")
+
+
+def _here(add: _Add) -> None:
+    one = add("local", "the whole path on this computer", f"local {JOBS}")
+    one.add_argument("job_file", metavar="JOBFILE", nargs="?")
+    one.add_argument("--workers", type=_positive, metavar="N", help="default: one a core")
+    one.add_argument("--input", metavar="FOLDER", help="put into the bucket under its own name")
+    one.add_argument("--output", type=Path, metavar="FOLDER", help="default: local_output")
+    one.add_argument("--serve", action="store_true", help="keep AWS up, to try each verb singly")
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number of 1 or more")
+    return int(text)
