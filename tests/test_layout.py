@@ -16,6 +16,7 @@ SERVICES = {
     *("alarms", "machines", "roles", "submitted", "observation", "ending", "actions"),
     *("policies", "schedules", "monitor_function", "notify", "spending"),
     *("fleet_request", "leftovers", "task_definitions"),
+    *("spot_prices", "machine_time", "extras"),
 }
 UNDER_ALL = {
     *("settings", "setting_types", "config_file", "suggestions"),
@@ -37,6 +38,7 @@ IN_LAMBDA = {
     *("queues", "records", "tags", "errors", "reasons", "words", "observed", "orders", "scaling"),
     *("auto_monitor", "step", "notify", "schedules", "spending", "monitor_function"),
     "task_definitions",
+    *("spot_prices", "machine_time"),
 }
 
 
