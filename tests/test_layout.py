@@ -17,6 +17,7 @@ SERVICES = {
     *("policies", "schedules", "monitor_function", "notify", "spending"),
     *("fleet_request", "leftovers", "task_definitions"),
     *("spot_prices", "machine_time", "extras"),
+    *("listing", "tallies"),
 }
 UNDER_ALL = {
     *("settings", "setting_types", "config_file", "suggestions"),
@@ -27,6 +28,7 @@ BESIDE = {
     *("decision", "scaling", "observed", "orders", "environment", "fleet_file", "grid", "jobs"),
     *("job_file", "journal", "tables", "tags", "template", "words", "screen", "monitor_file"),
     *("local_environment", "local_files", "survey", "sending", "waiting", "step"),
+    "progress",
 }
 VERBS = {
     *("setup_aws", "setup", "submit", "start_cluster", "monitor", "auto_monitor", "stop"),
@@ -39,6 +41,7 @@ IN_LAMBDA = {
     *("auto_monitor", "step", "notify", "schedules", "spending", "monitor_function"),
     "task_definitions",
     *("spot_prices", "machine_time"),
+    "listing",
 }
 
 
