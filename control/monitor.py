@@ -11,10 +11,12 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from control import (
     auto_monitor,
+    idle,
     logs,
     monitor_function,
     observation,
     reasons,
+    reasons_idle,
     records,
     screen,
     submitted,
@@ -53,6 +55,7 @@ def watch(
     counted, count_due = None, 0.0
     answered = clock()
     follow = _follower(aws, run)
+    say_idle = _idle_sayer(aws, run, pace)
     with screen.live_status() as show:
         while True:
             now = clock()
@@ -77,10 +80,27 @@ def watch(
                 screen.say(f"  {done}")
             if taken.ended:
                 break
+            say_idle(taken.seen)
             sleep(pace.poll)
     if taken.unfinished:
         raise _unfinished(aws, run, taken)
     return taken.seen.jobs
+
+
+def _idle_sayer(aws: AWS, run: Run, pace: Pace) -> Callable[[Observed], None]:
+    """Says once why no job runs, if two looks in a row found the same and it may stay so."""
+    before = said = ""
+
+    def say(seen: Observed) -> None:
+        nonlocal before, said
+        found = idle.look(aws, run, seen, pace.register)
+        now = found.situation if found and not found.passing else ""
+        if found and now and now == before and now != said and now not in reasons_idle.RUN:
+            screen.say(f"  {found.what} {found.fix}")
+            said = now
+        before = now
+
+    return say
 
 
 def _follower(aws: AWS, run: Run) -> Callable[[float, JobCounts | None], Step | None]:

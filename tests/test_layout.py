@@ -21,14 +21,14 @@ SERVICES = {
 }
 UNDER_ALL = {
     *("settings", "setting_types", "config_file", "suggestions"),
-    *("errors", "reasons", "fleet_reasons"),
+    *("errors", "reasons", "fleet_reasons", "reasons_idle"),
 }
 # Of one thing only, and needed by verbs and services alike: data, decisions, the screen.
 BESIDE = {
     *("decision", "scaling", "observed", "orders", "environment", "fleet_file", "grid", "jobs"),
     *("job_file", "journal", "tables", "tags", "template", "words", "screen", "monitor_file"),
     *("local_environment", "local_files", "survey", "sending", "waiting", "step"),
-    "progress",
+    *("idle", "progress"),
 }
 VERBS = {
     *("setup_aws", "setup", "submit", "start_cluster", "monitor", "auto_monitor", "stop"),
@@ -41,7 +41,7 @@ IN_LAMBDA = {
     *("auto_monitor", "step", "notify", "schedules", "spending", "monitor_function"),
     "task_definitions",
     *("spot_prices", "machine_time"),
-    "listing",
+    *("listing", "idle", "reasons_idle", "fleet_reasons"),
 }
 
 
