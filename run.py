@@ -23,20 +23,22 @@ except ImportError as missing:
 
 from control import (
     account,
+    check,
     command,
     failures,
+    fleet_file,
     leftovers,
     local,
     local_environment,
     monitor,
     monitor_file,
-    observation,
     records,
     screen,
     settings,
     setup,
     setup_aws,
     start_cluster,
+    status,
     stop,
     submit,
     usage,
@@ -95,6 +97,8 @@ def start_machines(args: argparse.Namespace) -> None:
     account.identity(aws.sts)
     run = records.live(aws.s3, config.AWS_BUCKET, config.APP_NAME)
     fleet_path = settings.find(config, args.fleet_file)
+    if not args.no_check:
+        check.before_start(aws, config, fleet_file.read(fleet_path), time.time())
     try:
         run = start_cluster.start(aws, config, run, fleet_path, yes=args.yes, add=args.add)
     except start_cluster.Declined:
@@ -127,16 +131,29 @@ def watch(args: argparse.Namespace) -> None:
     failures.raise_for_failed(aws.s3, run, counts, logs, again)
 
 
+def check_all(args: argparse.Namespace) -> None:
+    config = local.load_config(args.config)
+    aws = account.connect(config)
+    file = fleet_file.read(settings.find(config, args.fleet_file))
+    check.check(aws, config, file, time.time(), as_json=args.json)
+    if not args.json:
+        _next(args, "setup, or if that is done: submitJob and startCluster")
+
+
 def show_status(args: argparse.Namespace) -> None:
     config = local.load_config(args.config)
     aws = account.connect(config)
     account.identity(aws.sts)
-    run = records.latest(aws.s3, config.AWS_BUCKET, config.APP_NAME)
-    if run.ended:
-        _say_ended(args, aws, run)
+    if args.all:
+        status.show_all(aws, config, as_json=args.json)
         return
-    setup.say_changes(run, config)
-    screen.say(monitor.in_words(observation.observe(aws, run, time.time())))
+    run = records.latest(aws.s3, config.AWS_BUCKET, config.APP_NAME)
+    if args.watch:
+        status.watch(aws, run)
+        return
+    state = status.show(aws, config, run, as_json=args.json)
+    if not args.json:
+        _next(args, status.next_verb(state, usage.FLEET))
 
 
 def stop_run(args: argparse.Namespace) -> None:
@@ -218,6 +235,7 @@ _VERBS = {
     "submitJob": submit_job,
     "startCluster": start_machines,
     "monitor": watch,
+    "check": check_all,
     "status": show_status,
     "stop": stop_run,
     "local": run_here,

@@ -27,7 +27,7 @@ def console() -> Console:
 
 def say(text: str = "") -> None:
     """One line on standard output; on a terminal broken between words, never wider than it."""
-    if _is_terminal():
+    if is_terminal():
         console().print(text, markup=False)
     else:
         print(text, flush=True)
@@ -43,7 +43,7 @@ def progress(
     label: str, total: int, clock: Callable[[], float] = time.monotonic
 ) -> Iterator[Advance]:
     """A progress bar of `total` steps on a terminal, else a line every ten seconds."""
-    if not _is_terminal():
+    if not is_terminal():
         yield _plain(label, total, clock)
         return
     columns = (
@@ -61,7 +61,7 @@ def progress(
 def live_status(clock: Callable[[], float] = time.monotonic) -> Iterator[Callable[[str], None]]:
     """A line that changes in its place on a terminal; elsewhere a new one every ten seconds."""
     began = clock()
-    if not _is_terminal():
+    if not is_terminal():
         yield _seldom(clock)
         return
     with console().status("") as status:
@@ -86,7 +86,8 @@ def _seldom(clock: Callable[[], float]) -> Callable[[str], None]:
     return show
 
 
-def _is_terminal() -> bool:
+def is_terminal() -> bool:
+    """Whether what is said is seen by a person at once, on a terminal that can be written over."""
     return sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
 
 

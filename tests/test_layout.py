@@ -17,22 +17,24 @@ SERVICES = {
     *("policies", "schedules", "monitor_function", "notify", "spending"),
     *("fleet_request", "leftovers", "task_definitions"),
     *("spot_prices", "machine_time", "extras"),
-    *("listing", "tallies"),
+    *("listing", "tallies", "account_runs"),
 }
 UNDER_ALL = {
     *("settings", "setting_types", "config_file", "suggestions"),
-    *("errors", "reasons", "fleet_reasons", "reasons_idle"),
+    *("errors", "reasons", "fleet_reasons", "reasons_idle", "reasons_check"),
 }
 # Of one thing only, and needed by verbs and services alike: data, decisions, the screen.
 BESIDE = {
     *("decision", "scaling", "observed", "orders", "environment", "fleet_file", "grid", "jobs"),
     *("job_file", "journal", "tables", "tags", "template", "words", "screen", "monitor_file"),
     *("local_environment", "local_files", "survey", "sending", "waiting", "step"),
-    *("idle", "progress"),
+    *("idle", "progress", "checks", "checks_account", "checks_image", "checks_jobs"),
+    *("checks_machines", "checks_market", "checks_network", "fitting", "image_name"),
+    "run_state",
 }
 VERBS = {
     *("setup_aws", "setup", "submit", "start_cluster", "monitor", "auto_monitor", "stop"),
-    *("failures", "local", "command", "usage"),
+    *("failures", "local", "command", "usage", "check", "status"),
 }
 # What the auto-monitor's Lambda takes along: its runtime has boto3 and the standard library.
 IN_LAMBDA = {
