@@ -114,6 +114,8 @@ def watch(args: argparse.Namespace) -> None:
     aws = account.connect(config)
     account.identity(aws.sts)
     run = _load(aws, where)
+    if (args.cheapest or args.classic_cheapest == "True") and not run.ended:
+        run = monitor.be_cheapest(aws, run, time.time())
     pace = local.PACE if local_environment.leads_here() else Pace()
     counts = monitor.watch(aws, run, pace)
     screen.say(f"The run has ended, and its machines with it: {counts.in_words()}.")

@@ -168,6 +168,12 @@ def protected(ecs: ECSClient, run: Run, arns: list[str]) -> set[str]:
     return busy
 
 
+def at_work(ecs: ECSClient, run: Run) -> set[str]:
+    """The container instances on which a task is at work."""
+    on = {task["taskArn"]: task.get("containerInstanceArn", "") for task in tasks(ecs, run)}
+    return {on[arn] for arn in protected(ecs, run, list(on))}
+
+
 def machines(ecs: ECSClient, run: Run) -> dict[str, dict[str, Any]]:
     """The container instances of this app by EC2 instance id."""
     pages = ecs.get_paginator("list_container_instances").paginate(

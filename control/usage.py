@@ -71,6 +71,17 @@ def _run(add: _Add) -> None:
     one.add_argument("--add", action="store_true", help="add machines to those there are")
     one = add("monitor", "watch the run, scale it in, end it", "monitor")
     one.add_argument("monitor_file", metavar="FILE", nargs="?")
+    # `monitor FILE True` is how Distributed-Something has it.
+    one.add_argument(
+        "classic_cheapest",
+        metavar="True",
+        choices=("True", "False"),
+        nargs="?",
+        help=argparse.SUPPRESS,
+    )
+    one.add_argument(
+        "--cheapest", action="store_true", help="from 15 minutes on replace no machine that ends"
+    )
 
 
 def _ask(add: _Add) -> None:
