@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from control import alarms, cluster, fleet, prices, queues, records
+from control import alarms, cluster, fleet, queues, records, spot_prices
 from control.observed import Machine, Memory, Observed, Pace, Stopped
 
 if TYPE_CHECKING:
@@ -52,7 +52,9 @@ def price(aws: AWS, run: Run, seen: Observed, memory: Memory, pace: Pace) -> Mem
     if recent and kinds <= memory.prices.keys():
         return memory
     kinds |= memory.prices.keys()
-    found = prices.current(aws.ec2, kinds, seen.now) if kinds else {}
+    types = {kind.split(" ")[0] for kind in kinds}
+    known = spot_prices.history(aws.ec2, types, seen.now, seen.now)
+    found = {kind: spot_prices.at(known[kind], seen.now) for kind in kinds & known.keys()}
     return replace(memory, prices=found, priced=seen.now)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
@@ -81,21 +81,3 @@ def in_words(estimate: Estimate, names: Sequence[str], machines: int, hours: flo
         f"at most ${estimate.at_most:.2f} in {hours:g} hours (MAX_RUN_HOURS), "
         "less when the jobs are done earlier."
     )
-
-
-def current(ec2: EC2Client, kinds: Iterable[str], now: float) -> dict[str, float]:
-    """What a machine costs at this moment, dollars an hour, by kind: "m5.xlarge us-east-1a".
-
-    A kind that EC2 tells no price of is left out.
-    """
-    names: Any = sorted({kind.split(" ")[0] for kind in kinds})
-    # The price in effect at the start comes with those after it (API reference).
-    pages = ec2.get_paginator("describe_spot_price_history").paginate(
-        InstanceTypes=names,
-        ProductDescriptions=["Linux/UNIX"],
-        StartTime=datetime.fromtimestamp(now, timezone.utc),
-    )
-    entries = [entry for page in pages for entry in page["SpotPriceHistory"]]
-    entries.sort(key=lambda entry: entry["Timestamp"])
-    found = {f"{e['InstanceType']} {e['AvailabilityZone']}": float(e["SpotPrice"]) for e in entries}
-    return {kind: found[kind] for kind in kinds if kind in found}

@@ -16,6 +16,7 @@ SERVICES = {
     *("alarms", "machines", "roles", "submitted", "observation", "ending", "actions"),
     *("policies", "schedules", "monitor_function", "notify", "spending"),
     *("fleet_request", "leftovers", "task_definitions"),
+    *("spot_prices", "machine_time", "extras"),
 }
 UNDER_ALL = {
     *("settings", "setting_types", "config_file", "suggestions"),
@@ -37,7 +38,9 @@ IN_LAMBDA = {
     *("decision", "observation", "actions", "ending", "alarms", "cluster", "dashboard", "fleet"),
     *("queues", "records", "tags", "errors", "reasons", "words", "observed", "orders", "scaling"),
     *("auto_monitor", "step", "notify", "schedules", "spending", "monitor_function"),
-    *("task_definitions", "prices", "cheapest", "hourly_limit"),
+    "task_definitions",
+    *("spot_prices", "machine_time"),
+    *("cheapest", "hourly_limit"),
 }
 
 
