@@ -213,18 +213,24 @@ def machines(ec2: EC2Client, run: Run) -> list[str]:
 
 
 def terminate(ec2: EC2Client, instance_ids: Sequence[str]) -> None:
-    """End machines; those that are gone already are success."""
+    """End machines, many in a call; those that are gone already are success."""
     for start in range(0, len(instance_ids), _TERMINATED_AT_ONCE):
-        some = instance_ids[start : start + _TERMINATED_AT_ONCE]
-        try:
-            ec2.terminate_instances(InstanceIds=list(some))
-        except ClientError as error:
-            if error.response["Error"]["Code"] != "InvalidInstanceID.NotFound":
-                raise
-            # One that EC2 has forgotten makes it refuse all (API reference of TerminateInstances).
-            if len(some) > 1:
-                for instance_id in some:
-                    terminate(ec2, [instance_id])
+        _terminate(ec2, list(instance_ids[start : start + _TERMINATED_AT_ONCE]))
+
+
+def _terminate(ec2: EC2Client, some: list[str]) -> None:
+    try:
+        ec2.terminate_instances(InstanceIds=some)
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "InvalidInstanceID.NotFound":
+            raise
+        # One that EC2 has forgotten makes it refuse all (API reference of TerminateInstances); its
+        # message names them. Should it not, each half is tried.
+        left = [i for i in some if i not in error.response["Error"]["Message"]]
+        half = len(some) // 2
+        for part in [left] if len(left) < len(some) else [some[:half], some[half:]]:
+            if part and len(part) < len(some):
+                _terminate(ec2, part)
 
 
 def launch_templates(ec2: EC2Client, run: Run) -> list[str]:
