@@ -183,14 +183,15 @@ def set_target(ec2: EC2Client, fleet_id: str, target: int) -> None:
     )
 
 
-def cancel(ec2: EC2Client, fleet_ids: Sequence[str]) -> None:
-    """End fleets with their machines; those that have ended or are forgotten are success."""
+def cancel(ec2: EC2Client, fleet_ids: Sequence[str]) -> int:
+    """End fleets with their machines; says how many. Those that have ended already are success."""
     live = [state.fleet_id for state in describe(ec2, fleet_ids) if needs_cancel(state)]
     # CancelSpotFleetRequests takes 100 a call (API reference).
     for start in range(0, len(live), 100):
         ec2.cancel_spot_fleet_requests(
             SpotFleetRequestIds=live[start : start + 100], TerminateInstances=True
         )
+    return len(live)
 
 
 def needs_cancel(state: FleetState) -> bool:
