@@ -28,6 +28,7 @@ BESIDE = {
     *("job_file", "journal", "tables", "tags", "template", "words", "screen", "monitor_file"),
     *("local_environment", "local_files", "survey", "sending", "waiting", "step"),
     *("cheapest", "hourly_limit"),
+    *("local_environment", "local_files", "local_worker", "survey", "sending", "waiting", "step"),
 }
 VERBS = {
     *("setup_aws", "setup", "submit", "start_cluster", "monitor", "auto_monitor", "stop"),
