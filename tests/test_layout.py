@@ -16,6 +16,7 @@ SERVICES = {
     *("alarms", "machines", "roles", "submitted", "observation", "ending", "actions"),
     *("policies", "schedules", "monitor_function", "notify", "spending"),
     *("fleet_request", "leftovers", "task_definitions"),
+    *("spot_prices", "machine_time", "extras"),
 }
 UNDER_ALL = {
     *("settings", "setting_types", "config_file", "suggestions"),
@@ -26,6 +27,8 @@ BESIDE = {
     *("decision", "scaling", "observed", "orders", "environment", "fleet_file", "grid", "jobs"),
     *("job_file", "journal", "tables", "tags", "template", "words", "screen", "monitor_file"),
     *("local_environment", "local_files", "survey", "sending", "waiting", "step"),
+    *("cheapest", "hourly_limit"),
+    *("local_environment", "local_files", "local_worker", "survey", "sending", "waiting", "step"),
 }
 VERBS = {
     *("setup_aws", "setup", "submit", "start_cluster", "monitor", "auto_monitor", "stop"),
@@ -37,6 +40,8 @@ IN_LAMBDA = {
     *("queues", "records", "tags", "errors", "reasons", "words", "observed", "orders", "scaling"),
     *("auto_monitor", "step", "notify", "schedules", "spending", "monitor_function"),
     "task_definitions",
+    *("spot_prices", "machine_time"),
+    *("cheapest", "hourly_limit"),
 }
 
 
