@@ -15,8 +15,8 @@ SERVICES = {
     *("account", "queues", "cluster", "fleet", "records", "logs", "dashboard", "prices"),
     *("alarms", "machines", "roles", "submitted", "observation", "ending", "actions"),
     *("policies", "schedules", "monitor_function", "notify", "spending"),
-    *("fleet_request", "leftovers", "task_definitions"),
-    *("spot_prices", "machine_time", "extras"),
+    *("fleet_request", "leftovers", "task_definitions", "spot_prices", "machine_time"),
+    *("extras", "given_up", "finding"),
     *("listing", "tallies", "account_runs"),
 }
 UNDER_ALL = {
@@ -27,14 +27,15 @@ UNDER_ALL = {
 BESIDE = {
     *("decision", "scaling", "observed", "orders", "environment", "fleet_file", "grid", "jobs"),
     *("job_file", "journal", "tables", "tags", "template", "words", "screen", "monitor_file"),
-    *("local_environment", "local_files", "survey", "sending", "waiting", "step"),
+    *("local_environment", "local_files", "survey", "sending", "waiting"),
+    *("step", "cheapest", "hourly_limit", "local_worker", "alike"),
     *("idle", "progress", "checks", "checks_account", "checks_image", "checks_jobs"),
     *("checks_machines", "checks_market", "checks_network", "fitting", "image_name"),
     "run_state",
 }
 VERBS = {
     *("setup_aws", "setup", "submit", "start_cluster", "monitor", "auto_monitor", "stop"),
-    *("failures", "local", "command", "usage", "check", "status"),
+    *("failures", "retry", "job_logs", "local", "command", "usage", "check", "status"),
 }
 # What the auto-monitor's Lambda takes along: its runtime has boto3 and the standard library.
 IN_LAMBDA = {
@@ -44,6 +45,7 @@ IN_LAMBDA = {
     "task_definitions",
     *("spot_prices", "machine_time"),
     *("listing", "idle", "reasons_idle", "fleet_reasons"),
+    *("cheapest", "hourly_limit"),
 }
 
 
