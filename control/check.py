@@ -90,7 +90,7 @@ def check(aws: AWS, config: Config, file: FleetFile, now: float, *, as_json: boo
     """Show what all checks find. Raises ExplainedError, exit code 1, if one failed."""
     found = findings(aws, config, file, now)
     if as_json:
-        print(_as_json(found))
+        screen.answer(_as_json(found))
     else:
         _say(found)
         screen.say(f"{_in_words(found)}.")
@@ -111,7 +111,7 @@ def _say(found: Iterable[Finding]) -> None:
         screen.console().print(_table(found))
         return
     for one in found:
-        screen.say(f"{one.check:<16} {one.outcome:<14} {one.what}")
+        screen.say(f"{one.check:<16} {one.outcome:<14} {screen.printable(one.what)}")
         if one.fix:
             screen.say(f"{'':<16} {'':<14} Fix: {one.fix}")
 
@@ -124,7 +124,7 @@ def _table(found: Iterable[Finding]) -> Table:
     for one in found:
         fix = f"\nFix: {one.fix}" if one.fix else ""
         colour = _COLOURS.get(one.outcome, "green")
-        table.add_row(one.check, Text(one.outcome, colour), Text(one.what + fix))
+        table.add_row(one.check, Text(one.outcome, colour), Text(screen.printable(one.what) + fix))
     return table
 
 
@@ -137,7 +137,7 @@ def _as_json(found: Iterable[Finding]) -> str:
         "counts": {outcome: counts[outcome] for outcome in OUTCOMES},
         "checks": every,
     }
-    return json.dumps(content, indent=1, ensure_ascii=False)
+    return json.dumps(content, indent=1)
 
 
 def _raise_for_failed(found: Iterable[Finding], again: str) -> None:

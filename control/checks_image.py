@@ -8,9 +8,9 @@ import urllib.request
 from collections.abc import Iterator
 from typing import Any
 
-from control import image_name, local_environment, settings
-from control.checks import Finding, Subject, failed, passed, unknown, warned
-from control.image_name import ImageName
+from control import image_name, image_parts, local_environment, settings
+from control.checks import WARNED, Finding, Subject, failed, passed, unknown
+from control.image_parts import ImageName
 
 # Its list of tags is open to all and, unlike a manifest, no pull that Docker Hub counts.
 HUB = "https://hub.docker.com"
@@ -28,20 +28,17 @@ _PLATFORMS = {"x86_64": "amd64", "arm64": "arm64"}
 def makefile(subject: Subject) -> Iterator[Finding]:
     """DOCKERHUB_TAG and what worker/Makefile builds are the same."""
     config = subject.config
-    made = image_name.built_by(settings.find(config, "worker/Makefile"))
-    if made is None:
-        yield unknown("image name", "worker/Makefile does not say what it builds (image = ...)")
-    elif made.startswith("yourname/") or image_name.parse(made) == image_name.parse(
-        config.DOCKERHUB_TAG
-    ):
-        yield passed("image name", f"worker/Makefile: {made}")
+    path = settings.find(config, "worker/Makefile")
+    wrong = image_name.disagreement(config.DOCKERHUB_TAG, path)
+    if wrong is None:
+        yield passed("image name", "worker/Makefile builds no other image")
     else:
-        yield warned("image name", "makefile tag", made=made, image=config.DOCKERHUB_TAG)
+        yield Finding("image name", WARNED, wrong.what, wrong.fix)
 
 
 def image(subject: Subject) -> Iterator[Finding]:
     """The image is in its registry, where that can be asked, for the machines' architecture."""
-    name = image_name.parse(subject.config.DOCKERHUB_TAG)
+    name = image_parts.parse(subject.config.DOCKERHUB_TAG)
     if local_environment.leads_here():
         yield unknown("image", "on this computer containers run without their image")
     elif name.ecr:

@@ -1,72 +1,59 @@
-"""The name of the image: what config.py says, and what worker/Makefile builds. Pure."""
+"""The worker's image: the name that worker/Makefile gives it, beside DOCKERHUB_TAG of config.py."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
-_HUB = "docker.io"
-_ECR = re.compile(r"(\d{12})\.dkr\.ecr(?:-fips)?\.([a-z0-9-]+)\.amazonaws\.com(?:\.cn)?")
-_VARIABLE = re.compile(r"^\s*(?:export\s+)?([A-Za-z_]\w*)\s*[:?]?=\s*(.*?)\s*(?:#.*)?$")
+from control.errors import UserError
+
+_ASSIGNMENT = re.compile(r"^(\w+)\s*[:?]?=\s*(.*?)\s*(?:#.*)?$")
 _REFERENCE = re.compile(r"\$[({](\w+)[)}]")
+# The `user` of the Makefile as shipped: nobody has built an image of their own with it yet.
+_NOBODY = "yourname"
+_DOCKER_HUB = ("docker.io/library/", "index.docker.io/library/", "docker.io/", "index.docker.io/")
 
 
-@dataclass(frozen=True)
-class ImageName:
-    """An image's name in its parts, as Docker reads them; `digest` is "" if a tag is meant."""
+def of_makefile(text: str) -> str | None:
+    """The name of the image that a Makefile builds, such as 'user/project:tag'.
 
-    registry: str
-    repository: str
-    tag: str
-    digest: str
-
-    @property
-    def is_on_hub(self) -> bool:
-        return self.registry == _HUB
-
-    @property
-    def ecr(self) -> tuple[str, str] | None:
-        """(account, region) of ECR, None if it is of another registry."""
-        found = _ECR.fullmatch(self.registry)
-        return (found[1], found[2]) if found else None
-
-
-def parse(text: str) -> ImageName:
-    """The parts of an image's name. A first part with a dot, a colon or "localhost" is a registry;
-    without one it is Docker Hub (distribution's reference grammar)."""
-    name, _, digest = text.partition("@")
-    first, slash, rest = name.partition("/")
-    registry, path = (first, rest) if slash and _is_host(first) else (_HUB, name)
-    repository, colon, tag = path.rpartition(":")
-    if not colon:
-        repository, tag = path, "latest"
-    if registry == _HUB and "/" not in repository:
-        repository = f"library/{repository}"
-    return ImageName(registry, repository, "" if digest else tag, digest)
+    None where it cannot be read: the placeholder is still in place, or `image` is something other
+    than words and $(references) to them.
+    """
+    words: dict[str, str] = {}
+    for line in text.splitlines():
+        if match := _ASSIGNMENT.match(line):
+            words[match[1]] = match[2]
+    image = words.get("image", "")
+    # As often as there are words: one that refers to itself is no name.
+    for _ in words:
+        image = _REFERENCE.sub(lambda match: words.get(match[1], match[0]), image)
+    if not image or "$" in image or " " in image or words.get("user") == _NOBODY:
+        return None
+    return image
 
 
-def _is_host(text: str) -> bool:
-    return "." in text or ":" in text or text == "localhost"
+def disagreement(dockerhub_tag: str, makefile: Path) -> UserError | None:
+    """What is wrong if config.py names another image than the Makefile builds; None if nothing is.
 
-
-def built_by(makefile: Path) -> str | None:
-    """The image that worker/Makefile builds, None if it does not say so in a variable `image`."""
+    Nothing is said where there is no Makefile, or one that nobody has filled in: the image is
+    then somebody else's.
+    """
     try:
-        text = makefile.read_text(encoding="utf-8")
+        built = of_makefile(makefile.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
-    found = (_VARIABLE.match(line) for line in text.splitlines() if not line.startswith("\t"))
-    variables = {one[1]: one[2] for one in found if one}
-    return _filled(variables["image"], variables) if "image" in variables else None
-
-
-def _filled(text: str, variables: Mapping[str, str], depth: int = 10) -> str | None:
-    """The text with its variables; None if one is not known or they go round in a circle."""
-    names = _REFERENCE.findall(text)
-    if not names:
-        return text
-    if not depth or not variables.keys() >= set(names):
+    if built is None or _whole(built) == _whole(dockerhub_tag):
         return None
-    return _filled(_REFERENCE.sub(lambda one: variables[one[1]], text), variables, depth - 1)
+    return UserError(
+        f"DOCKERHUB_TAG of config.py is {dockerhub_tag}, but {makefile} builds {built}.",
+        f"Put the one that is to run into both: DOCKERHUB_TAG = {built!r}, or change the Makefile.",
+    )
+
+
+def _whole(name: str) -> str:
+    """A name as registries take it: `latest` is the tag that is left out, Docker Hub the host."""
+    for host in _DOCKER_HUB:
+        name = name.removeprefix(host)
+    last = name.rpartition("/")[2]
+    return name if ":" in last or "@" in last else f"{name}:latest"

@@ -44,10 +44,6 @@ FOUND: dict[str, Reason] = {
         "{image} is for {has}, the machines are {needs}.",
         "Build it with `docker build --platform linux/{platform}`, or choose other MACHINE_TYPE.",
     ),
-    "makefile tag": Reason(
-        "worker/Makefile builds {made}, config.py runs {image}.",
-        "Make DOCKERHUB_TAG in config.py and the names in worker/Makefile the same.",
-    ),
     # roles
     "no role": Reason(
         "{what} {name} does not exist in this account.",

@@ -56,11 +56,11 @@ def _say(state: RunState) -> None:
         screen.console().print(_grid(state))
         return
     for label, text in lines(state):
-        screen.say(f"{label:<{_LABEL}} {text}")
+        screen.say(screen.printable(f"{label:<{_LABEL}} {text}"))
 
 
 def _print_json(content: object) -> None:
-    print(json.dumps(content, indent=1, ensure_ascii=False))
+    screen.answer(json.dumps(content, indent=1))
 
 
 def watch(
@@ -90,7 +90,7 @@ def watch(
                 if live:
                     live.update(_grid(state), refresh=True)
                 else:
-                    screen.say(one_line(state))
+                    screen.say(screen.printable(one_line(state)))
                 if run.ended:
                     return
             sleep(seconds)
@@ -101,7 +101,7 @@ def _grid(state: RunState) -> Table:
     grid.add_column(no_wrap=True)
     grid.add_column(overflow="fold")
     for label, text in lines(state):
-        grid.add_row(Text(label, "bold"), Text(text))
+        grid.add_row(Text(label, "bold"), Text(screen.printable(text)))
     return grid
 
 

@@ -31,6 +31,7 @@ BESIDE = {
     *("step", "cheapest", "hourly_limit", "local_worker", "alike"),
     *("idle", "progress", "checks", "checks_account", "checks_image", "checks_jobs"),
     *("checks_machines", "checks_market", "checks_network", "fitting", "image_name"),
+    "image_parts",
     "run_state",
 }
 VERBS = {

@@ -302,8 +302,8 @@ def test_the_image_and_the_makefile_name_different_ones(embedded, project, hub, 
     makefile = config.project / "worker/Makefile"
     makefile.write_text("user = me\nproject = mine\ntag = 1\nimage = $(user)/$(project):$(tag)\n")
     every = check.findings(embedded, config, AUTO, time.time())
-    (one,) = (one for one in every if one.found == "makefile tag")
-    assert one.outcome == WARNED and "me/mine:1" in one.what and "me/mine:2" in one.what
+    one = only([one for one in every if one.check == "image name"], WARNED)
+    assert "me/mine:1" in one.what and "me/mine:2" in one.what and one.fix
 
 
 @pytest.mark.parametrize(
