@@ -51,8 +51,17 @@ def wait_for_machines(
             return True
         if not up:
             _say_new(why_none_comes(aws, run), told)
+        elif service:
+            _raise_without_place(service.last_word, run)
         sleep(poll_seconds)
     return False
+
+
+def _raise_without_place(last_word: str, run: Run) -> None:
+    """Raise ExplainedError if ECS says that no container fits on the machines that have come."""
+    found = idle.placement(last_word, run.settings)
+    if found and found.lasting:
+        raise ExplainedError(found.what, found.fix)
 
 
 def _say_new(reasons: list[fleet_reasons.Explained], told: set[str]) -> None:

@@ -333,6 +333,19 @@ def test_a_bucket_that_may_not_be_used(found, embedded, answering, operation, wo
     assert word in [one.found for one in found("buckets")]
 
 
+def test_a_bucket_that_only_the_containers_role_may_use_is_not_checkable(
+    found, embedded, answering
+):
+    embedded.s3.create_bucket(Bucket="inputs-of-others")
+    own, others = found("buckets", SOURCE_BUCKET="inputs-of-others")
+    assert (own.outcome, others.outcome) == (PASSED, PASSED)
+    answering(embedded.s3, "HeadBucket", {"BucketRegion": "us-east-1"})
+    answering(embedded.s3, "ListObjectsV2", {"Error": {"Code": "AccessDenied", "Message": "no"}})
+    told = found("buckets", SOURCE_BUCKET="inputs-of-others")
+    assert [one.outcome for one in told] == [FAILED, UNKNOWN]
+    assert "containers' role" in told[1].what
+
+
 def test_the_check_of_writing_leaves_nothing(found, embedded):
     assert "can be read and written" in only(found("buckets"), PASSED).what
     keys = list(records.list_keys(embedded.s3, BUCKET, "runs/"))

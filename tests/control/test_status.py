@@ -12,7 +12,6 @@ import pytest
 from botocore.awsrequest import AWSResponse
 
 import embedded_aws
-import run as command_line
 from control import (
     account,
     account_runs,
@@ -34,19 +33,6 @@ from tests.conftest import BUCKET, ROOT
 
 FLEET = ROOT / "files/exampleFleet.json"
 LIMIT = 60
-
-
-@pytest.fixture
-def typed(embedded, monkeypatch, capsys):
-    """Types a verb for a config; returns what it said."""
-    monkeypatch.setattr(account, "connect", lambda config: embedded)
-
-    def type_(config, *words):
-        capsys.readouterr()
-        command_line.main(["--config", str(config.path.parent), *words])
-        return capsys.readouterr().out
-
-    return type_
 
 
 @pytest.fixture

@@ -49,7 +49,9 @@ def waited(aws, run, until, seconds=15):
 
 def test_machines_on_which_no_container_fits_are_told_in_ecs_own_words(started, capsys):
     aws, run = started()
-    assert not waited(aws, run, lambda: waiting.cluster.machines(aws.ecs, run))
+    with pytest.raises(ExplainedError, match="MEMORY = 900000 does not fit") as caught:
+        waited(aws, run, lambda: False)
+    assert "Lower MEMORY" in caught.value.fix
     waiting.say_why_not(aws, run)
     out = capsys.readouterr().out
     assert "No container runs on the 1 machine" in out
