@@ -32,6 +32,7 @@ from control import (
     monitor_file,
     observation,
     records,
+    report_files,
     screen,
     settings,
     setup,
@@ -115,13 +116,19 @@ def watch(args: argparse.Namespace) -> None:
     account.identity(aws.sts)
     run = _load(aws, where)
     pace = local.PACE if local_environment.leads_here() else Pace()
-    counts = monitor.watch(aws, run, pace)
+    try:
+        counts = monitor.watch(aws, run, pace)
+    except monitor.Unfinished:
+        _say_report(report_files.at_the_end(aws, config, run))
+        raise
+    page = report_files.at_the_end(aws, config, run)
     screen.say(f"The run has ended, and its machines with it: {counts.in_words()}.")
     screen.say(
         f"Outputs: s3://{run.settings['DESTINATION_BUCKET']}/ (where output_prefix of "
         "worker/generic-worker.py puts them)"
     )
     screen.say(f"Records and logs: s3://{run.bucket}/{run.prefix}")
+    _say_report(page)
     logs = f"s3://{run.bucket}/{run.prefix}logs/"
     again = "setup, submitJob JOBFILE --missing and startCluster run those jobs again."
     failures.raise_for_failed(aws.s3, run, counts, logs, again)
@@ -137,6 +144,27 @@ def show_status(args: argparse.Namespace) -> None:
         return
     setup.say_changes(run, config)
     screen.say(monitor.in_words(observation.observe(aws, run, time.time())))
+
+
+def make_report(args: argparse.Namespace) -> None:
+    config = local.load_config(args.config)
+    aws = account.connect(config)
+    account.identity(aws.sts)
+    run = records.latest(aws.s3, config.AWS_BUCKET, config.APP_NAME)
+    made = report_files.make(aws, run, quiet=args.json)
+    if args.json and args.output is None:
+        screen.say(report_files.as_json(made))
+        return
+    if args.json:
+        report_files.write(args.output, report_files.as_json(made).encode())
+        return
+    path = args.output or report_files.path_of(config, run)
+    report_files.write(path, report_files.page(run, made))
+    _say_report(path)
+    if made.content["failed"]:
+        _next(args, "failures")
+    else:
+        _next(args, "setup   (begins a new run)" if run.ended else "status")
 
 
 def stop_run(args: argparse.Namespace) -> None:
@@ -193,6 +221,10 @@ def _say_ended(args: argparse.Namespace, aws: account.AWS, run: records.Run) -> 
     _next(args, "setup   (begins a new run)")
 
 
+def _say_report(path: Path) -> None:
+    screen.say(f"Report: {os.path.relpath(path)} (open it in a browser)")
+
+
 def _load(aws: account.AWS, where: tuple[str, str, str]) -> records.Run:
     """The run of the monitor file, unless a newer one waits for its machines."""
     bucket, app_name, run_id = where
@@ -219,6 +251,7 @@ _VERBS = {
     "startCluster": start_machines,
     "monitor": watch,
     "status": show_status,
+    "report": make_report,
     "stop": stop_run,
     "local": run_here,
 }

@@ -22,6 +22,7 @@ from control import (
     job_file,
     local_environment,
     monitor,
+    report_files,
     screen,
     settings,
     setup,
@@ -149,7 +150,9 @@ def run(
             counts = monitor.watch(aws, the_run, PACE)
         finally:
             take_outputs(aws.s3, here.AWS_BUCKET, output, keys)
+        page = report_files.in_folder(aws, config, the_run, output)
         _summary(config, counts, clock() - began, output)
+        screen.say(f"Report: {page}")
         logs = str(output / the_run.prefix / "logs")
         failures.raise_for_failed(aws.s3, the_run, counts, logs, "run the same command again.")
     return counts

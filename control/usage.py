@@ -75,6 +75,9 @@ def _run(add: _Add) -> None:
 
 def _ask(add: _Add) -> None:
     add("status", "how far the run is", "status")
+    one = add("report", "one HTML page: progress, failures, cost, advice", "report")
+    one.add_argument("--output", type=Path, metavar="FILE", help="default: in reports/")
+    one.add_argument("--json", action="store_true", help="print the data instead of the page")
 
 
 def _end(add: _Add) -> None:

@@ -16,7 +16,8 @@ SERVICES = {
     *("alarms", "machines", "roles", "submitted", "observation", "ending", "actions"),
     *("policies", "schedules", "monitor_function", "notify", "spending"),
     *("fleet_request", "leftovers", "task_definitions"),
-    *("spot_prices", "machine_time", "extras"),
+    *("spot_prices", "machine_time", "extras", "report", "report_reading"),
+    "listing",
 }
 UNDER_ALL = {
     *("settings", "setting_types", "config_file", "suggestions"),
@@ -27,10 +28,12 @@ BESIDE = {
     *("decision", "scaling", "observed", "orders", "environment", "fleet_file", "grid", "jobs"),
     *("job_file", "journal", "tables", "tags", "template", "words", "screen", "monitor_file"),
     *("local_environment", "local_files", "survey", "sending", "waiting", "step"),
+    *("units", "figures", "alike", "advice", "report_charts", "report_page"),
+    "report_summary",
 }
 VERBS = {
     *("setup_aws", "setup", "submit", "start_cluster", "monitor", "auto_monitor", "stop"),
-    *("failures", "local", "command", "usage"),
+    *("failures", "local", "command", "usage", "report_files"),
 }
 # What the auto-monitor's Lambda takes along: its runtime has boto3 and the standard library.
 IN_LAMBDA = {
@@ -38,7 +41,9 @@ IN_LAMBDA = {
     *("queues", "records", "tags", "errors", "reasons", "words", "observed", "orders", "scaling"),
     *("auto_monitor", "step", "notify", "schedules", "spending", "monitor_function"),
     "task_definitions",
-    *("spot_prices", "machine_time"),
+    *("spot_prices", "machine_time", "extras", "report", "report_reading"),
+    *("units", "figures", "alike", "advice"),
+    "listing",
 }
 
 
