@@ -47,7 +47,7 @@ def carry_out(aws: AWS, run: Run, action: Action, seen: Observed) -> Iterator[st
         case DeleteAlarms(names):
             alarms.delete(aws.cloudwatch, names)
         case EndRun():
-            yield from ending.end_run(aws, run, seen.jobs, seen.now)
+            yield from ending.end_run(aws, run, seen.now)
         case EndMachines():
             yield from ending.end_machines(aws, run)
 

@@ -23,6 +23,7 @@ from control import (
     local_environment,
     local_worker,
     monitor,
+    report_files,
     screen,
     settings,
     setup,
@@ -184,7 +185,9 @@ def run(
             counts = monitor.watch(aws, the_run, PACE)
         finally:
             take_outputs(aws.s3, here.AWS_BUCKET, output, keys)
+        page = report_files.in_folder(aws, config, the_run, output)
         _summary(config, counts, clock() - began, output)
+        screen.say(f"Report: {page}")
         failures.raise_for_failed(
             aws.s3,
             the_run,

@@ -50,6 +50,10 @@ def be_cheapest(aws: AWS, run: Run, now: float) -> Run:
     )
 
 
+class Unfinished(ExplainedError):
+    """Jobs are left, and the machines were ended."""
+
+
 def watch(
     aws: AWS,
     run: Run,
@@ -59,9 +63,9 @@ def watch(
 ) -> JobCounts:
     """Step until the run is over; returns the counts at the end.
 
-    May be stopped and started again at any moment. Raises ExplainedError if jobs are left
-    unfinished: their machines were ended, and it names what to do. An AWS that cannot be reached
-    or has too much to do is waited for, as long as `pace.patience`.
+    May be stopped and started again at any moment. Raises Unfinished if jobs are left unfinished:
+    their machines were ended, and it names what to do. An AWS that cannot be reached or has too
+    much to do is waited for, as long as `pace.patience`.
     """
     if records.load(aws.s3, run.bucket, run.app_name, run.run_id).ended:
         return records.count(aws.s3, run)
@@ -133,20 +137,20 @@ def _silence(seconds: float) -> str:
     )
 
 
-def _unfinished(aws: AWS, run: Run, taken: Step) -> ExplainedError:
+def _unfinished(aws: AWS, run: Run, taken: Step) -> Unfinished:
     """The error that says why the machines were ended although jobs are left."""
     why = f"{taken.unfinished[0].upper()}{taken.unfinished[1:]}"
     if taken.seen.stopped and not taken.seen.jobs.finished:
         screen.say("The last lines of a container:")
         for line in logs.last_lines(aws.logs, run.log_group, _LOG_LINES):
             screen.say(f"  {line}")
-        return ExplainedError(
+        return Unfinished(
             f"{why}. The machines were ended; the queue stays.",
             "Mend what the lines above say, in worker/ or in the image, and start again.",
         )
     names = list(itertools.islice(submitted.without_record(aws.s3, run), _SHOWN))
     named = ", ".join(names) + (" ..." if len(names) == _SHOWN else "")
-    return ExplainedError(
+    return Unfinished(
         f"{why} ({named}). The machines were ended; the queue stays.",
         "Submit what is missing again (python run.py submitJob JOBFILE --again --missing), then: "
         "python run.py startCluster files/exampleFleet.json",
