@@ -6,10 +6,11 @@ import sys
 from collections.abc import Sequence
 
 from control import command
-from examples.trials import fiji, hello_world
+from examples.trials import fiji, hello_world, ome_zarr, variant_calling
 from examples.trials.trial import run
 
-TRIALS = {module.TRIAL.name: module.TRIAL for module in (hello_world, fiji)}
+MODULES = (hello_world, fiji, ome_zarr, variant_calling)
+TRIALS = {module.TRIAL.name: module.TRIAL for module in MODULES}
 
 
 def main(argv: Sequence[str]) -> None:
