@@ -26,6 +26,7 @@ BESIDE = {
     *("decision", "scaling", "observed", "orders", "environment", "fleet_file", "grid", "jobs"),
     *("job_file", "journal", "tables", "tags", "template", "words", "screen", "monitor_file"),
     *("local_environment", "local_files", "survey", "sending", "waiting", "step"),
+    "image_name",
 }
 VERBS = {
     *("setup_aws", "setup", "submit", "start_cluster", "monitor", "auto_monitor", "stop"),
