@@ -125,6 +125,8 @@ class Job:
         as "*_D.TIF", just what matches it is fetched of what lies below a prefix. Raises JobFailed
         that names what is missing.
         """
+        if only is not None and not isinstance(what, str):
+            raise TypeError("job.download: only= goes with a prefix, not with a list of keys")
         started = time.monotonic()
         folder = self.input_dir if to is None else self._own(self.input_dir / to)
         where = (self.s3, bucket or self.source_bucket)
