@@ -60,7 +60,11 @@ def _without_type_checking(tree: ast.Module) -> ast.Module:
 
 
 def python_files(*folders: str) -> list[Path]:
-    return sorted(path for folder in folders for path in (ROOT / folder).rglob("*.py"))
+    """Those of the project: what is installed for the examples lies in a folder with a dot."""
+    found = (path for folder in folders for path in (ROOT / folder).rglob("*.py"))
+    return sorted(
+        path for path in found if not any(part[0] == "." for part in path.relative_to(ROOT).parts)
+    )
 
 
 def tops(path: Path) -> set[str]:

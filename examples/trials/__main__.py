@@ -6,10 +6,13 @@ import sys
 from collections.abc import Sequence
 
 from control import command
-from examples.trials import fiji, hello_world
+from examples.trials import cellprofiler, fiji, hello_world
 from examples.trials.trial import run
 
-TRIALS = {module.TRIAL.name: module.TRIAL for module in (hello_world, fiji)}
+TRIALS = {
+    trial.name: trial
+    for trial in (hello_world.TRIAL, fiji.TRIAL, cellprofiler.TRIAL, cellprofiler.FULL)
+}
 
 
 def main(argv: Sequence[str]) -> None:
