@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo examples test faults check format docs clean
+.PHONY: help demo examples example-tools test faults check format docs clean
 
 help:  ## this list
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -14,6 +14,9 @@ demo: $(VENV)/.run  ## eight small jobs from start to end on AWS on this compute
 
 examples: $(VENV)/.run  ## every example with its real program; one of them: make example-fiji
 	$(BIN)/python -m examples.trials
+
+example-tools: $(VENV)/.run
+	$(BIN)/python -m examples.trials --install
 
 example-%: $(VENV)/.run
 	$(BIN)/python -m examples.trials $* -- $(ARGS)

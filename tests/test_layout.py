@@ -25,7 +25,8 @@ UNDER_ALL = {
 BESIDE = {
     *("decision", "scaling", "observed", "orders", "environment", "fleet_file", "grid", "jobs"),
     *("job_file", "journal", "tables", "tags", "template", "words", "screen", "monitor_file"),
-    *("local_environment", "local_files", "survey", "sending", "waiting", "step"),
+    *("local_environment", "local_files", "local_worker", "survey", "sending", "waiting", "step"),
+    "image_name",
 }
 VERBS = {
     *("setup_aws", "setup", "submit", "start_cluster", "monitor", "auto_monitor", "stop"),
@@ -60,11 +61,9 @@ def _without_type_checking(tree: ast.Module) -> ast.Module:
 
 
 def python_files(*folders: str) -> list[Path]:
-    """Those of the project: what is installed for the examples lies in a folder with a dot."""
     found = (path for folder in folders for path in (ROOT / folder).rglob("*.py"))
-    return sorted(
-        path for path in found if not any(part[0] == "." for part in path.relative_to(ROOT).parts)
-    )
+    # What the examples' trials have installed is not ours.
+    return sorted(path for path in found if ".tools" not in path.parts)
 
 
 def tops(path: Path) -> set[str]:

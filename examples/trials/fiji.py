@@ -11,7 +11,7 @@ from examples.trials import tools
 from examples.trials.trial import Trial, WrongResult
 
 IMAGEJ = "prokaryote==2.4.4"
-HERE = Path(__file__).parent / "imagej"
+LAUNCHER, SOURCE = tools.SCRIPTS / "ImageJ-linux64", tools.SCRIPTS / "RunMacro.java"
 PROGRAMS = {"java": "openjdk-17-jdk-headless", "javac": "openjdk-17-jdk-headless"}
 # What this macro finds in the DNA channel, counted by the same ImageJ outside of this project.
 NUCLEI = {"POS002": 295, "POS076": 890, "POS218": 729}
@@ -31,16 +31,15 @@ def install() -> None:
 
 
 def _recipe() -> str:
-    return "\n".join([IMAGEJ, *(path.read_text() for path in sorted(HERE.iterdir()))])
+    return "\n".join([IMAGEJ, LAUNCHER.read_text(), SOURCE.read_text()])
 
 
 def _build(folder: Path) -> None:
     with zipfile.ZipFile(tools.wheel(IMAGEJ)) as package:
         (jar,) = (name for name in package.namelist() if name.endswith(".jar"))
         (folder / "imagej.jar").write_bytes(package.read(jar))
-    shutil.copy(HERE / "ImageJ-linux64", folder)
-    source = HERE / "RunMacro.java"
-    tools.command(["javac", "-proc:none", "-cp", folder / "imagej.jar", "-d", folder, source])
+    shutil.copy(LAUNCHER, folder)
+    tools.command(["javac", "-proc:none", "-cp", folder / "imagej.jar", "-d", folder, SOURCE])
 
 
 def get_input(folder: Path) -> None:

@@ -14,6 +14,7 @@ from control.errors import ExplainedError, UserError
 from examples.trials.trial import EXAMPLES
 
 TOOLS = EXAMPLES / ".tools"
+SCRIPTS = Path(__file__).parent / "scripts"
 # Its wheel carries nine real images, of Drosophila cells, and CellProfiler's own pipeline for them.
 CELLPROFILER = "cellprofiler==4.2.8.1"
 _IMAGES = "cellprofiler/data/examples/ExampleFly/images/"
@@ -99,12 +100,13 @@ def path_with(*folders: Path) -> dict[str, str]:
     return {"PATH": os.pathsep.join([*map(str, folders), os.environ["PATH"]])}
 
 
-def command(words: Iterable[object], cwd: Path | None = None) -> None:
-    """Run a program of the installation. Raises ExplainedError if it fails."""
+def command(words: Iterable[object]) -> str:
+    """Run a program of the installation; what it printed. Raises ExplainedError if it fails."""
     argv = [str(word) for word in words]
-    done = subprocess.run(argv, cwd=cwd, capture_output=True, text=True, check=False)
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
     if done.returncode:
         raise ExplainedError(
             f"{Path(argv[0]).name} failed: {(done.stderr or done.stdout).strip()[-500:]}",
             f"Run it by itself to see more: {' '.join(argv)}",
         )
+    return done.stdout

@@ -69,10 +69,9 @@ def copy_of(tmp_path):
     return lambda trial: Copy(trial, tmp_path / trial.name)
 
 
-def pytest_generate_tests(metafunc):
+@pytest.fixture(autouse=True)
+def program(request):
     """A test of an example whose program is not here is skipped, and says why."""
-    trial = getattr(metafunc.module, "TRIAL", None)
+    trial = getattr(request.module, "TRIAL", None)
     if trial and trial.missing():
-        metafunc.definition.add_marker(
-            pytest.mark.skip(f"{trial.missing()}: make example-{trial.name} installs it")
-        )
+        pytest.skip(f"{trial.missing()}: make example-tools")

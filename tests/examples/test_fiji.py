@@ -26,7 +26,7 @@ def test_what_a_user_of_imagej_needs_to_know_is_the_reason(copy_of):
     )
 
     assert reasons["no-images"].endswith("none matches *_POS999_*")
-    assert "ImageJ cannot open broken.TIF" in reasons["broken"]
+    assert "Error: ImageJ cannot open broken.TIF" in reasons["broken"]
     assert reasons["nothing-kept"] == (
         "input/nuclei.ijm wrote nothing that matches upload_filter *.xlsx"
     )

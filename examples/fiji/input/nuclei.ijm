@@ -21,7 +21,7 @@ function option(name, otherwise) {
 function measure(file) {
     before = nImages;
     open(input + "/" + file);
-    if (nImages == before) exit("ImageJ cannot open " + file + ": it is no image, or broken");
+    if (nImages == before) exit("Error: ImageJ cannot open " + file + ": it is no image, or broken");
     name = replace(file, "\\.[Tt][Ii][Ff]+$", "");
     // Sizes are in pixels, whatever resolution the file claims to have.
     run("Set Scale...", "distance=0 known=0 unit=pixel");

@@ -30,7 +30,7 @@ def run_job(job):
             " ".join(f"{name}=[{value}]" for name, value in arguments.items()),
         ],
         # Fiji may exit with 0 all the same.
-        errors="Macro Error|Unrecognized command|Error saving|cannot open",
+        errors="Error:|Error saving|Unrecognized command",
     )
 
     kept = sorted(written.rglob(job["upload_filter"]))
