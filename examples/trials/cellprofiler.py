@@ -21,7 +21,7 @@ from examples.trials.trial import Trial, WrongResult
 REQUIREMENTS = Path(__file__).with_name("cellprofiler-requirements.txt")
 PROGRAMS = {
     "python3.11": "python3.11-dev python3.11-venv",
-    "gcc": "gcc libc6-dev",
+    "g++": "g++",
     "javac": "openjdk-17-jdk-headless",
 }
 # Compiled here, beside the packages that they are to run with.
