@@ -290,21 +290,26 @@ def test_what_only_a_new_image_can_do_is_not_passed_over(worker, job, name):
 
 
 @pytest.mark.parametrize(
-    ("program", "reason", "retry"),
+    ("program", "reason", "retry", "code"),
     [
-        (PROGRAM + NOT_LOADED, "cannot load it: ValueError: Could not find the Blur module", False),
-        (PROGRAM.replace("Complete", "Failure"), "it has no images of", True),
-        (PROGRAM.replace("echo Complete", "true"), "done file says ''", True),
-        (PROGRAM + "exit 3", "cellprofiler exited with code 3", True),
+        (PROGRAM + NOT_LOADED, "cannot load it: ValueError: Could not find the Blur", False, 0),
+        (PROGRAM.replace("Complete", "Failure"), "it has no images of", True, 0),
+        (PROGRAM.replace("echo Complete", "true"), "done file says ''", True, 0),
+        (PROGRAM + "exit 3", "cellprofiler exited with code 3", True, 3),
     ],
     ids=["module-left-out", "failure", "no-done-file", "exit-code"],
 )
-def test_success_is_more_than_the_exit_code(worker, job, program, reason, retry):
+def test_success_is_more_than_the_exit_code(worker, job, program, reason, retry, code):
     with pytest.raises(JobFailed, match=reason) as failure:
         worker.run_job(job(objects=IMAGES, program=program))
 
     assert str(failure.value).startswith("p.cppipe: ")
-    assert failure.value.retry is retry
+    assert (failure.value.retry, failure.value.exit_code) == (retry, code)
+
+
+def test_a_program_that_did_not_end_by_itself_keeps_its_own_reason(worker, job):
+    with pytest.raises(JobFailed, match="^cellprofiler was ended by SIGKILL$"):
+        worker.run_job(job(objects=IMAGES, program="#!/bin/sh\nkill -KILL $$\n"))
 
 
 def test_the_example_of_distributed_cellprofiler_works_as_it_is(worker, job):

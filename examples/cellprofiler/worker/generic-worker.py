@@ -67,7 +67,8 @@ def run_job(job):
         said = str(failure or f"CellProfiler's done file says {done!r}")
         reason = why(said, log, done, asked, job.output_dir)
         final = NOT_LOADED in log or OTHER_GROUPING in said
-        raise JobFailed(f"{pipeline.name}: {reason}", retry=not final)
+        code = failure.exit_code if failure else 0
+        raise JobFailed(f"{pipeline.name}: {reason}", retry=not final, exit_code=code)
 
 
 def why(said, log, done, asked, output):
