@@ -6,11 +6,11 @@ import sys
 from collections.abc import Sequence
 
 from control import command
-from examples.trials import fiji, hello_world, ome_zarr, variant_calling
+from examples.trials import cellprofiler, fiji, hello_world, ome_zarr, variant_calling
 from examples.trials.trial import run
 
-MODULES = (hello_world, fiji, ome_zarr, variant_calling)
-TRIALS = {module.TRIAL.name: module.TRIAL for module in MODULES}
+MODULES = (hello_world, fiji, ome_zarr, cellprofiler, variant_calling)
+TRIALS = {trial.name: trial for trial in (*(module.TRIAL for module in MODULES), cellprofiler.FULL)}
 
 
 def main(argv: Sequence[str]) -> None:

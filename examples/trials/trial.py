@@ -25,7 +25,8 @@ class Trial:
     raises a UserError that says how to. `get_input(folder)` fills the project's input folder,
     without the net once it is installed. `check(output)` compares the result with what is known:
     it returns lines to show and raises WrongResult. `environment` is what the program needs.
-    `quick` trials take less than three minutes, installing apart.
+    `quick` trials take less than three minutes, installing apart. `of` is the example, if the
+    trial has a name of its own.
     """
 
     name: str
@@ -36,10 +37,11 @@ class Trial:
     environment: Callable[[], Mapping[str, str]] = dict
     job_file: str = JOBS
     quick: bool = True
+    of: str = ""
 
     @property
     def project(self) -> Path:
-        return EXAMPLES / self.name
+        return EXAMPLES / (self.of or self.name)
 
 
 class WrongResult(ExplainedError):
@@ -57,7 +59,7 @@ def run(trial: Trial, more: Sequence[str] = ()) -> None:
     trial.get_input(trial.project / "input")
     output = trial.project / "local_output"
     shutil.rmtree(output, ignore_errors=True)
-    words = ["--config", f"examples/{trial.name}", "local", trial.job_file, *more]
+    words = ["--config", f"examples/{trial.project.name}", "local", trial.job_file, *more]
     print(f"$ python run.py {' '.join(words)}", flush=True)
     code = subprocess.run(
         [sys.executable, "run.py", *words],
