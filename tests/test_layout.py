@@ -25,10 +25,10 @@ UNDER_ALL = {
 # Of one thing only, and needed by verbs and services alike: data, decisions, the screen.
 BESIDE = {
     *("advice", "alike", "cheapest", "decision", "environment", "figures", "fleet_file", "grid"),
-    *("hourly_limit", "job_file", "jobs", "journal", "local_environment", "local_files"),
-    *("local_worker", "monitor_file", "observed", "orders", "report_charts", "report_page"),
-    *("report_summary", "scaling", "screen", "sending", "step", "survey", "tables", "tags"),
-    *("template", "units", "waiting", "words"),
+    *("hourly_limit", "image_name", "job_file", "jobs", "journal", "local_environment"),
+    *("local_files", "local_worker", "monitor_file", "observed", "orders", "report_charts"),
+    *("report_page", "report_summary", "scaling", "screen", "sending", "step", "survey"),
+    *("tables", "tags", "template", "units", "waiting", "words"),
 }
 VERBS = {
     *("auto_monitor", "command", "failures", "job_logs", "local", "monitor", "report_files"),

@@ -90,16 +90,6 @@ def test_the_example_counts_the_words_of_the_documentation(tmp_path):
     assert "\x1b" not in out, "control characters in a pipe"
 
 
-def test_the_hello_world_example(tmp_path):
-    output = tmp_path / "output"
-    code, out, err = typed(
-        "--config", "examples/hello_world", "local", "files/exampleJob.json", "--output", output
-    )
-    assert (code, err) == (0, "")
-    text = (output / "hello/pizza-vanilla/HelloWorld.txt").read_text()
-    assert text == "Hello, Ada here. I like pizza, and then vanilla ice cream.\n"
-
-
 def test_a_failed_job_is_said_and_its_log_is_kept(own_project, tmp_path):
     folder = own_project({"name": "good", "do": "work"}, {"name": "bad", "do": "fail"})
     output = tmp_path / "output"
