@@ -26,7 +26,6 @@ UNDER_ALL = {
 BESIDE = {
     *("decision", "scaling", "observed", "orders", "environment", "fleet_file", "grid", "jobs"),
     *("job_file", "journal", "tables", "tags", "template", "words", "screen", "monitor_file"),
-    *("local_environment", "local_files", "survey", "sending", "waiting", "step"),
     *("cheapest", "hourly_limit"),
     *("local_environment", "local_files", "local_worker", "survey", "sending", "waiting", "step"),
 }
