@@ -25,6 +25,8 @@ from control import (
     account,
     command,
     failures,
+    finding,
+    job_logs,
     leftovers,
     local,
     local_environment,
@@ -33,6 +35,7 @@ from control import (
     monitor_file,
     observation,
     records,
+    retry,
     screen,
     settings,
     setup,
@@ -125,9 +128,9 @@ def watch(args: argparse.Namespace) -> None:
         "worker/generic-worker.py puts them)"
     )
     screen.say(f"Records and logs: s3://{run.bucket}/{run.prefix}")
-    logs = f"s3://{run.bucket}/{run.prefix}logs/"
-    again = "setup, submitJob JOBFILE --missing and startCluster run those jobs again."
-    failures.raise_for_failed(aws.s3, run, counts, logs, again)
+    typed = _typed(args)
+    fix = f"Mend what the logs say, then send those jobs again: {typed} retry"
+    failures.raise_for_failed(aws.s3, run, counts, failures.by_verb(typed), fix)
 
 
 def show_status(args: argparse.Namespace) -> None:
@@ -141,6 +144,35 @@ def show_status(args: argparse.Namespace) -> None:
     setup.say_changes(run, config)
     seen = observation.observe(aws, run, time.time())
     screen.say(monitor.in_words(seen, run.settings["DOCKER_CORES"]))
+
+
+def show_failures(args: argparse.Namespace) -> None:
+    config, aws = _connected(args)
+    run = finding.run(aws.s3, config.AWS_BUCKET, config.APP_NAME, args.run)
+    failures.show(aws.s3, run, _typed(args), form=args.form, job_file=args.job_file)
+
+
+def retry_jobs(args: argparse.Namespace) -> None:
+    config, aws = _connected(args)
+    run = records.latest(aws.s3, config.AWS_BUCKET, config.APP_NAME)
+    wanted = retry.Wanted(args.jobs, args.reason, args.unfinished)
+    if retry.retry(aws, config, run, wanted, dry_run=args.dry_run) and not args.dry_run:
+        _next(args, f"startCluster {usage.FLEET}   (if its machines are still up: monitor)")
+
+
+def show_log(args: argparse.Namespace) -> None:
+    if not args.job and not args.grep:
+        raise UserError(
+            "`logs` was given no job.",
+            f"Name one, as `{_typed(args)} failures` does; or search the logs of all failed jobs "
+            "with --grep TEXT.",
+        )
+    config, aws = _connected(args)
+    run = finding.run(aws.s3, config.AWS_BUCKET, config.APP_NAME, args.run)
+    if args.job:
+        job_logs.show(aws, run, args.job, attempt=args.attempt, follow=args.follow, grep=args.grep)
+    else:
+        job_logs.grep_failed(aws, run, args.grep)
 
 
 def stop_run(args: argparse.Namespace) -> None:
@@ -192,6 +224,14 @@ def run_here(args: argparse.Namespace) -> None:
     screen.next_command("what AWS needs is in documentation/step_0_prep.md")
 
 
+def _connected(args: argparse.Namespace) -> tuple[settings.Config, account.AWS]:
+    """The project's config and clients, after a first call that fails fast."""
+    config = local.load_config(args.config)
+    aws = account.connect(config)
+    account.identity(aws.sts)
+    return config, aws
+
+
 def _say_ended(args: argparse.Namespace, aws: account.AWS, run: records.Run) -> None:
     counts = records.count(aws.s3, run)
     screen.say(
@@ -216,8 +256,13 @@ def _load(aws: account.AWS, where: tuple[str, str, str]) -> records.Run:
 
 def _next(args: argparse.Namespace, words: str) -> None:
     """The next command, for the same project."""
+    screen.next_command(f"{_typed(args)} {words}")
+
+
+def _typed(args: argparse.Namespace) -> str:
+    """How a command for the same project begins."""
     where = "" if args.config == Path() else f" --config {args.config}"
-    screen.next_command(f"python run.py{where} {words}")
+    return f"python run.py{where}"
 
 
 _VERBS = {
@@ -227,6 +272,9 @@ _VERBS = {
     "startCluster": start_machines,
     "monitor": watch,
     "status": show_status,
+    "failures": show_failures,
+    "retry": retry_jobs,
+    "logs": show_log,
     "stop": stop_run,
     "local": run_here,
 }

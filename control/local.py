@@ -189,8 +189,13 @@ def run(
         finally:
             take_outputs(aws.s3, here.AWS_BUCKET, output, keys)
         _summary(config, counts, clock() - began, output)
-        logs = str(output / the_run.prefix / "logs")
-        failures.raise_for_failed(aws.s3, the_run, counts, logs, "run the same command again.")
+        failures.raise_for_failed(
+            aws.s3,
+            the_run,
+            counts,
+            lambda record: str(output / record["log_key"]),
+            "Mend what the logs say, then run the same command again.",
+        )
     return counts
 
 

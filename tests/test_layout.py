@@ -15,8 +15,8 @@ SERVICES = {
     *("account", "queues", "cluster", "fleet", "records", "logs", "dashboard", "prices"),
     *("alarms", "machines", "roles", "submitted", "observation", "ending", "actions"),
     *("policies", "schedules", "monitor_function", "notify", "spending"),
-    *("fleet_request", "leftovers", "task_definitions"),
-    *("spot_prices", "machine_time", "extras"),
+    *("fleet_request", "leftovers", "task_definitions", "spot_prices", "machine_time"),
+    *("extras", "given_up", "finding"),
 }
 UNDER_ALL = {
     *("settings", "setting_types", "config_file", "suggestions"),
@@ -26,12 +26,12 @@ UNDER_ALL = {
 BESIDE = {
     *("decision", "scaling", "observed", "orders", "environment", "fleet_file", "grid", "jobs"),
     *("job_file", "journal", "tables", "tags", "template", "words", "screen", "monitor_file"),
-    *("cheapest", "hourly_limit"),
-    *("local_environment", "local_files", "local_worker", "survey", "sending", "waiting", "step"),
+    *("local_environment", "local_files", "survey", "sending", "waiting"),
+    *("step", "cheapest", "hourly_limit", "local_worker", "alike"),
 }
 VERBS = {
     *("setup_aws", "setup", "submit", "start_cluster", "monitor", "auto_monitor", "stop"),
-    *("failures", "local", "command", "usage"),
+    *("failures", "retry", "job_logs", "local", "command", "usage"),
 }
 # What the auto-monitor's Lambda takes along: its runtime has boto3 and the standard library.
 IN_LAMBDA = {
