@@ -143,7 +143,8 @@ def show_status(args: argparse.Namespace) -> None:
         _say_ended(args, aws, run)
         return
     setup.say_changes(run, config)
-    screen.say(monitor.in_words(observation.observe(aws, run, time.time())))
+    seen = observation.observe(aws, run, time.time())
+    screen.say(monitor.in_words(seen, run.settings["DOCKER_CORES"]))
 
 
 def show_failures(args: argparse.Namespace) -> None:
@@ -224,7 +225,8 @@ def run_here(args: argparse.Namespace) -> None:
     containers = local_worker.Containers(args.engine, args.image) if wanted else None
     options = local.Options(workers, inputs, output, containers)
     if args.serve:
-        local.serve(config, options)
+        there = "setup   (there; Ctrl-C here ends everything)"
+        local.serve(config, options, say_next=lambda: _next(args, there))
         return
     if not args.job_file:
         raise UserError(

@@ -48,9 +48,10 @@ def read(path: str | Path) -> tuple[str, str, str]:
             f"{path}: there is no such file: no machines have been started yet.",
             "startCluster writes it: python run.py startCluster files/exampleFleet.json",
         ) from None
-    except (json.JSONDecodeError, KeyError, TypeError, UnicodeDecodeError) as error:
+    except (ValueError, KeyError, TypeError, IsADirectoryError) as error:
+        why = f"it has no {error}" if isinstance(error, KeyError) else str(error)
         raise UserError(
-            f"{path} is not a monitor file ({error}).",
+            f"{path} is not a monitor file ({why}).",
             "Leave the name out: monitor then takes the one that startCluster wrote.",
         ) from None
 
