@@ -27,7 +27,6 @@ from control import (
     command,
     failures,
     finding,
-    fleet_file,
     job_logs,
     leftovers,
     local,
@@ -36,6 +35,7 @@ from control import (
     monitor,
     monitor_file,
     records,
+    report_files,
     retry,
     screen,
     settings,
@@ -64,9 +64,7 @@ def main(argv: Sequence[str]) -> int | None:
 
 
 def set_up_account(args: argparse.Namespace) -> None:
-    config = local.load_config(args.config)
-    aws = account.connect(config)
-    account.identity(aws.sts)
+    config, aws = _connected(args)
     if args.print:
         screen.say(setup_aws.printed(aws, config))
         return
@@ -96,13 +94,11 @@ def submit_job(args: argparse.Namespace) -> None:
 
 
 def start_machines(args: argparse.Namespace) -> None:
-    config = local.load_config(args.config)
-    aws = account.connect(config)
-    account.identity(aws.sts)
+    config, aws = _connected(args)
     run = records.live(aws.s3, config.AWS_BUCKET, config.APP_NAME)
     fleet_path = settings.find(config, args.fleet_file)
     if not args.no_check:
-        check.before_start(aws, config, fleet_file.read(fleet_path), time.time())
+        check.before_start(aws, config, fleet_path)
     try:
         run = start_cluster.start(aws, config, run, fleet_path, yes=args.yes, add=args.add)
     except start_cluster.Declined:
@@ -121,17 +117,18 @@ def watch(args: argparse.Namespace) -> None:
     where = monitor_file.read(args.monitor_file or monitor_file.path_of(config))
     aws = account.connect(config)
     account.identity(aws.sts)
-    run = _load(aws, where)
+    run = monitor_file.run(aws.s3, where)
     if (args.cheapest or args.classic_cheapest == "True") and not run.ended:
         run = monitor.be_cheapest(aws, run, time.time())
     pace = local.PACE if local_environment.leads_here() else Pace()
-    counts = monitor.watch(aws, run, pace)
-    screen.say(f"The run has ended, and its machines with it: {counts.in_words()}.")
-    screen.say(
-        f"Outputs: s3://{run.settings['DESTINATION_BUCKET']}/ (where output_prefix of "
-        "worker/generic-worker.py puts them)"
-    )
-    screen.say(f"Records and logs: s3://{run.bucket}/{run.prefix}")
+    try:
+        counts = monitor.watch(aws, run, pace)
+    except monitor.Unfinished:
+        _say_report(report_files.at_the_end(aws, config, run))
+        raise
+    page = report_files.at_the_end(aws, config, run)
+    monitor.say_end(run, counts)
+    _say_report(page)
     typed = _typed(args)
     fix = f"Mend what the logs say, then send those jobs again: {typed} retry"
     failures.raise_for_failed(aws.s3, run, counts, failures.by_verb(typed), fix)
@@ -140,16 +137,14 @@ def watch(args: argparse.Namespace) -> None:
 def check_all(args: argparse.Namespace) -> None:
     config = local.load_config(args.config)
     aws = account.connect(config)
-    file = fleet_file.read(settings.find(config, args.fleet_file))
-    check.check(aws, config, file, time.time(), as_json=args.json)
+    fleet_path = settings.find(config, args.fleet_file)
+    check.check(aws, config, fleet_path, as_json=args.json)
     if not args.json:
         _next(args, "setup, or if that is done: submitJob and startCluster")
 
 
 def show_status(args: argparse.Namespace) -> None:
-    config = local.load_config(args.config)
-    aws = account.connect(config)
-    account.identity(aws.sts)
+    config, aws = _connected(args)
     if args.all:
         status.show_all(aws, config, as_json=args.json)
         return
@@ -191,6 +186,25 @@ def show_log(args: argparse.Namespace) -> None:
         job_logs.grep_failed(aws, run, args.grep)
 
 
+def make_report(args: argparse.Namespace) -> None:
+    config, aws = _connected(args)
+    run = records.latest(aws.s3, config.AWS_BUCKET, config.APP_NAME)
+    made = report_files.make(aws, run, quiet=args.json)
+    if args.json and args.output is None:
+        screen.say(report_files.as_json(made))
+        return
+    if args.json:
+        report_files.write(args.output, report_files.as_json(made).encode())
+        return
+    path = args.output or report_files.path_of(config, run)
+    report_files.write(path, report_files.page(run, made))
+    _say_report(path)
+    if made.content["failed"]:
+        _next(args, "failures")
+    else:
+        _next(args, "setup   (begins a new run)" if run.ended else "status")
+
+
 def stop_run(args: argparse.Namespace) -> None:
     config = local.load_config(args.config)
     aws = account.connect(config)
@@ -202,7 +216,8 @@ def stop_run(args: argparse.Namespace) -> None:
             "Check APP_NAME and AWS_BUCKET in config.py.",
         )
     if run.ended and not any(thing.costs for thing in leftovers.of_run(aws, run)):
-        _say_ended(args, aws, run)
+        stop.say_ended(aws, run)
+        _next(args, "setup   (begins a new run)")
         return
     setup.refuse_others(run, who.arn, args.take_over or args.dry_run)
     stop.stop(aws, run, dry_run=args.dry_run)
@@ -221,7 +236,8 @@ def run_here(args: argparse.Namespace) -> None:
     containers = local_worker.Containers(args.engine, args.image) if wanted else None
     options = local.Options(workers, inputs, output, containers)
     if args.serve:
-        local.serve(config, options)
+        there = "setup   (there; Ctrl-C here ends everything)"
+        local.serve(config, options, say_next=lambda: _next(args, there))
         return
     if not args.job_file:
         raise UserError(
@@ -247,26 +263,8 @@ def _connected(args: argparse.Namespace) -> tuple[settings.Config, account.AWS]:
     return config, aws
 
 
-def _say_ended(args: argparse.Namespace, aws: account.AWS, run: records.Run) -> None:
-    counts = records.count(aws.s3, run)
-    screen.say(
-        f"Run {run.run_id} of {run.app_name} has ended, and its machines with it: "
-        f"{counts.in_words()}."
-    )
-    _next(args, "setup   (begins a new run)")
-
-
-def _load(aws: account.AWS, where: tuple[str, str, str]) -> records.Run:
-    """The run of the monitor file, unless a newer one waits for its machines."""
-    bucket, app_name, run_id = where
-    newest = records.current(aws.s3, bucket, app_name)
-    if newest is None or newest.run_id != run_id and not newest.ended:
-        what = f"run {newest.run_id}" if newest else "a run"
-        raise ExplainedError(
-            f"No machines have been started for {what} of {app_name}.",
-            f"Start them: python run.py startCluster {usage.FLEET}",
-        )
-    return records.load(aws.s3, *where)
+def _say_report(path: Path) -> None:
+    screen.say(f"Report: {os.path.relpath(path)} (open it in a browser)")
 
 
 def _next(args: argparse.Namespace, words: str) -> None:
@@ -291,6 +289,7 @@ _VERBS = {
     "failures": show_failures,
     "retry": retry_jobs,
     "logs": show_log,
+    "report": make_report,
     "stop": stop_run,
     "local": run_here,
 }

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import time
 from collections import Counter
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -20,6 +22,7 @@ from control import (
     checks_machines,
     checks_market,
     checks_network,
+    fleet_file,
     reasons,
     screen,
 )
@@ -86,9 +89,9 @@ def findings(aws: AWS, config: Config, file: FleetFile, now: float) -> list[Find
     return found
 
 
-def check(aws: AWS, config: Config, file: FleetFile, now: float, *, as_json: bool) -> None:
+def check(aws: AWS, config: Config, fleet_path: Path, *, as_json: bool) -> None:
     """Show what all checks find. Raises ExplainedError, exit code 1, if one failed."""
-    found = findings(aws, config, file, now)
+    found = findings(aws, config, fleet_file.read(fleet_path), time.time())
     if as_json:
         screen.answer(_as_json(found))
     else:
@@ -97,9 +100,9 @@ def check(aws: AWS, config: Config, file: FleetFile, now: float, *, as_json: boo
     _raise_for_failed(found, "then check again.")
 
 
-def before_start(aws: AWS, config: Config, file: FleetFile, now: float) -> None:
+def before_start(aws: AWS, config: Config, fleet_path: Path) -> None:
     """What startCluster does first: say what is wrong, and stop at what failed."""
-    found = findings(aws, config, file, now)
+    found = findings(aws, config, fleet_file.read(fleet_path), time.time())
     _say(one for one in found if one.outcome in (FAILED, WARNED))
     screen.say(f"Checked: {_in_words(found)}. All of it: python run.py check")
     _raise_for_failed(found, "or start all the same: --no-check")
