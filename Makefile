@@ -22,7 +22,7 @@ example-%: $(VENV)/.run
 	$(BIN)/python -m examples.trials $* -- $(ARGS)
 
 test: $(VENV)/.test  ## the tests, offline
-	$(BIN)/python -m pytest $(PYTEST)
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile $(PYTEST)
 
 faults: $(VENV)/.test  ## the worker under faults that last: minutes, on a quiet machine
 	$(BIN)/python -m pytest tests/faults $(PYTEST)
