@@ -25,8 +25,9 @@ UNDER_ALL = {
 BESIDE = {
     *("decision", "scaling", "observed", "orders", "environment", "fleet_file", "grid", "jobs"),
     *("job_file", "journal", "tables", "tags", "template", "words", "screen", "monitor_file"),
-    *("local_environment", "local_files", "local_worker", "survey", "sending", "waiting", "step"),
+    *("local_environment", "local_files", "survey", "sending", "waiting", "step"),
     "image_name",
+    "local_worker",
 }
 VERBS = {
     *("setup_aws", "setup", "submit", "start_cluster", "monitor", "auto_monitor", "stop"),

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import pytest
+
 from examples.trials.fiji import TRIAL
+from examples.trials.trial import WrongResult
 
 POS002 = {"name": "POS002", "download_filter": "*_POS002_D.TIF"}
 
@@ -12,6 +15,10 @@ def test_the_known_nuclei_are_counted(copy_of):
 
     assert (code, err) == (0, "")
     assert len(TRIAL.check(example.output)) == 3
+    table = example.output / "nuclei/POS002/01_POS002_D_nuclei.csv"
+    table.write_text("".join(table.read_text().splitlines(keepends=True)[:-4]))
+    with pytest.raises(WrongResult, match="POS002 has 291 nuclei, not 295"):
+        TRIAL.check(example.output)
 
 
 def test_what_a_user_of_imagej_needs_to_know_is_the_reason(copy_of):

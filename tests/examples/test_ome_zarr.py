@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import pytest
+
+from control.errors import ExplainedError
 from examples.trials.ome_zarr import TRIAL
 
 
@@ -10,6 +13,9 @@ def test_what_comes_back_is_valid_and_has_the_same_pixels(copy_of):
 
     assert (code, err) == (0, "")
     assert len(TRIAL.check(example.output)) == 3
+    (example.output / "zarr/POS002/POS002.ome.zarr/scale0/image/1/7/7").unlink()
+    with pytest.raises(ExplainedError, match="the pixels differ"):
+        TRIAL.check(example.output)
 
 
 def test_what_a_user_of_the_converter_needs_to_know_is_the_reason(copy_of):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 
 import pytest
@@ -16,10 +15,6 @@ OWN = {
     *("worker/generic-worker.py", "worker/Dockerfile"),
 }
 MARK = "# Install more of what your program needs here.\n"
-
-
-def lines(path):
-    return path.read_text(encoding="utf-8").splitlines(keepends=True)
 
 
 def test_every_example_is_tried():
@@ -43,14 +38,9 @@ def test_its_page_gives_the_one_command(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_its_dockerfile_is_the_templates_with_another_image_and_more_in_one_place(name):
-    template = lines(CHECKOUT / "worker/Dockerfile")
-    own = lines(EXAMPLES / name / "worker/Dockerfile")
-    place = template.index(MARK) + 1
-    for kind, first, last, start, end in difflib.SequenceMatcher(
-        None, template, own, autojunk=False
-    ).get_opcodes():
-        if kind == "equal":
-            continue
-        changed = "".join(template[first:last]), "".join(own[start:end])
-        is_image = all(re.fullmatch(r"FROM \S+( AS program)?\n", text) for text in changed)
-        assert is_image or (kind == "insert" and first in (place, place + 1)), changed
+    template = (CHECKOUT / "worker/Dockerfile").read_text(encoding="utf-8")
+    own = (EXAMPLES / name / "worker/Dockerfile").read_text(encoding="utf-8")
+    image = re.compile(r"^FROM \S+", re.MULTILINE)
+    before, after = image.sub("FROM", template, count=1).split(MARK)
+    own = image.sub("FROM", own, count=1)
+    assert own.startswith(before + MARK) and own.endswith(after)

@@ -170,6 +170,11 @@ def test_a_folder_to_start_in_that_is_not_there_is_named(job):
         job.run(["true"], cwd="/no/such/folder")
 
 
+def test_a_pattern_goes_with_a_prefix_only(job):
+    with pytest.raises(TypeError, match="not with a list"):
+        job.download(["in/a.tif"], only="*.tif")
+
+
 @pytest.mark.parametrize("command", ["echo a", b"echo", []])
 def test_only_a_list_is_a_command(job, command):
     with pytest.raises(TypeError, match="list"):

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from plumbing.environment import Config
 
+OUT_OF_MEMORY = "out of memory"
+
 
 @dataclass
 class Job:
@@ -125,6 +127,8 @@ class Job:
         as "*_D.TIF", just what matches it is fetched of what lies below a prefix. Raises JobFailed
         that names what is missing.
         """
+        if only is not None and not isinstance(what, str):
+            raise TypeError("job.download: only= goes with a prefix, not with a list of keys")
         started = time.monotonic()
         folder = self.input_dir if to is None else self._own(self.input_dir / to)
         where = (self.s3, bucket or self.source_bucket)
@@ -165,7 +169,7 @@ def _start(
             stdin=subprocess.DEVNULL,
             stdout=log if stdout is None else stdout,
             stderr=log,
-            preexec_fn=partial(process_tree.die_with_parent, os.getpid()),
+            preexec_fn=partial(_be_program, os.getpid()),
         )
     except FileNotFoundError:
         raise MachineFault(f"{words[0]}: program not found in the image") from None
@@ -175,6 +179,11 @@ def _start(
         if error.errno in (errno.E2BIG, errno.ENAMETOOLONG):
             raise JobFailed(f"{words[0]} cannot be started: {error.strerror}") from None
         raise MachineFault(f"{words[0]} cannot be started: {error.strerror}") from None
+
+
+def _be_program(parent: int) -> None:
+    process_tree.die_with_parent(parent)
+    resources.be_ended_first(resources.PROGRAM_ENDS)
 
 
 def _killed(program: str, name: str, kills: int | None, config: Config) -> JobFailed:
@@ -187,5 +196,5 @@ def _killed(program: str, name: str, kills: int | None, config: Config) -> JobFa
 def out_of_memory(what: str, memory: object) -> str:
     """The reason of a job that the kernel ended for want of memory."""
     limit = resources.memory_limit()
-    limits = f" (limit {limit // 1_000_000} MB)" if limit else ""
-    return f"out of memory: the kernel ended {what}{limits}; MEMORY is {memory or 'not set'}"
+    limits = f" (limit {limit >> 20} MiB)" if limit else ""
+    return f"{OUT_OF_MEMORY}: the kernel ended {what}{limits}; MEMORY is {memory or 'not set'}"

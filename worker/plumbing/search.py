@@ -7,8 +7,9 @@ import os
 import re
 import threading
 
-# What a process left behind may keep the pipe open for after its program's end.
-_DRAIN_SECONDS = 1.0
+# What is still in the pipe when its program has ended is read for at most so long: a process left
+# behind may keep it open.
+_DRAIN_SECONDS = 5.0
 _CHUNK = 1 << 16
 # Of a line that never ends no more than that is kept.
 _LONGEST_LINE = 1 << 16
