@@ -6,6 +6,7 @@ Where there is no engine these tests are skipped, and the reason is said; .ci/ru
 from __future__ import annotations
 
 import hashlib
+import shutil
 from pathlib import Path
 
 import pytest
@@ -50,3 +51,13 @@ def image_name():
 def worker_image(engine, base_image, image_name):
     """The tag of the image of worker/, built from its Dockerfile on Debian 12."""
     return engine.build(ROOT / "worker", image_name("worker"), base=base_image("bookworm"))
+
+
+@pytest.fixture(scope="session")
+def obedient_image(engine, worker_image, image_name, tmp_path_factory):
+    """The worker's image with the generic-worker.py of these tests."""
+    folder = tmp_path_factory.mktemp("obedient")
+    shutil.copy(Path(__file__).with_name("generic-worker.py"), folder)
+    lines = f"FROM {worker_image}\nCOPY generic-worker.py /home/ubuntu/generic-worker.py\n"
+    (folder / "Dockerfile").write_text(lines)
+    return engine.build(folder, image_name("obedient"))
