@@ -138,14 +138,16 @@ def test_a_selection_is_sent(aws, run, config, sent, wanted, names, capsys):
 @pytest.mark.parametrize(
     ("word", "what"),
     [
-        ("P1", "means 2 jobs of the jobs given up"),
+        ("P1", "means 2 jobs of the jobs given up in run"),
         ("done", "is not given up: done; attempts: 1 done"),
         ("waits", "is not given up: not finished; no attempt has ended yet"),
+        ("P1-A0", "is not given up: done"),
         ("nobody", "No job of run"),
     ],
 )
 def test_a_word_that_means_no_failed_job_is_explained(aws, run, config, sent, word, what):
-    jobs = sent("P1-A01", "P1-A02", "done", "waits")
+    jobs = sent("P1-A01", "P1-A02", "done", "waits", "P1-A0")
+    put(aws.s3, run, jobs["P1-A0"], "done")
     give_up(aws.s3, run, jobs["P1-A01"])
     give_up(aws.s3, run, jobs["P1-A02"])
     put(aws.s3, run, jobs["done"], "done")
