@@ -5,9 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 import re
-import subprocess
 import sys
 
 import pytest
@@ -15,6 +13,7 @@ import pytest
 from control import failures, given_up, job_file, submit
 from control.errors import ExplainedError, UserError
 from tests.conftest import ROOT
+from tests.terminal import lines_on_terminal
 from tests.worker_records import give_up, put
 
 TYPED = "python run.py"
@@ -191,7 +190,7 @@ def test_the_last_attempt_counts_and_interruptions_do_not(aws, run, sent):
 
 
 def test_a_terminal_of_80_columns_is_not_overrun(tmp_path):
-    """Typed in a pseudo-terminal by `script`, for lines as long as a worker writes them."""
+    """With lines as long as a worker writes them."""
     code = f"""
 import sys; sys.path.insert(0, {str(ROOT)!r})
 from control import failures, records, screen
@@ -205,12 +204,6 @@ for line in failures.in_words(found, failures.by_verb("python run.py")):
     screen.answer_in_words(line)
 """
     (tmp_path / "it.py").write_text(code)
-    done = subprocess.run(
-        ["script", "-qec", f"stty cols 80; {sys.executable} {tmp_path / 'it.py'}", "/dev/null"],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "TERM": "xterm"},
-    )
-    lines = [re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", x).rstrip("\r") for x in done.stdout.split("\n")]
-    assert done.returncode == 0 and any(line.startswith("    | xxx") for line in lines), lines
+    lines = lines_on_terminal([sys.executable, str(tmp_path / "it.py")], columns=80)
+    assert any(line.startswith("    | xxx") for line in lines), lines
     assert max(map(len, lines)) <= 80
