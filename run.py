@@ -30,6 +30,7 @@ from control import (
     leftovers,
     local,
     local_environment,
+    local_worker,
     monitor,
     monitor_file,
     observation,
@@ -117,6 +118,8 @@ def watch(args: argparse.Namespace) -> None:
     aws = account.connect(config)
     account.identity(aws.sts)
     run = _load(aws, where)
+    if (args.cheapest or args.classic_cheapest == "True") and not run.ended:
+        run = monitor.be_cheapest(aws, run, time.time())
     pace = local.PACE if local_environment.leads_here() else Pace()
     counts = monitor.watch(aws, run, pace)
     screen.say(f"The run has ended, and its machines with it: {counts.in_words()}.")
@@ -197,8 +200,11 @@ def run_here(args: argparse.Namespace) -> None:
     workers = args.workers or os.cpu_count() or 1
     output = args.output or Path(os.path.relpath(config.project / "local_output"))
     inputs = Path(args.input) if args.input else None
+    wanted = args.container or args.image or args.engine
+    containers = local_worker.Containers(args.engine, args.image) if wanted else None
+    options = local.Options(workers, inputs, output, containers)
     if args.serve:
-        local.serve(config, workers=workers, inputs=inputs, output=output)
+        local.serve(config, options)
         return
     if not args.job_file:
         raise UserError(
@@ -207,7 +213,7 @@ def run_here(args: argparse.Namespace) -> None:
         )
     path = settings.find(config, args.job_file)
     try:
-        local.run(config, path, workers=workers, inputs=inputs, output=output)
+        local.run(config, path, options, first=args.jobs)
     except KeyboardInterrupt:
         raise Interrupted(
             "Stopped by Ctrl-C: what ran on this computer was ended.",

@@ -19,6 +19,7 @@ from control import (
     records,
     roles,
     screen,
+    tags,
     task_definitions,
 )
 from control.account import AWS
@@ -175,9 +176,9 @@ def _make(
     execution_role = roles.execution_role_arn(
         aws.iam, config.EXECUTION_ROLE_ARN, own_roles=bool(config.TASK_ROLE_ARN)
     )
-    queue_url, dead_letter_url = queues.ensure(aws.sqs, config)
+    queue_url, dead_letter_url = queues.ensure(aws.sqs, config, tags.of_run(run))
     logs.ensure_group(aws.logs, run)
-    cluster.ensure_cluster(aws.ecs, run.cluster)
+    cluster.ensure_cluster(aws.ecs, run)
     told = environment.of_container(settings, queue_url, run.run_id)
     container = task_definitions.container_definition(settings, told)
     task_definition = task_definitions.register(aws.ecs, run, container, task_role, execution_role)

@@ -71,15 +71,17 @@ def submit(
     *,
     again: bool = False,
     missing: bool = False,
+    first: int | None = None,
 ) -> Outcome:
     """Send the jobs of the file at `path` that this run was not given yet.
 
     `again` sends all of them as their next submission; `missing` leaves out those done in any
-    earlier run too. `state_folder` keeps the journal by which a broken-off submission goes on.
+    earlier run too; `first` takes so many of the file's, from its beginning. `state_folder` keeps
+    the journal by which a broken-off submission goes on.
     Raises UserError for a mistake in the file (nothing was sent then), ExplainedError if AWS
     fails in the middle (it says what was sent).
     """
-    file = job_file.read(path)
+    file = job_file.read(path, first)
     found = _survey(file)
     journal = Journal(state_folder / run.app_name / run.run_id, path)
     try:

@@ -80,6 +80,17 @@ def _run(add: _Add) -> None:
     one.add_argument("--add", action="store_true", help="add machines to those there are")
     one = add("monitor", "watch the run, scale it in, end it", "monitor")
     one.add_argument("monitor_file", metavar="FILE", nargs="?")
+    # `monitor FILE True` is how Distributed-Something has it.
+    one.add_argument(
+        "classic_cheapest",
+        metavar="True",
+        choices=("True", "False"),
+        nargs="?",
+        help=argparse.SUPPRESS,
+    )
+    one.add_argument(
+        "--cheapest", action="store_true", help="from 15 minutes on replace no machine that ends"
+    )
 
 
 def _ask(add: _Add) -> None:
@@ -119,7 +130,18 @@ def _here(add: _Add) -> None:
     one.add_argument("--workers", type=_positive, metavar="N", help="default: one a core")
     one.add_argument("--input", metavar="FOLDER", help="put into the bucket under its own name")
     one.add_argument("--output", type=Path, metavar="FOLDER", help="default: local_output")
+    one.add_argument("--jobs", type=_positive, metavar="N", help="only the first N of the file")
     one.add_argument("--serve", action="store_true", help="keep AWS up, to try each verb singly")
+    containers = one.add_argument_group("in containers, as on AWS")
+    containers.add_argument(
+        "--container",
+        action="store_true",
+        help="build the image of worker/ and run it, with MEMORY and CPU_SHARES of config.py",
+    )
+    containers.add_argument("--image", default="", metavar="NAME", help="run this one instead")
+    containers.add_argument(
+        "--engine", default="", metavar="NAME", help="docker or podman; default: what works"
+    )
 
 
 def _run_option(of: argparse.ArgumentParser) -> None:

@@ -15,7 +15,8 @@ SERVICES = {
     *("account", "queues", "cluster", "fleet", "records", "logs", "dashboard", "prices"),
     *("alarms", "machines", "roles", "submitted", "observation", "ending", "actions"),
     *("policies", "schedules", "monitor_function", "notify", "spending"),
-    *("fleet_request", "leftovers", "task_definitions", "given_up", "finding"),
+    *("fleet_request", "leftovers", "task_definitions", "spot_prices", "machine_time"),
+    *("extras", "given_up", "finding"),
 }
 UNDER_ALL = {
     *("settings", "setting_types", "config_file", "suggestions"),
@@ -25,7 +26,8 @@ UNDER_ALL = {
 BESIDE = {
     *("decision", "scaling", "observed", "orders", "environment", "fleet_file", "grid", "jobs"),
     *("job_file", "journal", "tables", "tags", "template", "words", "screen", "monitor_file"),
-    *("local_environment", "local_files", "survey", "sending", "waiting", "step", "alike"),
+    *("local_environment", "local_files", "survey", "sending", "waiting"),
+    *("step", "cheapest", "hourly_limit", "local_worker", "alike"),
 }
 VERBS = {
     *("setup_aws", "setup", "submit", "start_cluster", "monitor", "auto_monitor", "stop"),
@@ -37,6 +39,8 @@ IN_LAMBDA = {
     *("queues", "records", "tags", "errors", "reasons", "words", "observed", "orders", "scaling"),
     *("auto_monitor", "step", "notify", "schedules", "spending", "monitor_function"),
     "task_definitions",
+    *("spot_prices", "machine_time"),
+    *("cheapest", "hourly_limit"),
 }
 
 
