@@ -16,11 +16,14 @@ import embedded_aws
 from control import (
     account,
     ending,
+    failures,
+    job_logs,
     local,
     monitor,
     monitor_function,
     reasons,
     records,
+    retry,
     roles,
     schedules,
     settings,
@@ -31,6 +34,7 @@ from control import (
     waiting,
 )
 from control.errors import ExplainedError
+from control.retry import Wanted
 from tests import lambda_runtime
 from tests.conftest import BUCKET, ROOT
 
@@ -178,6 +182,15 @@ def test_from_setup_to_the_end_as_control_node_and_worker(enforced, tmp_path):
     assert (counts.done, counts.failed) == (3, 1)
     made = an_account.admin.s3.get_object(Bucket="outputs", Key="out/a/done.txt")
     assert made["Body"].read() == b"TEXT"
+    failures.show(aws.s3, run, "python run.py")
+    job_logs.show(aws, run, "missing")
+    job_logs.show(aws, run, "a", attempt=1)
+    assert retry.retry(aws, config, records.latest(aws.s3, BUCKET, run.app_name), Wanted()) == 1
+    assert retry.retry(aws, config, records.latest(aws.s3, BUCKET, run.app_name), Wanted()) == 0
+    job_logs.show(aws, run, "missing", attempt=1)
+    for kept in ("records/0123456789abcdef.done.json", "logs/x.txt", "run.json"):
+        with pytest.raises(ClientError, match="not authorized to perform: s3:DeleteObject"):
+            aws.s3.delete_object(Bucket=BUCKET, Key=f"{run.prefix}{kept}")
 
 
 def test_the_auto_monitor_ends_a_run_as_its_role(enforced, tmp_path):
