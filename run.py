@@ -35,6 +35,7 @@ from control import (
     monitor_file,
     observation,
     records,
+    report_files,
     retry,
     screen,
     settings,
@@ -62,9 +63,7 @@ def main(argv: Sequence[str]) -> int | None:
 
 
 def set_up_account(args: argparse.Namespace) -> None:
-    config = local.load_config(args.config)
-    aws = account.connect(config)
-    account.identity(aws.sts)
+    config, aws = _connected(args)
     if args.print:
         screen.say(setup_aws.printed(aws, config))
         return
@@ -94,9 +93,7 @@ def submit_job(args: argparse.Namespace) -> None:
 
 
 def start_machines(args: argparse.Namespace) -> None:
-    config = local.load_config(args.config)
-    aws = account.connect(config)
-    account.identity(aws.sts)
+    config, aws = _connected(args)
     run = records.live(aws.s3, config.AWS_BUCKET, config.APP_NAME)
     fleet_path = settings.find(config, args.fleet_file)
     try:
@@ -117,32 +114,37 @@ def watch(args: argparse.Namespace) -> None:
     where = monitor_file.read(args.monitor_file or monitor_file.path_of(config))
     aws = account.connect(config)
     account.identity(aws.sts)
-    run = _load(aws, where)
+    run = monitor_file.run(aws.s3, where)
     if (args.cheapest or args.classic_cheapest == "True") and not run.ended:
         run = monitor.be_cheapest(aws, run, time.time())
     pace = local.PACE if local_environment.leads_here() else Pace()
-    counts = monitor.watch(aws, run, pace)
+    try:
+        counts = monitor.watch(aws, run, pace)
+    except monitor.Unfinished:
+        _say_report(report_files.at_the_end(aws, config, run))
+        raise
+    page = report_files.at_the_end(aws, config, run)
     screen.say(f"The run has ended, and its machines with it: {counts.in_words()}.")
     screen.say(
         f"Outputs: s3://{run.settings['DESTINATION_BUCKET']}/ (where output_prefix of "
         "worker/generic-worker.py puts them)"
     )
     screen.say(f"Records and logs: s3://{run.bucket}/{run.prefix}")
+    _say_report(page)
     typed = _typed(args)
     fix = f"Mend what the logs say, then send those jobs again: {typed} retry"
     failures.raise_for_failed(aws.s3, run, counts, failures.by_verb(typed), fix)
 
 
 def show_status(args: argparse.Namespace) -> None:
-    config = local.load_config(args.config)
-    aws = account.connect(config)
-    account.identity(aws.sts)
+    config, aws = _connected(args)
     run = records.latest(aws.s3, config.AWS_BUCKET, config.APP_NAME)
     if run.ended:
         _say_ended(args, aws, run)
         return
     setup.say_changes(run, config)
-    screen.say(monitor.in_words(observation.observe(aws, run, time.time())))
+    seen = observation.observe(aws, run, time.time())
+    screen.say(monitor.in_words(seen, run.settings["DOCKER_CORES"]))
 
 
 def show_failures(args: argparse.Namespace) -> None:
@@ -172,6 +174,25 @@ def show_log(args: argparse.Namespace) -> None:
         job_logs.show(aws, run, args.job, attempt=args.attempt, follow=args.follow, grep=args.grep)
     else:
         job_logs.grep_failed(aws, run, args.grep)
+
+
+def make_report(args: argparse.Namespace) -> None:
+    config, aws = _connected(args)
+    run = records.latest(aws.s3, config.AWS_BUCKET, config.APP_NAME)
+    made = report_files.make(aws, run, quiet=args.json)
+    if args.json and args.output is None:
+        screen.say(report_files.as_json(made))
+        return
+    if args.json:
+        report_files.write(args.output, report_files.as_json(made).encode())
+        return
+    path = args.output or report_files.path_of(config, run)
+    report_files.write(path, report_files.page(run, made))
+    _say_report(path)
+    if made.content["failed"]:
+        _next(args, "failures")
+    else:
+        _next(args, "setup   (begins a new run)" if run.ended else "status")
 
 
 def stop_run(args: argparse.Namespace) -> None:
@@ -204,7 +225,8 @@ def run_here(args: argparse.Namespace) -> None:
     containers = local_worker.Containers(args.engine, args.image) if wanted else None
     options = local.Options(workers, inputs, output, containers)
     if args.serve:
-        local.serve(config, options)
+        there = "setup   (there; Ctrl-C here ends everything)"
+        local.serve(config, options, say_next=lambda: _next(args, there))
         return
     if not args.job_file:
         raise UserError(
@@ -239,17 +261,8 @@ def _say_ended(args: argparse.Namespace, aws: account.AWS, run: records.Run) -> 
     _next(args, "setup   (begins a new run)")
 
 
-def _load(aws: account.AWS, where: tuple[str, str, str]) -> records.Run:
-    """The run of the monitor file, unless a newer one waits for its machines."""
-    bucket, app_name, run_id = where
-    newest = records.current(aws.s3, bucket, app_name)
-    if newest is None or newest.run_id != run_id and not newest.ended:
-        what = f"run {newest.run_id}" if newest else "a run"
-        raise ExplainedError(
-            f"No machines have been started for {what} of {app_name}.",
-            f"Start them: python run.py startCluster {usage.FLEET}",
-        )
-    return records.load(aws.s3, *where)
+def _say_report(path: Path) -> None:
+    screen.say(f"Report: {os.path.relpath(path)} (open it in a browser)")
 
 
 def _next(args: argparse.Namespace, words: str) -> None:
@@ -273,6 +286,7 @@ _VERBS = {
     "failures": show_failures,
     "retry": retry_jobs,
     "logs": show_log,
+    "report": make_report,
     "stop": stop_run,
     "local": run_here,
 }

@@ -42,13 +42,13 @@ def _binned(
     if begin is None:
         if not spans:
             return {}
-        begin = min(start for _, start, _ in spans) // _FIRST_STEP * _FIRST_STEP
+        begin = round(min(start for _, start, _ in spans), 1)
     while now - begin > step * _MOST_BINS:
         step *= 2
         bins = {kind: _halved(some) for kind, some in bins.items()}
     for kind, start, end in spans:
         mine = bins.setdefault(kind, [])
-        for number, part in _parts(start - begin, end - begin, step):
+        for number, part in _parts(max(0.0, start - begin), end - begin, step):
             mine.extend([0.0] * (number + 1 - len(mine)))
             mine[number] = round(mine[number] + part, 1)
     return {"begin": begin, "step": step, "bins": bins}

@@ -27,6 +27,7 @@ from control.words import several
 
 if TYPE_CHECKING:
     from control.account import AWS
+    from control.queues import Counts
     from control.records import JobCounts, Run
 
 # Of the jobs without a record, so many are named.
@@ -50,6 +51,10 @@ def be_cheapest(aws: AWS, run: Run, now: float) -> Run:
     )
 
 
+class Unfinished(ExplainedError):
+    """Jobs are left, and the machines were ended."""
+
+
 def watch(
     aws: AWS,
     run: Run,
@@ -59,9 +64,9 @@ def watch(
 ) -> JobCounts:
     """Step until the run is over; returns the counts at the end.
 
-    May be stopped and started again at any moment. Raises ExplainedError if jobs are left
-    unfinished: their machines were ended, and it names what to do. An AWS that cannot be reached
-    or has too much to do is waited for, as long as `pace.patience`.
+    May be stopped and started again at any moment. Raises Unfinished if jobs are left unfinished:
+    their machines were ended, and it names what to do. An AWS that cannot be reached or has too
+    much to do is waited for, as long as `pace.patience`.
     """
     if records.load(aws.s3, run.bucket, run.app_name, run.run_id).ended:
         return records.count(aws.s3, run)
@@ -87,7 +92,7 @@ def watch(
                 counted = taken.seen.jobs
                 count_due = now + pace.listing * counted.finished / 1000
             tell = screen.say if taken.ended else show
-            tell(in_words(taken.seen))
+            tell(in_words(taken.seen, run.settings["DOCKER_CORES"]))
             for done in taken.said:
                 screen.say(f"  {done}")
             if taken.ended:
@@ -133,33 +138,30 @@ def _silence(seconds: float) -> str:
     )
 
 
-def _unfinished(aws: AWS, run: Run, taken: Step) -> ExplainedError:
+def _unfinished(aws: AWS, run: Run, taken: Step) -> Unfinished:
     """The error that says why the machines were ended although jobs are left."""
     why = f"{taken.unfinished[0].upper()}{taken.unfinished[1:]}"
     if taken.seen.stopped and not taken.seen.jobs.finished:
         screen.say("The last lines of a container:")
         for line in logs.last_lines(aws.logs, run.log_group, _LOG_LINES):
             screen.say(f"  {line}")
-        return ExplainedError(
+        return Unfinished(
             f"{why}. The machines were ended; the queue stays.",
             "Mend what the lines above say, in worker/ or in the image, and start again.",
         )
     names = list(itertools.islice(submitted.without_record(aws.s3, run), _SHOWN))
     named = ", ".join(names) + (" ..." if len(names) == _SHOWN else "")
-    return ExplainedError(
+    return Unfinished(
         f"{why} ({named}). The machines were ended; the queue stays.",
         "Submit what is missing again (python run.py submitJob JOBFILE --again --missing), then: "
         "python run.py startCluster files/exampleFleet.json",
     )
 
 
-def in_words(seen: Observed) -> str:
-    """One line: jobs by state, machines, containers."""
+def in_words(seen: Observed, jobs_at_once: int) -> str:
+    """One line: jobs by state, machines, containers, each of which holds `jobs_at_once`."""
     jobs = seen.jobs
-    queue = seen.queue
-    waiting = (
-        f"{queue.visible + queue.delayed:,} waiting, {queue.in_flight:,} in work, " if queue else ""
-    )
+    waiting = _waiting(seen.queue, jobs_at_once * sum(m.busy_tasks for m in seen.machines))
     skipped = f"{jobs.skipped:,} skipped, " if jobs.skipped else ""
     machines = several(len(seen.machines), "machine")
     tasks = several(seen.service.running, "container") if seen.service else "no service"
@@ -167,3 +169,13 @@ def in_words(seen: Observed) -> str:
         f"{several(jobs.submitted, 'job')}: {waiting}{jobs.done:,} done, {skipped}"
         f"{jobs.failed:,} failed; {machines}, {tasks}"
     )
+
+
+def _waiting(queue: Counts | None, places: int) -> str:
+    """What is in the queue. A job in flight that no container at work has a place for was given
+    back, and waits some seconds for its next attempt, or its machine was lost."""
+    if queue is None:
+        return ""
+    back = max(0, queue.in_flight - places)
+    again = f"{back:,} for a next attempt, " if back else ""
+    return f"{queue.visible + queue.delayed:,} waiting, {again}{queue.in_flight - back:,} in work, "

@@ -116,6 +116,9 @@ def _ask(add: _Add) -> None:
         "--grep", metavar="TEXT", default="", help="lines with it; without JOB of all failed jobs"
     )
     _run_option(one)
+    one = add("report", "one HTML page: progress, failures, cost, advice", "report")
+    one.add_argument("--output", type=Path, metavar="FILE", help="default: in reports/")
+    one.add_argument("--json", action="store_true", help="print the data instead of the page")
 
 
 def _end(add: _Add) -> None:

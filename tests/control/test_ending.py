@@ -61,9 +61,8 @@ def test_machines_end_and_the_queue_stays(started):
 
 def test_the_end_takes_everything_down_and_says_so_last(started):
     aws, run = started
-    counts = records.count(aws.s3, run)
     for _ in range(2):
-        list(ending.end_run(aws, run, counts, now=1_800_000_000.0))
+        list(ending.end_run(aws, run, now=1_800_000_000.0))
         assert live_fleets(aws, run) == []
         assert queues.counts(aws.sqs, run.queue_url) is None
         described = aws.ecs.describe_task_definition(taskDefinition=run.task_definition)
