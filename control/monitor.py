@@ -173,7 +173,7 @@ def _unfinished(aws: AWS, run: Run, taken: Step) -> Unfinished:
     named = ", ".join(names) + (" ..." if len(names) == _SHOWN else "")
     return Unfinished(
         f"{why} ({named}). The machines were ended; the queue stays.",
-        "Submit what is missing again (python run.py submitJob JOBFILE --again --missing), then: "
+        "Send what is missing again (python run.py retry --unfinished), then: "
         "python run.py startCluster files/exampleFleet.json",
     )
 
