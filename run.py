@@ -121,14 +121,13 @@ def watch(args: argparse.Namespace) -> None:
     except monitor.Unfinished:
         _say_report(report_files.at_the_end(aws, config, run))
         raise
-    page = report_files.at_the_end(aws, config, run)
     screen.say(f"The run has ended, and its machines with it: {counts.in_words()}.")
     screen.say(
         f"Outputs: s3://{run.settings['DESTINATION_BUCKET']}/ (where output_prefix of "
         "worker/generic-worker.py puts them)"
     )
     screen.say(f"Records and logs: s3://{run.bucket}/{run.prefix}")
-    _say_report(page)
+    _say_report(report_files.at_the_end(aws, config, run))
     logs = f"s3://{run.bucket}/{run.prefix}logs/"
     again = "setup, submitJob JOBFILE --missing and startCluster run those jobs again."
     failures.raise_for_failed(aws.s3, run, counts, logs, again)

@@ -141,7 +141,7 @@ def _shape(
     }
     histogram = figures.histogram(values, of_time=of_time) if bins else None
     if histogram:
-        shape["histogram"] = dataclasses.asdict(histogram)
+        shape["histogram"] = {**dataclasses.asdict(histogram), "counts": list(histogram.counts)}
     return shape
 
 
@@ -210,12 +210,8 @@ def _machines(run: Run, busy_seconds: float) -> dict[str, Any]:
 def _failures(reading: Reading) -> list[dict[str, Any]]:
     """The reasons, most frequent first, each with one job as an example."""
     found = alike.groups(
-        {
-            "reason": text(r, "reason"),
-            "job_name": text(r, "job_name"),
-            "log_key": text(r, "log_key"),
-        }
-        for r in reading.failed
+        {name: clean(text(record, name)) for name in ("reason", "job_name", "log_key")}
+        for record in reading.failed
     )
     return [
         {

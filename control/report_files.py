@@ -74,8 +74,10 @@ def write(path: Path, content: bytes) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
     except OSError as error:
+        taken = isinstance(error, FileExistsError)
+        why = f"{path.parent} is not a folder" if taken else error.strerror
         raise UserError(
-            f"{path} cannot be written: {error.strerror}.",
+            f"{path} cannot be written: {why}.",
             "Name a file that you may write: python run.py report --output FILE",
         ) from None
 
