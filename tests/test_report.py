@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
 import run
 from control import command, records
 from control.observed import Pace
-from tests.report_example import failed, record
+from tests import report_example
+from tests.conftest import ROOT
+from tests.report_example import PRICES, TIME, failed, record
 
 AT_ONCE = Pace(poll=0.2, settle=0.5, spare=0.3, register=60)
 
@@ -121,3 +124,40 @@ def test_monitor_leaves_a_report_on_s3_and_here(recorded, typed):
     # After the end, too, and with nothing left to do.
     code, out, _ = typed("--config", config.path, "report")
     assert code == 0 and "The run has ended: 1 of 4 jobs failed." in page.read_text("utf-8")
+
+
+def paths(value, base=""):
+    """The names of all that is in a JSON value, as documentation/json.md writes them."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            yield from paths(inner, f"{base}.{name}" if base else name)
+    elif isinstance(value, list):
+        yield f"{base}[]"
+        for inner in value:
+            if isinstance(inner, dict):
+                yield from paths(inner, f"{base}[]")
+    else:
+        yield base
+
+
+def test_the_documentation_names_all_that_the_json_holds_and_no_more(write_config):
+    text = (ROOT / "documentation/json.md").read_text(encoding="utf-8")
+    section = text.split("\n## report\n")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| `([^`]+)` \| (.+) \|$", section, re.MULTILINE)
+    named = {name for name, _ in rows}
+    done = [record(i, cpu_seconds=5.0) for i in range(20)]
+    found = report_example.make(
+        *(write_config(), done, [failed(30)]), machine_time=TIME, prices=PRICES
+    )
+    json.dumps(found, allow_nan=False)
+    held = {
+        re.sub(r"^jobs\.(seconds|memory_mb|cores|disk_mb)\.", "jobs.*.", p) for p in paths(found)
+    }
+    held = {path for path in held if not path.startswith("settings.")}
+    # Named as wholes, too.
+    wholes = {
+        "progress",
+        "settings",
+        *(f"jobs.{n}" for n in ("seconds", "memory_mb", "cores", "disk_mb")),
+    }
+    assert held | wholes == named
