@@ -13,7 +13,7 @@ demo: $(VENV)/.run  ## eight small jobs from start to end on AWS on this compute
 	$(BIN)/python run.py local files/exampleJob.json --output demo_output
 
 test: $(VENV)/.test  ## the tests, offline
-	$(BIN)/python -m pytest $(PYTEST)
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile $(PYTEST)
 
 faults: $(VENV)/.test  ## the worker under faults that last: minutes, on a quiet machine
 	$(BIN)/python -m pytest tests/faults $(PYTEST)

@@ -25,14 +25,18 @@ from control import (
     account,
     command,
     failures,
+    finding,
+    job_logs,
     leftovers,
     local,
     local_environment,
+    local_worker,
     monitor,
     monitor_file,
     observation,
     records,
     report_files,
+    retry,
     screen,
     settings,
     setup,
@@ -115,11 +119,13 @@ def watch(args: argparse.Namespace) -> None:
     aws = account.connect(config)
     account.identity(aws.sts)
     run = _load(aws, where)
+    if (args.cheapest or args.classic_cheapest == "True") and not run.ended:
+        run = monitor.be_cheapest(aws, run, time.time())
     pace = local.PACE if local_environment.leads_here() else Pace()
     try:
         counts = monitor.watch(aws, run, pace)
     except monitor.Unfinished:
-        _say_report(report_files.at_the_end(aws, config, run))
+        report_files.at_the_end(aws, config, run)
         raise
     screen.say(f"The run has ended, and its machines with it: {counts.in_words()}.")
     screen.say(
@@ -127,10 +133,10 @@ def watch(args: argparse.Namespace) -> None:
         "worker/generic-worker.py puts them)"
     )
     screen.say(f"Records and logs: s3://{run.bucket}/{run.prefix}")
-    _say_report(report_files.at_the_end(aws, config, run))
-    logs = f"s3://{run.bucket}/{run.prefix}logs/"
-    again = "setup, submitJob JOBFILE --missing and startCluster run those jobs again."
-    failures.raise_for_failed(aws.s3, run, counts, logs, again)
+    report_files.at_the_end(aws, config, run)
+    typed = _typed(args)
+    fix = f"Mend what the logs say, then send those jobs again: {typed} retry"
+    failures.raise_for_failed(aws.s3, run, counts, failures.by_verb(typed), fix)
 
 
 def show_status(args: argparse.Namespace) -> None:
@@ -146,24 +152,40 @@ def show_status(args: argparse.Namespace) -> None:
 
 
 def make_report(args: argparse.Namespace) -> None:
-    config = local.load_config(args.config)
-    aws = account.connect(config)
-    account.identity(aws.sts)
+    config, aws = _connected(args)
+    run = finding.run(aws.s3, config.AWS_BUCKET, config.APP_NAME, args.run)
+    then = report_files.show(aws, config, run, args.output, as_json=args.json)
+    if then:
+        _next(args, then)
+
+
+def show_failures(args: argparse.Namespace) -> None:
+    config, aws = _connected(args)
+    run = finding.run(aws.s3, config.AWS_BUCKET, config.APP_NAME, args.run)
+    failures.show(aws.s3, run, _typed(args), form=args.form, job_file=args.job_file)
+
+
+def retry_jobs(args: argparse.Namespace) -> None:
+    config, aws = _connected(args)
     run = records.latest(aws.s3, config.AWS_BUCKET, config.APP_NAME)
-    made = report_files.make(aws, run, quiet=args.json)
-    if args.json and args.output is None:
-        screen.say(report_files.as_json(made))
-        return
-    if args.json:
-        report_files.write(args.output, report_files.as_json(made).encode())
-        return
-    path = args.output or report_files.path_of(config, run)
-    report_files.write(path, report_files.page(run, made))
-    _say_report(path)
-    if made.content["failed"]:
-        _next(args, "failures")
+    wanted = retry.Wanted(args.jobs, args.reason, args.unfinished)
+    if retry.retry(aws, config, run, wanted, dry_run=args.dry_run) and not args.dry_run:
+        _next(args, f"startCluster {usage.FLEET}   (if its machines are still up: monitor)")
+
+
+def show_log(args: argparse.Namespace) -> None:
+    if not args.job and not args.grep:
+        raise UserError(
+            "`logs` was given no job.",
+            f"Name one, as `{_typed(args)} failures` does; or search the logs of all failed jobs "
+            "with --grep TEXT.",
+        )
+    config, aws = _connected(args)
+    run = finding.run(aws.s3, config.AWS_BUCKET, config.APP_NAME, args.run)
+    if args.job:
+        job_logs.show(aws, run, args.job, attempt=args.attempt, follow=args.follow, grep=args.grep)
     else:
-        _next(args, "setup   (begins a new run)" if run.ended else "status")
+        job_logs.grep_failed(aws, run, args.grep)
 
 
 def stop_run(args: argparse.Namespace) -> None:
@@ -192,8 +214,11 @@ def run_here(args: argparse.Namespace) -> None:
     workers = args.workers or os.cpu_count() or 1
     output = args.output or Path(os.path.relpath(config.project / "local_output"))
     inputs = Path(args.input) if args.input else None
+    wanted = args.container or args.image or args.engine
+    containers = local_worker.Containers(args.engine, args.image) if wanted else None
+    options = local.Options(workers, inputs, output, containers)
     if args.serve:
-        local.serve(config, workers=workers, inputs=inputs, output=output)
+        local.serve(config, options)
         return
     if not args.job_file:
         raise UserError(
@@ -202,13 +227,21 @@ def run_here(args: argparse.Namespace) -> None:
         )
     path = settings.find(config, args.job_file)
     try:
-        local.run(config, path, workers=workers, inputs=inputs, output=output)
+        local.run(config, path, options, first=args.jobs)
     except KeyboardInterrupt:
         raise Interrupted(
             "Stopped by Ctrl-C: what ran on this computer was ended.",
             "Run the same command again: it starts from the beginning.",
         ) from None
     screen.next_command("what AWS needs is in documentation/step_0_prep.md")
+
+
+def _connected(args: argparse.Namespace) -> tuple[settings.Config, account.AWS]:
+    """The project's config and clients, after a first call that fails fast."""
+    config = local.load_config(args.config)
+    aws = account.connect(config)
+    account.identity(aws.sts)
+    return config, aws
 
 
 def _say_ended(args: argparse.Namespace, aws: account.AWS, run: records.Run) -> None:
@@ -218,10 +251,6 @@ def _say_ended(args: argparse.Namespace, aws: account.AWS, run: records.Run) -> 
         f"{counts.in_words()}."
     )
     _next(args, "setup   (begins a new run)")
-
-
-def _say_report(path: Path) -> None:
-    screen.say(f"Report: {os.path.relpath(path)} (open it in a browser)")
 
 
 def _load(aws: account.AWS, where: tuple[str, str, str]) -> records.Run:
@@ -239,8 +268,13 @@ def _load(aws: account.AWS, where: tuple[str, str, str]) -> records.Run:
 
 def _next(args: argparse.Namespace, words: str) -> None:
     """The next command, for the same project."""
+    screen.next_command(f"{_typed(args)} {words}")
+
+
+def _typed(args: argparse.Namespace) -> str:
+    """How a command for the same project begins."""
     where = "" if args.config == Path() else f" --config {args.config}"
-    screen.next_command(f"python run.py{where} {words}")
+    return f"python run.py{where}"
 
 
 _VERBS = {
@@ -250,6 +284,9 @@ _VERBS = {
     "startCluster": start_machines,
     "monitor": watch,
     "status": show_status,
+    "failures": show_failures,
+    "retry": retry_jobs,
+    "logs": show_log,
     "report": make_report,
     "stop": stop_run,
     "local": run_here,

@@ -37,10 +37,10 @@ def exists(ecs: ECSClient, name: str) -> bool:
     return any(cluster["status"] == "ACTIVE" for cluster in found)
 
 
-def ensure_cluster(ecs: ECSClient, name: str) -> None:
+def ensure_cluster(ecs: ECSClient, run: Run) -> None:
     """Make the cluster; one that exists is left as it is: it may be shared."""
-    if not exists(ecs, name):
-        ecs.create_cluster(clusterName=name)
+    if not exists(ecs, run.cluster):
+        ecs.create_cluster(clusterName=run.cluster, tags=tags.of_ecs(run))
 
 
 def ensure_service(
@@ -168,6 +168,12 @@ def protected(ecs: ECSClient, run: Run, arns: list[str]) -> set[str]:
     return busy
 
 
+def at_work(ecs: ECSClient, run: Run) -> set[str]:
+    """The container instances on which a task is at work."""
+    on = {task["taskArn"]: task.get("containerInstanceArn", "") for task in tasks(ecs, run)}
+    return {on[arn] for arn in protected(ecs, run, list(on))}
+
+
 def machines(ecs: ECSClient, run: Run) -> dict[str, dict[str, Any]]:
     """The container instances of this app by EC2 instance id."""
     pages = ecs.get_paginator("list_container_instances").paginate(
@@ -193,12 +199,13 @@ def drain(ecs: ECSClient, run: Run, container_instances: list[str]) -> None:
         )
 
 
-def delete_service(ecs: ECSClient, run: Run) -> None:
-    """End the service and its tasks; one that is gone already is success."""
+def delete_service(ecs: ECSClient, run: Run) -> bool:
+    """End the service and its tasks; says whether there was one."""
     if service_state(ecs, run) is None:
-        return
+        return False
     set_desired(ecs, run, 0)
     ecs.delete_service(cluster=run.cluster, service=run.service, force=True)
+    return True
 
 
 def forget_machines(ecs: ECSClient, run: Run) -> None:

@@ -7,7 +7,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+from control import cheapest
 from control.fleet import LIVE_STATES
+from control.hourly_limit import enforce
 from control.observed import Machine, Memory, Observed, Pace
 from control.orders import (
     Action,
@@ -33,8 +35,11 @@ def decide(
     memory, broken = _broken(seen, memory, pace)
     if memory.never_registered >= pace.give_up_machines:
         return [EndMachines(_why_broken(memory.never_registered, pace))], memory
-    scaling, memory = scale(seen, memory, settings, pace, broken)
-    actions: list[Action] = list(scaling)
+    actions, memory = enforce(seen, memory, settings, pace, broken)
+    if not actions:
+        actions, memory = scale(seen, memory, settings, pace, broken)
+        if cheapest.applies(seen, pace):
+            actions = cheapest.cap(seen, actions)
     if broken:
         actions.append(EndBroken(tuple(m.instance_id for m in broken)))
     return [*actions, *_alarms(seen)], memory

@@ -19,18 +19,24 @@ def end_machines(aws: AWS, run: Run) -> Iterator[str]:
 
     Each step is safe to repeat: after a crash the next start goes through all of them again.
     """
-    cluster.delete_service(aws.ecs, run)
-    yield f"service {run.service} ended"
+    if cluster.delete_service(aws.ecs, run):
+        yield f"service {run.service} ended"
     # By tags too: a request may have been answered into the void, and a machine have outlived its
     # fleet.
-    fleet_ids = fleet.by_tags(aws.ec2, run)
-    fleet.cancel(aws.ec2, fleet_ids)
-    fleet.terminate(aws.ec2, fleet.machines(aws.ec2, run))
-    yield f"{several(len(fleet_ids), 'fleet')} ended with all machines"
-    alarms.delete(aws.cloudwatch, alarms.of_run(aws.cloudwatch, run))
-    for template in fleet.launch_templates(aws.ec2, run):
+    ended = fleet.cancel(aws.ec2, fleet.by_tags(aws.ec2, run))
+    left = fleet.machines(aws.ec2, run)
+    fleet.terminate(aws.ec2, left)
+    if ended:
+        yield f"{several(ended, 'fleet')} ended with all machines"
+    elif left:
+        yield f"{several(len(left), 'machine')} ended"
+    names = alarms.of_run(aws.cloudwatch, run)
+    alarms.delete(aws.cloudwatch, names)
+    templates = fleet.launch_templates(aws.ec2, run)
+    for template in templates:
         fleet.delete_launch_template(aws.ec2, template)
-    yield "alarms and launch templates removed"
+    if names or templates:
+        yield "alarms and launch templates removed"
 
 
 def end_run(aws: AWS, run: Run, now: float) -> Iterator[str]:

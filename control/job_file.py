@@ -26,12 +26,16 @@ _NOT_FOR_SQS = re.compile("[\ufffe\uffff]")
 
 @dataclass(frozen=True)
 class JobFile:
-    """A job file that can be read more than once: shared values, and groups in it or in a table."""
+    """A job file that can be read more than once: shared values, and groups in it or in a table.
+
+    `first`: only so many of its groups are jobs.
+    """
 
     path: Path
     shared: Mapping[str, Any]
     listed: tuple[Any, ...] | None
     table: Path | None
+    first: int | None = None
 
     @property
     def groups_path(self) -> Path:
@@ -40,7 +44,7 @@ class JobFile:
 
     def jobs(self) -> Iterator[Job]:
         """Every job, read as a stream. Raises UserError with file, line and group."""
-        for where, group in self._groups():
+        for where, group in itertools.islice(self._groups(), self.first):
             values = jobs.without_comments(group)
             if not values:
                 raise UserError(
@@ -92,8 +96,11 @@ class JobFile:
         return job
 
 
-def read(path: Path) -> JobFile:
-    """Read a job file. Raises UserError if it is missing, empty, no JSON or without groups."""
+def read(path: Path, first: int | None = None) -> JobFile:
+    """Read a job file, or only its `first` so many groups.
+
+    Raises UserError if it is missing, empty, no JSON or without groups.
+    """
     if path.suffix.lower() in tables.ENDINGS:
         raise UserError(
             f"{path} is a table of jobs; a job file names it, beside what all jobs share.",
@@ -114,13 +121,13 @@ def read(path: Path) -> JobFile:
             'Write "groups". ("group" itself is what each message calls its own job.)',
         )
     if isinstance(groups, str):
-        return JobFile(path, shared, None, _table_beside(path, groups))
+        return JobFile(path, shared, None, _table_beside(path, groups), first)
     if not isinstance(groups, list) or not groups:
         raise UserError(
             f'{path}: there are no "groups" in it.',
             'Add "groups": [ {...}, {...} ] with one object a job, or "groups": "table.csv".',
         )
-    return JobFile(path, shared, tuple(groups), None)
+    return JobFile(path, shared, tuple(groups), None, first)
 
 
 def write(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import time
 from collections.abc import Callable
@@ -33,6 +34,20 @@ _SHOWN = 5
 _LOG_LINES = 10
 # The auto-monitor is called every minute.
 _SILENT_SECONDS = 300
+_CHEAPEST = (
+    "Cheapest: from {minutes:g} minutes after {at} on no machine is replaced, until the next "
+    "startCluster; what runs goes on."
+)
+
+
+def be_cheapest(aws: AWS, run: Run, now: float) -> Run:
+    """Have no machine replaced any more from a while after `now`, whoever takes the next steps.
+
+    Only the first time counts: typed again, the while does not begin anew.
+    """
+    return records.change(
+        aws.s3, run, lambda r: dataclasses.replace(r, cheapest_since=r.cheapest_since or now)
+    )
 
 
 class Unfinished(ExplainedError):
@@ -54,6 +69,8 @@ def watch(
     """
     if records.load(aws.s3, run.bucket, run.app_name, run.run_id).ended:
         return records.count(aws.s3, run)
+    if run.cheapest_since:
+        screen.say(_CHEAPEST.format(minutes=pace.cheapest / 60, at=records.utc(run.cheapest_since)))
     counted, count_due = None, 0.0
     answered = clock()
     follow = _follower(aws, run)
@@ -73,10 +90,8 @@ def watch(
             if taken.seen.jobs is not counted:
                 counted = taken.seen.jobs
                 count_due = now + pace.listing * counted.finished / 1000
-            if taken.ended:
-                screen.say(in_words(taken.seen))
-            else:
-                show(in_words(taken.seen))
+            tell = screen.say if taken.ended else show
+            tell(in_words(taken.seen))
             for done in taken.said:
                 screen.say(f"  {done}")
             if taken.ended:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from control import alarms, cluster, fleet, queues, records
-from control.observed import Machine, Observed, Stopped
+from control import alarms, cluster, fleet, queues, records, spot_prices
+from control.observed import Machine, Memory, Observed, Pace, Stopped
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
@@ -37,7 +38,24 @@ def observe(aws: AWS, run: Run, now: float, counted: JobCounts | None = None) ->
         alarms=frozenset(alarms.of_run(aws.cloudwatch, run)),
         stopped=_stopped(aws, run) if service is not None else (),
         asked={f["fleet_id"]: _asked(f) for f in run.fleets if f["fleet_id"]},
+        cheapest_since=run.cheapest_since,
     )
+
+
+def price(aws: AWS, run: Run, seen: Observed, memory: Memory, pace: Pace) -> Memory:
+    """The memory with what machines cost now, if MAX_HOURLY_COST is set: EC2 is asked only after a
+    while, or for a kind of machine that is new."""
+    kinds = {machine.kind for machine in seen.machines}
+    recent = memory.priced <= seen.now < memory.priced + pace.prices
+    if run.settings.get("MAX_HOURLY_COST") is None:
+        return memory
+    if recent and kinds <= memory.prices.keys():
+        return memory
+    kinds |= memory.prices.keys()
+    types = {kind.split(" ")[0] for kind in kinds}
+    known = spot_prices.history(aws.ec2, types, seen.now, seen.now)
+    found = {kind: spot_prices.at(known[kind], seen.now) for kind in kinds & known.keys()}
+    return replace(memory, prices=found, priced=seen.now)
 
 
 def _stopped(aws: AWS, run: Run) -> tuple[Stopped, ...]:

@@ -61,6 +61,7 @@ class Run:
     topic_arn: str = ""
     mailed: bool = False
     machine_time: dict[str, Any] = field(default_factory=dict)
+    cheapest_since: float = 0.0
 
     @property
     def prefix(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import sys
 import time
@@ -27,7 +28,7 @@ from control.account import AWS
 from control.errors import ExplainedError, UserError
 from control.fleet import FleetState
 from control.records import Run
-from control.settings import Config
+from control.settings import SETTINGS, Config
 from control.words import several
 
 
@@ -71,7 +72,7 @@ def start(
     file = fleet_file.read(path)
     for note in file.notes:
         screen.say(f"{path}: {note}")
-    plan = machines.plan(aws, config, file)
+    plan = machines.plan(aws, _as_set_up(config, run), file)
     function_arn, same_version = auto_monitor.find(aws, run)
     if not same_version:
         screen.say("The auto-monitor is of another version than this one: run setupAWS again.")
@@ -96,6 +97,13 @@ def start(
     if run.settings["CREATE_DASHBOARD"]:
         dashboard.put(aws.cloudwatch, run)
     return run
+
+
+def _as_set_up(config: Config, run: Run) -> Config:
+    """The settings of the last setup, as the containers have them: what config.py says by now takes
+    another setup, as `say_changes` says."""
+    known = {name: value for name, value in run.settings.items() if name in SETTINGS}
+    return dataclasses.replace(config, **{**known, "MACHINE_TYPE": tuple(known["MACHINE_TYPE"])})
 
 
 def _unfinished(aws: AWS, run: Run) -> int:
@@ -132,7 +140,7 @@ def _target(run: Run, unfinished: int, present: int) -> int:
 def _say_price(aws: AWS, run: Run, plan: machines.Plan, total: int, now: float) -> None:
     settings = run.settings
     hours = settings["MAX_RUN_HOURS"]
-    found = prices.last_day(aws.ec2, plan, now)
+    found = prices.recent(aws.ec2, plan, now)
     if found is None:
         screen.say("EC2 tells no spot price for these machine types in these zones.")
     else:
@@ -164,7 +172,7 @@ def _left_of_hourly_limit(run: Run, live: Sequence[FleetState]) -> float | None:
 
 
 def _say_types(run: Run, live: Sequence[FleetState], plan: machines.Plan) -> None:
-    """A fleet keeps what it was requested with; say it if config.py says something else by now."""
+    """A fleet keeps what it was requested with; say it if setup has something else by now."""
     wanted = {kind.name for kind in plan.types}
     ids = {state.fleet_id for state in live}
     for entry in run.fleets:
@@ -172,7 +180,7 @@ def _say_types(run: Run, live: Sequence[FleetState], plan: machines.Plan) -> Non
         if entry["fleet_id"] in ids and {o["InstanceType"] for o in launch["Overrides"]} != wanted:
             screen.say(
                 f"Fleet {entry['fleet_id']} keeps the machine types that it was requested with. To "
-                "have those of config.py: stop, then startCluster."
+                "have those of the last setup: stop, then startCluster."
             )
 
 

@@ -50,6 +50,7 @@ def step(aws: AWS, run: Run, now: float, pace: Pace, counted: JobCounts | None =
         return Step(seen, (), ended=True)
     known = {f.name for f in dataclasses.fields(Memory)}  # another version's may know more
     memory = Memory(**{k: v for k, v in run.memory.items() if k in known})
+    memory = observation.price(aws, run, seen, memory, pace)
     chosen, remembered = decide(seen, memory, run.settings, pace)
     run = _remember(aws, run, seen, remembered)
     said = tuple(_carry_out(aws, run, chosen, seen))

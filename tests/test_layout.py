@@ -15,9 +15,9 @@ SERVICES = {
     *("account", "queues", "cluster", "fleet", "records", "logs", "dashboard", "prices"),
     *("alarms", "machines", "roles", "submitted", "observation", "ending", "actions"),
     *("policies", "schedules", "monitor_function", "notify", "spending"),
-    *("fleet_request", "leftovers", "task_definitions"),
-    *("spot_prices", "machine_time", "extras", "report", "report_reading"),
-    "listing",
+    *("fleet_request", "leftovers", "task_definitions", "spot_prices", "machine_time"),
+    *("extras", "given_up", "finding"),
+    *("report", "report_reading", "listing"),
 }
 UNDER_ALL = {
     *("settings", "setting_types", "config_file", "suggestions"),
@@ -27,13 +27,13 @@ UNDER_ALL = {
 BESIDE = {
     *("decision", "scaling", "observed", "orders", "environment", "fleet_file", "grid", "jobs"),
     *("job_file", "journal", "tables", "tags", "template", "words", "screen", "monitor_file"),
-    *("local_environment", "local_files", "survey", "sending", "waiting", "step"),
-    *("units", "figures", "alike", "advice", "report_charts", "report_page"),
-    "report_summary",
+    *("local_environment", "local_files", "survey", "sending", "waiting"),
+    *("step", "cheapest", "hourly_limit", "local_worker", "alike"),
+    *("units", "figures", "advice", "report_charts", "report_page", "report_summary"),
 }
 VERBS = {
     *("setup_aws", "setup", "submit", "start_cluster", "monitor", "auto_monitor", "stop"),
-    *("failures", "local", "command", "usage", "report_files"),
+    *("failures", "retry", "job_logs", "local", "command", "usage", "report_files"),
 }
 # What the auto-monitor's Lambda takes along: its runtime has boto3 and the standard library.
 IN_LAMBDA = {
@@ -41,9 +41,10 @@ IN_LAMBDA = {
     *("queues", "records", "tags", "errors", "reasons", "words", "observed", "orders", "scaling"),
     *("auto_monitor", "step", "notify", "schedules", "spending", "monitor_function"),
     "task_definitions",
-    *("spot_prices", "machine_time", "extras", "report", "report_reading"),
+    *("spot_prices", "machine_time"),
+    *("cheapest", "hourly_limit"),
+    *("extras", "report", "report_reading", "listing", "given_up", "jobs"),
     *("units", "figures", "alike", "advice"),
-    "listing",
 }
 
 

@@ -108,11 +108,13 @@ def test_a_failed_job_is_said_and_its_log_is_kept(own_project, tmp_path):
     )
     assert code == 1
     assert re.fullmatch(r"Error: 1 of 2 jobs failed\.\nFix: .+\n", err)
-    assert "Failed: bad: told to fail" in out
+    assert "1 of 2 jobs failed for good, for 1 reason:" in out
+    assert "1 job: told to fail\n" in out and "    | about to fail\n" in out
     assert (output / "out/good/done.txt").read_text() == "good ['a', 1]"
     assert not (output / "out/bad").exists()
     (log,) = output.glob("runs/*/*/logs/*.txt")
     assert "about to fail" in log.read_text()
+    assert f"    log: {log}\n" in out
 
 
 def test_outputs_that_would_leave_the_folder_are_refused(own_project, tmp_path):
@@ -225,7 +227,8 @@ def test_each_verb_singly_beside_a_served_aws(served, tmp_path):
     assert f"Next: python run.py --config {folder} monitor" in out
     code, out, err = beside("monitor")
     assert code == 1 and err.startswith("Error: 1 of 2 jobs failed.")
-    assert "Failed: bad: told to fail" in out
+    assert f"    log: python run.py --config {folder} logs bad" in out
+    assert f"python run.py --config {folder} retry" in err
     code, _, err = beside("submitJob", "files/jobs.json")
     assert code == 1 and "has ended" in err
     for verb in ("status", "stop"):

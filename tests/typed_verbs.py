@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import time
 
 import run
 from control import (
@@ -38,7 +39,12 @@ class Verbs:
         """Another project, of which nothing exists."""
         name = f"Every{next(_NUMBERS):04d}"
         self.config = self._project(
-            APP_NAME=name, ECS_CLUSTER=f"{name}Cluster", MEMORY=900_000, CLUSTER_MACHINES=1
+            APP_NAME=name,
+            ECS_CLUSTER=f"{name}Cluster",
+            MEMORY=900_000,
+            CLUSTER_MACHINES=1,
+            # So that the monitor asks for prices, too.
+            MAX_HOURLY_COST=100.0,
         )
 
     def type(self, verb, **faults):
@@ -143,6 +149,11 @@ class Verbs:
         cluster.set_desired(self.aws.ecs, the_run, 1)
         alarms.put(self.aws.cloudwatch, the_run, "i-1", 4)
         dashboard.put(self.aws.cloudwatch, the_run)
+        # A machine that is up is looked at by more calls than one that is not: see all of them.
+        until = time.monotonic() + 60
+        while not account_state.machines_up(self.aws, self.config):
+            assert time.monotonic() < until
+            time.sleep(0.01)
 
     def _put(self, the_run, key):
         self.aws.s3.put_object(Bucket=BUCKET, Key=the_run.prefix + key, Body=b"")

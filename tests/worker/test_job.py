@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 import sys
 
@@ -87,17 +88,35 @@ def test_out_of_memory_is_told_from_other_kills(job, monkeypatch):
         job.run(["sh", "-c", "kill -KILL $$"])
 
 
-def test_a_program_that_is_not_in_the_image_is_the_machines_fault(job):
-    with pytest.raises(MachineFault, match="no-such-program: program not found"):
+def test_a_program_that_is_not_in_the_image_is_missing_on_every_machine(job):
+    with pytest.raises(JobFailed, match="no-such-program: program not found") as failure:
         job.run(["no-such-program"])
 
+    assert not failure.value.retry and not isinstance(failure.value, MachineFault)
 
-def test_a_file_that_is_no_program_is_the_machines_fault(job):
+
+@pytest.mark.parametrize(
+    ("mode", "why"), [(0o644, "Permission denied"), (0o755, "Exec format error")]
+)
+def test_a_file_that_is_no_program_is_none_on_every_machine(job, mode, why):
     path = job.temp_dir / "text"
     path.write_text("no program")
+    path.chmod(mode)
 
-    with pytest.raises(MachineFault, match="Permission denied"):
+    with pytest.raises(JobFailed, match=why) as failure:
         job.run([path])
+
+    assert not failure.value.retry and not isinstance(failure.value, MachineFault)
+
+
+def test_a_program_that_the_machine_cannot_start_is_its_fault(job, monkeypatch):
+    def refuse(*_, **__):
+        raise OSError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    monkeypatch.setattr("plumbing.job.subprocess.Popen", refuse)
+
+    with pytest.raises(MachineFault, match="temporarily unavailable"):
+        job.run(["echo"])
 
 
 @pytest.mark.parametrize("word", ["x" * 200_000, "a\0b"], ids=["too long", "null byte"])

@@ -154,12 +154,16 @@ def _start(
             preexec_fn=partial(process_tree.die_with_parent, os.getpid()),
         )
     except FileNotFoundError:
-        raise MachineFault(f"{words[0]}: program not found in the image") from None
+        # Every machine has the same image: another attempt would not find it either.
+        raise JobFailed(f"{words[0]}: program not found in the image", retry=False) from None
     except ValueError as error:
         raise JobFailed(f"{words[0]} cannot be started: {error}") from None
     except OSError as error:
         if error.errno in (errno.E2BIG, errno.ENAMETOOLONG):
             raise JobFailed(f"{words[0]} cannot be started: {error.strerror}") from None
+        if error.errno in (errno.EACCES, errno.ENOEXEC):
+            what = f"{words[0]} is no program that can be started: {error.strerror}"
+            raise JobFailed(what, retry=False) from None
         raise MachineFault(f"{words[0]} cannot be started: {error.strerror}") from None
 
 

@@ -1,0 +1,108 @@
+"""MAX_HOURLY_COST and --cheapest carried out on the embedded AWS, by the step of any monitor."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import time
+
+import pytest
+
+from control import ending, monitor, observation, records, start_cluster, step, submit
+from control.observed import Pace
+from tests.conftest import ROOT
+
+FLEET = ROOT / "files/exampleFleet.json"
+AT_ONCE = Pace(spare=0.0, cheapest=0.0)
+
+
+@pytest.fixture
+def started(set_up, tmp_path):
+    """A run with two machines up, onto which no container fits."""
+    aws, config, run = set_up(MEMORY=900_000, CLUSTER_MACHINES=2, DOCKER_CORES=1)
+    path = tmp_path / "jobs.json"
+    path.write_text(json.dumps({"groups": [{"n": n} for n in range(9)]}))
+    submit.submit(aws, run, path, tmp_path)
+    run = start_cluster.start(aws, config, run, FLEET, yes=True)
+    until(lambda: registered(aws, run) == 2)
+    yield aws, run
+    list(ending.end_machines(aws, run))
+
+
+def until(condition, seconds=60.0):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def registered(aws, run):
+    return sum(m.container_instance != "" for m in observation.observe(aws, run, 0.0).machines)
+
+
+def with_limit(aws, run, dollars):
+    settings = {**run.settings, "MAX_HOURLY_COST": dollars}
+    return records.change(aws.s3, run, lambda r: dataclasses.replace(r, settings=settings))
+
+
+def asked(aws):
+    """Counts how often EC2 is asked for prices."""
+    times = []
+    aws.ec2.meta.events.register(
+        "before-call.ec2.DescribeSpotPriceHistory", lambda **_: times.append(1)
+    )
+    return times
+
+
+def steps(aws, run, count, pace=AT_ONCE, seconds=60):
+    now = time.time()
+    return [
+        line
+        for n in range(count)
+        for line in step.step(aws, run, now + n * seconds, pace).said
+        if not line.startswith("containers")
+    ]
+
+
+def test_a_machine_above_the_limit_is_ended_and_not_replaced(started):
+    """An m5.xlarge of the embedded AWS costs $0.0672 an hour."""
+    aws, run = started
+    run = with_limit(aws, run, 0.1)
+    said = steps(aws, run, 2)
+    assert said[0].endswith("1 machine wanted")
+    assert "ended, as the machines cost $0.13 an hour, above MAX_HOURLY_COST = 0.1: i-" in said[1]
+    assert len(said) == 2
+    seen = observation.observe(aws, run, 0.0)
+    assert len(seen.machines) == 1 and seen.fleets[0].target == 1
+    assert steps(aws, run, 2) == []
+
+
+def test_prices_are_asked_for_seldom_by_all_monitors_together(started):
+    aws, run = started
+    times = asked(aws)
+    steps(aws, run, 3)
+    assert times == []
+    run = with_limit(aws, run, 5.0)
+    steps(aws, run, 5, Pace(), seconds=100)
+    assert len(times) == 1
+    assert records.load(aws.s3, run.bucket, run.app_name, run.run_id).memory["prices"]
+    steps(aws, run, 2, Pace(), seconds=10_000)
+    assert len(times) == 2
+
+
+def test_the_cheapest_run_wants_one_machine_and_ends_none(started):
+    aws, run = started
+    monitor.be_cheapest(aws, run, time.time() - 1)
+    (said,) = steps(aws, run, 3)
+    assert said.endswith("1 machine wanted")
+    seen = observation.observe(aws, run, 0.0)
+    assert len(seen.machines) == 2 and seen.fleets[0].target == 1
+
+
+def test_the_next_start_of_machines_forgets_the_cheapest(started):
+    aws, run = started
+    monitor.be_cheapest(aws, run, time.time() - 1)
+    steps(aws, run, 1)
+    until(lambda: observation.observe(aws, run, 0.0).fleets[0].state == "active")
+    run = start_cluster.fleet_request.resize(aws, run, observation.observe(aws, run, 0.0).fleets, 2)
+    assert run.cheapest_since == 0.0
