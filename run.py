@@ -63,9 +63,7 @@ def main(argv: Sequence[str]) -> int | None:
 
 
 def set_up_account(args: argparse.Namespace) -> None:
-    config = local.load_config(args.config)
-    aws = account.connect(config)
-    account.identity(aws.sts)
+    config, aws = _connected(args)
     if args.print:
         screen.say(setup_aws.printed(aws, config))
         return
@@ -95,9 +93,7 @@ def submit_job(args: argparse.Namespace) -> None:
 
 
 def start_machines(args: argparse.Namespace) -> None:
-    config = local.load_config(args.config)
-    aws = account.connect(config)
-    account.identity(aws.sts)
+    config, aws = _connected(args)
     run = records.live(aws.s3, config.AWS_BUCKET, config.APP_NAME)
     fleet_path = settings.find(config, args.fleet_file)
     try:
@@ -118,7 +114,7 @@ def watch(args: argparse.Namespace) -> None:
     where = monitor_file.read(args.monitor_file or monitor_file.path_of(config))
     aws = account.connect(config)
     account.identity(aws.sts)
-    run = _load(aws, where)
+    run = monitor_file.run(aws.s3, where)
     if (args.cheapest or args.classic_cheapest == "True") and not run.ended:
         run = monitor.be_cheapest(aws, run, time.time())
     pace = local.PACE if local_environment.leads_here() else Pace()
@@ -140,15 +136,14 @@ def watch(args: argparse.Namespace) -> None:
 
 
 def show_status(args: argparse.Namespace) -> None:
-    config = local.load_config(args.config)
-    aws = account.connect(config)
-    account.identity(aws.sts)
+    config, aws = _connected(args)
     run = records.latest(aws.s3, config.AWS_BUCKET, config.APP_NAME)
     if run.ended:
         _say_ended(args, aws, run)
         return
     setup.say_changes(run, config)
-    screen.say(monitor.in_words(observation.observe(aws, run, time.time())))
+    seen = observation.observe(aws, run, time.time())
+    screen.say(monitor.in_words(seen, run.settings["DOCKER_CORES"]))
 
 
 def make_report(args: argparse.Namespace) -> None:
@@ -218,7 +213,8 @@ def run_here(args: argparse.Namespace) -> None:
     containers = local_worker.Containers(args.engine, args.image) if wanted else None
     options = local.Options(workers, inputs, output, containers)
     if args.serve:
-        local.serve(config, options)
+        there = "setup   (there; Ctrl-C here ends everything)"
+        local.serve(config, options, say_next=lambda: _next(args, there))
         return
     if not args.job_file:
         raise UserError(
@@ -251,19 +247,6 @@ def _say_ended(args: argparse.Namespace, aws: account.AWS, run: records.Run) -> 
         f"{counts.in_words()}."
     )
     _next(args, "setup   (begins a new run)")
-
-
-def _load(aws: account.AWS, where: tuple[str, str, str]) -> records.Run:
-    """The run of the monitor file, unless a newer one waits for its machines."""
-    bucket, app_name, run_id = where
-    newest = records.current(aws.s3, bucket, app_name)
-    if newest is None or newest.run_id != run_id and not newest.ended:
-        what = f"run {newest.run_id}" if newest else "a run"
-        raise ExplainedError(
-            f"No machines have been started for {what} of {app_name}.",
-            f"Start them: python run.py startCluster {usage.FLEET}",
-        )
-    return records.load(aws.s3, *where)
 
 
 def _next(args: argparse.Namespace, words: str) -> None:

@@ -63,22 +63,20 @@ def _remove(aws: AWS, run: Run, spare: tuple[Machine, ...]) -> Iterator[str]:
 
 
 def _end_costly(aws: AWS, run: Run, action: EndCostly) -> Iterator[str]:
-    """One that has just begun to work is left to end its job: it gets no other."""
-    cluster.drain(
-        aws.ecs, run, [m.container_instance for m in action.machines if m.container_instance]
-    )
-    at_work = cluster.at_work(aws.ecs, run)
+    """Of those that had no work, one that has begun some since is left to end it: it gets no more.
+
+    The others are not drained first: broken off in between, they would work on at this cost.
+    """
+    idle = [m for m in action.machines if not m.busy_tasks]
+    cluster.drain(aws.ecs, run, [m.container_instance for m in idle if m.container_instance])
+    at_work = cluster.at_work(aws.ecs, run) if idle else set()
     ended = [m for m in action.machines if m.busy_tasks or m.container_instance not in at_work]
     fleet.terminate(aws.ec2, [m.instance_id for m in ended])
     if ended:
         names = ", ".join(m.instance_id for m in ended)
-        interrupted = sum(m.busy_tasks for m in ended)
-        back = (
-            f"; the jobs of {several(interrupted, 'container')} go back to the queue"
-            if interrupted
-            else ""
-        )
+        containers = sum(m.busy_tasks for m in ended)
+        back = f"; the jobs of {several(containers, 'container')} go back to the queue"
         yield (
             f"ended, as the machines cost ${action.hourly:.2f} an hour, above MAX_HOURLY_COST = "
-            f"{action.limit:g}: {names}{back}"
+            f"{action.limit:g}: {names}{back if containers else ''}"
         )

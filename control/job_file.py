@@ -107,6 +107,11 @@ def read(path: Path, first: int | None = None) -> JobFile:
             f'Write a file such as {path.with_suffix(".json")}: {{"output_location": "results", '
             f'"groups": "{path.name}"}}, and submit that.',
         )
+    if path.suffix.lower() == ".py":
+        raise UserError(
+            f"{path} is a Python file; a job file is JSON and lists the jobs.",
+            "Name the job file, such as files/exampleJob.json; another config.py: --config FILE.",
+        )
     content = parse(path)
     if not isinstance(content, dict):
         raise UserError(
@@ -185,7 +190,13 @@ def parse(path: Path) -> Any:
             suggestions.file_like(path)
             or "Check the name; job files usually lie in files/, such as files/exampleJob.json.",
         ) from None
-    except (IsADirectoryError, UnicodeDecodeError) as error:
+    except IsADirectoryError:
+        inside = suggestions.files_in(path, ".json")
+        raise UserError(
+            f"{path} is a folder, not a file.",
+            f"Name a file in it, such as {inside}." if inside else "Name a JSON file.",
+        ) from None
+    except UnicodeDecodeError as error:
         raise UserError(f"{path} is not a text file ({error}).", "Name a JSON file.") from None
     if not text.strip():
         raise UserError(f"{path} is empty.", "Copy files/exampleJob.json and edit it.")

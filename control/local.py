@@ -30,6 +30,7 @@ from control import (
     setup_aws,
     start_cluster,
     submit,
+    survey,
 )
 from control.errors import ExplainedError, UserError
 from control.local_files import default_input, given_input, prepare_output, put_inputs, take_outputs
@@ -162,7 +163,9 @@ def run(
     Outputs and the logs of failed jobs land in the folder of results. Raises ExplainedError if a
     job failed for good, after everything was written.
     """
-    file = job_file.read(job_path)
+    file = job_file.read(job_path, first)
+    # A mistake in the last group is said before anything comes up.
+    survey.survey(file)
     output = options.output
     given = given_input(options.inputs) if options.inputs else default_input(config, file.shared)
     prepare_output(output)
@@ -173,6 +176,7 @@ def run(
         screen.say(
             "Bringing up an AWS on this computer; nothing is charged, its prices are made up."
         )
+        _say_adapted(config, here, options.workers)
         aws = stack.enter_context(embedded_aws(here, options.workers, worker))
         keys = put_inputs(aws.s3, here.AWS_BUCKET, given)
         the_run = setup.setup(aws, here)
@@ -198,7 +202,7 @@ def run(
     return counts
 
 
-def serve(config: Config, options: Options) -> None:
+def serve(config: Config, options: Options, say_next: Callable[[], object]) -> None:
     """Keep the embedded AWS up until Ctrl-C or SIGTERM, and say how other commands reach it."""
     given = given_input(options.inputs) if options.inputs else None
     prepare_output(options.output)
@@ -210,12 +214,16 @@ def serve(config: Config, options: Options) -> None:
         keys = put_inputs(aws.s3, here.AWS_BUCKET, given)
         lines = local_environment.lines()
         with local_environment.file(config.project / submit.STATE_FOLDER, lines) as file:
-            screen.say("AWS is up on this computer. In another terminal, in this folder, type:")
-            screen.say(f". {file}")
-            screen.say("which says:")
-            for line in lines:
-                screen.say(line)
-            screen.next_command("python run.py setup   (there; Ctrl-C here ends everything)")
+            screen.say("AWS is up on this computer; nothing is charged, its prices are made up.")
+            _say_adapted(config, here, options.workers)
+            if given is None:
+                screen.say(
+                    f"Its bucket {here.AWS_BUCKET} is empty: --input FOLDER would put one into it."
+                )
+            url = os.environ["AWS_ENDPOINT_URL"]
+            screen.say(f"In another terminal, in this folder, type (it leads to {url}):")
+            screen.say(f"    . {file}")
+            say_next()
             ending.wait()
         take_outputs(aws.s3, here.AWS_BUCKET, options.output, keys)
         screen.say(f"Outputs: {options.output}/")
@@ -232,6 +240,17 @@ def _asked_to_end() -> Iterator[threading.Event]:
     finally:
         for one, handler in zip(both, before, strict=True):
             signal.signal(one, handler)
+
+
+def _say_adapted(config: Config, here: Config, workers: int) -> None:
+    """What this computer has fewer of, so that what is said later is not taken for config.py's."""
+    changed = [
+        f"{name} {asked} -> {has}"
+        for name in ("CLUSTER_MACHINES", "TASKS_PER_MACHINE", "DOCKER_CORES")
+        if (asked := getattr(config, name)) != (has := getattr(here, name))
+    ]
+    if changed:
+        screen.say(f"For the {several(workers, 'worker')} of this computer: {', '.join(changed)}.")
 
 
 def _summary(config: Config, counts: JobCounts, seconds: float, output: Path) -> None:

@@ -27,6 +27,7 @@ from control.words import several
 
 if TYPE_CHECKING:
     from control.account import AWS
+    from control.queues import Counts
     from control.records import JobCounts, Run
 
 # Of the jobs without a record, so many are named.
@@ -91,7 +92,7 @@ def watch(
                 counted = taken.seen.jobs
                 count_due = now + pace.listing * counted.finished / 1000
             tell = screen.say if taken.ended else show
-            tell(in_words(taken.seen))
+            tell(in_words(taken.seen, run.settings["DOCKER_CORES"]))
             for done in taken.said:
                 screen.say(f"  {done}")
             if taken.ended:
@@ -157,13 +158,10 @@ def _unfinished(aws: AWS, run: Run, taken: Step) -> Unfinished:
     )
 
 
-def in_words(seen: Observed) -> str:
-    """One line: jobs by state, machines, containers."""
+def in_words(seen: Observed, jobs_at_once: int) -> str:
+    """One line: jobs by state, machines, containers, each of which holds `jobs_at_once`."""
     jobs = seen.jobs
-    queue = seen.queue
-    waiting = (
-        f"{queue.visible + queue.delayed:,} waiting, {queue.in_flight:,} in work, " if queue else ""
-    )
+    waiting = _waiting(seen.queue, jobs_at_once * sum(m.busy_tasks for m in seen.machines))
     skipped = f"{jobs.skipped:,} skipped, " if jobs.skipped else ""
     machines = several(len(seen.machines), "machine")
     tasks = several(seen.service.running, "container") if seen.service else "no service"
@@ -171,3 +169,13 @@ def in_words(seen: Observed) -> str:
         f"{several(jobs.submitted, 'job')}: {waiting}{jobs.done:,} done, {skipped}"
         f"{jobs.failed:,} failed; {machines}, {tasks}"
     )
+
+
+def _waiting(queue: Counts | None, places: int) -> str:
+    """What is in the queue. A job in flight that no container at work has a place for was given
+    back, and waits some seconds for its next attempt, or its machine was lost."""
+    if queue is None:
+        return ""
+    back = max(0, queue.in_flight - places)
+    again = f"{back:,} for a next attempt, " if back else ""
+    return f"{queue.visible + queue.delayed:,} waiting, {again}{queue.in_flight - back:,} in work, "

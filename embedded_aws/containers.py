@@ -111,6 +111,7 @@ class ContainerRunner:
                 # Its output is read as it comes; the engine need not keep it, too.
                 *("--network", "host", "--pull", "never", "--log-driver", "none"),
                 run.container["image"],
+                *(run.container.get("command") or ()),
                 environment=rest,
             )
         finally:

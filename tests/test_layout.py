@@ -12,39 +12,37 @@ import pytest
 ROOT = Path(__file__).parent.parent
 LONGEST_FILE = 300
 SERVICES = {
-    *("account", "queues", "cluster", "fleet", "records", "logs", "dashboard", "prices"),
-    *("alarms", "machines", "roles", "submitted", "observation", "ending", "actions"),
-    *("policies", "schedules", "monitor_function", "notify", "spending"),
-    *("fleet_request", "leftovers", "task_definitions", "spot_prices", "machine_time"),
-    *("extras", "given_up", "finding"),
-    *("report", "report_reading", "listing"),
+    *("account", "actions", "alarms", "cluster", "dashboard", "ending", "extras", "finding"),
+    *("fleet", "fleet_request", "given_up", "leftovers", "listing", "logs", "machine_time"),
+    *("machines", "monitor_function", "notify", "observation", "policies", "prices", "queues"),
+    *("records", "report", "report_reading", "roles", "schedules", "spending", "spot_prices"),
+    *("submitted", "task_definitions"),
 }
 UNDER_ALL = {
-    *("settings", "setting_types", "config_file", "suggestions"),
-    *("errors", "reasons", "fleet_reasons"),
+    *("config_file", "errors", "fleet_reasons", "reasons", "setting_types", "settings"),
+    *("suggestions",),
 }
 # Of one thing only, and needed by verbs and services alike: data, decisions, the screen.
 BESIDE = {
-    *("decision", "scaling", "observed", "orders", "environment", "fleet_file", "grid", "jobs"),
-    *("job_file", "journal", "tables", "tags", "template", "words", "screen", "monitor_file"),
-    *("local_environment", "local_files", "survey", "sending", "waiting"),
-    *("step", "cheapest", "hourly_limit", "local_worker", "alike"),
-    *("units", "figures", "advice", "report_charts", "report_page", "report_summary"),
+    *("advice", "alike", "cheapest", "decision", "environment", "figures", "fleet_file", "grid"),
+    *("hourly_limit", "image_name", "job_file", "jobs", "journal", "local_environment"),
+    *("local_files", "local_worker", "monitor_file", "observed", "orders", "report_charts"),
+    *("report_page", "report_summary", "scaling", "screen", "sending", "step", "survey"),
+    *("tables", "tags", "template", "units", "waiting", "words"),
 }
 VERBS = {
-    *("setup_aws", "setup", "submit", "start_cluster", "monitor", "auto_monitor", "stop"),
-    *("failures", "retry", "job_logs", "local", "command", "usage", "report_files"),
+    *("auto_monitor", "command", "failures", "job_logs", "local", "monitor", "report_files"),
+    *("retry", "setup", "setup_aws", "start_cluster", "stop", "submit", "usage"),
 }
 # What the auto-monitor's Lambda takes along: its runtime has boto3 and the standard library.
 IN_LAMBDA = {
-    *("decision", "observation", "actions", "ending", "alarms", "cluster", "dashboard", "fleet"),
-    *("queues", "records", "tags", "errors", "reasons", "words", "observed", "orders", "scaling"),
-    *("auto_monitor", "step", "notify", "schedules", "spending", "monitor_function"),
-    "task_definitions",
-    *("spot_prices", "machine_time"),
-    *("cheapest", "hourly_limit"),
-    *("extras", "report", "report_reading", "listing", "given_up", "jobs"),
-    *("units", "figures", "alike", "advice"),
+    *("actions", "advice", "alarms", "alike", "auto_monitor", "cheapest", "cluster"),
+    *("dashboard", "decision", "ending", "errors", "extras", "figures", "fleet", "hourly_limit"),
+    *("listing", "machine_time", "monitor_function", "notify", "observation", "observed"),
+    *("orders", "queues", "reasons", "records", "report", "report_reading", "scaling"),
+    *("schedules", "spending", "spot_prices", "step", "tags", "task_definitions", "units"),
+    *("words",),
+    *("given_up", "jobs"),
 }
 
 

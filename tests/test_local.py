@@ -82,22 +82,13 @@ def test_the_example_counts_the_words_of_the_documentation(tmp_path):
     assert (code, err) == (0, "")
     assert "8 jobs done, 0 skipped, 0 failed" in out
     assert "On AWS the same would have run on 3 spot machines" in out
+    assert "For the 2 workers of this computer: CLUSTER_MACHINES 3 -> 2" in out
     page = ROOT / "documentation/contract.md"
     with open(output / "word_counts/contract.md/word_count.csv", newline="") as file:
         (row,) = csv.DictReader(file)
     assert int(row["words"]) == len(page.read_text(encoding="utf-8").split())
     assert int(row["bytes"]) == page.stat().st_size
     assert "\x1b" not in out, "control characters in a pipe"
-
-
-def test_the_hello_world_example(tmp_path):
-    output = tmp_path / "output"
-    code, out, err = typed(
-        "--config", "examples/hello_world", "local", "files/exampleJob.json", "--output", output
-    )
-    assert (code, err) == (0, "")
-    text = (output / "hello/pizza-vanilla/HelloWorld.txt").read_text()
-    assert text == "Hello, Ada here. I like pizza, and then vanilla ice cream.\n"
 
 
 def test_a_failed_job_is_said_and_its_log_is_kept(own_project, tmp_path):
@@ -172,7 +163,7 @@ def test_a_slip_in_the_python_of_the_worker_names_the_line(own_project, tmp_path
 
 
 class Served:
-    """A `local --serve` in the background, and the environment that it prints."""
+    """A `local --serve` in the background, what it says, and the environment in its file."""
 
     def __init__(self, folder, output, *more):
         words = command("--config", folder, "local", "--serve", "--output", output, *more)
@@ -180,13 +171,14 @@ class Served:
         self.environment = dict(os.environ)
         guard = threading.Timer(LIMIT, self.process.kill)
         guard.start()
+        self.said = []
         for line in self.process.stdout:
-            match = re.fullmatch(r"export (\w+)='(.*)'\n", line)
-            if match:
-                self.environment[match[1]] = match[2]
+            self.said.append(line.rstrip())
             if line.startswith("Next:"):
                 break
         guard.cancel()
+        text = (folder / ".runs/local-aws.sh").read_text()
+        self.environment |= dict(re.findall(r"^export (\w+)='(.*)'$", text, re.MULTILINE))
 
     def stop(self, by=signal.SIGINT):
         self.process.send_signal(by)
@@ -207,6 +199,16 @@ def served(own_project, tmp_path):
         server.process.kill()
         server.process.wait()
         server.process.stdout.close()
+
+
+def test_what_to_type_is_not_hidden_among_other_words(served):
+    folder, server = served
+    said = "\n".join(server.said)
+    assert "For the 2 workers of this computer: " not in said, "they are as config.py has them"
+    assert "Its bucket test-bucket is empty: --input FOLDER" in said
+    assert server.said[-2].strip() == f". {os.path.relpath(folder / '.runs/local-aws.sh', ROOT)}"
+    assert server.said[-1].startswith(f"Next: python run.py --config {folder} setup")
+    assert len(server.said) < 8
 
 
 def test_each_verb_singly_beside_a_served_aws(served, tmp_path):

@@ -2,27 +2,30 @@
 # The container's entrypoint: mounts the bucket if asked to, then becomes the worker.
 set -euo pipefail
 
+here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
+# The worker's own Python. -E -s: PYTHONPATH and the like are your program's. -u: lines come at once.
+python=("${WORKER_PYTHON:-/opt/distributed-something/bin/python}" -E -s -u)
+
 # MOUNT S3: only with DOWNLOAD_FILES = False. If you never mount, remove this section and the one
 # of the same name in the Dockerfile.
 if [[ "${DOWNLOAD_FILES:-True}" == [Ff]alse ]]; then
-    mount_point=/home/ubuntu/bucket
-    bucket="${SOURCE_BUCKET:-$AWS_BUCKET}"
-    mkdir -p "$mount_point"
-    if ! mountpoint -q "$mount_point"; then
-        # -o ecs takes the task role's credentials, from the address that ECS gives the container.
-        s3fs "$bucket" "$mount_point" -o ecs -o ro -o allow_other \
-            -o "url=https://s3.$AWS_REGION.amazonaws.com" -o "endpoint=$AWS_REGION" || true
-    fi
-    # s3fs may report success without a mount, and jobs would then work on an empty folder.
-    if ! mountpoint -q "$mount_point" || ! ls "$mount_point" >/dev/null; then
-        echo "Error: $bucket could not be mounted at $mount_point, so no job is taken." >&2
-        exit 1
-    fi
-    echo "mounted $bucket at $mount_point"
+    # A process 1 that has no handler is not told of SIGTERM.
+    trap 'exit 0' TERM
+    # What cannot be mounted is said, and ends the container: no job is taken.
+    (cd "$here" && exec "${python[@]}" -m plumbing.mount)
 fi
 # END OF MOUNT S3
 
-# exec: Python becomes process 1 and gets the signals that ECS and docker send. Its path is that of
-# the worker's own environment; PATH stays as your tool's image has it.
-here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
-exec "${WORKER_PYTHON:-/opt/distributed-something/bin/python}" "$here/generic-worker.py"
+# Jobs have no rights of root, nor the one to mount; `ENV WORKER_USER=root` in the Dockerfile leaves
+# them, for a program that must have them.
+if [[ "$(id -u)" == 0 && "${WORKER_USER:-root}" != root ]]; then
+    mkdir -p "${WORK_FOLDER:=$here/work}"
+    chown "$WORKER_USER" "$WORK_FOLDER"
+    HOME="$(getent passwd "$WORKER_USER" | cut -d: -f6)"
+    export HOME WORK_FOLDER USER="$WORKER_USER" LOGNAME="$WORKER_USER"
+    group="$(id -g "$WORKER_USER")"
+    python=(setpriv --reuid="$(id -u "$WORKER_USER")" --regid="$group" --init-groups "${python[@]}")
+fi
+
+# exec: Python becomes process 1 and gets the signals that ECS and docker send.
+exec "${python[@]}" "$here/generic-worker.py"

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+import run as command_line
 from control import monitor, records
 from control.observed import Pace
 from control.orders import EndBroken, Remove, SetDesired, SetTarget
@@ -139,3 +140,32 @@ def test_the_last_machine_of_a_fleet_that_another_has_work_instead_of_is_not_rep
         SetTarget("sfr-2", 0),
         Remove((empty(3, fleet_id="sfr-2"),)),
     ]
+
+
+@pytest.mark.parametrize(
+    ("words", "cheapest"),
+    [
+        ([], False),
+        (["FILE"], False),
+        (["FILE", "False"], False),
+        (["--cheapest"], True),
+        (["FILE", "--cheapest"], True),
+        (["FILE", "True"], True),
+    ],
+)
+def test_the_cheapest_way_is_asked_for_as_ever(set_up, monkeypatch, words, cheapest):
+    aws, config, the_run = set_up()
+    the_run.fleets.append({"fleet_id": "sfr-1"})
+    path = command_line.monitor_file.write(config, the_run)
+    watched = []
+
+    def watch(_, the_run, __):
+        watched.append(the_run)
+        return records.count(aws.s3, the_run)
+
+    monkeypatch.setattr(command_line.account, "connect", lambda _: aws)
+    monkeypatch.setattr(monitor, "watch", watch)
+    named = [str(path) if word == "FILE" else word for word in words]
+    command_line.main(["--config", str(config.path.parent), "monitor", *named])
+    newest = records.current(aws.s3, config.AWS_BUCKET, config.APP_NAME)
+    assert [(one.cheapest_since > 0) for one in (*watched, newest)] == [cheapest] * 2

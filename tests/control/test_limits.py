@@ -8,7 +8,17 @@ import time
 
 import pytest
 
-from control import ending, monitor, observation, records, start_cluster, step, submit
+from control import (
+    actions,
+    ending,
+    monitor,
+    observation,
+    orders,
+    records,
+    start_cluster,
+    step,
+    submit,
+)
 from control.observed import Pace
 from tests.conftest import ROOT
 
@@ -106,3 +116,21 @@ def test_the_next_start_of_machines_forgets_the_cheapest(started):
     until(lambda: observation.observe(aws, run, 0.0).fleets[0].state == "active")
     run = start_cluster.fleet_request.resize(aws, run, observation.observe(aws, run, 0.0).fleets, 2)
     assert run.cheapest_since == 0.0
+
+
+def test_a_machine_that_has_begun_to_work_meanwhile_gets_no_more_and_one_at_work_ends(
+    started, monkeypatch
+):
+    aws, run = started
+    first, second = observation.observe(aws, run, 0.0).machines
+    monkeypatch.setattr(
+        actions.cluster,
+        "at_work",
+        lambda *_: {first.container_instance, second.container_instance},
+    )
+    order = orders.EndCostly((first, dataclasses.replace(second, busy_tasks=1)), 0.13, 0.05)
+    (said,) = actions.carry_out(aws, run, order, observation.observe(aws, run, 0.0))
+    back = "the jobs of 1 container go back to the queue"
+    assert said.endswith(f"MAX_HOURLY_COST = 0.05: {second.instance_id}; {back}")
+    left = {m.instance_id: m.draining for m in observation.observe(aws, run, 0.0).machines}
+    assert second.instance_id not in left and left[first.instance_id]

@@ -21,7 +21,7 @@ from plumbing.aws import make_session
 from plumbing.board import Board
 from plumbing.console import say
 from plumbing.crew import INTERRUPTION, STOP, Crew, start_worker
-from plumbing.machine import Load
+from plumbing.machine import MOUNT, Load
 from plumbing.metadata import Metadata
 from plumbing.process import signal_name
 from plumbing.protection import Protection
@@ -29,7 +29,7 @@ from plumbing.protection import Protection
 if TYPE_CHECKING:
     from plumbing.job import Job
 
-USER_MISTAKE = 2
+MOUNT_LOST, USER_MISTAKE = 1, 2
 # "poll for the notice every 5 seconds" (EC2 User Guide, spot instance interruption notices).
 NOTICE_SECONDS = 5.0
 LOAD_SECONDS = 60.0
@@ -58,7 +58,8 @@ class Slot:
 class Container:
     """What the supervising process knows. `ending`: why no worker is to be started any more.
 
-    `spared` are its children from before, such as the mount that run-worker.sh makes.
+    `spared` are its children from before, such as the mount that run-worker.sh makes. `code` is
+    what the container exits with.
     """
 
     board: Board
@@ -66,10 +67,14 @@ class Container:
     spared: set[process_tree.Process]
     ending: str = ""
     stopped: bool = False
+    code: int = 0
 
 
 def main(output_prefix: Callable[[Job], Any], run_job: Callable[[Job], object]) -> None:
-    """Run the container until it is told to stop; exits 0, or 2 with a sentence on bad settings."""
+    """Run the container until it is told to stop.
+
+    Exits with 0; with 2 and a sentence on bad settings, with 1 when a mounted bucket is gone.
+    """
     try:
         settings = environment.read(os.environ)
         workfolder.remove_leftovers(settings.work_folder)
@@ -100,13 +105,15 @@ def main(output_prefix: Callable[[Job], Any], run_job: Callable[[Job], object]) 
     gc.collect()
     gc.freeze()
     try:
+        if metadata.trouble and not metadata.disabled:
+            say(f"container: {metadata.trouble}; interruption notices cannot be seen")
         say(f"container: {settings.workers} workers of {settings.app_name} on {crew.identity}")
         _supervise(container, crew, metadata)
         _bring_down(container, crew)
     finally:
         workfolder.remove(folder)
     say("container: stopped")
-    sys.exit(0)
+    sys.exit(container.code)
 
 
 def _take_signals(container: Container) -> None:
@@ -186,6 +193,8 @@ def _start_workers(container: Container, crew: Crew, now: float) -> float:
 def _reap(container: Container, crew: Crew) -> None:
     """Wait for what has ended; a worker among it is cleaned up after, and starts again later."""
     for pid, status in _ended():
+        if crew.settings.needs_mount and pid in {process.pid for process in container.spared}:
+            _lose_mount(container, status)
         for slot in container.slots:
             if slot.pid == pid:
                 _clean_up(container, crew, slot, status)
@@ -210,13 +219,26 @@ def _clean_up(container: Container, crew: Crew, slot: Slot, status: int) -> None
     now = time.monotonic()
     if now - slot.started > HEALTHY_SECONDS:
         slot.pause = FIRST_RESTART
-    how = (
-        f"was ended by {signal_name(os.WTERMSIG(status))}"
-        if os.WIFSIGNALED(status)
-        else f"exited with code {os.WEXITSTATUS(status)}"
-    )
-    say(f"container: worker {slot.index} {how}; it starts again in {slot.pause:g} s")
+    say(f"container: worker {slot.index} {_how(status)}; it starts again in {slot.pause:g} s")
     _back_off(slot, now)
+
+
+def _lose_mount(container: Container, status: int) -> None:
+    """End the container, whose jobs are given back: the next one mounts the bucket again."""
+    if os.path.ismount(MOUNT):
+        return
+    why = f"the bucket at {MOUNT} is no longer mounted: its program {_how(status)}"
+    say(f"container: {why}; jobs are given back")
+    container.code = MOUNT_LOST
+    container.stopped = True
+    _tell_workers(container, why, STOP)
+
+
+def _how(status: int) -> str:
+    """What waitpid's status means."""
+    if os.WIFSIGNALED(status):
+        return f"was ended by {signal_name(os.WTERMSIG(status))}"
+    return f"exited with code {os.WEXITSTATUS(status)}"
 
 
 def _back_off(slot: Slot, now: float) -> None:

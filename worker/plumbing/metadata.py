@@ -19,6 +19,7 @@ _TOKEN_SECONDS = 21_600
 _TOKEN_RENEWAL = 3600.0
 # The service answers in milliseconds; outside EC2 its address may swallow requests.
 _ANSWER_SECONDS = 1.0
+_REACH_SECONDS = 0.5
 
 
 class Metadata:
@@ -32,9 +33,14 @@ class Metadata:
         self._clock = clock
         self._token = ""
         self._token_from = 0.0
-        self.there = environ.get("AWS_EC2_METADATA_DISABLED", "").lower() != "true"
-        if self.there:
-            self.there = self._renew_token()
+        # Why there is none, for people; "" if there is.
+        self.trouble = ""
+        self.disabled = environ.get("AWS_EC2_METADATA_DISABLED", "").lower() == "true"
+        if self.disabled:
+            self.trouble = "instance metadata is switched off by AWS_EC2_METADATA_DISABLED"
+        else:
+            self.trouble = self._renew_token()
+        self.there = not self.trouble
 
     def identity(self) -> Identity:
         """This machine's instance id and type; its host name outside EC2."""
@@ -42,6 +48,14 @@ class Metadata:
         if name is None:
             return Identity(socket.gethostname())
         return Identity(name, self._get("instance-type") or "")
+
+    def role(self) -> str:
+        """The name of the machine's role; "" if it has none.
+
+        https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instance-metadata-security-credentials.html
+        """
+        names = self._get("iam/security-credentials/") if self.there else None
+        return (names or "").strip().partition("\n")[0]
 
     def interruption(self) -> str:
         """What the spot interruption notice says; "" while there is none.
@@ -68,11 +82,20 @@ class Metadata:
             return None
         return answer.text
 
-    def _renew_token(self) -> bool:
+    def _renew_token(self) -> str:
+        """Get a token; returns why there is none, "" if there is."""
         headers = {"X-aws-ec2-metadata-token-ttl-seconds": str(_TOKEN_SECONDS)}
         answer = web.ask("PUT", f"{self._endpoint}/latest/api/token", _ANSWER_SECONDS, headers)
-        if answer is None or answer.status != 200:
-            return False
+        if answer is None and web.is_reached(self._endpoint, _REACH_SECONDS):
+            # The packets of the answer may pass fewer hops than those of the connection.
+            return (
+                f"instance metadata at {self._endpoint} gives no token in time: in a container "
+                "that takes a hop limit of 2 (HttpPutResponseHopLimit)"
+            )
+        if answer is None:
+            return f"no instance metadata answers at {self._endpoint}: this is not EC2"
+        if answer.status != 200:
+            return f"instance metadata at {self._endpoint} refuses a token: status {answer.status}"
         self._token = answer.text
         self._token_from = self._clock()
-        return True
+        return ""

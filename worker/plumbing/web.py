@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import http.client
+import socket
 import urllib.error
 import urllib.request
 from typing import Mapping, NamedTuple
+from urllib.parse import urlsplit
 
 # No proxy: both addresses are of this machine only.
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -33,3 +35,13 @@ def ask(
             return Answer(error.code, error.read().decode("utf-8", "replace"))
     except (OSError, http.client.HTTPException):
         return None
+
+
+def is_reached(url: str, seconds: float) -> bool:
+    """Whether anything takes a connection there."""
+    address = urlsplit(url)
+    try:
+        with socket.create_connection((address.hostname or "", address.port or 80), seconds):
+            return True
+    except OSError:
+        return False
