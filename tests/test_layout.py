@@ -12,7 +12,17 @@ import pytest
 ROOT = Path(__file__).parent.parent
 LONGEST_FILE = 300
 SERVICES = {
-    *("account", "actions", "alarms", "cluster", "dashboard", "ending", "extras", "finding"),
+    *(
+        "account",
+        "actions",
+        "alarms",
+        "cluster",
+        "dashboard",
+        "ending",
+        "extras",
+        "finding",
+        "forecast",
+    ),
     *("fleet", "fleet_request", "given_up", "leftovers", "listing", "logs", "machine_time"),
     *("machines", "monitor_function", "notify", "observation", "policies", "prices", "queues"),
     *("records", "report", "report_reading", "roles", "schedules", "spending", "spot_prices"),
