@@ -124,11 +124,18 @@ def watch(args: argparse.Namespace) -> None:
     try:
         counts = monitor.watch(aws, run, pace)
     except monitor.Unfinished:
-        _say_report(report_files.at_the_end(aws, config, run))
+        report_files.at_the_end(aws, config, run)
         raise
     page = report_files.at_the_end(aws, config, run)
     monitor.say_end(run, counts)
     _say_report(page)
+    screen.say(f"The run has ended, and its machines with it: {counts.in_words()}.")
+    screen.say(
+        f"Outputs: s3://{run.settings['DESTINATION_BUCKET']}/ (where output_prefix of "
+        "worker/generic-worker.py puts them)"
+    )
+    screen.say(f"Records and logs: s3://{run.bucket}/{run.prefix}")
+    report_files.at_the_end(aws, config, run)
     typed = _typed(args)
     fix = f"Mend what the logs say, then send those jobs again: {typed} retry"
     failures.raise_for_failed(aws.s3, run, counts, failures.by_verb(typed), fix)
@@ -155,6 +162,14 @@ def show_status(args: argparse.Namespace) -> None:
     state = status.show(aws, config, run, as_json=args.json)
     if not args.json:
         _next(args, status.next_verb(state, usage.FLEET))
+
+
+def make_report(args: argparse.Namespace) -> None:
+    config, aws = _connected(args)
+    run = finding.run(aws.s3, config.AWS_BUCKET, config.APP_NAME, args.run)
+    then = report_files.show(aws, config, run, args.output, as_json=args.json)
+    if then:
+        _next(args, then)
 
 
 def show_failures(args: argparse.Namespace) -> None:
@@ -184,25 +199,6 @@ def show_log(args: argparse.Namespace) -> None:
         job_logs.show(aws, run, args.job, attempt=args.attempt, follow=args.follow, grep=args.grep)
     else:
         job_logs.grep_failed(aws, run, args.grep)
-
-
-def make_report(args: argparse.Namespace) -> None:
-    config, aws = _connected(args)
-    run = records.latest(aws.s3, config.AWS_BUCKET, config.APP_NAME)
-    made = report_files.make(aws, run, quiet=args.json)
-    if args.json and args.output is None:
-        screen.say(report_files.as_json(made))
-        return
-    if args.json:
-        report_files.write(args.output, report_files.as_json(made).encode())
-        return
-    path = args.output or report_files.path_of(config, run)
-    report_files.write(path, report_files.page(run, made))
-    _say_report(path)
-    if made.content["failed"]:
-        _next(args, "failures")
-    else:
-        _next(args, "setup   (begins a new run)" if run.ended else "status")
 
 
 def stop_run(args: argparse.Namespace) -> None:
@@ -265,6 +261,13 @@ def _connected(args: argparse.Namespace) -> tuple[settings.Config, account.AWS]:
 
 def _say_report(path: Path) -> None:
     screen.say(f"Report: {os.path.relpath(path)} (open it in a browser)")
+def _say_ended(args: argparse.Namespace, aws: account.AWS, run: records.Run) -> None:
+    counts = records.count(aws.s3, run)
+    screen.say(
+        f"Run {run.run_id} of {run.app_name} has ended, and its machines with it: "
+        f"{counts.in_words()}."
+    )
+    _next(args, "setup   (begins a new run)")
 
 
 def _next(args: argparse.Namespace, words: str) -> None:

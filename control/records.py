@@ -135,7 +135,7 @@ def load(s3: S3Client, bucket: str, app_name: str, run_id: str) -> Run:
 
 def current(s3: S3Client, bucket: str, app_name: str) -> Run | None:
     """The newest run of this app, ended or not; None if there was none yet."""
-    for run_id in sorted(_run_ids(s3, bucket, app_name), reverse=True):
+    for run_id in sorted(run_ids(s3, bucket, app_name), reverse=True):
         try:
             return load(s3, bucket, app_name, run_id)
         except s3.exceptions.NoSuchKey:
@@ -143,7 +143,8 @@ def current(s3: S3Client, bucket: str, app_name: str) -> Run | None:
     return None
 
 
-def _run_ids(s3: S3Client, bucket: str, app_name: str) -> list[str]:
+def run_ids(s3: S3Client, bucket: str, app_name: str) -> list[str]:
+    """The RUN_IDs of all runs of an app, the oldest first."""
     pages = s3.get_paginator("list_objects_v2").paginate(
         Bucket=bucket, Prefix=f"runs/{app_name}/", Delimiter="/"
     )
@@ -243,7 +244,7 @@ def finished_ids(s3: S3Client, bucket: str, app_name: str) -> Iterator[int]:
         names = (_RECORD.search(entry.key) for entry in entries)
         return array("Q", (int(name[1], 16) for name in names if name and name[2] != "failed"))
 
-    for run_id in _run_ids(s3, bucket, app_name):
+    for run_id in run_ids(s3, bucket, app_name):
         prefix = run_prefix(app_name, run_id)
         for some in _over_records(s3, bucket, prefix, numbers):
             yield from some

@@ -127,6 +127,7 @@ def _ask(add: _Add) -> None:
     one = add("report", "one HTML page: progress, failures, cost, advice", "report")
     one.add_argument("--output", type=Path, metavar="FILE", help="default: in reports/")
     one.add_argument("--json", action="store_true", help="print the data instead of the page")
+    _run_option(one)
 
 
 def _end(add: _Add) -> None:

@@ -105,6 +105,11 @@ def test_a_failed_job_is_said_and_its_log_is_kept(own_project, tmp_path):
     assert not (output / "out/bad").exists()
     (log,) = output.glob("runs/*/*/logs/*.txt")
     assert "about to fail" in log.read_text()
+    page = log.parent.parent / "report.html"
+    assert f'href="logs/{log.name}"' in page.read_text(encoding="utf-8")
+    assert f"Report: {page}" in out
+    report = json.loads((log.parent.parent / "report.json").read_text(encoding="utf-8"))
+    assert (report["done"], report["failed"], report["cost"]["charged"]) == (1, 1, False)
     assert f"    log: {log}\n" in out
 
 
