@@ -132,8 +132,10 @@ def test_a_denied_call_names_the_permission_and_with_it_the_verb_goes_on(verbs, 
     getattr(verbs, WORLDS[verb])()
     denied = denied_once_each(verbs, verb)
     print(f"{verb}: {len(denied)} calls denied once, {n} made without")
-    # What is only looked at depends on what is up yet.
+    # What is only looked at depends on what is up yet, and a machine that a denied end has ended
+    # leaves the cluster by itself.
     wanted = {call for call in verbs.first_calls if changing([call])}
+    wanted -= {("ecs", "DeregisterContainerInstance")}
     assert {call[:2] for call in denied} >= wanted
     assert verbs.differs_from(expected) == []
 
