@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from examples.trials import hello_world, ome_zarr, variant_calling
+from examples.trials import fiji, hello_world, ome_zarr, tools, variant_calling
 from examples.trials.trial import CHECKOUT
 
 TRIALS = {
