@@ -17,7 +17,6 @@ from control import (
     monitor_function,
     observation,
     reasons,
-    reasons_idle,
     records,
     screen,
     submitted,
@@ -113,9 +112,11 @@ def _idle_sayer(aws: AWS, run: Run, pace: Pace) -> Callable[[Observed], None]:
 
     def say(seen: Observed) -> None:
         nonlocal before, said
-        found = idle.look(aws, run, seen, pace.register)
+        # An empty queue is a matter of the run's end, which has its own words.
+        waiting = seen.queue is not None and seen.queue.total > 0
+        found = idle.look(aws, run, seen, pace.register) if waiting else None
         now = found.situation if found and not found.passing else ""
-        if found and now and now == before and now != said and now not in reasons_idle.RUN:
+        if found and now and now == before and now != said:
             screen.say(f"  {found.what} {found.fix}")
             said = now
         before = now
