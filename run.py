@@ -126,15 +126,7 @@ def watch(args: argparse.Namespace) -> None:
     except monitor.Unfinished:
         report_files.at_the_end(aws, config, run)
         raise
-    page = report_files.at_the_end(aws, config, run)
     monitor.say_end(run, counts)
-    _say_report(page)
-    screen.say(f"The run has ended, and its machines with it: {counts.in_words()}.")
-    screen.say(
-        f"Outputs: s3://{run.settings['DESTINATION_BUCKET']}/ (where output_prefix of "
-        "worker/generic-worker.py puts them)"
-    )
-    screen.say(f"Records and logs: s3://{run.bucket}/{run.prefix}")
     report_files.at_the_end(aws, config, run)
     typed = _typed(args)
     fix = f"Mend what the logs say, then send those jobs again: {typed} retry"
@@ -257,17 +249,6 @@ def _connected(args: argparse.Namespace) -> tuple[settings.Config, account.AWS]:
     aws = account.connect(config)
     account.identity(aws.sts)
     return config, aws
-
-
-def _say_report(path: Path) -> None:
-    screen.say(f"Report: {os.path.relpath(path)} (open it in a browser)")
-def _say_ended(args: argparse.Namespace, aws: account.AWS, run: records.Run) -> None:
-    counts = records.count(aws.s3, run)
-    screen.say(
-        f"Run {run.run_id} of {run.app_name} has ended, and its machines with it: "
-        f"{counts.in_words()}."
-    )
-    _next(args, "setup   (begins a new run)")
 
 
 def _next(args: argparse.Namespace, words: str) -> None:
