@@ -28,6 +28,16 @@ VALUES = {
 }
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """A file's tests run in one process, which makes what they share once; all that need containers
+    in the same one, as they share an engine and its images."""
+    for item in items:
+        folder = item.path.parent
+        group = folder.name if folder == ROOT / "tests/containers" else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 @pytest.fixture(autouse=True)
 def no_aws_of_the_developer(monkeypatch, tmp_path_factory):
     """Fake keys, no files, no machine's role: nothing here can reach an account."""
