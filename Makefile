@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test faults check format docs clean
+.PHONY: help demo examples example-tools example-cellprofiler-image test faults check format docs clean
 
 help:  ## this list
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -12,8 +12,20 @@ help:  ## this list
 demo: $(VENV)/.run  ## eight small jobs from start to end on AWS on this computer
 	$(BIN)/python run.py local files/exampleJob.json --output demo_output
 
+examples: $(VENV)/.run  ## every example with its real program; one of them: make example-fiji
+	$(BIN)/python -m examples.trials
+
+example-tools: $(VENV)/.run
+	$(BIN)/python -m examples.trials --install
+
+example-%: $(VENV)/.run
+	$(BIN)/python -m examples.trials $* -- $(ARGS)
+
+example-cellprofiler-image: $(VENV)/.test
+	EXAMPLE_IMAGE=1 $(BIN)/python -m pytest tests/containers/test_cellprofiler.py $(PYTEST)
+
 test: $(VENV)/.test  ## the tests, offline
-	$(BIN)/python -m pytest $(PYTEST)
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile $(PYTEST)
 
 faults: $(VENV)/.test  ## the worker under faults that last: minutes, on a quiet machine
 	$(BIN)/python -m pytest tests/faults $(PYTEST)
@@ -22,8 +34,8 @@ check: $(VENV)/.test docs  ## everything else that CI checks
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/vermin --quiet --violations --no-tips --target=3.8- worker
-	$(BIN)/shellcheck .ci/run worker/run-worker.sh
+	$(BIN)/vermin --quiet --violations --no-tips --target=3.8- worker examples/*/worker
+	$(BIN)/shellcheck .ci/run worker/run-worker.sh examples/trials/scripts/ImageJ-linux64
 
 format: $(VENV)/.test  ## format the code
 	$(BIN)/ruff check --fix .
@@ -33,7 +45,7 @@ docs: $(VENV)/.docs  ## the documentation as a website in documentation/_build/
 	$(BIN)/sphinx-build -q -W --keep-going -b html documentation documentation/_build
 
 clean:  ## remove what make and the programs made here
-	rm -rf $(VENV) demo_output local_output documentation/_build .runs .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) demo_output local_output examples/.tools examples/*/local_output documentation/_build .runs .pytest_cache .mypy_cache .ruff_cache
 
 $(VENV)/.made:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \

@@ -23,20 +23,26 @@ except ImportError as missing:
 
 from control import (
     account,
+    check,
     command,
     failures,
+    finding,
+    job_logs,
     leftovers,
     local,
     local_environment,
+    local_worker,
     monitor,
     monitor_file,
-    observation,
     records,
+    report_files,
+    retry,
     screen,
     settings,
     setup,
     setup_aws,
     start_cluster,
+    status,
     stop,
     submit,
     usage,
@@ -58,9 +64,7 @@ def main(argv: Sequence[str]) -> int | None:
 
 
 def set_up_account(args: argparse.Namespace) -> None:
-    config = local.load_config(args.config)
-    aws = account.connect(config)
-    account.identity(aws.sts)
+    config, aws = _connected(args)
     if args.print:
         screen.say(setup_aws.printed(aws, config))
         return
@@ -90,11 +94,11 @@ def submit_job(args: argparse.Namespace) -> None:
 
 
 def start_machines(args: argparse.Namespace) -> None:
-    config = local.load_config(args.config)
-    aws = account.connect(config)
-    account.identity(aws.sts)
+    config, aws = _connected(args)
     run = records.live(aws.s3, config.AWS_BUCKET, config.APP_NAME)
     fleet_path = settings.find(config, args.fleet_file)
+    if not args.no_check:
+        check.before_start(aws, config, fleet_path)
     try:
         run = start_cluster.start(aws, config, run, fleet_path, yes=args.yes, add=args.add)
     except start_cluster.Declined:
@@ -113,30 +117,88 @@ def watch(args: argparse.Namespace) -> None:
     where = monitor_file.read(args.monitor_file or monitor_file.path_of(config))
     aws = account.connect(config)
     account.identity(aws.sts)
-    run = _load(aws, where)
+    run = monitor_file.run(aws.s3, where)
+    if (args.cheapest or args.classic_cheapest == "True") and not run.ended:
+        run = monitor.be_cheapest(aws, run, time.time())
     pace = local.PACE if local_environment.leads_here() else Pace()
-    counts = monitor.watch(aws, run, pace)
+    try:
+        counts = monitor.watch(aws, run, pace)
+    except monitor.Unfinished:
+        report_files.at_the_end(aws, config, run)
+        raise
+    page = report_files.at_the_end(aws, config, run)
+    monitor.say_end(run, counts)
+    _say_report(page)
     screen.say(f"The run has ended, and its machines with it: {counts.in_words()}.")
     screen.say(
         f"Outputs: s3://{run.settings['DESTINATION_BUCKET']}/ (where output_prefix of "
         "worker/generic-worker.py puts them)"
     )
     screen.say(f"Records and logs: s3://{run.bucket}/{run.prefix}")
-    logs = f"s3://{run.bucket}/{run.prefix}logs/"
-    again = "setup, submitJob JOBFILE --missing and startCluster run those jobs again."
-    failures.raise_for_failed(aws.s3, run, counts, logs, again)
+    report_files.at_the_end(aws, config, run)
+    typed = _typed(args)
+    fix = f"Mend what the logs say, then send those jobs again: {typed} retry"
+    failures.raise_for_failed(aws.s3, run, counts, failures.by_verb(typed), fix)
+
+
+def check_all(args: argparse.Namespace) -> None:
+    config = local.load_config(args.config)
+    aws = account.connect(config)
+    fleet_path = settings.find(config, args.fleet_file)
+    check.check(aws, config, fleet_path, as_json=args.json)
+    if not args.json:
+        _next(args, "setup, or if that is done: submitJob and startCluster")
 
 
 def show_status(args: argparse.Namespace) -> None:
-    config = local.load_config(args.config)
-    aws = account.connect(config)
-    account.identity(aws.sts)
-    run = records.latest(aws.s3, config.AWS_BUCKET, config.APP_NAME)
-    if run.ended:
-        _say_ended(args, aws, run)
+    config, aws = _connected(args)
+    if args.all:
+        status.show_all(aws, config, as_json=args.json)
         return
-    setup.say_changes(run, config)
-    screen.say(monitor.in_words(observation.observe(aws, run, time.time())))
+    run = records.latest(aws.s3, config.AWS_BUCKET, config.APP_NAME)
+    if args.watch:
+        status.watch(aws, run)
+        return
+    state = status.show(aws, config, run, as_json=args.json)
+    if not args.json:
+        _next(args, status.next_verb(state, usage.FLEET))
+
+
+def make_report(args: argparse.Namespace) -> None:
+    config, aws = _connected(args)
+    run = finding.run(aws.s3, config.AWS_BUCKET, config.APP_NAME, args.run)
+    then = report_files.show(aws, config, run, args.output, as_json=args.json)
+    if then:
+        _next(args, then)
+
+
+def show_failures(args: argparse.Namespace) -> None:
+    config, aws = _connected(args)
+    run = finding.run(aws.s3, config.AWS_BUCKET, config.APP_NAME, args.run)
+    failures.show(aws.s3, run, _typed(args), form=args.form, job_file=args.job_file)
+
+
+def retry_jobs(args: argparse.Namespace) -> None:
+    config, aws = _connected(args)
+    run = records.latest(aws.s3, config.AWS_BUCKET, config.APP_NAME)
+    wanted = retry.Wanted(args.jobs, args.reason, args.unfinished)
+    if retry.retry(aws, config, run, wanted, dry_run=args.dry_run) and not args.dry_run:
+        _next(args, f"startCluster {usage.FLEET}   (if its machines are still up: monitor)")
+
+
+def show_log(args: argparse.Namespace) -> None:
+    if not args.job and not args.grep:
+        raise UserError(
+            "`logs` was given no job.",
+            f"Name one, as `{_typed(args)} failures` does; or search the logs of all failed jobs "
+            "with --grep TEXT.",
+        )
+    config, aws = _connected(args)
+    run = finding.run(aws.s3, config.AWS_BUCKET, config.APP_NAME, args.run)
+    if args.job:
+        job_logs.show(aws, run, args.job, attempt=args.attempt, follow=args.follow, grep=args.grep)
+    else:
+        job_logs.grep_failed(aws, run, args.grep)
 
 
 def stop_run(args: argparse.Namespace) -> None:
@@ -150,7 +212,8 @@ def stop_run(args: argparse.Namespace) -> None:
             "Check APP_NAME and AWS_BUCKET in config.py.",
         )
     if run.ended and not any(thing.costs for thing in leftovers.of_run(aws, run)):
-        _say_ended(args, aws, run)
+        stop.say_ended(aws, run)
+        _next(args, "setup   (begins a new run)")
         return
     setup.refuse_others(run, who.arn, args.take_over or args.dry_run)
     stop.stop(aws, run, dry_run=args.dry_run)
@@ -165,8 +228,12 @@ def run_here(args: argparse.Namespace) -> None:
     workers = args.workers or os.cpu_count() or 1
     output = args.output or Path(os.path.relpath(config.project / "local_output"))
     inputs = Path(args.input) if args.input else None
+    wanted = args.container or args.image or args.engine
+    containers = local_worker.Containers(args.engine, args.image) if wanted else None
+    options = local.Options(workers, inputs, output, containers)
     if args.serve:
-        local.serve(config, workers=workers, inputs=inputs, output=output)
+        there = "setup   (there; Ctrl-C here ends everything)"
+        local.serve(config, options, say_next=lambda: _next(args, there))
         return
     if not args.job_file:
         raise UserError(
@@ -175,7 +242,7 @@ def run_here(args: argparse.Namespace) -> None:
         )
     path = settings.find(config, args.job_file)
     try:
-        local.run(config, path, workers=workers, inputs=inputs, output=output)
+        local.run(config, path, options, first=args.jobs)
     except KeyboardInterrupt:
         raise Interrupted(
             "Stopped by Ctrl-C: what ran on this computer was ended.",
@@ -184,6 +251,16 @@ def run_here(args: argparse.Namespace) -> None:
     screen.next_command("what AWS needs is in documentation/step_0_prep.md")
 
 
+def _connected(args: argparse.Namespace) -> tuple[settings.Config, account.AWS]:
+    """The project's config and clients, after a first call that fails fast."""
+    config = local.load_config(args.config)
+    aws = account.connect(config)
+    account.identity(aws.sts)
+    return config, aws
+
+
+def _say_report(path: Path) -> None:
+    screen.say(f"Report: {os.path.relpath(path)} (open it in a browser)")
 def _say_ended(args: argparse.Namespace, aws: account.AWS, run: records.Run) -> None:
     counts = records.count(aws.s3, run)
     screen.say(
@@ -193,23 +270,15 @@ def _say_ended(args: argparse.Namespace, aws: account.AWS, run: records.Run) -> 
     _next(args, "setup   (begins a new run)")
 
 
-def _load(aws: account.AWS, where: tuple[str, str, str]) -> records.Run:
-    """The run of the monitor file, unless a newer one waits for its machines."""
-    bucket, app_name, run_id = where
-    newest = records.current(aws.s3, bucket, app_name)
-    if newest is None or newest.run_id != run_id and not newest.ended:
-        what = f"run {newest.run_id}" if newest else "a run"
-        raise ExplainedError(
-            f"No machines have been started for {what} of {app_name}.",
-            f"Start them: python run.py startCluster {usage.FLEET}",
-        )
-    return records.load(aws.s3, *where)
-
-
 def _next(args: argparse.Namespace, words: str) -> None:
     """The next command, for the same project."""
+    screen.next_command(f"{_typed(args)} {words}")
+
+
+def _typed(args: argparse.Namespace) -> str:
+    """How a command for the same project begins."""
     where = "" if args.config == Path() else f" --config {args.config}"
-    screen.next_command(f"python run.py{where} {words}")
+    return f"python run.py{where}"
 
 
 _VERBS = {
@@ -218,7 +287,12 @@ _VERBS = {
     "submitJob": submit_job,
     "startCluster": start_machines,
     "monitor": watch,
+    "check": check_all,
     "status": show_status,
+    "failures": show_failures,
+    "retry": retry_jobs,
+    "logs": show_log,
+    "report": make_report,
     "stop": stop_run,
     "local": run_here,
 }

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """An S3 for measuring clients: it throws away what it is sent, and makes up what it is asked for.
 
-It has no state. The bucket holds, for every COUNT and SIZE, the objects `COUNTxSIZE/0000000` and
-so on: `10000x20000/` is a prefix of 10,000 objects of 20,000 bytes. It knows PutObject, multipart
-uploads, GetObject with ranges, HeadObject, ListObjectsV2 and whatever else clients ask first.
+It has no state. The bucket holds, unless it is given another content, for every COUNT and SIZE the
+objects `COUNTxSIZE/0000000` and so on: `10000x20000/` is a prefix of 10,000 objects of 20,000
+bytes. It knows PutObject, multipart uploads, GetObject with ranges, HeadObject, ListObjectsV2 and
+whatever else clients ask first.
 What is sent is counted and dropped in the kernel (MSG_TRUNC: tcp(7)), so that the server takes
 much less CPU than any client; `serving` says how much that was.
 
@@ -20,7 +21,7 @@ import signal
 import socket
 import struct
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -29,9 +30,12 @@ LARGEST_HEAD = 1 << 16
 CHUNK = 4 << 20
 PAGE = 1000
 _ZEROS = bytes(1 << 20)
-_DATE = "Mon, 06 Jan 2025 00:00:00 GMT"
+DATE = "Mon, 06 Jan 2025 00:00:00 GMT"
 _COUNTS = struct.Struct("=QQd")
 _EMPTY = b'<?xml version="1.0" encoding="UTF-8"?>\n'
+
+# Of a method, its target and headers: the whole answer, and how many zero bytes follow it.
+Answer = Callable[[str, str, dict[bytes, bytes]], tuple[bytes, int]]
 
 
 @dataclass
@@ -71,8 +75,8 @@ class Server:
 
 
 @contextlib.contextmanager
-def serving(processes: int = 1) -> Iterator[Server]:
-    """A stub on loopback for as long as the block runs."""
+def serving(processes: int = 1, content: Answer | None = None) -> Iterator[Server]:
+    """A stub on loopback for as long as the block runs; `content` makes up other answers."""
     shared = mmap.mmap(-1, mmap.PAGESIZE)
     first = _listen(0)
     port = first.getsockname()[1]
@@ -83,7 +87,7 @@ def serving(processes: int = 1) -> Iterator[Server]:
         if pid == 0:
             try:
                 signal.signal(signal.SIGINT, signal.SIG_IGN)
-                _Loop(listener, shared, index * _COUNTS.size).run()
+                _Loop(listener, shared, index * _COUNTS.size, content or answer_to).run()
             finally:
                 os._exit(1)
         pids.append(pid)
@@ -109,8 +113,10 @@ def _listen(port: int) -> socket.socket:
 class _Loop:
     """Serves the connections of one listener."""
 
-    def __init__(self, listener: socket.socket, shared: mmap.mmap, offset: int) -> None:
-        self._listener = listener
+    def __init__(
+        self, listener: socket.socket, shared: mmap.mmap, offset: int, content: Answer
+    ) -> None:
+        self._listener, self._content = listener, content
         self._shared, self._offset = shared, offset
         self._poll = select.epoll()
         self._connections: dict[int, Connection] = {}
@@ -181,7 +187,7 @@ class _Loop:
             here = min(size, len(rest))
             connection.head = rest[here:]
             self._received += here
-            answer, zeros = answer_to(method, target, headers)
+            answer, zeros = self._content(method, target, headers)
             if here < size:
                 connection.body_left, connection.then = size - here, answer
                 if headers.get(b"expect"):
@@ -224,14 +230,14 @@ def answer_to(method: str, target: str, headers: dict[bytes, bytes]) -> tuple[by
     query = parse_qs(address.query, keep_blank_values=True)
     key = unquote(address.path).lstrip("/").partition("/")[2]
     if method == "PUT":
-        return _head(200, 0, 'ETag: "0"'), 0
+        return http_head(200, 0, 'ETag: "0"'), 0
     if method == "POST":
         return _post(query, key), 0
     if method in ("GET", "HEAD") and key:
         return _get(key, method, headers.get(b"range", b""))
     if method == "GET" and ("list-type" in query or "prefix" in query):
-        return _xml(_list(query)), 0
-    return _head(204 if method == "DELETE" else 200, 0), 0
+        return xml_answer(_list(query)), 0
+    return http_head(204 if method == "DELETE" else 200, 0), 0
 
 
 def _post(query: dict[str, list[str]], key: str) -> bytes:
@@ -240,21 +246,21 @@ def _post(query: dict[str, list[str]], key: str) -> bytes:
         kind, more = "InitiateMultipartUploadResult", "<UploadId>1</UploadId>"
     else:
         kind, more = "CompleteMultipartUploadResult", "<ETag>&quot;0&quot;</ETag>"
-    return _xml(f"<{kind}>{where}{more}</{kind}>")
+    return xml_answer(f"<{kind}>{where}{more}</{kind}>")
 
 
 def _get(key: str, method: str, wanted: bytes) -> tuple[bytes, int]:
     size = _shape(key.partition("/")[0])[1]
     if size < 0:
-        return _head(404, 0), 0
-    more = f'ETag: "0"\r\nLast-Modified: {_DATE}\r\nAccept-Ranges: bytes'
+        return http_head(404, 0), 0
+    more = f'ETag: "0"\r\nLast-Modified: {DATE}\r\nAccept-Ranges: bytes'
     if not wanted:
-        return _head(200, size, more), size if method == "GET" else 0
+        return http_head(200, size, more), size if method == "GET" else 0
     start, _, last = wanted.decode().removeprefix("bytes=").partition("-")
     end = min(int(last) if last else size - 1, size - 1)
     length = end - int(start) + 1
     content_range = f"Content-Range: bytes {start}-{end}/{size}"
-    return _head(206, length, f"{more}\r\n{content_range}"), length if method == "GET" else 0
+    return http_head(206, length, f"{more}\r\n{content_range}"), length if method == "GET" else 0
 
 
 def _shape(folder: str) -> tuple[int, int]:
@@ -283,13 +289,15 @@ def _list(query: dict[str, list[str]]) -> str:
     )
 
 
-def _xml(content: str) -> bytes:
+def xml_answer(content: str) -> bytes:
+    """A whole answer with this XML."""
     body = _EMPTY + content.encode()
-    return _head(200, len(body), "Content-Type: application/xml") + body
+    return http_head(200, len(body), "Content-Type: application/xml") + body
 
 
-def _head(status: int, size: int, more: str = "") -> bytes:
+def http_head(status: int, size: int, more: str = "") -> bytes:
+    """The head of an answer with a body of `size` bytes; `more`: further lines of it."""
     reason = {200: "OK", 204: "No Content", 206: "Partial Content", 404: "Not Found"}[status]
-    lines = [f"HTTP/1.1 {status} {reason}", f"Date: {_DATE}", "Server: AmazonS3"]
+    lines = [f"HTTP/1.1 {status} {reason}", f"Date: {DATE}", "Server: AmazonS3"]
     lines += ["x-amz-request-id: 0", f"Content-Length: {size}", *([more] if more else [])]
     return "\r\n".join([*lines, "", ""]).encode()

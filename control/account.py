@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
 from dataclasses import dataclass
 from functools import cached_property
@@ -95,6 +96,14 @@ class AWS:
         return self.session.client("scheduler", config=_RETRIES)
 
     @cached_property
+    def quotas(self) -> Any:
+        return self.session.client("service-quotas", config=_RETRIES)
+
+    def ecr(self, region: str) -> Any:
+        """ECR of the region that an image's name says."""
+        return self.session.client("ecr", region_name=region, config=_RETRIES)
+
+    @cached_property
     def sts(self) -> STSClient:
         return self.session.client("sts", config=_ASK_ONCE)
 
@@ -123,8 +132,7 @@ def connect(config: Config) -> AWS:
     ]
     if config.AWS_REGION not in known:
         close = difflib.get_close_matches(config.AWS_REGION, known)
-        # us-esat-1 is as close to us-west-1 as to us-east-1, but has the letters of the latter.
-        close.sort(key=lambda region: sorted(region) != sorted(config.AWS_REGION))
+        close.sort(key=lambda region: _unlikeness(region, config.AWS_REGION))
         raise UserError(
             f"{config.path}: AWS_REGION = '{config.AWS_REGION}' is not a region of AWS.",
             f"Did you mean '{close[0]}'?"
@@ -132,6 +140,12 @@ def connect(config: Config) -> AWS:
             else "Write one such as 'us-east-1'; if it is new: pip install --upgrade boto3",
         )
     return AWS(session)
+
+
+def _unlikeness(region: str, typed: str) -> tuple[bool, int]:
+    """Among regions as close as each other: us-esat-1 has the letters of us-east-1 and not of
+    us-west-1, and us-est-1 begins as the former does."""
+    return sorted(region) != sorted(typed), -len(os.path.commonprefix([region, typed]))
 
 
 def identity(sts: STSClient) -> Identity:

@@ -24,11 +24,12 @@ _DRAINING_SECONDS = 180
 
 @dataclass(frozen=True)
 class ServiceState:
-    """How many tasks the service wants and has."""
+    """How many tasks the service wants and has, and what ECS said of it last."""
 
     desired: int
     running: int
     pending: int
+    last_word: str = ""
 
 
 def exists(ecs: ECSClient, name: str) -> bool:
@@ -37,10 +38,10 @@ def exists(ecs: ECSClient, name: str) -> bool:
     return any(cluster["status"] == "ACTIVE" for cluster in found)
 
 
-def ensure_cluster(ecs: ECSClient, name: str) -> None:
+def ensure_cluster(ecs: ECSClient, run: Run) -> None:
     """Make the cluster; one that exists is left as it is: it may be shared."""
-    if not exists(ecs, name):
-        ecs.create_cluster(clusterName=name)
+    if not exists(ecs, run.cluster):
+        ecs.create_cluster(clusterName=run.cluster, tags=tags.of_ecs(run))
 
 
 def ensure_service(
@@ -103,8 +104,12 @@ def service_state(ecs: ECSClient, run: Run) -> ServiceState | None:
         return None
     for service in found:
         if service["status"] == "ACTIVE":
+            said = service.get("events", [])
             return ServiceState(
-                service["desiredCount"], service["runningCount"], service["pendingCount"]
+                service["desiredCount"],
+                service["runningCount"],
+                service["pendingCount"],
+                said[0]["message"] if said else "",
             )
     return None
 
@@ -153,10 +158,12 @@ def _own_end(task: Any) -> str:
     code: str = task.get("stopCode", "")
     if code == "TaskFailedToStart":
         return str(task.get("stoppedReason", code))
-    exits = [c["exitCode"] for c in task["containers"] if c.get("exitCode")]
-    if code == "EssentialContainerExited" and exits:
-        return f"the container exited with code {exits[0]}"
-    return ""
+    exited = [container for container in task["containers"] if container.get("exitCode")]
+    if code != "EssentialContainerExited" or not exited:
+        return ""
+    # Of more than MEMORY, for one: OutOfMemoryError.
+    reason = f" ({exited[0]['reason']})" if exited[0].get("reason") else ""
+    return f"the container exited with code {exited[0]['exitCode']}{reason}"
 
 
 def protected(ecs: ECSClient, run: Run, arns: list[str]) -> set[str]:
@@ -166,6 +173,12 @@ def protected(ecs: ECSClient, run: Run, arns: list[str]) -> set[str]:
         answer = ecs.get_task_protection(cluster=run.cluster, tasks=arns[start : start + PAGE])
         busy |= {t["taskArn"] for t in answer["protectedTasks"] if t.get("protectionEnabled")}
     return busy
+
+
+def at_work(ecs: ECSClient, run: Run) -> set[str]:
+    """The container instances on which a task is at work."""
+    on = {task["taskArn"]: task.get("containerInstanceArn", "") for task in tasks(ecs, run)}
+    return {on[arn] for arn in protected(ecs, run, list(on))}
 
 
 def machines(ecs: ECSClient, run: Run) -> dict[str, dict[str, Any]]:
@@ -193,12 +206,13 @@ def drain(ecs: ECSClient, run: Run, container_instances: list[str]) -> None:
         )
 
 
-def delete_service(ecs: ECSClient, run: Run) -> None:
-    """End the service and its tasks; one that is gone already is success."""
+def delete_service(ecs: ECSClient, run: Run) -> bool:
+    """End the service and its tasks; says whether there was one."""
     if service_state(ecs, run) is None:
-        return
+        return False
     set_desired(ecs, run, 0)
     ecs.delete_service(cluster=run.cluster, service=run.service, force=True)
+    return True
 
 
 def forget_machines(ecs: ECSClient, run: Run) -> None:

@@ -34,14 +34,18 @@ class Parser(argparse.ArgumentParser):
             help="show where in the program an error arose",
         )
 
+    def verbs(self) -> dict[str, Any]:
+        """The subparsers of this parser by name."""
+        found: dict[str, Any] = {}
+        for action in self._actions:
+            if isinstance(action, argparse._SubParsersAction):
+                found |= action.choices
+        return found
+
     def options(self) -> set[str]:
         """Every option of this parser and of its subparsers."""
-        found: set[str] = set()
-        for action in self._actions:
-            found.update(action.option_strings)
-            if isinstance(action, argparse._SubParsersAction):
-                found.update(*(sub.options() for sub in action.choices.values()))
-        return found
+        found = {option for action in self._actions for option in action.option_strings}
+        return found.union(*(verb.options() for verb in self.verbs().values()))
 
     def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
         """As argparse does, but an option that does not exist is named first of all: argparse
@@ -50,9 +54,10 @@ class Parser(argparse.ArgumentParser):
             option = word.split("=")[0]
             if option.startswith("--") and option != "--" and option not in self.options():
                 close = suggestions.word_like(option, self.options())
-                fix = f"See: python {self.prog} --help"
+                typed = " ".join([self.prog, *[verb for verb in self.verbs() if verb in args][:1]])
+                fix = f"See: python {typed} --help"
                 raise UserError(
-                    f"{self.prog}: there is no option {option}.",
+                    f"{typed}: there is no option {option}.",
                     f"Did you mean {close}? {fix}" if close else fix,
                 )
         return super().parse_args(args, namespace)

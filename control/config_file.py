@@ -18,6 +18,12 @@ def run(path: Path) -> dict[str, Any]:
             f"{path}: there is no such config file.",
             "Run this in the folder that holds config.py, or name it: --config FILE_OR_FOLDER.",
         )
+    if path.suffix == ".json":
+        raise UserError(
+            f"{path} is a JSON file; --config names a config.py or the folder that holds it.",
+            "Name that. A job file stands behind the verb: python run.py local "
+            "files/exampleJob.json",
+        )
     try:
         return runpy.run_path(str(path))
     except SyntaxError as error:

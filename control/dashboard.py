@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
+from control import tags
+
 if TYPE_CHECKING:
     from mypy_boto3_cloudwatch import CloudWatchClient
 
@@ -56,8 +58,13 @@ def _fill(value: Any, names: Mapping[str, str], fleets: Sequence[str]) -> Any:
 
 
 def put(cloudwatch: CloudWatchClient, run: Run) -> None:
-    """Make or update the dashboard, named as the app."""
-    cloudwatch.put_dashboard(DashboardName=run.app_name, DashboardBody=json.dumps(body(run)))
+    """Make or update the dashboard, named as the app; its tags are given when it is made."""
+    taken = cloudwatch.meta.service_model.operation_model("PutDashboard").input_shape
+    # An older boto3 knows of no tags of dashboards, and refuses them.
+    known = taken is not None and "Tags" in taken.members
+    tagged: Any = {"Tags": tags.of_cloudwatch(run)} if known else {}
+    content = json.dumps(body(run))
+    cloudwatch.put_dashboard(DashboardName=run.app_name, DashboardBody=content, **tagged)
 
 
 def exists(cloudwatch: CloudWatchClient, run: Run) -> bool:

@@ -6,12 +6,12 @@ import dataclasses
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from control import alarms, cluster, dashboard, fleet, queues, records, task_definitions
+from control import alarms, cluster, dashboard, fleet, queues, records, report, task_definitions
 from control.words import several
 
 if TYPE_CHECKING:
     from control.account import AWS
-    from control.records import JobCounts, Run
+    from control.records import Run
 
 
 def end_machines(aws: AWS, run: Run) -> Iterator[str]:
@@ -19,21 +19,27 @@ def end_machines(aws: AWS, run: Run) -> Iterator[str]:
 
     Each step is safe to repeat: after a crash the next start goes through all of them again.
     """
-    cluster.delete_service(aws.ecs, run)
-    yield f"service {run.service} ended"
+    if cluster.delete_service(aws.ecs, run):
+        yield f"service {run.service} ended"
     # By tags too: a request may have been answered into the void, and a machine have outlived its
     # fleet.
-    fleet_ids = fleet.by_tags(aws.ec2, run)
-    fleet.cancel(aws.ec2, fleet_ids)
-    fleet.terminate(aws.ec2, fleet.machines(aws.ec2, run))
-    yield f"{several(len(fleet_ids), 'fleet')} ended with all machines"
-    alarms.delete(aws.cloudwatch, alarms.of_run(aws.cloudwatch, run))
-    for template in fleet.launch_templates(aws.ec2, run):
+    ended = fleet.cancel(aws.ec2, fleet.by_tags(aws.ec2, run))
+    left = fleet.machines(aws.ec2, run)
+    fleet.terminate(aws.ec2, left)
+    if ended:
+        yield f"{several(ended, 'fleet')} ended with all machines"
+    elif left:
+        yield f"{several(len(left), 'machine')} ended"
+    names = alarms.of_run(aws.cloudwatch, run)
+    alarms.delete(aws.cloudwatch, names)
+    templates = fleet.launch_templates(aws.ec2, run)
+    for template in templates:
         fleet.delete_launch_template(aws.ec2, template)
-    yield "alarms and launch templates removed"
+    if names or templates:
+        yield "alarms and launch templates removed"
 
 
-def end_run(aws: AWS, run: Run, counts: JobCounts, now: float) -> Iterator[str]:
+def end_run(aws: AWS, run: Run, now: float) -> Iterator[str]:
     """Take everything of a finished run down and write report.json. Yields what was done."""
     yield from end_machines(aws, run)
     queues.delete(aws.sqs, run.queue_url)
@@ -48,16 +54,10 @@ def end_run(aws: AWS, run: Run, counts: JobCounts, now: float) -> Iterator[str]:
     if run.settings["CLEAN_DASHBOARD"]:
         dashboard.delete(aws.cloudwatch, run)
         yield "dashboard removed"
-    report = {
-        "app_name": run.app_name,
-        "run_id": run.run_id,
-        "ended": records.utc(now),
-        **dataclasses.asdict(counts),
-    }
-    records.put_json(aws.s3, run.bucket, f"{run.prefix}report.json", report)
+
+    def ended(run: Run) -> Run:
+        return dataclasses.replace(run, ended=records.utc(now), end_reason="every job has ended")
+
+    report.write(aws, ended(run), now)
     # Last: until this is written, the next start of the monitor goes through the end again.
-    records.change(
-        aws.s3,
-        run,
-        lambda r: dataclasses.replace(r, ended=records.utc(now), end_reason="every job has ended"),
-    )
+    records.change(aws.s3, run, ended)

@@ -120,7 +120,7 @@ def by_tags(ec2: EC2Client, run: Run) -> list[str]:
         for found in page["SpotFleetRequestConfigs"]:
             if tags.is_of_run(run, found.get("Tags", [])):
                 ids.append(found["SpotFleetRequestId"])
-                if not _has_machines(found["SpotFleetRequestState"]):
+                if not has_machines(found["SpotFleetRequestState"]):
                     ended.add(found["SpotFleetRequestId"])
     return [fleet_id for fleet_id in dict.fromkeys(ids) if fleet_id not in ended]
 
@@ -183,22 +183,24 @@ def set_target(ec2: EC2Client, fleet_id: str, target: int) -> None:
     )
 
 
-def cancel(ec2: EC2Client, fleet_ids: Sequence[str]) -> None:
-    """End fleets with their machines; those that have ended or are forgotten are success."""
+def cancel(ec2: EC2Client, fleet_ids: Sequence[str]) -> int:
+    """End fleets with their machines; says how many. Those that have ended already are success."""
     live = [state.fleet_id for state in describe(ec2, fleet_ids) if needs_cancel(state)]
     # CancelSpotFleetRequests takes 100 a call (API reference).
     for start in range(0, len(live), 100):
         ec2.cancel_spot_fleet_requests(
             SpotFleetRequestIds=live[start : start + 100], TerminateInstances=True
         )
+    return len(live)
 
 
 def needs_cancel(state: FleetState) -> bool:
     """Whether it has machines that are not told to end, or may get some."""
-    return _has_machines(state.state)
+    return has_machines(state.state)
 
 
-def _has_machines(state: str) -> bool:
+def has_machines(state: str) -> bool:
+    """Whether a fleet in this state, in EC2's word, has machines or may get some."""
     return state in LIVE_STATES or state == "cancelled_running"
 
 
@@ -213,18 +215,24 @@ def machines(ec2: EC2Client, run: Run) -> list[str]:
 
 
 def terminate(ec2: EC2Client, instance_ids: Sequence[str]) -> None:
-    """End machines; those that are gone already are success."""
+    """End machines, many in a call; those that are gone already are success."""
     for start in range(0, len(instance_ids), _TERMINATED_AT_ONCE):
-        some = instance_ids[start : start + _TERMINATED_AT_ONCE]
-        try:
-            ec2.terminate_instances(InstanceIds=list(some))
-        except ClientError as error:
-            if error.response["Error"]["Code"] != "InvalidInstanceID.NotFound":
-                raise
-            # One that EC2 has forgotten makes it refuse all (API reference of TerminateInstances).
-            if len(some) > 1:
-                for instance_id in some:
-                    terminate(ec2, [instance_id])
+        _terminate(ec2, list(instance_ids[start : start + _TERMINATED_AT_ONCE]))
+
+
+def _terminate(ec2: EC2Client, some: list[str]) -> None:
+    try:
+        ec2.terminate_instances(InstanceIds=some)
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "InvalidInstanceID.NotFound":
+            raise
+        # One that EC2 has forgotten makes it refuse all (API reference of TerminateInstances); its
+        # message names them. Should it not, each half is tried.
+        left = [i for i in some if i not in error.response["Error"]["Message"]]
+        half = len(some) // 2
+        for part in [left] if len(left) < len(some) else [some[:half], some[half:]]:
+            if part and len(part) < len(some):
+                _terminate(ec2, part)
 
 
 def launch_templates(ec2: EC2Client, run: Run) -> list[str]:

@@ -62,7 +62,12 @@ def _parse(path: Path) -> dict[str, Any]:
             f"{path}: there is no such fleet file.",
             suggestions.file_like(path) or "Use files/exampleFleet.json: it works unedited.",
         ) from None
-    except (json.JSONDecodeError, RecursionError, UnicodeDecodeError, IsADirectoryError) as error:
+    except IsADirectoryError:
+        raise UserError(
+            f"{path} is a folder, not a fleet file.",
+            "Use files/exampleFleet.json: it works unedited.",
+        ) from None
+    except (json.JSONDecodeError, RecursionError, UnicodeDecodeError) as error:
         raise UserError(
             f"{path} is not a JSON file ({error}).",
             "Use files/exampleFleet.json: it works unedited.",

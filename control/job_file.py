@@ -26,12 +26,16 @@ _NOT_FOR_SQS = re.compile("[\ufffe\uffff]")
 
 @dataclass(frozen=True)
 class JobFile:
-    """A job file that can be read more than once: shared values, and groups in it or in a table."""
+    """A job file that can be read more than once: shared values, and groups in it or in a table.
+
+    `first`: only so many of its groups are jobs.
+    """
 
     path: Path
     shared: Mapping[str, Any]
     listed: tuple[Any, ...] | None
     table: Path | None
+    first: int | None = None
 
     @property
     def groups_path(self) -> Path:
@@ -40,7 +44,7 @@ class JobFile:
 
     def jobs(self) -> Iterator[Job]:
         """Every job, read as a stream. Raises UserError with file, line and group."""
-        for where, group in self._groups():
+        for where, group in itertools.islice(self._groups(), self.first):
             values = jobs.without_comments(group)
             if not values:
                 raise UserError(
@@ -92,13 +96,21 @@ class JobFile:
         return job
 
 
-def read(path: Path) -> JobFile:
-    """Read a job file. Raises UserError if it is missing, empty, no JSON or without groups."""
+def read(path: Path, first: int | None = None) -> JobFile:
+    """Read a job file, or only its `first` so many groups.
+
+    Raises UserError if it is missing, empty, no JSON or without groups.
+    """
     if path.suffix.lower() in tables.ENDINGS:
         raise UserError(
             f"{path} is a table of jobs; a job file names it, beside what all jobs share.",
             f'Write a file such as {path.with_suffix(".json")}: {{"output_location": "results", '
             f'"groups": "{path.name}"}}, and submit that.',
+        )
+    if path.suffix.lower() == ".py":
+        raise UserError(
+            f"{path} is a Python file; a job file is JSON and lists the jobs.",
+            "Name the job file, such as files/exampleJob.json; another config.py: --config FILE.",
         )
     content = parse(path)
     if not isinstance(content, dict):
@@ -114,13 +126,13 @@ def read(path: Path) -> JobFile:
             'Write "groups". ("group" itself is what each message calls its own job.)',
         )
     if isinstance(groups, str):
-        return JobFile(path, shared, None, _table_beside(path, groups))
+        return JobFile(path, shared, None, _table_beside(path, groups), first)
     if not isinstance(groups, list) or not groups:
         raise UserError(
             f'{path}: there are no "groups" in it.',
             'Add "groups": [ {...}, {...} ] with one object a job, or "groups": "table.csv".',
         )
-    return JobFile(path, shared, tuple(groups), None)
+    return JobFile(path, shared, tuple(groups), None, first)
 
 
 def write(
@@ -178,7 +190,13 @@ def parse(path: Path) -> Any:
             suggestions.file_like(path)
             or "Check the name; job files usually lie in files/, such as files/exampleJob.json.",
         ) from None
-    except (IsADirectoryError, UnicodeDecodeError) as error:
+    except IsADirectoryError:
+        inside = suggestions.files_in(path, ".json")
+        raise UserError(
+            f"{path} is a folder, not a file.",
+            f"Name a file in it, such as {inside}." if inside else "Name a JSON file.",
+        ) from None
+    except UnicodeDecodeError as error:
         raise UserError(f"{path} is not a text file ({error}).", "Name a JSON file.") from None
     if not text.strip():
         raise UserError(f"{path} is empty.", "Copy files/exampleJob.json and edit it.")

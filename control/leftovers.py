@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from control import alarms, cluster, dashboard, fleet, logs, queues, task_definitions
+from control import alarms, cluster, dashboard, fleet, logs, queues, schedules, task_definitions
 
 if TYPE_CHECKING:
     from control.account import AWS
@@ -40,6 +40,8 @@ def _costly(aws: AWS, run: Run) -> Iterator[Thing]:
         yield Thing("service", run.service, costs=True)
     for name in alarms.of_run(aws.cloudwatch, run):
         yield Thing("alarm", name, costs=True)
+    if run.schedule and schedules.exists(aws.scheduler, run.schedule):
+        yield Thing("schedule", run.schedule, costs=True)
     if dashboard.exists(aws.cloudwatch, run):
         yield Thing("dashboard", run.app_name, costs=run.settings["CLEAN_DASHBOARD"])
 

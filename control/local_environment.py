@@ -9,6 +9,7 @@ from pathlib import Path
 
 _MARK = "EMBEDDED_AWS"
 _WORKERS = "EMBEDDED_AWS_WORKERS"
+_IMAGE = "EMBEDDED_AWS_IMAGE"
 
 
 def leads_here() -> bool:
@@ -21,10 +22,15 @@ def workers() -> int:
     return int(os.environ.get(_WORKERS, "1"))
 
 
-def take(base: Mapping[str, str], ours: Mapping[str, str], workers: int) -> None:
+def image() -> str:
+    """The image that it runs in containers; "" if it runs processes."""
+    return os.environ.get(_IMAGE, "")
+
+
+def take(base: Mapping[str, str], ours: Mapping[str, str], workers: int, image: str = "") -> None:
     """Make `ours` over `base` the environment of this process, and nothing else: none of the
     user's own AWS settings may lead a client elsewhere."""
-    wanted = {**base, **ours, _MARK: "1", _WORKERS: str(workers)}
+    wanted = {**base, **ours, _MARK: "1", _WORKERS: str(workers), _IMAGE: image}
     for name in os.environ.keys() - wanted.keys():
         del os.environ[name]
     os.environ.update(wanted)

@@ -117,7 +117,7 @@ def _is_wanted(key: str, failed: set[str]) -> bool:
         return True
     if "/logs/" in key:
         return _job_of(key) in failed
-    return key.endswith("/report.json")
+    return key.endswith(("/report.json", "/report.html"))
 
 
 def _in_parallel(

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from control.errors import UserError
-from control.records import Run
-from control.settings import Config
+from control import records
+from control.errors import ExplainedError, UserError
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+    from control.records import Run
+    from control.settings import Config
 
 
 def path_of(config: Config) -> Path:
@@ -42,8 +48,25 @@ def read(path: str | Path) -> tuple[str, str, str]:
             f"{path}: there is no such file: no machines have been started yet.",
             "startCluster writes it: python run.py startCluster files/exampleFleet.json",
         ) from None
-    except (json.JSONDecodeError, KeyError, TypeError, UnicodeDecodeError) as error:
+    except (ValueError, KeyError, TypeError, IsADirectoryError) as error:
+        why = f"it has no {error}" if isinstance(error, KeyError) else str(error)
         raise UserError(
-            f"{path} is not a monitor file ({error}).",
+            f"{path} is not a monitor file ({why}).",
             "Leave the name out: monitor then takes the one that startCluster wrote.",
         ) from None
+
+
+def run(s3: S3Client, named: tuple[str, str, str]) -> Run:
+    """The run that a monitor file names, as `read` gives it.
+
+    Raises ExplainedError if a newer run has been set up, whose machines nobody has started.
+    """
+    bucket, app_name, run_id = named
+    newest = records.current(s3, bucket, app_name)
+    if newest is None or newest.run_id != run_id and not newest.ended:
+        what = f"run {newest.run_id}" if newest else "a run"
+        raise ExplainedError(
+            f"No machines have been started for {what} of {app_name}.",
+            "Start them: python run.py startCluster files/exampleFleet.json",
+        )
+    return records.load(s3, bucket, app_name, run_id)

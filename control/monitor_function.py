@@ -27,7 +27,7 @@ _HANDLER = "control.auto_monitor.handler"
 _SETTINGS: dict[str, Any] = {
     "Runtime": "python3.12",
     "Handler": _HANDLER,
-    # A step takes seconds; ending a thousand machines one by one takes minutes.
+    # A step takes seconds; to take a thousand machines out of the cluster one by one, minutes.
     "Timeout": 300,
     # Lambda gives CPU by memory: with less, importing boto3 alone takes seconds.
     "MemorySize": 512,

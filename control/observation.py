@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from control import alarms, cluster, fleet, queues, records
-from control.observed import Machine, Observed, Stopped
+from control import alarms, cluster, fleet, queues, records, spot_prices
+from control.observed import Machine, Memory, Observed, Pace, Stopped
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
+    from mypy_boto3_s3 import S3Client
 
     from control.account import AWS
     from control.fleet import FleetState
     from control.records import JobCounts, Run
 
 
-def observe(aws: AWS, run: Run, now: float, counted: JobCounts | None = None) -> Observed:
+def observe(
+    aws: AWS,
+    run: Run,
+    now: float,
+    counted: JobCounts | None = None,
+    count: Callable[[S3Client, Run], JobCounts] = records.count,
+) -> Observed:
     """Ask SQS, S3, EC2, ECS and CloudWatch once each.
 
     `counted` is taken for the counts of jobs while the queue holds any: to list a million records
@@ -30,14 +38,31 @@ def observe(aws: AWS, run: Run, now: float, counted: JobCounts | None = None) ->
     return Observed(
         now=now,
         queue=waiting,
-        jobs=counted if counted and waiting and waiting.total else records.count(aws.s3, run),
+        jobs=counted if counted and waiting and waiting.total else count(aws.s3, run),
         fleets=tuple(fleets),
         machines=_machines(aws, run, fleets) if service is not None else (),
         service=service,
         alarms=frozenset(alarms.of_run(aws.cloudwatch, run)),
         stopped=_stopped(aws, run) if service is not None else (),
         asked={f["fleet_id"]: _asked(f) for f in run.fleets if f["fleet_id"]},
+        cheapest_since=run.cheapest_since,
     )
+
+
+def price(aws: AWS, run: Run, seen: Observed, memory: Memory, pace: Pace) -> Memory:
+    """The memory with what machines cost now, if MAX_HOURLY_COST is set: EC2 is asked only after a
+    while, or for a kind of machine that is new."""
+    kinds = {machine.kind for machine in seen.machines}
+    recent = memory.priced <= seen.now < memory.priced + pace.prices
+    if run.settings.get("MAX_HOURLY_COST") is None:
+        return memory
+    if recent and kinds <= memory.prices.keys():
+        return memory
+    kinds |= memory.prices.keys()
+    types = {kind.split(" ")[0] for kind in kinds}
+    known = spot_prices.history(aws.ec2, types, seen.now, seen.now)
+    found = {kind: spot_prices.at(known[kind], seen.now) for kind in kinds & known.keys()}
+    return replace(memory, prices=found, priced=seen.now)
 
 
 def _stopped(aws: AWS, run: Run) -> tuple[Stopped, ...]:
@@ -79,6 +104,7 @@ def _machines(aws: AWS, run: Run, fleets: list[FleetState]) -> tuple[Machine, ..
                 tasks=on[arn] if arn else 0,
                 busy_tasks=busy_on[arn] if arn else 0,
                 stopping=not on[arn] and _holds_something(joined),
+                connected=joined.get("agentConnected", True),
                 kind=f"{described['InstanceType']} {described['Placement']['AvailabilityZone']}",
             )
         )

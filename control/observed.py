@@ -28,6 +28,7 @@ class Machine:
     busy_tasks: int = 0
     kind: str = ""  # type and availability zone, which its price depends on
     stopping: bool = False
+    connected: bool = True  # whether ECS hears its agent
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,7 @@ class Observed:
     alarms: frozenset[str]
     stopped: tuple[Stopped, ...] = ()
     asked: Mapping[str, int] = field(default_factory=dict)
+    cheapest_since: float = 0.0  # when `monitor --cheapest` was typed; 0: it was not
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,11 @@ class Memory:
     # Whether any container of this run was seen to protect itself: then those without work can be
     # told from those with work.
     protection_works: bool = False
+    # Where MAX_HOURLY_COST is set: dollars an hour by machine kind, when EC2 was asked, and since
+    # when they have been too much.
+    prices: Mapping[str, float] = field(default_factory=dict)
+    priced: float = 0.0
+    over_since: float | None = None
 
 
 @dataclass(frozen=True)
@@ -93,3 +100,7 @@ class Pace:
     give_up_containers: int = 5
     # So long an AWS that does not answer is waited for: a laptop may be without network for hours.
     patience: float = 24 * 3600
+    # Spot prices move over hours (EC2 guide, spot pricing).
+    prices: float = 900
+    # `monitor --cheapest` gives the fleet so long to come up.
+    cheapest: float = 900

@@ -37,6 +37,15 @@ class EndBroken:
 
 
 @dataclass(frozen=True)
+class EndCostly:
+    """End these machines, at work or not: all together cost `hourly` dollars, above `limit`."""
+
+    machines: tuple[Machine, ...]
+    hourly: float
+    limit: float
+
+
+@dataclass(frozen=True)
 class PutAlarm:
     machine: Machine
 
@@ -59,5 +68,13 @@ class EndMachines:
 
 
 Action = (
-    SetDesired | SetTarget | Remove | EndBroken | PutAlarm | DeleteAlarms | EndRun | EndMachines
+    SetDesired
+    | SetTarget
+    | Remove
+    | EndBroken
+    | EndCostly
+    | PutAlarm
+    | DeleteAlarms
+    | EndRun
+    | EndMachines
 )

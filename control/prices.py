@@ -4,51 +4,57 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from control.machines import Plan
+from control import spot_prices
 from control.words import several
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
 
+    from control.machines import Plan
+
 _DAY = 24 * 3600
+# Spot prices have no upper limit but the on-demand price, which EC2 itself does not tell; the
+# highest of so many days is what they can be expected to reach.
+_DAYS = 30
 
 
 @dataclass(frozen=True)
 class Prices:
-    """The lowest and highest spot price of the last day, in dollars per machine and hour."""
+    """Dollars per machine and hour: lowest and highest of the last day, and of 30 days."""
 
     low: float
     high: float
+    lowest: float
+    highest: float
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """Dollars: per hour for all machines (from, to), and at most for the whole run."""
+    """Dollars: per hour for all machines (from, to), and at most for the whole run.
+
+    `bound` says what `at_most` rests on.
+    """
 
     hourly_low: float
     hourly_high: float
     at_most: float
+    bound: str
 
 
-def last_day(ec2: EC2Client, plan: Plan, now: float) -> Prices | None:
-    """The span of spot prices over the plan's types and zones; None if EC2 tells none."""
+def recent(ec2: EC2Client, plan: Plan, now: float) -> Prices | None:
+    """The spot prices over the plan's types and zones; None if EC2 tells none."""
     zones = {subnet.zone for subnet in plan.subnets}
-    names: Any = [kind.name for kind in plan.types]
-    pages = ec2.get_paginator("describe_spot_price_history").paginate(
-        InstanceTypes=names,
-        ProductDescriptions=["Linux/UNIX"],
-        StartTime=datetime.fromtimestamp(now - _DAY, timezone.utc),
-    )
-    found = [
-        float(entry["SpotPrice"])
-        for page in pages
-        for entry in page["SpotPriceHistory"]
-        if entry["AvailabilityZone"] in zones
-    ]
-    return Prices(min(found), max(found)) if found else None
+    types = [kind.name for kind in plan.types]
+    month = now - _DAYS * _DAY
+    known = {
+        kind: changes
+        for kind, changes in spot_prices.history(ec2, types, month, now).items()
+        if kind.split(" ")[1] in zones
+    }
+    day, all_days = (spot_prices.span(known, start, now) for start in (now - _DAY, month))
+    return Prices(day[0], day[2], all_days[0], all_days[2]) if day and all_days else None
 
 
 def estimate(
@@ -66,9 +72,11 @@ def estimate(
     total = hourly_limit if hourly_limit is not None else float("inf")
     low = min(machines * min(prices.low, limit), total)
     high = min(machines * min(prices.high, limit), total)
-    # A price limit is what is paid at the worst; without one, today's highest is taken.
-    worst = min(machines * (limit if price_limit is not None else prices.high), total)
-    return Estimate(low, high, worst * hours)
+    worst = machines * (prices.highest if price_limit is None else limit)
+    bound = f"the highest price of {_DAYS} days" if price_limit is None else "MACHINE_PRICE"
+    if total < worst:
+        worst, bound = total, "MAX_HOURLY_COST"
+    return Estimate(low, high, worst * hours, bound)
 
 
 def in_words(estimate: Estimate, names: Sequence[str], machines: int, hours: float) -> str:
@@ -77,6 +85,6 @@ def in_words(estimate: Estimate, names: Sequence[str], machines: int, hours: flo
     hourly = low if low == high else f"{low} to {high}"
     return (
         f"{several(machines, 'machine')} ({' or '.join(names)}): {hourly} an hour; "
-        f"at most ${estimate.at_most:.2f} in {hours:g} hours (MAX_RUN_HOURS), "
+        f"at most ${estimate.at_most:.2f} in {hours:g} hours (MAX_RUN_HOURS) at {estimate.bound}, "
         "less when the jobs are done earlier."
     )

@@ -44,7 +44,9 @@ class Counts:
         return self.visible + self.in_flight + self.delayed
 
 
-def ensure(sqs: SQSClient, config: Config, wait: Wait = time.sleep) -> tuple[str, str]:
+def ensure(
+    sqs: SQSClient, config: Config, tags: Mapping[str, str], wait: Wait = time.sleep
+) -> tuple[str, str]:
     """Make or update the two queues; returns the URLs of the job and the dead-letter queue.
 
     A dead-letter queue that exists is left as it is: it may be shared. Waits up to 75 s if a
@@ -52,7 +54,7 @@ def ensure(sqs: SQSClient, config: Config, wait: Wait = time.sleep) -> tuple[str
     """
     retention = {"MessageRetentionPeriod": str(RETENTION_SECONDS)}
     dead_url = url(sqs, config.SQS_DEAD_LETTER_QUEUE) or _create(
-        sqs, config.SQS_DEAD_LETTER_QUEUE, retention, wait
+        sqs, config.SQS_DEAD_LETTER_QUEUE, retention, tags, wait
     )
     dead_arn = sqs.get_queue_attributes(QueueUrl=dead_url, AttributeNames=["QueueArn"])
     redrive = {
@@ -67,8 +69,9 @@ def ensure(sqs: SQSClient, config: Config, wait: Wait = time.sleep) -> tuple[str
     }
     queue_url = url(sqs, config.SQS_QUEUE_NAME)
     if queue_url is None:
-        return _create(sqs, config.SQS_QUEUE_NAME, wanted, wait), dead_url
+        return _create(sqs, config.SQS_QUEUE_NAME, wanted, tags, wait), dead_url
     sqs.set_queue_attributes(QueueUrl=queue_url, Attributes=wanted)
+    sqs.tag_queue(QueueUrl=queue_url, Tags=tags)
     return queue_url, dead_url
 
 
@@ -143,11 +146,14 @@ def _why(failure: Any) -> str:
     return f"{failure['Code']}: {failure.get('Message', 'no reason given')}"
 
 
-def _create(sqs: SQSClient, name: str, attributes: dict[Any, str], wait: Wait) -> str:
+def _create(
+    sqs: SQSClient, name: str, attributes: dict[Any, str], tags: Mapping[str, str], wait: Wait
+) -> str:
     waited = 0.0
     while True:
         try:
-            return sqs.create_queue(QueueName=name, Attributes=attributes)["QueueUrl"]
+            made = sqs.create_queue(QueueName=name, Attributes=attributes, tags=tags)
+            return made["QueueUrl"]
         except ClientError as error:
             if reasons.code_of(error) != "QueueDeletedRecently":
                 raise

@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from control.fleet import LIVE_STATES, FleetState
+from control.hourly_limit import affordable
 from control.observed import Machine, Memory, Observed, Pace
 from control.orders import Action, Remove, SetDesired, SetTarget
 
@@ -45,12 +46,12 @@ def scale(
     `broken` machines are ended by the caller: they hold no place.
     """
     memory = replace(memory, protection_works=memory.protection_works or _busy(seen) > 0)
-    most = _most_machines(seen)
+    machines = [m for m in seen.machines if m not in broken]
+    most = int(min(_most_machines(seen), affordable(seen, memory, settings, machines)))
     if seen.service is None or not most or _distrusts(seen, memory, settings):
         return [], replace(memory, spare_since=None)
     per_machine: int = settings["TASKS_PER_MACHINE"]
     needed = min(tasks_needed(seen, settings), most * per_machine)
-    machines = [m for m in seen.machines if m not in broken]
     spare = _spare(machines, needed, per_machine)
     targets = _targets(seen, _without(machines, spare), needed, per_machine)
     too_many = (

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import timedelta
+from typing import TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -19,18 +22,67 @@ PLAIN_LINE_SECONDS = 10.0
 Advance = Callable[[int], None]
 
 
-@functools.cache
+_beside = ContextVar("_beside", default=False)
+_ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-_])")
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029]")
+
+
+@contextmanager
+def beside_an_answer() -> Iterator[None]:
+    """Within the block standard output is for an answer alone, which a program may read: what is
+    said beside it, and progress, go to standard error."""
+    token = _beside.set(True)
+    try:
+        yield
+    finally:
+        _beside.reset(token)
+
+
+def answer(text: str) -> None:
+    """A line of an answer, on standard output as it is."""
+    print(text, flush=True)
+
+
+def answer_in_words(text: str) -> None:
+    """A line of an answer that people read, broken between words on a terminal."""
+    token = _beside.set(False)
+    try:
+        say(text)
+    finally:
+        _beside.reset(token)
+
+
+def printable(text: str) -> str:
+    """A line without what would move the cursor or colour the rest of the screen."""
+    return _CONTROL.sub("", _ESCAPES.sub("", text)).expandtabs(4)
+
+
+def _out() -> TextIO:
+    return sys.stderr if _beside.get() else sys.stdout
+
+
 def console() -> Console:
-    """Standard output, one for all: what is printed beside a live line must know of it."""
-    return Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+    """Where people are told, one for all: what is printed beside a live line must know of it."""
+    return _console(_beside.get())
+
+
+@functools.cache
+def _console(on_stderr: bool) -> Console:
+    return Console(highlight=False, soft_wrap=not _out().isatty(), stderr=on_stderr)
 
 
 def say(text: str = "") -> None:
-    """One line on standard output; on a terminal broken between words, never wider than it."""
-    if _is_terminal():
+    """A line for people; on a terminal broken between words, never wider than it."""
+    if is_terminal():
         console().print(text, markup=False)
     else:
-        print(text, flush=True)
+        print(text, file=_out(), flush=True)
+
+
+def cut(line: str) -> str:
+    """On a terminal no more of a line than its width; elsewhere all of it."""
+    width = console().width
+    return line if not is_terminal() or len(line) <= width else f"{line[: width - 3]}..."
 
 
 def next_command(command: str) -> None:
@@ -43,7 +95,7 @@ def progress(
     label: str, total: int, clock: Callable[[], float] = time.monotonic
 ) -> Iterator[Advance]:
     """A progress bar of `total` steps on a terminal, else a line every ten seconds."""
-    if not _is_terminal():
+    if not is_terminal():
         yield _plain(label, total, clock)
         return
     columns = (
@@ -61,7 +113,7 @@ def progress(
 def live_status(clock: Callable[[], float] = time.monotonic) -> Iterator[Callable[[str], None]]:
     """A line that changes in its place on a terminal; elsewhere a new one every ten seconds."""
     began = clock()
-    if not _is_terminal():
+    if not is_terminal():
         yield _seldom(clock)
         return
     with console().status("") as status:
@@ -86,8 +138,9 @@ def _seldom(clock: Callable[[], float]) -> Callable[[str], None]:
     return show
 
 
-def _is_terminal() -> bool:
-    return sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+def is_terminal() -> bool:
+    """Whether what is said is seen by a person at once, on a terminal that can be written over."""
+    return _out().isatty() and os.environ.get("TERM") != "dumb"
 
 
 def _plain(label: str, total: int, clock: Callable[[], float]) -> Advance:

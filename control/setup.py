@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
@@ -19,6 +19,7 @@ from control import (
     records,
     roles,
     screen,
+    tags,
     task_definitions,
 )
 from control.account import AWS
@@ -28,6 +29,10 @@ from control.settings import Config
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+
+
+# What a run that has ended says no longer when it is set up again.
+_LIVE: dict[str, Any] = {"ended": "", "end_reason": "", "mailed": False, "memory": {}}
 
 
 def setup(
@@ -67,6 +72,16 @@ def setup(
     ):
         screen.say(f"  {kind:<18}{name}")
     return run
+
+
+def reopen(aws: AWS, config: Config, run: Run) -> Run:
+    """Make what is missing of a run that was set up before, ended or not; it is live then.
+
+    Its RUN_ID and all that is on record of it stay. Safe to repeat.
+    """
+    who = account.identity(aws.sts)
+    check_bucket(aws.s3, config)
+    return _make(aws, config, run, who.arn, _LIVE)
 
 
 def check_bucket(s3: S3Client, config: Config) -> None:
@@ -147,7 +162,9 @@ def _names(config: Config) -> dict[str, Any]:
     }
 
 
-def _make(aws: AWS, config: Config, run: Run, owner: str) -> Run:
+def _make(
+    aws: AWS, config: Config, run: Run, owner: str, more: Mapping[str, Any] | None = None
+) -> Run:
     settings = config.container_values()
     run = dataclasses.replace(
         run,
@@ -159,9 +176,9 @@ def _make(aws: AWS, config: Config, run: Run, owner: str) -> Run:
     execution_role = roles.execution_role_arn(
         aws.iam, config.EXECUTION_ROLE_ARN, own_roles=bool(config.TASK_ROLE_ARN)
     )
-    queue_url, dead_letter_url = queues.ensure(aws.sqs, config)
+    queue_url, dead_letter_url = queues.ensure(aws.sqs, config, tags.of_run(run))
     logs.ensure_group(aws.logs, run)
-    cluster.ensure_cluster(aws.ecs, run.cluster)
+    cluster.ensure_cluster(aws.ecs, run)
     told = environment.of_container(settings, queue_url, run.run_id)
     container = task_definitions.container_definition(settings, told)
     task_definition = task_definitions.register(aws.ecs, run, container, task_role, execution_role)
@@ -179,6 +196,7 @@ def _make(aws: AWS, config: Config, run: Run, owner: str) -> Run:
             queue_url=queue_url,
             dead_letter_url=dead_letter_url,
             task_definition=task_definition,
+            **(more or {}),
         ),
     )
     run = _subscribe(aws, config, run)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import sys
 import time
@@ -16,6 +17,7 @@ from control import (
     fleet,
     fleet_file,
     fleet_request,
+    forecast,
     machines,
     prices,
     queues,
@@ -27,7 +29,7 @@ from control.account import AWS
 from control.errors import ExplainedError, UserError
 from control.fleet import FleetState
 from control.records import Run
-from control.settings import Config
+from control.settings import SETTINGS, Config
 from control.words import several
 
 
@@ -71,11 +73,11 @@ def start(
     file = fleet_file.read(path)
     for note in file.notes:
         screen.say(f"{path}: {note}")
-    plan = machines.plan(aws, config, file)
+    plan = machines.plan(aws, _as_set_up(config, run), file)
     function_arn, same_version = auto_monitor.find(aws, run)
     if not same_version:
         screen.say("The auto-monitor is of another version than this one: run setupAWS again.")
-    _say_price(aws, run, plan, total, clock())
+    _say_price(aws, run, plan, total, unfinished, clock())
     limit = _left_of_hourly_limit(run, live) if add else run.settings["MAX_HOURLY_COST"]
     if not (yes or _is_confirmed()):
         raise Declined
@@ -96,6 +98,13 @@ def start(
     if run.settings["CREATE_DASHBOARD"]:
         dashboard.put(aws.cloudwatch, run)
     return run
+
+
+def _as_set_up(config: Config, run: Run) -> Config:
+    """The settings of the last setup, as the containers have them: what config.py says by now takes
+    another setup, as `say_changes` says."""
+    known = {name: value for name, value in run.settings.items() if name in SETTINGS}
+    return dataclasses.replace(config, **{**known, "MACHINE_TYPE": tuple(known["MACHINE_TYPE"])})
 
 
 def _unfinished(aws: AWS, run: Run) -> int:
@@ -129,10 +138,12 @@ def _target(run: Run, unfinished: int, present: int) -> int:
     return target
 
 
-def _say_price(aws: AWS, run: Run, plan: machines.Plan, total: int, now: float) -> None:
+def _say_price(
+    aws: AWS, run: Run, plan: machines.Plan, total: int, unfinished: int, now: float
+) -> None:
     settings = run.settings
     hours = settings["MAX_RUN_HOURS"]
-    found = prices.last_day(aws.ec2, plan, now)
+    found = prices.recent(aws.ec2, plan, now)
     if found is None:
         screen.say("EC2 tells no spot price for these machine types in these zones.")
     else:
@@ -140,6 +151,9 @@ def _say_price(aws: AWS, run: Run, plan: machines.Plan, total: int, now: float) 
             found, total, hours, settings["MACHINE_PRICE"], settings["MAX_HOURLY_COST"]
         )
         screen.say(prices.in_words(cost, [t.name for t in plan.types], total, hours))
+        expected = forecast.say(aws.s3, run, unfinished, found)
+        if expected:
+            screen.say(expected)
     if settings["MACHINE_PRICE"] is None and settings["MAX_HOURLY_COST"] is None:
         screen.say(
             "No limit of price is set (MACHINE_PRICE, MAX_HOURLY_COST): the market price is paid, "
@@ -164,7 +178,7 @@ def _left_of_hourly_limit(run: Run, live: Sequence[FleetState]) -> float | None:
 
 
 def _say_types(run: Run, live: Sequence[FleetState], plan: machines.Plan) -> None:
-    """A fleet keeps what it was requested with; say it if config.py says something else by now."""
+    """A fleet keeps what it was requested with; say it if setup has something else by now."""
     wanted = {kind.name for kind in plan.types}
     ids = {state.fleet_id for state in live}
     for entry in run.fleets:
@@ -172,7 +186,7 @@ def _say_types(run: Run, live: Sequence[FleetState], plan: machines.Plan) -> Non
         if entry["fleet_id"] in ids and {o["InstanceType"] for o in launch["Overrides"]} != wanted:
             screen.say(
                 f"Fleet {entry['fleet_id']} keeps the machine types that it was requested with. To "
-                "have those of config.py: stop, then startCluster."
+                "have those of the last setup: stop, then startCluster."
             )
 
 

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
-from control import actions, notify, observation, reasons, records, schedules, spending
+from control import (
+    actions,
+    machine_time,
+    notify,
+    observation,
+    reasons,
+    records,
+    schedules,
+    spending,
+)
 from control.decision import decide
 from control.observed import Memory, Observed, Pace
 from control.orders import Action, EndMachines, EndRun
@@ -41,6 +50,7 @@ def step(aws: AWS, run: Run, now: float, pace: Pace, counted: JobCounts | None =
         return Step(seen, (), ended=True)
     known = {f.name for f in dataclasses.fields(Memory)}  # another version's may know more
     memory = Memory(**{k: v for k, v in run.memory.items() if k in known})
+    memory = observation.price(aws, run, seen, memory, pace)
     chosen, remembered = decide(seen, memory, run.settings, pace)
     run = _remember(aws, run, seen, remembered)
     said = tuple(_carry_out(aws, run, chosen, seen))
@@ -66,7 +76,7 @@ def _remember(aws: AWS, run: Run, seen: Observed, memory: Memory) -> Run:
     kept = dataclasses.asdict(memory)
 
     def note(now: Run) -> Run:
-        grown = spending.grown(now.machine_time, seen.machines, seen.now)
+        grown = machine_time.grown(now.machine_time, seen.machines, seen.now)
         return dataclasses.replace(now, memory=kept, machine_time=grown)
 
     if note(run) == run:
@@ -77,7 +87,7 @@ def _remember(aws: AWS, run: Run, seen: Observed, memory: Memory) -> Run:
 def _after_the_end(aws: AWS, run: Run, seen: Observed, why: str) -> None:
     """Tell the user once; then, last of all, nobody need be called for this run any more."""
     if run.topic_arn and not run.mailed:
-        cost = spending.in_words(aws.ec2, run.machine_time, seen.now)
+        cost = spending.in_words(spending.so_far(aws.ec2, run.machine_time, seen.now))
         notify.tell_end(aws, run, seen.jobs, why, cost)
     if run.schedule:
         if why:

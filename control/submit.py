@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from control import account, job_file, reasons, records, screen, sending, setup, submitted, survey
+from control import (
+    account,
+    given_up,
+    job_file,
+    reasons,
+    records,
+    screen,
+    sending,
+    setup,
+    submitted,
+    survey,
+)
 from control.account import AWS
 from control.errors import ExplainedError
 from control.job_file import JobFile
@@ -60,15 +71,17 @@ def submit(
     *,
     again: bool = False,
     missing: bool = False,
+    first: int | None = None,
 ) -> Outcome:
     """Send the jobs of the file at `path` that this run was not given yet.
 
     `again` sends all of them as their next submission; `missing` leaves out those done in any
-    earlier run too. `state_folder` keeps the journal by which a broken-off submission goes on.
+    earlier run too; `first` takes so many of the file's, from its beginning. `state_folder` keeps
+    the journal by which a broken-off submission goes on.
     Raises UserError for a mistake in the file (nothing was sent then), ExplainedError if AWS
     fails in the middle (it says what was sent).
     """
-    file = job_file.read(path)
+    file = job_file.read(path, first)
     found = _survey(file)
     journal = Journal(state_folder / run.app_name / run.run_id, path)
     try:
@@ -112,29 +125,50 @@ def _send(
     known = _known(aws, run)
     taken, uncertain = journal.leftovers()
     done = Ids(records.finished_ids(aws.s3, run.bucket, run.app_name)) if missing else Ids()
-    run = records.change(aws.s3, run, _count_submission)
+    retiring = given_up.Retiring(given_up.etags(aws.s3, run) if again else {})
+    run = records.change(aws.s3, run, count_submission)
     parts = submitted.Parts(aws.s3, run, run.submissions)
     outcome = Outcome(in_file=found.count, not_in_file=taken.beyond(known.submissions))
     choice = _Choice(known, taken, uncertain, done, again, outcome, parts)
-    try:
-        with screen.progress("Submitting", found.count) as advance:
-            chosen = choice.to_send(file.jobs(), advance, found.repeated_ids)
-            for sent in sending.send_all(
-                aws.sqs, run.queue_url, run.run_id, sending.batches(chosen), journal
-            ):
-                parts.add(sent.taken)
-                outcome.sent += len(sent.taken)
-                outcome.refused += sent.refused
-                outcome.maybe_twice += len(sent.taken) if sent.doubtful else 0
-        parts.flush()
+    with screen.progress("Submitting", found.count) as advance:
+        chosen = choice.to_send(file.jobs(), advance, found.repeated_ids)
+        deliver(aws, run, chosen, journal, parts, outcome, retiring, f"submitJob {file.path}")
         _snapshot(aws, run, file)
+    journal.finish()
+    return outcome
+
+
+def deliver(
+    aws: AWS,
+    run: Run,
+    chosen: Iterable[tuple[Job, int]],
+    journal: Journal,
+    parts: submitted.Parts,
+    outcome: Outcome,
+    retiring: given_up.Retiring,
+    verb: str,
+) -> None:
+    """Send the chosen jobs, each as the submission of this number, and put them on record.
+
+    Raises ExplainedError if AWS fails in the middle: it says what was sent, and that `verb` goes
+    on from there.
+    """
+    try:
+        for sent in sending.send_all(
+            aws.sqs, run.queue_url, run.run_id, sending.batches(chosen), journal
+        ):
+            parts.add(sent.taken)
+            retiring.sent(sent.taken)
+            outcome.sent += len(sent.taken)
+            outcome.refused += sent.refused
+            outcome.maybe_twice += len(sent.taken) if sent.doubtful else 0
+        parts.flush()
+        retiring.finish(aws.s3, run)
     except (BotoCoreError, ClientError) as error:
-        raise _broken_off(error, outcome, parts, file) from error
+        raise _broken_off(error, outcome, parts, verb) from error
     except KeyboardInterrupt:
         screen.say(f"{outcome.sent:,} of {outcome.in_file:,} jobs were sent so far.")
         raise
-    journal.finish()
-    return outcome
 
 
 def _known(aws: AWS, run: Run) -> Known:
@@ -144,18 +178,19 @@ def _known(aws: AWS, run: Run) -> Known:
 
 
 def _broken_off(
-    error: Exception, outcome: Outcome, parts: submitted.Parts, file: JobFile
+    error: Exception, outcome: Outcome, parts: submitted.Parts, verb: str
 ) -> ExplainedError:
     with contextlib.suppress(BotoCoreError, ClientError):
         parts.flush()  # the journal has them too, but only on this computer
     why = reasons.explain(error) or ExplainedError(str(error), "")
     return ExplainedError(
         f"{outcome.sent:,} of {outcome.in_file:,} jobs were sent, then: {why.what}",
-        f"{why.fix} Then, to go on where this one stopped: python run.py submitJob {file.path}",
+        f"{why.fix} Then, to go on where this one stopped: python run.py {verb}",
     )
 
 
-def _count_submission(run: Run) -> Run:
+def count_submission(run: Run) -> Run:
+    """One more command has sent jobs."""
     return dataclasses.replace(run, submissions=run.submissions + 1)
 
 

@@ -9,13 +9,16 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from control import records
-from control.jobs import Job, name_hash
+from control import jobs, records
+from control.jobs import ID_DIGITS, Job, name_hash
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
     from control.records import Run
+
+
+_LINE_START = b'{"id":"'
 
 
 class Ids:
@@ -78,18 +81,51 @@ def known(s3: S3Client, run: Run, advance: Callable[[int], None] = lambda jobs: 
 def entries(s3: S3Client, run: Run) -> Iterator[dict[str, Any]]:
     """Every line of every part, in the order of submission, one part in memory at a time."""
     for key in records.parts(s3, run):
-        content = s3.get_object(Bucket=run.bucket, Key=key)["Body"].read()
-        for line in gzip.decompress(content).splitlines():
+        for line in part(s3, run, key).splitlines():
             yield json.loads(line)
+
+
+def part(s3: S3Client, run: Run, key: str) -> bytes:
+    """The lines of one part."""
+    return gzip.decompress(s3.get_object(Bucket=run.bucket, Key=key)["Body"].read())
+
+
+def last_of(s3: S3Client, run: Run, wanted: Callable[[int], bool]) -> Iterator[tuple[Job, int]]:
+    """The wanted jobs as they were submitted last, with the number of that submission."""
+    last = Submissions((int(e["id"], 16), e["submission"]) for e in _of(s3, run, wanted))
+    seen: set[int] = set()
+    for entry in _of(s3, run, wanted):
+        job_id = int(entry["id"], 16)
+        if entry["submission"] == last[job_id] and job_id not in seen:
+            seen.add(job_id)
+            job = jobs.submitted_as(entry["id"], entry["name"], entry["body"])
+            yield job, entry["submission"]
+
+
+def _of(s3: S3Client, run: Run, wanted: Callable[[int], bool]) -> Iterator[dict[str, Any]]:
+    """The lines about these jobs. Of a million lines the others are not worth being parsed."""
+    begin, end = len(_LINE_START), len(_LINE_START) + ID_DIGITS
+    for key in records.parts(s3, run):
+        for line in part(s3, run, key).splitlines():
+            if line.startswith(_LINE_START) and not wanted(int(line[begin:end], 16)):
+                continue
+            entry = json.loads(line)
+            if wanted(int(entry["id"], 16)):
+                yield entry
 
 
 def without_record(s3: S3Client, run: Run) -> Iterator[str]:
     """The names of the submitted jobs that have no record yet."""
-    keys = records.list_keys(s3, run.bucket, f"{run.prefix}records/")
-    finished = Ids(int(key.rsplit("/", 1)[-1].split(".")[0], 16) for key in keys)
+    finished = recorded(s3, run)
     for entry in entries(s3, run):
         if entry["submission"] == 1 and int(entry["id"], 16) not in finished:
             yield entry["name"]
+
+
+def recorded(s3: S3Client, run: Run) -> Ids:
+    """The jobs that have a record, of whichever state."""
+    keys = records.list_keys(s3, run.bucket, f"{run.prefix}records/")
+    return Ids(int(key.rsplit("/", 1)[-1].split(".")[0], 16) for key in keys)
 
 
 class Parts:

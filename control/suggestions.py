@@ -14,6 +14,12 @@ def word_like(word: str, known: Iterable[str]) -> str | None:
     return by_lower[close[0]] if close else None
 
 
+def files_in(folder: Path, ending: str) -> str:
+    """The first files of a folder with this ending, up to three; "" if there are none."""
+    found = sorted(path for path in folder.iterdir() if path.name.endswith(ending))
+    return ", ".join(map(str, found[:3]))
+
+
 def file_like(path: Path) -> str | None:
     """'Did you mean ...?' for a file that does not exist, if one beside it has a like name."""
     try:

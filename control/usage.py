@@ -65,16 +65,69 @@ def _run(add: _Add) -> None:
     one.add_argument("--again", action="store_true", help="also those submitted in this run")
     one.add_argument("--missing", action="store_true", help="not those done in any earlier run")
     one.add_argument("--dry-run", action="store_true", help="show, send nothing")
+    one = add("retry", "send jobs again that were given up", "retry")
+    one.add_argument("jobs", metavar="JOB", nargs="*", help="name, id or a part; default: all")
+    one.add_argument("--reason", metavar="TEXT", default="", help="those that failed for it")
+    one.add_argument(
+        "--unfinished",
+        action="store_true",
+        help="also those without a record, if the queue lost them",
+    )
+    one.add_argument("--dry-run", action="store_true", help="show, send nothing")
     one = add("startCluster", "request the machines", f"startCluster {FLEET}")
     one.add_argument("fleet_file", metavar="FLEETFILE", nargs="?", default=FLEET)
     one.add_argument("--yes", action="store_true", help="do not ask before spending money")
     one.add_argument("--add", action="store_true", help="add machines to those there are")
+    one.add_argument("--no-check", action="store_true", help="start without checking first")
     one = add("monitor", "watch the run, scale it in, end it", "monitor")
     one.add_argument("monitor_file", metavar="FILE", nargs="?")
+    # `monitor FILE True` is how Distributed-Something has it.
+    one.add_argument(
+        "classic_cheapest",
+        metavar="True",
+        choices=("True", "False"),
+        nargs="?",
+        help=argparse.SUPPRESS,
+    )
+    one.add_argument(
+        "--cheapest", action="store_true", help="from 15 minutes on replace no machine that ends"
+    )
 
 
 def _ask(add: _Add) -> None:
-    add("status", "how far the run is", "status")
+    one = add("check", "whether a run would start, before it costs anything", f"check {FLEET}")
+    one.add_argument("fleet_file", metavar="FLEETFILE", nargs="?", default=FLEET)
+    one.add_argument("--json", action="store_true", help="see documentation/json.md")
+    one = add("status", "how far the run is, and why nothing runs", "status --watch")
+    one.add_argument("--all", action="store_true", help="every run in the account")
+    how = one.add_mutually_exclusive_group()
+    how.add_argument("--watch", action="store_true", help="go on showing it; Ctrl-C ends that")
+    how.add_argument("--json", action="store_true", help="see documentation/json.md")
+    one = add("failures", "which jobs failed, and why", "failures")
+    for form, what in (
+        ("all", "every failed job, not only examples"),
+        ("json", "for programs, see documentation/json.md"),
+        ("csv", "as a table, a row a job"),
+    ):
+        one.add_argument(
+            f"--{form}", action="store_const", dest="form", const=form, default="", help=what
+        )
+    one.add_argument(
+        "--job-file", type=Path, metavar="OUT", help="write a job file of those given up"
+    )
+    _run_option(one)
+    one = add("logs", "what a job wrote", "logs P1-A01")
+    one.add_argument("job", metavar="JOB", nargs="?", help="its name, id or a part of them")
+    one.add_argument("--attempt", type=_positive, metavar="N", help="default: the last")
+    one.add_argument("--follow", action="store_true", help="go on until the job has ended")
+    one.add_argument(
+        "--grep", metavar="TEXT", default="", help="lines with it; without JOB of all failed jobs"
+    )
+    _run_option(one)
+    one = add("report", "one HTML page: progress, failures, cost, advice", "report")
+    one.add_argument("--output", type=Path, metavar="FILE", help="default: in reports/")
+    one.add_argument("--json", action="store_true", help="print the data instead of the page")
+    _run_option(one)
 
 
 def _end(add: _Add) -> None:
@@ -89,7 +142,22 @@ def _here(add: _Add) -> None:
     one.add_argument("--workers", type=_positive, metavar="N", help="default: one a core")
     one.add_argument("--input", metavar="FOLDER", help="put into the bucket under its own name")
     one.add_argument("--output", type=Path, metavar="FOLDER", help="default: local_output")
+    one.add_argument("--jobs", type=_positive, metavar="N", help="only the first N of the file")
     one.add_argument("--serve", action="store_true", help="keep AWS up, to try each verb singly")
+    containers = one.add_argument_group("in containers, as on AWS")
+    containers.add_argument(
+        "--container",
+        action="store_true",
+        help="build the image of worker/ and run it, with MEMORY and CPU_SHARES of config.py",
+    )
+    containers.add_argument("--image", default="", metavar="NAME", help="run this one instead")
+    containers.add_argument(
+        "--engine", default="", metavar="NAME", help="docker or podman; default: what works"
+    )
+
+
+def _run_option(of: argparse.ArgumentParser) -> None:
+    of.add_argument("--run", metavar="RUN_ID", default="", help="an earlier run; default: the last")
 
 
 def _positive(text: str) -> int:

@@ -3,6 +3,7 @@
 `running` starts it as a process of its own; nothing else here is for use from outside.
 """
 
+from embedded_aws.container_engine import ContainerEngine, NoEngine, find_engine
 from embedded_aws.starter import Embedded, StartError, running
 
-__all__ = ["Embedded", "StartError", "running"]
+__all__ = ["ContainerEngine", "Embedded", "NoEngine", "StartError", "find_engine", "running"]

@@ -19,19 +19,29 @@ def main() -> None:
     parser.add_argument("--worker", type=Path, required=True, help="holds generic-worker.py")
     parser.add_argument("--state", type=Path, required=True, help="tasks' folders and logs")
     parser.add_argument("--python", default=sys.executable, help="runs the workers")
+    parser.add_argument("--engine", default="", help="runs the tasks in containers: their images")
     parser.add_argument("--slow", action="store_true", help="take as long as AWS does")
     parser.add_argument("--grace", type=float, default=GRACE_SECONDS, help="seconds for tasks")
     arguments = parser.parse_args()
     # Imported late: moto takes a while, and reads some settings from the environment.
     os.environ.setdefault("MOTO_IAM_LOAD_MANAGED_POLICIES", "true")
+    from embedded_aws.container_engine import ContainerEngine
+    from embedded_aws.containers import ContainerRunner
     from embedded_aws.model import AWS_TIMINGS, FAST_TIMINGS
+    from embedded_aws.processes import ProcessRunner
+    from embedded_aws.runner import Runner
     from embedded_aws.server import Service, end_with
 
     arguments.state.mkdir(parents=True, exist_ok=True)
     timings = AWS_TIMINGS if arguments.slow else FAST_TIMINGS
-    folders = arguments.worker.resolve(), arguments.state.resolve()
+    state = arguments.state.resolve()
+    runner: Runner
+    if arguments.engine:
+        runner = ContainerRunner(ContainerEngine(arguments.engine), state)
+    else:
+        runner = ProcessRunner(arguments.worker.resolve(), arguments.python)
     try:
-        service = Service(arguments.port, *folders, arguments.python, timings)
+        service = Service(arguments.port, runner, state, timings)
     except OSError as error:
         print(f"port {arguments.port}: {error}", file=sys.stderr)
         raise SystemExit(PORT_TAKEN) from None

@@ -167,5 +167,5 @@ def _container(task: Task, container: Any) -> dict[str, Any]:
         "image": container.get("image", ""),
         "lastStatus": task.status,
         **({} if task.exit_code is None else {"exitCode": task.exit_code}),
-        **({"reason": task.reason} if task.stop_code == "TaskFailedToStart" else {}),
+        **({"reason": task.container_reason} if task.container_reason else {}),
     }

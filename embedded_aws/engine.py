@@ -96,6 +96,7 @@ class Engine:
             for task_id in self._logs:
                 self._runner.kill(task_id)
             self._changed.wait_for(lambda: not self._logs, grace)
+        self._runner.close()
 
     def _advance(self, place: Place, events: list[Event]) -> list[Any]:
         world = self._worlds.get(place)
@@ -160,7 +161,12 @@ class Engine:
                     environment=self._environment(region, task),
                     folder=folder,
                     write=log.write,
-                    exited=lambda code: self._exited(place, task, log, code),
+                    exited=lambda code, reason: self._ended(
+                        place, task, log, TaskExited(arn, code, reason)
+                    ),
+                    not_started=lambda reason: self._ended(
+                        place, task, log, TaskNotStarted(arn, reason)
+                    ),
                 )
             )
         except CannotStart as error:
@@ -168,9 +174,9 @@ class Engine:
                 self._logs.pop(task.id, None)
             self.act(account, region, TaskNotStarted(arn, str(error)))
 
-    def _exited(self, place: Place, task: Task, log: TaskLog, code: int) -> None:
+    def _ended(self, place: Place, task: Task, log: TaskLog, event: Event) -> None:
         log.close()
         with self._changed:
             del self._logs[task.id]
-            self._advance(place, [TaskExited(task.arn, code)])
+            self._advance(place, [event])
             self._changed.notify_all()

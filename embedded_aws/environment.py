@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,8 +11,6 @@ ACCESS_KEY = "embedded"
 SECRET_KEY = "embedded"
 REGION = "us-east-1"
 KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
-# What a task sees of this computer: nothing that could change what it does with AWS.
-KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ", "LD_LIBRARY_PATH", "SYSTEMROOT")
 
 
 def client_environment(endpoint: str, state_folder: Path) -> dict[str, str]:
@@ -54,7 +51,6 @@ def task_environment(
         client["AWS_CONTAINER_CREDENTIALS_FULL_URI"] = credentials_uri
     container = definition.details["containerDefinitions"][0]
     return {
-        **{name: os.environ[name] for name in KEPT if name in os.environ},
         **{pair["name"]: pair["value"] for pair in container.get("environment") or []},
         **client,
         "AWS_REGION": region,

@@ -38,6 +38,7 @@ _ACTIONS = {
     "sqs:DeleteMessageBatch": "sqs:DeleteMessage",
     "sqs:ChangeMessageVisibilityBatch": "sqs:ChangeMessageVisibility",
     "lambda:Invoke": "lambda:InvokeFunction",
+    "service-quotas:GetServiceQuota": "servicequotas:GetServiceQuota",
     "s3:HeadBucket": "s3:ListBucket",
 }
 
@@ -165,6 +166,8 @@ def _tagging(call: Call) -> Iterator[Need]:
         yield Need("ecs:TagResource", "*", {"ecs:CreateAction": made})
     elif call.service == "logs" and params.get("tags"):
         yield from (Need("logs:TagResource", arn) for arn, _ in _logs(call))
+    elif call.service == "cloudwatch" and params.get("Tags"):
+        yield from (Need("cloudwatch:TagResource", arn) for arn, _ in _cloudwatch(call))
     elif call.service == "sqs" and params.get("tags"):
         yield from (Need("sqs:TagQueue", arn) for arn, _ in _sqs(call))
 

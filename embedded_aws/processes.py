@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import threading
 from pathlib import Path
@@ -10,6 +11,8 @@ from embedded_aws import task_process
 from embedded_aws.runner import CannotStart, TaskRun
 
 CHUNK = 65536
+# What a task sees of this computer: nothing that could change what it does with AWS.
+KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ", "LD_LIBRARY_PATH", "SYSTEMROOT")
 
 
 class ProcessRunner:
@@ -30,7 +33,7 @@ class ProcessRunner:
             process = subprocess.Popen(
                 [*self._supervisor, *self._program],
                 cwd=run.folder,
-                env=dict(run.environment),
+                env={**_of_this_computer(), **run.environment},
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
@@ -53,6 +56,9 @@ class ProcessRunner:
         """SIGKILL to the worker and all it started."""
         self._order(task_id, b"K")
 
+    def close(self) -> None:
+        """Nothing to do: what a task has started ends with it."""
+
     def _order(self, task_id: str, order: bytes) -> None:
         with self._lock:
             process = self._processes.get(task_id)
@@ -73,4 +79,8 @@ class ProcessRunner:
             del self._processes[run.id]
             process.stdin.close()
         process.stdout.close()
-        run.exited(code)
+        run.exited(code, "")
+
+
+def _of_this_computer() -> dict[str, str]:
+    return {name: os.environ[name] for name in KEPT if name in os.environ}

@@ -21,7 +21,10 @@ class TaskRun:
     environment: Mapping[str, str]
     folder: Path
     write: Callable[[bytes], None]  # takes the task's output
-    exited: Callable[[int], None]  # is called once, with the exit code, after all output
+    # One of these is called once, after all output: with the exit code and, if ECS would give one,
+    # the reason; or, if it only turned out later, with what CannotStart says.
+    exited: Callable[[int, str], None]
+    not_started: Callable[[str], None]
 
 
 class Runner(Protocol):
@@ -35,3 +38,6 @@ class Runner(Protocol):
 
     def kill(self, task_id: str) -> None:
         """SIGKILL to all of the task; nothing if it has ended."""
+
+    def close(self) -> None:
+        """Return when nothing of any task is left; all have been killed or ended by now."""

@@ -21,7 +21,7 @@ from embedded_aws.environment import client_environment, task_environment
 from embedded_aws.model import Timings
 from embedded_aws.model.things import Task
 from embedded_aws.prices import MachineTypes
-from embedded_aws.processes import ProcessRunner
+from embedded_aws.runner import Runner
 
 HOST = "127.0.0.1"
 THREADS = 32
@@ -35,12 +35,10 @@ MOST_IDLE_CONNECTIONS = 4096
 class Service:
     """Everything that runs: `endpoint` and `environment` are what clients need."""
 
-    def __init__(
-        self, port: int, worker_folder: Path, state_folder: Path, python: str, timings: Timings
-    ) -> None:
+    def __init__(self, port: int, runner: Runner, state_folder: Path, timings: Timings) -> None:
         """Listen. Raises OSError if the port is taken."""
         self._engine = Engine(
-            ProcessRunner(worker_folder, python),
+            runner,
             state_folder,
             timings,
             MachineTypes(),

@@ -53,13 +53,15 @@ def running(
     python: str = sys.executable,
     fast: bool = True,
     grace: float = 10.0,
+    engine: str = "",
 ) -> Iterator[Embedded]:
     """AWS on this computer for the time of the block; afterwards nothing of it is left.
 
     `worker_folder` holds generic-worker.py; tasks get their folders and logs, the server its own
     log, below `state_folder`. `port` 0 takes a free one. `python` runs the workers. `fast` makes
     machines come up in fractions of a second. `grace` is how long tasks may take to end after
-    SIGTERM, in seconds. Raises StartError.
+    SIGTERM, in seconds. With `engine`, docker or podman, each task is a container of its image,
+    and the worker of that. Raises StartError.
     """
     for module in NEEDED:
         if importlib.util.find_spec(module) is None:
@@ -68,7 +70,7 @@ def running(
     log = state_folder / "server.log"
     command = [sys.executable, "-m", "embedded_aws", "--port", str(port)]
     command += ["--worker", str(worker_folder), "--state", str(state_folder), "--python", python]
-    command += ["--grace", str(grace), *([] if fast else ["--slow"])]
+    command += ["--grace", str(grace), "--engine", engine, *([] if fast else ["--slow"])]
     with log.open("ab") as stderr:
         process = subprocess.Popen(
             command,

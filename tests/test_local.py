@@ -82,22 +82,13 @@ def test_the_example_counts_the_words_of_the_documentation(tmp_path):
     assert (code, err) == (0, "")
     assert "8 jobs done, 0 skipped, 0 failed" in out
     assert "On AWS the same would have run on 3 spot machines" in out
+    assert "For the 2 workers of this computer: CLUSTER_MACHINES 3 -> 2" in out
     page = ROOT / "documentation/contract.md"
     with open(output / "word_counts/contract.md/word_count.csv", newline="") as file:
         (row,) = csv.DictReader(file)
     assert int(row["words"]) == len(page.read_text(encoding="utf-8").split())
     assert int(row["bytes"]) == page.stat().st_size
     assert "\x1b" not in out, "control characters in a pipe"
-
-
-def test_the_hello_world_example(tmp_path):
-    output = tmp_path / "output"
-    code, out, err = typed(
-        "--config", "examples/hello_world", "local", "files/exampleJob.json", "--output", output
-    )
-    assert (code, err) == (0, "")
-    text = (output / "hello/pizza-vanilla/HelloWorld.txt").read_text()
-    assert text == "Hello, Ada here. I like pizza, and then vanilla ice cream.\n"
 
 
 def test_a_failed_job_is_said_and_its_log_is_kept(own_project, tmp_path):
@@ -108,11 +99,18 @@ def test_a_failed_job_is_said_and_its_log_is_kept(own_project, tmp_path):
     )
     assert code == 1
     assert re.fullmatch(r"Error: 1 of 2 jobs failed\.\nFix: .+\n", err)
-    assert "Failed: bad: told to fail" in out
+    assert "1 of 2 jobs failed for good, for 1 reason:" in out
+    assert "1 job: told to fail\n" in out and "    | about to fail\n" in out
     assert (output / "out/good/done.txt").read_text() == "good ['a', 1]"
     assert not (output / "out/bad").exists()
     (log,) = output.glob("runs/*/*/logs/*.txt")
     assert "about to fail" in log.read_text()
+    page = log.parent.parent / "report.html"
+    assert f'href="logs/{log.name}"' in page.read_text(encoding="utf-8")
+    assert f"Report: {page}" in out
+    report = json.loads((log.parent.parent / "report.json").read_text(encoding="utf-8"))
+    assert (report["done"], report["failed"], report["cost"]["charged"]) == (1, 1, False)
+    assert f"    log: {log}\n" in out
 
 
 def test_outputs_that_would_leave_the_folder_are_refused(own_project, tmp_path):
@@ -169,8 +167,41 @@ def test_a_slip_in_the_python_of_the_worker_names_the_line(own_project, tmp_path
     assert "generic-worker.py, line 3: " in err and err.count("\n") == 2
 
 
+@pytest.mark.parametrize("engine", [(), ("--engine", "podman")], ids=["any", "named"])
+def test_containers_without_an_engine_are_refused_and_it_is_said_what_to_install(tmp_path, engine):
+    code, out, err = typed(
+        *("local", "files/exampleJob.json", "--container", "--output", tmp_path / "o", *engine),
+        env={**os.environ, "PATH": str(tmp_path)},
+    )
+    assert code == 2
+    assert re.fullmatch(r"Error: There is no .*podman on this computer .+\nFix: Install .+\n", err)
+    assert "Bringing up" not in out
+
+
+def test_an_engine_that_does_not_answer_is_told_with_its_own_words(tmp_path):
+    program = tmp_path / "docker"
+    program.write_text("#!/bin/sh\necho 'Cannot connect to the Docker daemon.' >&2\nexit 1\n")
+    program.chmod(0o755)
+    code, _, err = typed(
+        *("local", "files/exampleJob.json", "--container", "--output", tmp_path / "o"),
+        env={**os.environ, "PATH": str(tmp_path)},
+    )
+    assert code == 2
+    assert err.startswith("Error: docker does not work here: Cannot connect to the Docker daemon.")
+
+
+def test_only_the_first_jobs_are_done_if_that_is_asked_for(own_project, tmp_path):
+    folder = own_project(*({"name": name, "do": "work"} for name in ("a", "b", "c")))
+    output = tmp_path / "output"
+    code, out, err = typed(
+        "--config", folder, "local", "files/jobs.json", "--output", output, "--jobs", 2
+    )
+    assert (code, err) == (0, "")
+    assert sorted(path.name for path in (output / "out").iterdir()) == ["a", "b"]
+
+
 class Served:
-    """A `local --serve` in the background, and the environment that it prints."""
+    """A `local --serve` in the background, what it says, and the environment in its file."""
 
     def __init__(self, folder, output, *more):
         words = command("--config", folder, "local", "--serve", "--output", output, *more)
@@ -178,13 +209,14 @@ class Served:
         self.environment = dict(os.environ)
         guard = threading.Timer(LIMIT, self.process.kill)
         guard.start()
+        self.said = []
         for line in self.process.stdout:
-            match = re.fullmatch(r"export (\w+)='(.*)'\n", line)
-            if match:
-                self.environment[match[1]] = match[2]
+            self.said.append(line.rstrip())
             if line.startswith("Next:"):
                 break
         guard.cancel()
+        text = (folder / ".runs/local-aws.sh").read_text()
+        self.environment |= dict(re.findall(r"^export (\w+)='(.*)'$", text, re.MULTILINE))
 
     def stop(self, by=signal.SIGINT):
         self.process.send_signal(by)
@@ -207,6 +239,16 @@ def served(own_project, tmp_path):
         server.process.stdout.close()
 
 
+def test_what_to_type_is_not_hidden_among_other_words(served):
+    folder, server = served
+    said = "\n".join(server.said)
+    assert "For the 2 workers of this computer: " not in said, "they are as config.py has them"
+    assert "Its bucket test-bucket is empty: --input FOLDER" in said
+    assert server.said[-2].strip() == f". {os.path.relpath(folder / '.runs/local-aws.sh', ROOT)}"
+    assert server.said[-1].startswith(f"Next: python run.py --config {folder} setup")
+    assert len(server.said) < 8
+
+
 def test_each_verb_singly_beside_a_served_aws(served, tmp_path):
     folder, server = served
 
@@ -225,12 +267,14 @@ def test_each_verb_singly_beside_a_served_aws(served, tmp_path):
     assert f"Next: python run.py --config {folder} monitor" in out
     code, out, err = beside("monitor")
     assert code == 1 and err.startswith("Error: 1 of 2 jobs failed.")
-    assert "Failed: bad: told to fail" in out
+    assert f"    log: python run.py --config {folder} logs bad" in out
+    assert f"python run.py --config {folder} retry" in err
     code, _, err = beside("submitJob", "files/jobs.json")
     assert code == 1 and "has ended" in err
-    for verb in ("status", "stop"):
-        code, out, _ = beside(verb)
-        assert code == 0 and "has ended" in out and "1 job done, 0 skipped, 1 failed" in out
+    code, out, _ = beside("status")
+    assert code == 0 and ", ended 20" in out and "1 done, 0 skipped, 1 failed of 2 jobs" in out
+    code, out, _ = beside("stop")
+    assert code == 0 and "has ended" in out and "1 job done, 0 skipped, 1 failed" in out
     records = _records(folder, server)
     assert sorted(r["state"] for r in records) == ["done", "failed"]
     assert all(set(r) == _fields_of_the_contract() for r in records)

@@ -65,10 +65,15 @@ GOOD_JOBS = json.dumps({"groups": [{"plate": "P1"}]})
         ({"MEMORY": ...}, "MEMORY is not set", "MEMORY = "),
         ({"AWS_BUCKET": "your-bucket-name"}, "still the placeholder", "local"),
         ({"AWS_REGION": "us-esat-1"}, "us-esat-1", "us-east-1"),
+        ({"AWS_REGION": "us-est-1"}, "us-est-1", "us-east-1"),
+        ({"AWS_REGION": "us-wst-1"}, "us-wst-1", "us-west-1"),
         ({"AWS_SECRET_ACCESS_KEY": "x"}, "credential", "Remove"),
         ({"AWS_PROFILE": "nobody"}, "nobody", "list-profiles"),
     ],
-    ids=["typo", "text", "missing", "placeholder", "region", "credential", "profile"],
+    ids=[
+        *("typo", "text", "missing", "placeholder"),
+        *("region", "region's letter left out", "another's", "credential", "profile"),
+    ],
 )
 def test_mistakes_in_config_are_said_before_any_call(project, typed, settings, what, fix):
     code, _, err = typed("--config", project(**settings), "setup")
@@ -141,12 +146,41 @@ def test_mistakes_in_job_files_are_said_before_anything_is_sent(project, typed, 
         (["local", "files/exampleJob.json", "--workers", "0"], "--help"),
         (["local", "files/exampleJob.json", "--workers", "two"], "--help"),
         (["local"], "files/exampleJob.json"),
+        (
+            ["local", "files/exampleJob.json", "--worker", "2"],
+            "Did you mean --workers? See: python",
+        ),
+        (["local", "--worker=2"], "python run.py local --help"),
         (["monitor", "files/none.json"], "startCluster"),
+        (["monitor", "files"], "Leave the name out"),
+        (["monitor", "files/exampleJob.json"], "Leave the name out"),
+        (["monitor", "files/exampleJob.json", "yes"], "--help"),
+        (["monitor", "--cheap"], "Did you mean --cheapest?"),
+        (["local", "files"], "Name a file in it, such as "),
+        (["local", "config.py"], "files/exampleJob.json"),
+        (["submitJob", "--dry-run", "examples/hello_world/worker"], "Name a JSON file."),
     ],
 )
 def test_mistakes_in_the_command_are_two_lines_and_exit_2(project, typed, argv, fix):
     code, _, err = typed("--config", project(), *argv)
     assert code == 2 and fix in two_lines(err)[1]
+
+
+def test_a_job_file_for_a_config_is_told_where_job_files_stand(typed):
+    code, _, err = typed("--config", ROOT / "files/exampleJob.json", "local")
+    error, fix = two_lines(err)
+    assert code == 2
+    assert "is a JSON file" in error and "python run.py local files/exampleJob.json" in fix
+
+
+def test_the_groups_of_a_table_are_checked_before_the_aws_on_this_computer_comes_up(
+    project, typed, monkeypatch
+):
+    monkeypatch.setattr("control.local.embedded_aws", lambda *_: pytest.fail("it came up"))
+    folder = project('{"groups": "wells.csv"}')
+    (folder / "wells.csv").write_text("name,well\nA,1\nA,2\n")
+    code, _, err = typed("--config", folder, "local", folder / "jobs.json")
+    assert code == 2 and "are different jobs of one name, 'A'" in two_lines(err)[0]
 
 
 def test_no_credentials(project, typed, monkeypatch):
@@ -173,7 +207,9 @@ def test_an_option_that_stands_before_the_verb_is_found_if_misspelt(typed):
     assert "--confg" in error and "Did you mean --config?" in fix
 
 
-@pytest.mark.parametrize("verb", ["setup", "submitJob", "startCluster", "monitor", "local"])
+@pytest.mark.parametrize(
+    "verb", ["check", "setup", "submitJob", "startCluster", "monitor", "status", "local"]
+)
 def test_every_verb_has_help_with_an_example(typed, verb):
     code, out, _ = typed(verb, "--help")
     assert code == 0 and f"Example: python run.py {verb}" in out

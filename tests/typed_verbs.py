@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import time
 
 import run
 from control import (
@@ -12,13 +13,17 @@ from control import (
     dashboard,
     ending,
     fleet_request,
+    job_file,
     machines,
+    queues,
     records,
     setup,
+    submit,
 )
 from control.fleet_file import FleetFile
 from tests import account_state
 from tests.conftest import BUCKET, ROOT
+from tests.worker_records import put
 
 FLEET = str(ROOT / "files/exampleFleet.json")
 _NUMBERS = itertools.count(1)
@@ -38,7 +43,12 @@ class Verbs:
         """Another project, of which nothing exists."""
         name = f"Every{next(_NUMBERS):04d}"
         self.config = self._project(
-            APP_NAME=name, ECS_CLUSTER=f"{name}Cluster", MEMORY=900_000, CLUSTER_MACHINES=1
+            APP_NAME=name,
+            ECS_CLUSTER=f"{name}Cluster",
+            MEMORY=900_000,
+            CLUSTER_MACHINES=1,
+            # So that the monitor asks for prices, too.
+            MAX_HOURLY_COST=100.0,
         )
 
     def type(self, verb, **faults):
@@ -49,7 +59,8 @@ class Verbs:
 
     def words(self, verb):
         """The command line of a verb."""
-        more = [FLEET, "--yes"] if verb == "startCluster" else []
+        # What check asks has tests of its own: a denial there stops nothing.
+        more = [FLEET, "--yes", "--no-check"] if verb == "startCluster" else []
         return ["--config", str(self.config.path.parent), verb, *more]
 
     def run(self):
@@ -127,6 +138,19 @@ class Verbs:
         records.change(self.aws.s3, the_run, lambda r: dataclasses.replace(r, memory=memory))
         run.monitor_file.write(self.config, self.run())
 
+    def with_given_up(self):
+        """After the end of a run of which one job was given up: its queue is gone."""
+        self.begin()
+        the_run = setup.setup(self.aws, self.config)
+        path = self.config.project / "jobs.json"
+        path.write_text('{"groups": [{"name": "bad"}]}')
+        submit.submit(self.aws, the_run, path, self.config.project)
+        (job,) = job_file.read(path).jobs()
+        put(self.aws.s3, the_run, job, "failed", log_key="")
+        queues.delete(self.aws.sqs, the_run.queue_url)
+        ended = "2026-01-01T00:00:00Z"
+        records.change(self.aws.s3, the_run, lambda r: dataclasses.replace(r, ended=ended))
+
     def tidy(self):
         """End the machines of the last project, or come back from the last account."""
         if self.account:
@@ -143,6 +167,11 @@ class Verbs:
         cluster.set_desired(self.aws.ecs, the_run, 1)
         alarms.put(self.aws.cloudwatch, the_run, "i-1", 4)
         dashboard.put(self.aws.cloudwatch, the_run)
+        # A machine that is up is looked at by more calls than one that is not: see all of them.
+        until = time.monotonic() + 60
+        while not account_state.machines_up(self.aws, self.config):
+            assert time.monotonic() < until
+            time.sleep(0.01)
 
     def _put(self, the_run, key):
         self.aws.s3.put_object(Bucket=BUCKET, Key=the_run.prefix + key, Body=b"")

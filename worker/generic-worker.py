@@ -27,8 +27,10 @@ def run_job(job):
 
     job["key"]               a value of the job file: of this job's group, else shared by all jobs
     job.config["NAME"]       a setting of config.py, your own ones too: NAME = ... is all it takes
-    job.download("a/b.tif")  fetches a file of SOURCE_BUCKET into job.input_dir; "a/" all below it
-    job.run([...])           runs a program; a list, no shell, so that spaces and quotes are safe
+    job.download("a/b.tif")  fetches a file of SOURCE_BUCKET into job.input_dir; "a/" all below it,
+                             with only="*_D.tif" what matches; bucket= another bucket
+    job.run([...])           runs a program; a list, no shell, so that spaces and quotes are safe;
+                             errors="^Error" fails the job if a line of its output matches
     job.output_dir           everything in it is uploaded when run_job returns
     print() or job.log()     writes to the job's log, where all that programs write goes as well
     """
@@ -44,7 +46,7 @@ def run_job(job):
         job.run(["wc", "-l", "-w", "-c", document], stdout=file)
 
     # What success means is for you to say. Without a word from you it is: every program exited
-    # with 0, and there is something in job.output_dir.
+    # with 0, and there is something in job.output_dir. Some programs exit with 0 whatever happens.
     words = counted.read_text().split()
     if len(words) < 4:
         raise JobFailed(f"wc printed {words} instead of three numbers and a name")

@@ -190,10 +190,11 @@ class UseCpu:
 
 @dataclass(frozen=True)
 class TaskExited:
-    """The program of a task ended with this exit code."""
+    """The program of a task ended with this exit code; `reason` is the container's, if any."""
 
     task: str
     exit_code: int
+    reason: str = ""
 
 
 @dataclass(frozen=True)

@@ -139,7 +139,7 @@ def exited(turn: Turn, event: e.TaskExited) -> None:
             reason="Essential container in task exited",
             stopping=turn.now,
         )
-    _stopped(turn, replace(task, exit_code=event.exit_code))
+    _stopped(turn, replace(task, exit_code=event.exit_code, container_reason=event.reason))
 
 
 def not_started(turn: Turn, event: e.TaskNotStarted) -> None:
@@ -148,7 +148,10 @@ def not_started(turn: Turn, event: e.TaskNotStarted) -> None:
     if task is None or task.status == "STOPPED":
         return
     service_events.start_failed(turn, task)
-    _stopped(turn, replace(task, stop_code="TaskFailedToStart", reason=event.reason, started=NEVER))
+    failed = replace(
+        task, stop_code="TaskFailedToStart", reason=event.reason, container_reason=event.reason
+    )
+    _stopped(turn, replace(failed, started=NEVER))
 
 
 def step(turn: Turn) -> None:

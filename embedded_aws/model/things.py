@@ -233,6 +233,7 @@ class Task:
     stop_code: str = ""
     reason: str = ""
     exit_code: int | None = None
+    container_reason: str = ""
 
     @property
     def id(self) -> str:

@@ -61,16 +61,17 @@ def test_machines_end_and_the_queue_stays(started):
 
 def test_the_end_takes_everything_down_and_says_so_last(started):
     aws, run = started
-    counts = records.count(aws.s3, run)
     for _ in range(2):
-        list(ending.end_run(aws, run, counts, now=1_800_000_000.0))
+        list(ending.end_run(aws, run, now=1_800_000_000.0))
         assert live_fleets(aws, run) == []
         assert queues.counts(aws.sqs, run.queue_url) is None
         described = aws.ecs.describe_task_definition(taskDefinition=run.task_definition)
         assert described["taskDefinition"]["status"] == "INACTIVE"
     assert records.load(aws.s3, run.bucket, run.app_name, run.run_id).ended
     report = aws.s3.get_object(Bucket=run.bucket, Key=f"{run.prefix}report.json")
-    assert json.loads(report["Body"].read())["submitted"] == 2
+    found = json.loads(report["Body"].read())
+    assert found["submitted"] == 2
+    assert found["ended"] == records.utc(1_800_000_000.0)
 
 
 def test_a_run_without_machines_ends_too(set_up):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
+from botocore.exceptions import ClientError
 
 from control import fleet
 from control.machines import MachineType, Plan, Subnet
@@ -68,3 +69,31 @@ def test_what_is_gone_already_can_be_ended_again(embedded):
     fleet.terminate(embedded.ec2, ["i-00000000000000000"])
     fleet.delete_launch_template(embedded.ec2, "no-such-template")
     fleet.cancel(embedded.ec2, ["sfr-00000000-0000-0000-0000-000000000000"])
+
+
+def test_a_machine_that_aws_has_forgotten_keeps_none_from_being_ended_in_few_calls():
+    """250 machines, of which EC2 names three that it has forgotten, or only says that there are."""
+    ids = [f"i-{number:017x}" for number in range(250)]
+    gone = {ids[3], ids[4], ids[249]}
+    for message, most in [("The instance IDs '{}' do not exist", 5), ("Some do not exist", 60)]:
+        ec2 = Forgetful(gone, message)
+        fleet.terminate(ec2, ids)
+        assert sorted(ec2.ended) == sorted(set(ids) - gone)
+        assert ec2.calls <= most
+
+
+class Forgetful:
+    """EC2 as far as TerminateInstances, with machines that it has forgotten."""
+
+    def __init__(self, gone, message):
+        self.gone, self.message = gone, message
+        self.ended, self.calls = [], 0
+
+    def terminate_instances(self, InstanceIds):
+        self.calls += 1
+        unknown = [i for i in InstanceIds if i in self.gone]
+        if unknown:
+            said = self.message.format(", ".join(unknown))
+            error = {"Code": "InvalidInstanceID.NotFound", "Message": said}
+            raise ClientError({"Error": error}, "TerminateInstances")
+        self.ended += InstanceIds

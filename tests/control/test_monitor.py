@@ -1,12 +1,34 @@
 """The monitor's loop: what it survives, and what it gives up at."""
 
+from dataclasses import replace
+
 import pytest
 from botocore.exceptions import ClientError, ConnectTimeoutError
 
 from control import cluster, monitor, observation
 from control.observed import Pace
+from control.queues import Counts
+from tests.control.readings import BUSY, machine
 
 AT_ONCE = Pace(poll=0.1, settle=0.3, spare=0.3, register=60)
+
+
+@pytest.mark.parametrize(
+    ("queue", "busy", "words"),
+    [
+        (Counts(3, 2, 0), 1, "3 waiting, 2 in work, "),
+        (Counts(3, 2, 1), 3, "4 waiting, 2 in work, "),
+        (Counts(0, 5, 0), 2, "0 waiting, 1 for a next attempt, 4 in work, "),
+        (Counts(0, 1, 0), 0, "0 waiting, 1 for a next attempt, 0 in work, "),
+        (None, 0, ""),
+    ],
+)
+def test_a_job_that_nobody_works_at_waits_for_its_next_attempt(queue, busy, words):
+    machines = tuple(machine(n, busy=int(n < busy)) for n in range(3))
+    seen = replace(BUSY, queue=queue, machines=machines)
+    assert monitor.in_words(seen, jobs_at_once=2) == (
+        f"200 jobs: {words}94 done, 0 failed; 3 machines, 3 containers"
+    )
 
 
 def refused(code, status):

@@ -10,6 +10,8 @@ from botocore.stub import Stubber
 from control import queues, settings
 from control.errors import ExplainedError
 
+TAGS = {"distributed-something": "Test"}
+
 
 @pytest.fixture
 def config(write_config):
@@ -21,7 +23,7 @@ def attributes(aws, url):
 
 
 def test_both_queues_are_made_and_keep_messages_for_14_days(aws, config):
-    queue_url, dead_url = queues.ensure(aws.sqs, config)
+    queue_url, dead_url = queues.ensure(aws.sqs, config, TAGS)
     job, dead = attributes(aws, queue_url), attributes(aws, dead_url)
     assert queue_url.endswith("/TestQueue") and dead_url.endswith("/Test_DeadMessages")
     assert job["MessageRetentionPeriod"] == dead["MessageRetentionPeriod"] == "1209600"
@@ -34,24 +36,31 @@ def test_both_queues_are_made_and_keep_messages_for_14_days(aws, config):
 
 
 def test_ensure_again_changes_the_job_queue_and_leaves_messages(aws, config, write_config):
-    first = queues.ensure(aws.sqs, config)
+    first = queues.ensure(aws.sqs, config, TAGS)
     aws.sqs.send_message(QueueUrl=first[0], MessageBody="x")
     changed = settings.load(write_config(SQS_MESSAGE_VISIBILITY=300))
-    assert queues.ensure(aws.sqs, changed) == first
+    assert queues.ensure(aws.sqs, changed, TAGS) == first
     assert attributes(aws, first[0])["VisibilityTimeout"] == "300"
     assert queues.counts(aws.sqs, first[0]) == queues.Counts(visible=1, in_flight=0, delayed=0)
+
+
+def test_queues_carry_their_tags_and_a_job_queue_those_of_the_newest_run(aws, config):
+    for tags in (TAGS, {"distributed-something": "Test", "run": "2"}):
+        urls = queues.ensure(aws.sqs, config, tags)
+        assert aws.sqs.list_queue_tags(QueueUrl=urls[0])["Tags"] == tags
+    assert aws.sqs.list_queue_tags(QueueUrl=urls[1])["Tags"] == TAGS
 
 
 def test_a_shared_dead_letter_queue_is_left_as_it_is(aws, config):
     made = aws.sqs.create_queue(
         QueueName="Test_DeadMessages", Attributes={"MessageRetentionPeriod": "3600"}
     )
-    assert queues.ensure(aws.sqs, config)[1] == made["QueueUrl"]
+    assert queues.ensure(aws.sqs, config, TAGS)[1] == made["QueueUrl"]
     assert attributes(aws, made["QueueUrl"])["MessageRetentionPeriod"] == "3600"
 
 
 def test_a_queue_that_is_gone_is_no_error(aws, config):
-    queue_url, _ = queues.ensure(aws.sqs, config)
+    queue_url, _ = queues.ensure(aws.sqs, config, TAGS)
     queues.delete(aws.sqs, queue_url)
     queues.delete(aws.sqs, queue_url)
     assert queues.counts(aws.sqs, queue_url) is None
@@ -59,7 +68,7 @@ def test_a_queue_that_is_gone_is_no_error(aws, config):
 
 
 def test_messages_in_flight_and_delayed_are_counted_apart(aws, config):
-    queue_url, _ = queues.ensure(aws.sqs, config)
+    queue_url, _ = queues.ensure(aws.sqs, config, TAGS)
     for delay in (0, 0, 60):
         aws.sqs.send_message(QueueUrl=queue_url, MessageBody="x", DelaySeconds=delay)
     aws.sqs.receive_message(QueueUrl=queue_url)
@@ -85,19 +94,19 @@ def refusing_to_create(times, code="AWS.SimpleQueueService.QueueDeletedRecently"
 
 def test_a_name_that_is_blocked_after_a_deletion_is_waited_for(config):
     waits = []
-    made = queues.ensure(refusing_to_create(3), config, wait=waits.append)
+    made = queues.ensure(refusing_to_create(3), config, TAGS, wait=waits.append)
     assert made == ("http://jobs", "http://dead")
     assert waits == [5, 5, 5]
 
 
 def test_a_name_that_stays_blocked_is_explained(config):
     with pytest.raises(ExplainedError, match="TestQueue.*just deleted"):
-        queues.ensure(refusing_to_create(30), config, wait=lambda seconds: None)
+        queues.ensure(refusing_to_create(30), config, TAGS, wait=lambda seconds: None)
 
 
 def test_another_refusal_is_not_waited_for(config):
     with pytest.raises(ClientError):
-        queues.ensure(refusing_to_create(1, "AccessDenied"), config, wait=pytest.fail)
+        queues.ensure(refusing_to_create(1, "AccessDenied"), config, TAGS, wait=pytest.fail)
 
 
 def entries(count):

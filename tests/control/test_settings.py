@@ -66,6 +66,12 @@ def test_a_classic_config_loads_unchanged(tmp_path):
     }
 
 
+def test_the_page_for_those_who_come_from_there_names_every_setting():
+    page = (settings.CHECKOUT / "documentation/coming_from.md").read_text(encoding="utf-8")
+    names = {line.split()[0] for line in CLASSIC.split("\n") if line} | set(settings.SETTINGS)
+    assert [name for name in sorted(names) if f"`{name}`" not in page] == []
+
+
 def test_names_follow_from_the_app_and_the_bucket(write_config):
     config = settings.load(write_config())
     assert config.SQS_QUEUE_NAME == "TestQueue"

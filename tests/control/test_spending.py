@@ -1,72 +1,78 @@
-"""Machine time and what it costs."""
+"""What machines cost: so far, in the end, before."""
 
 from __future__ import annotations
 
 import pytest
 
 from control import spending
-from control.observed import Machine
 
-KIND = "m5.xlarge us-east-1a"
-
-
-def machine(name, launched, kind=KIND):
-    return Machine(name, "sfr-1", launched=launched, vcpus=4, kind=kind)
-
-
-def test_a_machine_counts_from_its_launch():
-    assert spending.grown({}, [machine("a", 100.0)], 160.0) == {
-        "until": 160.0,
-        "seconds": {KIND: 60.0},
-    }
+KIND, OTHER = "m5.xlarge us-east-1a", "c5.large us-east-1b"
+# Two hours: in the first one machine, in the second three.
+TIME = {
+    "until": 7200.0,
+    "seconds": {KIND: 4 * 3600.0},
+    "begin": 0.0,
+    "step": 3600.0,
+    "bins": {KIND: [3600.0, 3 * 3600.0]},
+}
+PRICES = {KIND: [(-50.0, 0.10), (3600.0, 0.20)]}
 
 
-def test_a_run_without_machines_notes_nothing():
-    assert spending.grown({}, [], 160.0) == {}
+def test_each_hour_costs_what_it_cost_at_that_time():
+    cost = spending.cost(TIME, PRICES)
+    assert cost.hours == 4
+    assert cost.dollars == pytest.approx(1 * 0.10 + 3 * 0.20)
+    assert cost.unpriced_hours == 0
 
 
-def test_two_monitors_count_the_same_minutes_once():
-    known = spending.grown({}, [machine("a", 100.0)], 160.0)
-    known = spending.grown(known, [machine("a", 100.0)], 190.0)
-    # This one looked earlier, and writes later.
-    known = spending.grown(known, [machine("a", 100.0)], 180.0)
-    known = spending.grown(known, [machine("a", 100.0)], 220.0)
-    assert known == {"until": 220.0, "seconds": {KIND: 120.0}}
+def test_hours_without_a_series_cost_what_is_paid_last():
+    cost = spending.cost({"until": 7200.0, "seconds": {KIND: 7200.0}}, PRICES)
+    assert cost.dollars == pytest.approx(2 * 0.20)
 
 
-def test_each_type_and_zone_is_counted_apart():
-    machines = [machine("a", 0.0), machine("b", 10.0), machine("c", 0.0, "c5.large us-east-1b")]
-    known = spending.grown({}, machines, 20.0)
-    assert known["seconds"] == {KIND: 30.0, "c5.large us-east-1b": 20.0}
+def test_without_a_price_no_cost_is_invented():
+    cost = spending.cost({**TIME, "seconds": {**TIME["seconds"], OTHER: 1800.0}}, PRICES)
+    assert cost.dollars == pytest.approx(0.70)
+    assert cost.unpriced_hours == 0.5
+    assert [(one.kind, one.hours) for one in cost.kinds] == [(OTHER, 0.5), (KIND, 4)]
 
 
-def test_a_clock_that_was_set_back_takes_nothing_away():
-    known = spending.grown({}, [machine("a", 100.0)], 160.0)
-    assert spending.grown(known, [machine("a", 100.0)], 50.0) == known
+@pytest.mark.parametrize(
+    ("time", "prices", "said"),
+    [
+        (TIME, PRICES, "Machines: 4.0 hours, about $0.70 at the spot prices of that time; "),
+        ({}, {}, "Machines: 0.0 hours; what they cost is not known."),
+        (TIME, {}, "Machines: 4.0 hours; what they cost is not known."),
+        (
+            {**TIME, "seconds": {**TIME["seconds"], OTHER: 1800.0}},
+            PRICES,
+            "about $0.70 (without 0.5 hours of which EC2 tells no price) at",
+        ),
+    ],
+    ids=["all known", "no machines", "no price", "some known"],
+)
+def test_the_sentence(time, prices, said):
+    assert said in spending.in_words(spending.cost(time, prices))
 
 
-class Prices:
-    """EC2 with two prices of one type in one zone."""
-
-    def get_paginator(self, name):
-        assert name == "describe_spot_price_history"
-        return self
-
-    def paginate(self, **asked):
-        kind, zone = KIND.split(" ")
-        entries = [
-            {"InstanceType": kind, "AvailabilityZone": zone, "SpotPrice": price}
-            for price in ("0.05", "0.07")
-        ]
-        return [{"SpotPriceHistory": entries}]
+def test_what_is_expected_grows_with_the_hours_left():
+    assert spending.expected(1.0, 0.5, (2.0, 4.0)) == (2.0, 3.0)
 
 
-def test_the_cost_is_time_times_the_mean_price_of_the_day():
-    said = spending.in_words(Prices(), {"until": 0, "seconds": {KIND: 36_000.0}}, 1e9)
-    assert said.startswith("Machines: 10.0 hours, about $0.60 ")
+def test_jobs_need_the_machine_hours_that_they_fill():
+    settings = {"TASKS_PER_MACHINE": 2, "DOCKER_CORES": 4}
+    assert spending.needed_hours(settings, 800, 360.0) == 10.0
 
 
-@pytest.mark.parametrize("kind", ["m5.xlarge us-east-1z", "c5.large us-east-1a"])
-def test_without_a_price_no_cost_is_invented(kind):
-    said = spending.in_words(Prices(), {"until": 0, "seconds": {KIND: 1.0, kind: 3600.0}}, 1e9)
-    assert said == "Machines: 1.0 hours; what they cost is not known."
+def test_prices_come_from_ec2(aws_with_prices):
+    ec2, kind = aws_with_prices
+    time = {"until": 7200.0, "seconds": {kind: 7200.0}, "begin": 0.0, "step": 7200.0}
+    cost = spending.so_far(ec2, {**time, "bins": {kind: [7200.0]}}, 7200.0)
+    assert cost.dollars == pytest.approx(2 * spending.hourly(ec2, [kind], 7200.0))
+    assert spending.hourly(ec2, [kind, kind], 7200.0) == pytest.approx(cost.dollars)
+    assert spending.hourly(ec2, [kind, "m5.xlarge nowhere-1a"], 7200.0) is None
+
+
+@pytest.fixture
+def aws_with_prices(embedded):
+    return embedded.ec2, KIND

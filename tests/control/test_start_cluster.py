@@ -219,9 +219,25 @@ def test_other_machine_types_than_the_fleets_are_said(submitted, ended, capsys):
     aws, config, run = submitted()
     ended(aws, run)
     run = start_cluster.start(aws, config, run, FLEET, yes=True)
-    other = dataclasses.replace(config, MACHINE_TYPE=("m6i.xlarge",))
-    start_cluster.start(aws, other, run, FLEET, yes=True)
+    run = records.change(aws.s3, run, lambda r: with_settings(r, MACHINE_TYPE=["m6i.xlarge"]))
+    start_cluster.start(aws, config, run, FLEET, yes=True)
     assert "keeps the machine types" in capsys.readouterr().out
+
+
+def test_a_new_fleet_is_what_setup_has_registered(submitted, ended, capsys):
+    aws, config, run = submitted(CLUSTER_MACHINES=1, EBS_VOL_SIZE=40)
+    ended(aws, run)
+    changed = dataclasses.replace(
+        config, MACHINE_TYPE=("m6i.xlarge",), EBS_VOL_SIZE=50, CLUSTER_MACHINES=2
+    )
+    run = start_cluster.start(aws, changed, run, FLEET, yes=True)
+    said = capsys.readouterr().out
+    assert "EBS_VOL_SIZE 40 -> 50" in said and "1 machine (m5.xlarge)" in said
+    (entry,) = run.fleets
+    (launch,) = entry["request"]["LaunchTemplateConfigs"]
+    assert {o["InstanceType"] for o in launch["Overrides"]} == {"m5.xlarge"}
+    (disk,) = entry["template_data"]["BlockDeviceMappings"]
+    assert disk["Ebs"]["VolumeSize"] == 40
 
 
 def with_settings(run, **changes):

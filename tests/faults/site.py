@@ -91,8 +91,13 @@ class Container:
 
     def freeze(self) -> None:
         """Stop all of it, as a machine that is paused."""
-        for pid in self.tree():
-            os.kill(pid, signal.SIGSTOP)
+        stopped: list[int] = []
+        # What was forked during a look is seen by the next; what is stopped forks no more.
+        while new := [pid for pid in self.tree() if pid not in stopped]:
+            for pid in new:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGSTOP)
+            stopped += new
 
     def thaw(self) -> None:
         for pid in reversed(self.tree()):
@@ -218,6 +223,14 @@ class Site:
         rows = [line.split() for line in self.runs_file.read_text().splitlines()]
         found = [Run(name, int(worker), int(process)) for name, worker, process in rows]
         return [run for run in found if not job or run.job == job]
+
+    def story(self, job: str) -> str:
+        """What is known of a job, for whoever wonders why it ran as often as it did."""
+        lines = [f"{job}: {self.runs(job)}", *self.written("attempts", job)]
+        for number, container in enumerate(self.containers):
+            said = (line for line in container.text.splitlines() if job in line)
+            lines += [f"container {number}: {line}" for line in said]
+        return "\n".join(lines)
 
     def waiting(self) -> tuple[int, int]:
         """How many messages are visible, and how many are in flight."""

@@ -288,10 +288,13 @@ def test_an_output_prefix_that_raises_or_leads_elsewhere_fails_the_job(cloud, ma
     assert any("ZeroDivisionError" in reason for reason in reasons)
 
 
-def test_a_program_that_is_not_in_the_image_is_the_machines_fault(cloud, make_worker, attend):
+def test_a_job_whose_program_is_not_in_the_image_is_given_up_at_once(cloud, make_worker, attend):
     cloud.send({"name": "A1"})
 
-    assert attend(make_worker(lambda job: job.run(["no-such-program"]))) is True
+    assert attend(make_worker(lambda job: job.run(["no-such-program"]))) is False
+
+    assert cloud.record("failed")["reason"] == "no-such-program: program not found in the image"
+    assert cloud.waiting() == (0, 0)
 
 
 def test_a_full_disk_is_the_machines_fault_and_named(cloud, make_worker, attend):

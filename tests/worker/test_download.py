@@ -46,6 +46,22 @@ def test_a_prefix_fills_the_folder_with_what_lies_below_it(put, fetch, tmp_path,
     assert found == {"a": b"1", "sub/b": b"2"}
 
 
+def test_of_a_prefix_only_what_matches_is_fetched(put, fetch, tmp_path):
+    put(**{"in/a_D.tif": b"1", "in/deep/b_D.tif": b"2", "in/a_F.tif": b"3", "in_D.tif": b"4"})
+
+    folder = fetch("in", only="*_D.tif")
+
+    found = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    assert found == {"a_D.tif", "deep/b_D.tif"}
+
+
+def test_a_pattern_that_matches_nothing_is_named(put, fetch):
+    put(**{"in/a.tif": b"1", "in/b.tif": b"2"})
+
+    with pytest.raises(JobFailed, match=r"of 2 files below s3://.*/in/ none matches \*\.png"):
+        fetch("in/", only="*.png")
+
+
 def test_a_list_comes_in_its_order(put, fetch, tmp_path):
     put(**{"x/a": b"1", "y/b": b"2"})
 

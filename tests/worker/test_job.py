@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import errno
 import os
+import signal
 import sys
 
 import pytest
@@ -65,6 +67,43 @@ def test_what_a_program_prints_can_go_to_a_file(job):
     assert (job.output_dir / "out.txt").read_text() == "result\n"
 
 
+@pytest.mark.parametrize("code", [0, 3])
+def test_a_line_that_tells_of_an_error_fails_the_job_and_is_the_reason(job, capfd, code):
+    script = f"echo begun; echo 'Error: line 4' >&2; echo 'Error: line 5'; printf end; exit {code}"
+
+    with pytest.raises(JobFailed, match=r"^sh: Error: line 4$") as failure:
+        job.run(["sh", "-c", script], errors="^Error|^Fatal")
+
+    assert failure.value.exit_code == code
+    assert capfd.readouterr().out == "begun\nError: line 4\nError: line 5\nend"
+
+
+def test_the_last_line_is_looked_at_even_if_it_is_not_ended(job):
+    with pytest.raises(JobFailed, match="printf: Fatal"):
+        job.run(["printf", "fine\nFatal"], errors="Fatal")
+
+
+def test_output_without_such_a_line_is_no_failure_and_all_of_it_is_in_the_log(job, capfd):
+    job.run(["seq", "200000"], errors="Error")
+
+    assert capfd.readouterr().out.split() == [str(n) for n in range(1, 200001)]
+
+
+def test_results_that_go_to_a_file_are_not_searched(job):
+    with open(job.output_dir / "out.txt", "w") as file:
+        job.run(["echo", "Error as a result"], stdout=file, errors="Error")
+        with pytest.raises(JobFailed, match="on stderr"):
+            job.run(["sh", "-c", "echo Error on stderr >&2"], stdout=file, errors="Error")
+
+    assert (job.output_dir / "out.txt").read_text() == "Error as a result\n"
+
+
+def test_a_process_left_behind_does_not_hold_the_job_up(job):
+    job.run(["sh", "-c", "sleep 600 & echo $! > pid"], errors="Error")
+
+    os.kill(int((job.temp_dir / "pid").read_text()), signal.SIGKILL)  # it still runs
+
+
 def test_another_exit_code_than_0_fails_the_job(job):
     with pytest.raises(JobFailed, match="sh exited with code 3") as failure:
         job.run(["sh", "-c", "exit 3"])
@@ -87,17 +126,35 @@ def test_out_of_memory_is_told_from_other_kills(job, monkeypatch):
         job.run(["sh", "-c", "kill -KILL $$"])
 
 
-def test_a_program_that_is_not_in_the_image_is_the_machines_fault(job):
-    with pytest.raises(MachineFault, match="no-such-program: program not found"):
+def test_a_program_that_is_not_in_the_image_is_missing_on_every_machine(job):
+    with pytest.raises(JobFailed, match="no-such-program: program not found") as failure:
         job.run(["no-such-program"])
 
+    assert not failure.value.retry and not isinstance(failure.value, MachineFault)
 
-def test_a_file_that_is_no_program_is_the_machines_fault(job):
+
+@pytest.mark.parametrize(
+    ("mode", "why"), [(0o644, "Permission denied"), (0o755, "Exec format error")]
+)
+def test_a_file_that_is_no_program_is_none_on_every_machine(job, mode, why):
     path = job.temp_dir / "text"
     path.write_text("no program")
+    path.chmod(mode)
 
-    with pytest.raises(MachineFault, match="Permission denied"):
+    with pytest.raises(JobFailed, match=why) as failure:
         job.run([path])
+
+    assert not failure.value.retry and not isinstance(failure.value, MachineFault)
+
+
+def test_a_program_that_the_machine_cannot_start_is_its_fault(job, monkeypatch):
+    def refuse(*_, **__):
+        raise OSError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    monkeypatch.setattr("plumbing.job.subprocess.Popen", refuse)
+
+    with pytest.raises(MachineFault, match="temporarily unavailable"):
+        job.run(["echo"])
 
 
 @pytest.mark.parametrize("word", ["x" * 200_000, "a\0b"], ids=["too long", "null byte"])
@@ -130,6 +187,11 @@ def test_a_download_may_go_anywhere_within_it(job, cloud, to):
 def test_a_folder_to_start_in_that_is_not_there_is_named(job):
     with pytest.raises(JobFailed, match="/no/such/folder"):
         job.run(["true"], cwd="/no/such/folder")
+
+
+def test_a_pattern_goes_with_a_prefix_only(job):
+    with pytest.raises(TypeError, match="not with a list"):
+        job.download(["in/a.tif"], only="*.tif")
 
 
 @pytest.mark.parametrize("command", ["echo a", b"echo", []])

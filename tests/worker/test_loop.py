@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import threading
 
 import pytest
@@ -132,7 +133,10 @@ def test_after_three_faults_of_its_own_a_machine_stops_taking_jobs(cloud, make_w
         said.append(capfd.readouterr().out)
         return any("takes no job: 3 jobs in a row" in text for text in said)
 
-    board = work(make_worker(lambda job: job.run(["no-such-program"])), has_said)
+    def full(job):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    board = work(make_worker(full), has_said)
 
     assert board.faults == 3
     assert cloud.waiting()[0] == 2

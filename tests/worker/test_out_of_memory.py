@@ -18,8 +18,18 @@ import plumbing
 def take():
     return bytes(bytearray({too_much}))
 
+# More together than there is, each smaller than the worker and its container.
+HELPERS = '''
+import subprocess, sys
+one = [sys.executable, "-S", "-c", "x = bytearray(20_000_000); import time; time.sleep(5)"]
+helpers = [subprocess.Popen(one) for _ in range(60)]
+sys.exit(max(helper.wait() != 0 for helper in helpers))
+'''
+
 def run_job(job):
-    if job["who"] == "program":
+    if job["who"] == "helpers":
+        job.run([sys.executable, "-c", HELPERS])
+    elif job["who"] == "program":
         job.run([sys.executable, "-c", "bytes(bytearray({too_much}))"])
     else:
         take()
@@ -54,22 +64,39 @@ def small_cgroup(until):
         own.rmdir()
 
 
+@pytest.fixture
+def record_of(cloud, small_cgroup, start_container, until, tmp_path):
+    """Runs a job in the small cgroup; gives its record. Container and worker must survive it."""
+
+    def run(who):
+        script = tmp_path / "worker.py"
+        script.write_text(textwrap.dedent(SCRIPT).format(too_much=TOO_MUCH))
+        cloud.send({"name": "A1", "who": who})
+
+        container = start_container(script, JOB_RETRIES="1", MEMORY="400")
+        small_cgroup.write_text(str(container.pid))
+        until(lambda: cloud.states("records"))
+
+        assert container.poll() is None
+        container.terminate()
+        assert container.wait(20) == 0
+        assert "worker 0 " not in container.output.read_text(), "the kernel took the worker instead"
+        return cloud.record("failed")
+
+    return run
+
+
 @pytest.mark.parametrize(("who", "named"), [("program", "python"), ("run_job", "own process")])
-def test_a_job_that_the_kernel_ends_for_want_of_memory_is_told_so(
-    cloud, small_cgroup, start_container, until, tmp_path, who, named
-):
-    script = tmp_path / "worker.py"
-    script.write_text(textwrap.dedent(SCRIPT).format(too_much=TOO_MUCH))
-    cloud.send({"name": "A1", "who": who})
-
-    container = start_container(script, JOB_RETRIES="1", MEMORY="400")
-    small_cgroup.write_text(str(container.pid))
-    until(lambda: cloud.states("records"))
-
-    record = cloud.record("failed")
+def test_a_job_that_the_kernel_ends_for_want_of_memory_is_told_so(record_of, who, named):
+    record = record_of(who)
     assert record["reason"].startswith("out of memory: the kernel ended ")
     assert named in record["reason"] and "MEMORY is 400" in record["reason"]
     assert record["signal"] == "SIGKILL"
-    assert container.poll() is None
-    container.terminate()
-    assert container.wait(20) == 0
+
+
+def test_many_small_helpers_die_before_the_larger_worker_and_their_program_s_failure_says_why(
+    record_of,
+):
+    record = record_of("helpers")
+    assert "exited with code 1; meanwhile out of memory: the kernel ended " in record["reason"]
+    assert record["exit_code"] == 1

@@ -185,7 +185,7 @@ class Attempt:
         self._report.used(ending)
         if self._log.fault:
             say(f"[{self._job.name}] {self._log.fault}")
-        oom_killed = ending.signal == "SIGKILL" and resources.oom_kills() != kills
+        oom_killed = resources.oom_kills() != kills
         outcome = perform.judge(ending, settings.job_timeout, oom_killed, settings.memory_mb)
         if outcome and outcome.kind == settle.FAILED:
             # Asked while its files are still there: a program may only have said so in its output.

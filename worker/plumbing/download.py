@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fnmatch
 import itertools
 import os
 import shutil
@@ -30,31 +31,44 @@ _NUMBERS = itertools.count()
 
 
 def fetch_one(
-    s3: S3Client, bucket: str, name: str, folder: Path, check: Callable[[], None]
+    s3: S3Client,
+    bucket: str,
+    name: str,
+    folder: Path,
+    check: Callable[[], None],
+    only: str | None = None,
 ) -> Path:
     """Fetch the key `name`, or all below it if it is a prefix; returns the file or folder.
 
     A key becomes a file in `folder` with the last part of its name; a prefix fills `folder` with
-    what lies below it. Raises JobFailed that names what is missing.
+    what lies below it. With `only` it is a prefix, of which just what matches is fetched. Raises
+    JobFailed that names what is missing.
     """
     if not name.strip("/"):
         raise JobFailed(
             "download needs a key or a prefix: '' would be the whole bucket", retry=False
         )
-    if not name.endswith("/"):
+    if only is None and not name.endswith("/"):
         target = inside(folder, name.rpartition("/")[2])
         if _fetch_key(s3, bucket, name, target, check):
             return target
     prefix = name if name.endswith("/") else f"{name}/"
-    wanted = [
-        (key, inside(folder, key[len(prefix) :]))
-        for key in list_keys(s3, bucket, prefix, check)
-        if not key.endswith("/")
-    ]
-    if not wanted:
+    keys = [key for key in list_keys(s3, bucket, prefix, check) if not key.endswith("/")]
+    if not keys:
         raise JobFailed(f"there is neither s3://{bucket}/{name} nor anything below it", retry=False)
-    _fetch_all(s3, bucket, wanted, check)
+    wanted = [key for key in keys if only is None or _matches(key[len(prefix) :], only)]
+    if not wanted:
+        raise JobFailed(
+            f"of {len(keys)} files below s3://{bucket}/{prefix} none matches {only}", retry=False
+        )
+    pairs = [(key, inside(folder, key[len(prefix) :])) for key in wanted]
+    _fetch_all(s3, bucket, pairs, check)
     return folder
+
+
+def _matches(name: str, pattern: str) -> bool:
+    """As --include of `aws s3 cp`: * also stands for slashes."""
+    return fnmatch.fnmatchcase(name, pattern)
 
 
 def fetch_list(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import subprocess
@@ -9,16 +10,19 @@ import time
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Callable, Mapping, Sequence
+from typing import IO, TYPE_CHECKING, Any, Mapping, Sequence
 
 from plumbing import download, process_tree, resources
 from plumbing.failures import JobFailed, MachineFault
 from plumbing.process import signal_name
+from plumbing.search import Search
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
     from plumbing.environment import Config
+
+OUT_OF_MEMORY = "out of memory"
 
 
 @dataclass
@@ -86,20 +90,25 @@ class Job:
         cwd: str | os.PathLike[str] | None = None,
         env: Mapping[str, str] | None = None,
         stdout: IO[Any] | None = None,
+        errors: str | None = None,
     ) -> None:
         """Run a program, given as a list of its name and arguments, and wait for it.
 
         There is no shell: each element reaches the program as it is. What it writes goes to the
         job's log. `cwd` is where it starts (default: job.temp_dir), `env` is its environment, and
         `stdout` an open file that takes its results if it prints them. Raises JobFailed unless it
-        exits with 0.
+        exits with 0; also if a line of what it prints has the regular expression `errors` in it:
+        that line is then the reason.
         """
         words = [str(word) for word in _a_list(command)]
         kills = resources.oom_kills()
-        program = _start(words, Path(cwd or self.temp_dir), env, stdout)
-        code = program.wait()
+        with Search(errors) if errors else contextlib.nullcontext() as search:
+            log = search.write if search else None
+            code = _start(words, Path(cwd or self.temp_dir), env, stdout, log).wait()
         if code < 0:
             raise _killed(words[0], signal_name(-code), kills, self.config)
+        if search and search.found:
+            raise JobFailed(f"{words[0]}: {search.found}", exit_code=code)
         if code > 0:
             raise JobFailed(f"{words[0]} exited with code {code}", exit_code=code)
 
@@ -109,20 +118,24 @@ class Job:
         *,
         to: str | Path | None = None,
         bucket: str | None = None,
+        only: str | None = None,
     ) -> Any:
         """Fetch a key, all below a prefix, or a list of keys from SOURCE_BUCKET.
 
         Returns the path of the file, the folder, or a list of files. `to` is another folder than
-        job.input_dir, within the job's own, `bucket` another bucket. Raises JobFailed that names
-        what is missing.
+        job.input_dir, within the job's own, `bucket` another bucket. With `only`, a pattern such
+        as "*_D.TIF", just what matches it is fetched of what lies below a prefix. Raises JobFailed
+        that names what is missing.
         """
+        if only is not None and not isinstance(what, str):
+            raise TypeError("job.download: only= goes with a prefix, not with a list of keys")
         started = time.monotonic()
         folder = self.input_dir if to is None else self._own(self.input_dir / to)
-        fetch: Callable[..., Any] = (
-            download.fetch_one if isinstance(what, str) else download.fetch_list
-        )
+        where = (self.s3, bucket or self.source_bucket)
         try:
-            return fetch(self.s3, bucket or self.source_bucket, what, folder, _no_limit)
+            if isinstance(what, str):
+                return download.fetch_one(*where, what, folder, _no_limit, only)
+            return download.fetch_list(*where, what, folder, _no_limit)
         finally:
             self.download_seconds += time.monotonic() - started
 
@@ -140,7 +153,11 @@ def _a_list(command: Sequence[object]) -> list[object]:
 
 
 def _start(
-    words: list[str], cwd: Path, env: Mapping[str, str] | None, stdout: IO[Any] | None
+    words: list[str],
+    cwd: Path,
+    env: Mapping[str, str] | None,
+    stdout: IO[Any] | None,
+    log: int | None,
 ) -> subprocess.Popen[Any]:
     if not cwd.is_dir():
         raise JobFailed(f"{words[0]} cannot start in {cwd}: there is no such folder")
@@ -150,17 +167,27 @@ def _start(
             cwd=cwd,
             env=env,
             stdin=subprocess.DEVNULL,
-            stdout=stdout,
-            preexec_fn=partial(process_tree.die_with_parent, os.getpid()),
+            stdout=log if stdout is None else stdout,
+            stderr=log,
+            preexec_fn=partial(_be_program, os.getpid()),
         )
     except FileNotFoundError:
-        raise MachineFault(f"{words[0]}: program not found in the image") from None
+        # Every machine has the same image: another attempt would not find it either.
+        raise JobFailed(f"{words[0]}: program not found in the image", retry=False) from None
     except ValueError as error:
         raise JobFailed(f"{words[0]} cannot be started: {error}") from None
     except OSError as error:
         if error.errno in (errno.E2BIG, errno.ENAMETOOLONG):
             raise JobFailed(f"{words[0]} cannot be started: {error.strerror}") from None
+        if error.errno in (errno.EACCES, errno.ENOEXEC):
+            what = f"{words[0]} is no program that can be started: {error.strerror}"
+            raise JobFailed(what, retry=False) from None
         raise MachineFault(f"{words[0]} cannot be started: {error.strerror}") from None
+
+
+def _be_program(parent: int) -> None:
+    process_tree.die_with_parent(parent)
+    resources.be_ended_first(resources.PROGRAM_ENDS)
 
 
 def _killed(program: str, name: str, kills: int | None, config: Config) -> JobFailed:
@@ -173,5 +200,5 @@ def _killed(program: str, name: str, kills: int | None, config: Config) -> JobFa
 def out_of_memory(what: str, memory: object) -> str:
     """The reason of a job that the kernel ended for want of memory."""
     limit = resources.memory_limit()
-    limits = f" (limit {limit // 1_000_000} MB)" if limit else ""
-    return f"out of memory: the kernel ended {what}{limits}; MEMORY is {memory or 'not set'}"
+    limits = f" (limit {limit >> 20} MiB)" if limit else ""
+    return f"{OUT_OF_MEMORY}: the kernel ended {what}{limits}; MEMORY is {memory or 'not set'}"

@@ -11,7 +11,7 @@ from typing import Any, Callable
 
 from plumbing import process, settle
 from plumbing.failures import JobFailed, MachineFault
-from plumbing.job import Job, out_of_memory
+from plumbing.job import OUT_OF_MEMORY, Job, out_of_memory
 from plumbing.process import Ending
 from plumbing.settle import Outcome
 
@@ -69,7 +69,10 @@ def os_reason(error: OSError) -> str:
 
 
 def judge(ending: Ending, timeout: float, oom_killed: bool, memory: object) -> Outcome | None:
-    """What the end of a job's process means; None if the job did what it should."""
+    """What the end of a job's process means; None if the job did what it should.
+
+    `oom_killed`: meanwhile the kernel ended something in this container for want of memory.
+    """
     outcome = _judge(ending, timeout, oom_killed, memory)
     if outcome and ending.hangs:
         return dataclasses.replace(outcome, reason=f"{outcome.reason}; {HANGS}", machine=True)
@@ -97,9 +100,16 @@ def _judge(ending: Ending, timeout: float, oom_killed: bool, memory: object) -> 
         return None
     return Outcome(
         settle.FAILED,
-        result["reason"] or "failed without a reason",
+        _with_memory(result["reason"] or "failed without a reason", oom_killed, memory),
         result["exit_code"],
         result["signal"],
         machine=result["machine"],
         final=result["final"],
     )
+
+
+def _with_memory(reason: str, oom_killed: bool, memory: object) -> str:
+    """A program whose helper the kernel ended fails in words of its own, if with any."""
+    if not oom_killed or reason.startswith(OUT_OF_MEMORY):
+        return reason
+    return f"{reason}; meanwhile {out_of_memory('a process of this container', memory)}"

@@ -237,6 +237,7 @@ def _in_child(
         os.setsid()
         process_tree.die_with_parent(parent)
         process_tree.adopt_orphans()
+        resources.be_ended_first(resources.JOB_ENDS)
         _take_signals_and_output(output)
         answer = function()
         # Here, where all that was left is below this process: after its end that is not so.

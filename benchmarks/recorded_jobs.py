@@ -1,0 +1,297 @@
+"""What workers would have written about the jobs of a run: made up from each job's number.
+
+Nothing is kept of a job but its id, so that a million of them are there within seconds; the
+content of an object is made when it is asked for, and is the same each time.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import random
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from statistics import NormalDist
+
+APP_NAME = "Recorded"
+BUCKET = "bucket"
+PART_JOBS = 10_000
+ALLOWED = 3
+MEAN_SECONDS = 240.0
+MEMORY_MB = 15000
+# Between setup and the first job: machines come up.
+LEAD_SECONDS = 600.0
+SLOTS_A_MACHINE = 4
+_SHARED = (
+    '"input":"projects/screen/images","output":"projects/screen/results",'
+    '"pipeline":"projects/screen/analysis.cppipe"'
+)
+SILENT = (
+    "killed 3 times without a word "
+    "(the machine was lost, its memory was full, or it was cut off from AWS)"
+)
+_LENGTHS = NormalDist()
+
+
+@dataclass(frozen=True)
+class Shape:
+    """How many jobs the run has, and of how many something else than 'done at once' is true.
+
+    `waiting` have no record and no attempt yet; `retrying` have one failed attempt and no record;
+    `recovered` are done after a failed attempt; `retried` were given up and then done by their
+    second submission. The run is over if none waits or retries. `began` is the time of its setup,
+    `hours` what it took from the first job to the last.
+    """
+
+    jobs: int
+    failed: int = 0
+    skipped: int = 0
+    waiting: int = 0
+    retrying: int = 0
+    recovered: int = 0
+    retried: int = 0
+    began: float = 1_767_225_600.0
+    hours: float = 10.0
+    seed: int = 1
+
+    @property
+    def over(self) -> bool:
+        return not (self.waiting or self.retrying)
+
+    @property
+    def run_id(self) -> str:
+        return datetime.fromtimestamp(self.began, timezone.utc).strftime("%Y%m%dT%H%M%SZ")
+
+    @property
+    def prefix(self) -> str:
+        return f"runs/{APP_NAME}/{self.run_id}/"
+
+    @property
+    def finished(self) -> int:
+        return self.jobs - self.waiting - self.retrying
+
+    @property
+    def machines(self) -> int:
+        """So many that the jobs fit into the hours."""
+        return max(1, round(self.finished * MEAN_SECONDS / (self.hours * 3600) / SLOTS_A_MACHINE))
+
+    @property
+    def ended(self) -> float:
+        """When the last job that has a record got it."""
+        return self.began + LEAD_SECONDS + self.hours * 3600
+
+
+class Jobs:
+    """The jobs of a run: `ids` in order, `numbers` in the order of the ids, what became of each."""
+
+    def __init__(self, shape: Shape) -> None:
+        self.shape = shape
+        both = sorted(
+            int.from_bytes(hashlib.sha256(body(number).encode()).digest()[:8]) << 24 | number
+            for number in range(shape.jobs)
+        )
+        self.ids = array("Q", (one >> 24 for one in both))
+        self.numbers = array("L", (one & 0xFFFFFF for one in both))
+        self._special = self._choose()
+
+    def _choose(self) -> dict[int, str]:
+        """What became of the jobs that were not simply done, or wait at the end of the queue."""
+        shape = self.shape
+        kinds = ("failed", "skipped", "retrying", "recovered", "retried")
+        chosen = [kind for kind in kinds for _ in range(getattr(shape, kind))]
+        begun = range(shape.jobs - shape.waiting)
+        numbers = random.Random(shape.seed).sample(begun, len(chosen))
+        return dict(zip(numbers, chosen, strict=True))
+
+    def kind(self, number: int) -> str:
+        """What became of a job: one of the words of Shape, or 'done'."""
+        if number >= self.shape.jobs - self.shape.waiting:
+            return "waiting"
+        return self._special.get(number, "done")
+
+    def place(self, job_id: int) -> int:
+        """Where the first job with this id or a higher one stands in `ids`."""
+        return bisect_left(self.ids, job_id)
+
+    def number(self, job_id: int) -> int | None:
+        place = self.place(job_id)
+        there = place < len(self.ids) and self.ids[place] == job_id
+        return self.numbers[place] if there else None
+
+    def record_names(self, place: int) -> tuple[str, ...]:
+        """The records of the job that stands at a place, by state."""
+        kind = self.kind(self.numbers[place])
+        if kind in ("waiting", "retrying"):
+            return ()
+        if kind in ("failed", "skipped"):
+            return (f"{kind}.json",)
+        return ("done.json", "failed.json") if kind == "retried" else ("done.json",)
+
+    def attempt_names(self, place: int) -> tuple[str, ...]:
+        """Its failed attempts, submission.receive.state."""
+        number = self.numbers[place]
+        kind = self.kind(number)
+        if kind in ("retrying", "recovered"):
+            return ("1.1.failed.json",)
+        if kind not in ("failed", "retried"):
+            return ()
+        times = tries(number, self.ids[place])
+        return tuple(f"1.{receive}.failed.json" for receive in range(1, times + 1))
+
+    def log_names(self, place: int) -> tuple[str, ...]:
+        kind = self.kind(self.numbers[place])
+        failed = tuple(name.replace("failed.json", "txt") for name in self.attempt_names(place))
+        last = {"done": ("1.1.txt",), "recovered": ("1.2.txt",), "retried": ("2.1.txt",)}
+        return failed + last.get(kind, ())
+
+    def ended(self, number: int) -> float:
+        """When its record was written: jobs end one after the other, with some disorder."""
+        shape = self.shape
+        share = (number + 1) / max(1, shape.jobs - shape.waiting)
+        first = shape.began + LEAD_SECONDS
+        disorder = number * 7919 % 1000 / 1000 * min(MEAN_SECONDS, shape.hours * 360)
+        return max(first, first + share * shape.hours * 3600 - disorder)
+
+    def content(
+        self, number: int, job_id: int, state: str, submission: int, receive: int, reason: str = ""
+    ) -> bytes:
+        """A record or an attempt, as a worker writes it."""
+        ran = state != "skipped" and reason != SILENT
+        length = seconds(job_id) if ran else 0.2
+        ended, name = self.ended(number), name_of(number)
+        attempt = ALLOWED if reason == SILENT else receive
+        log = f"{self.shape.prefix}logs/{job_id:016x}.{submission}.{receive}.txt"
+        done = state == "done"
+        fields = {
+            "job_id": f"{job_id:016x}",
+            "job_name": name,
+            "run_id": self.shape.run_id,
+            "submission": submission,
+            "receive": receive,
+            "attempt": attempt,
+            "attempts_allowed": ALLOWED,
+            "reason": "its outputs are there already" if state == "skipped" else reason,
+            "exit_code": 3 if reason.endswith("code 3") else None,
+            "signal": "SIGKILL" if reason.startswith("out of memory") else None,
+            "started": _utc(ended - length),
+            "ended": _utc(ended),
+            "seconds": round(length, 3),
+            "download_seconds": round(length * 0.08, 3) if ran else 0.0,
+            "upload_seconds": round(length * 0.02, 3) if done else 0.0,
+            "cpu_seconds": round(length * 0.85, 3) if ran else 0.0,
+            "peak_memory_mb": round(1400 + 500 * (job_id % 1009 / 1009), 1) if ran else 0.0,
+            "peak_disk_mb": round(120 + number % 40 / 3, 3) if ran else 0.0,
+            "machine": f"i-{number % self.shape.machines:017x}",
+            "machine_type": "m5.xlarge",
+            "output_prefix": f"projects/screen/results/{name}" if done else "",
+            "output_files": 4 if done else 0,
+            "output_bytes": 81_000 + number % 977 if done else 0,
+            "last_lines": log_lines(name, reason, attempt)[-30:] if ran else [],
+            "log_key": log if ran else "",
+            "state": state,
+        }
+        return json.dumps(fields, ensure_ascii=False, indent=1).encode()
+
+    def part_names(self) -> Iterator[str]:
+        """The parts of `submitted/`: one command sent all, another those that were retried."""
+        for part, start in enumerate(range(0, self.shape.jobs, PART_JOBS), start=1):
+            count = min(PART_JOBS, self.shape.jobs - start)
+            yield f"0001-{part:06d}-new{count}-again0.jsonl.gz"
+        if self.shape.retried:
+            yield f"0002-000001-new0-again{self.shape.retried}.jsonl.gz"
+
+    def part(self, name: str) -> bytes:
+        """The content of a part."""
+        command, part, _ = name.split("-", 2)
+        numbers: Iterator[int] = iter(range(self.shape.jobs))
+        if command == "0001":
+            first = (int(part) - 1) * PART_JOBS
+            numbers = iter(range(first, min(first + PART_JOBS, self.shape.jobs)))
+        else:
+            numbers = iter(sorted(n for n, kind in self._special.items() if kind == "retried"))
+        lines = (_line(number, int(command)) for number in numbers)
+        return gzip.compress("".join(lines).encode(), compresslevel=1)
+
+
+def name_of(number: int) -> str:
+    return f"P{number // 384:04d}-W{number % 384:03d}"
+
+
+def body(number: int) -> str:
+    """The canonical body of a job."""
+    return f'{{"group":{{"plate":"P{number // 384:04d}","well":"W{number % 384:03d}"}},{_SHARED}}}'
+
+
+def _line(number: int, submission: int) -> str:
+    text = body(number)
+    job_id = hashlib.sha256(text.encode()).hexdigest()[:16]
+    return (
+        f'{{"id":"{job_id}","name":"{name_of(number)}","submission":{submission},"body":{text}}}\n'
+    )
+
+
+def seconds(job_id: int) -> float:
+    """How long a job took: most about four minutes, a few much longer."""
+    draw = (job_id % 10_007 + 0.5) / 10_007
+    return MEAN_SECONDS / 1.133 * 2.718281828 ** (0.5 * _LENGTHS.inv_cdf(draw))
+
+
+def reason_of(number: int, job_id: int, kind: str = "failed") -> str:
+    """Why a job's attempts failed: one of six kinds, some of which name things of this job's own.
+
+    What went well in the end, or may still, failed for a reason that passes.
+    """
+    if kind in ("recovered", "retrying"):
+        return "cellprofiler exited with code 3"
+    name = name_of(number)
+    draw = job_id % 100
+    if draw < 45:
+        return "cellprofiler exited with code 3"
+    if draw < 70:
+        key = f"projects/screen/images/{name.replace('-', '/')}.tif"
+        return f"s3://{BUCKET}/{key} does not exist"
+    if draw < 80:
+        return (
+            f"out of memory: the kernel ended cellprofiler (limit 15728 MB); MEMORY is {MEMORY_MB}"
+        )
+    if draw < 88:
+        return "took longer than JOB_TIMEOUT (21600 s)"
+    if draw < 97:
+        row = job_id % 2003
+        return (
+            "run_job raised ValueError: could not convert string to float: 'n/a' "
+            f"in {name}.csv, line {row}"
+        )
+    return SILENT
+
+
+def tries(number: int, job_id: int) -> int:
+    """After how many failed attempts it was given up; 0 if none of them left a word."""
+    reason = reason_of(number, job_id)
+    if reason == SILENT:
+        return 0
+    return 1 if reason.endswith("does not exist") else ALLOWED
+
+
+def given_up_at(number: int, job_id: int) -> int:
+    """The receive at which its failed record was written."""
+    return tries(number, job_id) or ALLOWED + 1
+
+
+def log_lines(name: str, reason: str, attempt: int) -> list[str]:
+    """What a job has written."""
+    lines = [f"attempt {attempt} of {ALLOWED} on i-0123456789abcdef0 (m5.xlarge)"]
+    lines += [f"module {step} of 60: {name} image {step * 7 % 11}" for step in range(60)]
+    if not reason:
+        where = f"s3://{BUCKET}/projects/screen/results/{name}/"
+        return [*lines, f"uploading 4 files, 0.081 MB, to {where}"]
+    return [*lines, "Traceback (most recent call last):", f"FAILED {name}: {reason}"]
+
+
+def _utc(moment: float) -> str:
+    text = datetime.fromtimestamp(moment, timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%f")
+    return f"{text[:-3]}Z"

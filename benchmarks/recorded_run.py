@@ -1,0 +1,349 @@
+#!/usr/bin/env python3
+"""An S3 that holds a recorded run of any size, for what reads runs: status, failures, report.
+
+    with recorded_run.serving(Shape(jobs=1_000_000, failed=20_000)) as run:
+        ... s3 at run.url, the run's prefix is run.shape.prefix, its bucket BUCKET
+
+    python benchmarks/recorded_run.py [--jobs N] [--failed N] ...   # serves until Ctrl-C
+
+Keys are as in documentation/contract.md, contents as workers write them; both are made when they
+are asked for (recorded_jobs.py). Listings say when each object was written, and a rough size.
+What is written to it is taken and thrown away.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import dataclasses
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from itertools import islice, takewhile
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import parse_qs, unquote, urlsplit
+
+REPOSITORY = Path(__file__).parents[1]
+sys.path.insert(0, str(REPOSITORY))
+
+from benchmarks import recorded_jobs, s3_stub  # noqa: E402
+from benchmarks.recorded_jobs import APP_NAME, BUCKET, Jobs, Shape  # noqa: E402
+from control import records, settings  # noqa: E402
+
+OWNER = "arn:aws:iam::123456789012:user/benchmark"
+CONFIG = f"""\
+APP_NAME = "{APP_NAME}"
+DOCKERHUB_TAG = "me/benchmark:1"
+AWS_REGION = "us-east-1"
+AWS_BUCKET = "{BUCKET}"
+ECS_CLUSTER = "{APP_NAME}Cluster"
+CLUSTER_MACHINES = {{machines}}
+MACHINE_TYPE = ["m5.xlarge"]
+DOCKER_CORES = {recorded_jobs.SLOTS_A_MACHINE}
+CPU_SHARES = 4096
+MEMORY = {recorded_jobs.MEMORY_MB}
+"""
+
+
+@dataclass(frozen=True)
+class Served:
+    """A recorded run that is being served; `made_seconds` is how long its making took."""
+
+    url: str
+    shape: Shape
+    server: s3_stub.Server
+    made_seconds: float
+
+    def environment(self) -> dict[str, str]:
+        """AWS settings that lead S3, and nothing else, to it."""
+        return {
+            "AWS_ENDPOINT_URL_S3": self.url,
+            "AWS_ACCESS_KEY_ID": "none",
+            "AWS_SECRET_ACCESS_KEY": "none",
+            "AWS_DEFAULT_REGION": "us-east-1",
+        }
+
+
+@contextlib.contextmanager
+def serving(shape: Shape, processes: int = 1) -> Iterator[Served]:
+    """The run on loopback for as long as the block runs."""
+    began = time.perf_counter()
+    bucket = Bucket(shape)
+    made = time.perf_counter() - began
+    with s3_stub.serving(processes, bucket.answer) as server:
+        yield Served(server.url, shape, server, made)
+
+
+def write_project(folder: Path, shape: Shape) -> Path:
+    """The config.py that the run was set up with; returns its path."""
+    path = folder / "config.py"
+    path.write_text(CONFIG.format(machines=shape.machines), encoding="utf-8")
+    return path
+
+
+def run_of(shape: Shape, folder: Path) -> records.Run:
+    """The run.json; `folder` holds the project."""
+    values = settings.load(write_project(folder, shape)).container_values()
+    began = records.utc(shape.began + 60)
+    entry = {
+        "fleet_id": "sfr-00000000-0000-0000-0000-000000000000",
+        "template": f"{APP_NAME}-{shape.run_id}-00000000",
+        "template_data": {},
+        "request": {"TargetCapacity": shape.machines},
+        "target": shape.machines,
+        "requested": began,
+    }
+    return records.Run(
+        app_name=APP_NAME,
+        run_id=shape.run_id,
+        bucket=BUCKET,
+        region="us-east-1",
+        account="123456789012",
+        owner=OWNER,
+        settings=values,
+        queue_url=f"https://sqs.us-east-1.amazonaws.com/123456789012/{APP_NAME}Queue",
+        dead_letter_url=f"https://sqs.us-east-1.amazonaws.com/123456789012/{APP_NAME}_DeadMessages",
+        cluster=f"{APP_NAME}Cluster",
+        service=f"{APP_NAME}Service",
+        task_definition=f"arn:aws:ecs:us-east-1:123456789012:task-definition/{APP_NAME}:1",
+        log_group=APP_NAME,
+        submissions=2 if shape.retried else 1,
+        fleets=[entry],
+        ended=records.utc(shape.ended + 240) if shape.over else "",
+        end_reason="every job has ended" if shape.over else "",
+        machine_time=_machine_time(shape),
+    )
+
+
+def _machine_time(shape: Shape) -> dict[str, Any]:
+    """All machines were up from two minutes after setup until the last job's end."""
+    begin = shape.began + 120
+    step = 60.0
+    while shape.ended - begin > 120 * step:
+        step *= 2
+    whole, rest = divmod(shape.ended - begin, step)
+    bins = [shape.machines * step] * int(whole) + [shape.machines * rest] * bool(rest)
+    kind = "m5.xlarge us-east-1a"
+    series = {"begin": begin, "step": step, "bins": {kind: bins}}
+    return {"until": shape.ended, "seconds": {kind: sum(bins)}, **series}
+
+
+class Entry(NamedTuple):
+    """A line of a listing."""
+
+    key: str
+    written: float
+    size: int
+
+
+class Bucket:
+    """What the bucket holds, and the answers to requests for it."""
+
+    def __init__(self, shape: Shape) -> None:
+        self.shape = shape
+        self.jobs = Jobs(shape)
+        self._small = dict(_small_objects(shape))
+
+    def answer(self, method: str, target: str, _: dict[bytes, bytes]) -> tuple[bytes, int]:
+        """As s3_stub.Answer."""
+        address = urlsplit(target)
+        query = parse_qs(address.query, keep_blank_values=True)
+        key = unquote(address.path).lstrip("/").partition("/")[2]
+        if method == "GET" and not key:
+            return self._list(query), 0
+        if method not in ("GET", "HEAD"):
+            return s3_stub.http_head(204 if method == "DELETE" else 200, 0, 'ETag: "0"'), 0
+        content = self.read(key)
+        if content is None:
+            return _missing(method), 0
+        more = f'ETag: "0"\r\nLast-Modified: {s3_stub.DATE}'
+        if key.endswith(".done.json"):
+            more += f"\r\nx-amz-meta-submission: {json.loads(content)['submission']}"
+        head = s3_stub.http_head(200, len(content), more)
+        return (head + content if method == "GET" else head), 0
+
+    def read(self, key: str) -> bytes | None:
+        """The content of an object, None if there is none."""
+        if key in self._small:
+            return self._small[key]
+        folder, _, name = key.removeprefix(self.shape.prefix).partition("/")
+        if not key.startswith(self.shape.prefix):
+            return None
+        if folder == "submitted":
+            return self.jobs.part(name) if name in self.jobs.part_names() else None
+        job, _, rest = name.partition(".")
+        try:
+            place = self.jobs.place(int(job, 16))
+        except ValueError:
+            return None
+        if folder not in _FOLDERS or name not in _names(self.jobs, folder, place):
+            return None
+        return _content(self.jobs, folder, place, rest)
+
+    def _list(self, query: dict[str, list[str]]) -> bytes:
+        prefix, delimiter, after, token = (
+            query.get(name, [""])[0]
+            for name in ("prefix", "delimiter", "start-after", "continuation-token")
+        )
+        most = int(query.get("max-keys", ["1000"])[0])
+        if delimiter:
+            return s3_stub.xml_answer(_result(prefix, [], self._folders(prefix), cut=False))
+        start = max(prefix, token, after)
+        found = takewhile(lambda e: e.key.startswith(prefix), self._from(start))
+        page = list(islice((e for e in found if e.key > max(token, after)), most + 1))
+        return s3_stub.xml_answer(_result(prefix, page[:most], [], cut=len(page) > most))
+
+    def _folders(self, prefix: str) -> list[str]:
+        """The common prefixes one level below."""
+        names = [f"{self.shape.prefix}{folder}/" for folder in (*_FOLDERS, "submitted", "snapshot")]
+        return sorted(
+            {
+                prefix + name[len(prefix) :].split("/")[0] + "/"
+                for name in names
+                if name.startswith(prefix) and name != prefix
+            }
+        )
+
+    def _from(self, start: str) -> Iterator[Entry]:
+        """Every object whose key is not below `start`, in order."""
+        run = self.shape.prefix
+        for folder in _FOLDERS:
+            if start < f"{run}{folder}0":  # "0" comes right after "/"
+                yield from self._in_folder(folder, start)
+        written = self.shape.began
+        parts = {f"{run}submitted/{name}": b"" for name in self.jobs.part_names()}
+        for key in sorted({*self._small, *parts}):
+            if key >= start:
+                yield Entry(key, written, len(self._small.get(key, bytes(2_000))))
+
+    def _in_folder(self, folder: str, start: str) -> Iterator[Entry]:
+        head = f"{self.shape.prefix}{folder}/"
+        jobs = self.jobs
+        first = (
+            jobs.place(int(start[len(head) :].partition(".")[0].ljust(16, "0")[:16], 16))
+            if start.startswith(head)
+            else 0
+        )
+        size = _SIZES[folder]
+        for place in range(first, len(jobs.ids)):
+            for name in _FOLDERS[folder](jobs, place):
+                key = f"{head}{jobs.ids[place]:016x}.{name}"
+                if key >= start:
+                    yield Entry(key, jobs.ended(jobs.numbers[place]), size)
+
+
+_FOLDERS = {
+    "attempts": Jobs.attempt_names,
+    "logs": Jobs.log_names,
+    "records": Jobs.record_names,
+}
+_SIZES = {"attempts": 2_900, "logs": 3_000, "records": 2_500}
+
+
+def _names(jobs: Jobs, folder: str, place: int) -> list[str]:
+    if place >= len(jobs.ids):
+        return []
+    return [f"{jobs.ids[place]:016x}.{name}" for name in _FOLDERS[folder](jobs, place)]
+
+
+def _content(jobs: Jobs, folder: str, place: int, rest: str) -> bytes:
+    """Of the object of this job whose name ends with `rest`."""
+    number, job_id = jobs.numbers[place], jobs.ids[place]
+    kind = jobs.kind(number)
+    reason = recorded_jobs.reason_of(number, job_id, kind)
+    words = rest.split(".")
+    if folder == "logs":
+        failed = f"{words[0]}.{words[1]}.failed.json" in jobs.attempt_names(place)
+        lines = recorded_jobs.log_lines(
+            recorded_jobs.name_of(number), reason if failed else "", int(words[1])
+        )
+        return "".join(f"{line}\n" for line in lines).encode()
+    if folder == "attempts":
+        return jobs.content(number, job_id, "failed", int(words[0]), int(words[1]), reason)
+    if words[0] == "failed":
+        receive = recorded_jobs.given_up_at(number, job_id)
+        return jobs.content(number, job_id, "failed", 1, receive, reason)
+    submission, receive = {"recovered": (1, 2), "retried": (2, 1)}.get(kind, (1, 1))
+    return jobs.content(number, job_id, words[0], submission, receive)
+
+
+def _small_objects(shape: Shape) -> Iterator[tuple[str, bytes]]:
+    with tempfile.TemporaryDirectory() as folder:
+        run = run_of(shape, Path(folder))
+        config = (Path(folder) / "config.py").read_bytes()
+    content = {
+        "run.json": dataclasses.asdict(run),
+        "snapshot/config.json": run.settings,
+        "snapshot/fleet.json": run.fleets[0],
+    }
+    if shape.over:
+        counts = records.JobCounts(
+            shape.jobs, shape.jobs - shape.failed - shape.skipped, shape.skipped, shape.failed
+        )
+        content["report.json"] = {
+            "app_name": APP_NAME,
+            "run_id": shape.run_id,
+            "ended": run.ended,
+            **dataclasses.asdict(counts),
+        }
+    for name, value in content.items():
+        yield f"{shape.prefix}{name}", json.dumps(value, indent=1).encode()
+    yield f"{shape.prefix}snapshot/config.py", config
+
+
+def _result(prefix: str, page: list[Entry], folders: list[str], *, cut: bool) -> str:
+    token = f"<NextContinuationToken>{page[-1].key}</NextContinuationToken>" if cut else ""
+    content = "".join(
+        f"<Contents><Key>{key}</Key><LastModified>{_iso(written)}</LastModified>"
+        f"<ETag>&quot;0&quot;</ETag><Size>{size}</Size><StorageClass>STANDARD</StorageClass>"
+        "</Contents>"
+        for key, written, size in page
+    )
+    content += "".join(
+        f"<CommonPrefixes><Prefix>{name}</Prefix></CommonPrefixes>" for name in folders
+    )
+    return (
+        f"<ListBucketResult><Name>{BUCKET}</Name><Prefix>{prefix}</Prefix>"
+        f"<KeyCount>{len(page) + len(folders)}</KeyCount><MaxKeys>1000</MaxKeys>"
+        f"<IsTruncated>{'true' if cut else 'false'}</IsTruncated>{token}{content}"
+        "</ListBucketResult>"
+    )
+
+
+def _iso(moment: float) -> str:
+    return datetime.fromtimestamp(moment, timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+
+
+def _missing(method: str) -> bytes:
+    body = b"<Error><Code>NoSuchKey</Code><Message>There is no such object.</Message></Error>"
+    head = s3_stub.http_head(404, len(body), "Content-Type: application/xml")
+    return head + body if method == "GET" else s3_stub.http_head(404, 0)
+
+
+def main() -> None:
+    """Serve a run until Ctrl-C."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    kinds = ("jobs", "failed", "skipped", "waiting", "retrying", "recovered", "retried")
+    for name in kinds:
+        parser.add_argument(f"--{name}", type=int, default=1000 if name == "jobs" else 0)
+    parser.add_argument("--project", type=Path, help="write the run's config.py into this folder")
+    args = parser.parse_args()
+    shape = Shape(**{name: getattr(args, name) for name in kinds})
+    with serving(shape) as served:
+        if args.project:
+            write_project(args.project, shape)
+        for name, value in served.environment().items():
+            print(f"export {name}='{value}'")
+        print(f"made in {served.made_seconds:.1f} s; s3://{BUCKET}/{shape.prefix}", flush=True)
+        with contextlib.suppress(KeyboardInterrupt):
+            while True:
+                time.sleep(60)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,103 @@
+"""The worker that `local` runs: this project's folder, or the image that is built of it."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import re
+import shutil
+from collections import deque
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from control import screen, settings
+from control.errors import ExplainedError, UserError
+
+if TYPE_CHECKING:
+    from control.settings import Config
+    from embedded_aws import ContainerEngine
+
+# Of a build that failed: what is above it is mostly about steps that did not.
+_LINES_SHOWN = 12
+
+
+@dataclass(frozen=True)
+class Containers:
+    """A wish for real containers: by this engine, else whichever works; of this image, else of
+    one that is built first."""
+
+    engine: str = ""
+    image: str = ""
+
+
+@dataclass(frozen=True)
+class Worker:
+    """What runs as a task: the worker of a folder as processes or, by an engine, an image."""
+
+    folder: Path
+    engine: str = ""
+    image: str = ""
+
+
+def assemble(config: Config, folder: Path) -> Path:
+    """The worker as an image holds it: the template's files, under those of the project."""
+    no_leftovers = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(settings.CHECKOUT / "worker", folder, ignore=no_leftovers)
+    own = config.project / "worker"
+    if own.is_dir():
+        shutil.copytree(own, folder, ignore=no_leftovers, dirs_exist_ok=True)
+    source = settings.find(config, "worker/generic-worker.py")
+    try:
+        ast.parse(source.read_text(encoding="utf-8"))
+    except SyntaxError as error:
+        raise UserError(
+            f"{source}, line {error.lineno}: {error.msg}.",
+            "Often a colon, bracket or quote is missing on that line or the one before.",
+        ) from None
+    return folder
+
+
+def provide_image(engine: ContainerEngine, config: Config, folder: Path, wish: Containers) -> str:
+    """The name of the image to run: the one wished for, or one that is built of `folder`.
+
+    Raises UserError if there is no such image, ExplainedError if it cannot be built.
+    """
+    if not wish.image:
+        return _build(engine, config, folder)
+    if not engine.has_image(wish.image):
+        raise UserError(
+            f"There is no image {wish.image} on this computer.",
+            f"Fetch it: {engine.program} pull {wish.image}, or leave --image out: it is built.",
+        )
+    return wish.image
+
+
+def _build(engine: ContainerEngine, config: Config, folder: Path) -> str:
+    image = _name(config)
+    dockerfile = settings.find(config, "worker/Dockerfile")
+    screen.say(f"Building the image of {dockerfile}; the first time takes minutes.")
+    last: deque[str] = deque(maxlen=_LINES_SHOWN)
+    with screen.live_status() as show:
+
+        def hear(line: str) -> None:
+            last.append(line)
+            show(line)
+
+        code = engine.build(folder, image, hear)
+    if code == 0:
+        return image
+    for line in last:
+        screen.say(line)
+    raise ExplainedError(
+        f"The image of {dockerfile} could not be built: {last[-1] if last else 'no message'}",
+        f"Mend {dockerfile}: the last lines above say in which step, and why. Then type the same "
+        "command again.",
+    )
+
+
+def _name(config: Config) -> str:
+    """Each project's own: what is built here never takes the place of an image that is pushed."""
+    app = re.sub("[^a-z0-9]+", "-", config.APP_NAME.lower()).strip("-")
+    where = hashlib.sha256(str(config.project.resolve()).encode()).hexdigest()[:8]
+    return f"distributed-something-local:{app}-{where}"

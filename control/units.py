@@ -1,0 +1,42 @@
+"""Quantities as people read them: two or three figures and a unit."""
+
+from __future__ import annotations
+
+
+def duration(seconds: float) -> str:
+    """'0.4 s', '45 s', '4.1 min', '1.5 h', '3.2 days'."""
+    for limit, size, unit in ((90, 1, "s"), (5400, 60, "min"), (172_800, 3600, "h")):
+        if seconds < limit:
+            return f"{_figures(seconds / size)} {unit}"
+    return f"{_figures(seconds / 86_400)} days"
+
+
+def megabytes(mb: float) -> str:
+    """'640 MB', '1.9 GB', '2.3 TB'."""
+    for limit, size, unit in ((1000, 1, "MB"), (1e6, 1000, "GB")):
+        if mb < limit:
+            return f"{_figures(mb / size)} {unit}"
+    return f"{_figures(mb / 1e6)} TB"
+
+
+def dollars(amount: float) -> str:
+    """'$0.07', '$12.40', '$1,234'."""
+    if 0 < amount < 0.005:
+        return "under $0.01"
+    return f"${amount:,.2f}" if amount < 1000 else f"${amount:,.0f}"
+
+
+def percent(share: float) -> str:
+    """'0 %', '0.2 %', '8 %', '100 %': never 0 or 100 for what is not."""
+    figure = 100 * share
+    if 0 < figure < 1:
+        return f"{figure:.1f} %" if figure >= 0.05 else "under 0.1 %"
+    if 99 < figure < 100:
+        return f"{figure:.1f} %" if figure < 99.95 else "over 99.9 %"
+    return f"{figure:.0f} %"
+
+
+def _figures(value: float) -> str:
+    if value >= 100 or value == int(value):
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if value >= 10 or value >= 0.1 else f"{value:.2g}"
