@@ -261,6 +261,8 @@ def _connected(args: argparse.Namespace) -> tuple[settings.Config, account.AWS]:
 
 def _say_report(path: Path) -> None:
     screen.say(f"Report: {os.path.relpath(path)} (open it in a browser)")
+
+
 def _say_ended(args: argparse.Namespace, aws: account.AWS, run: records.Run) -> None:
     counts = records.count(aws.s3, run)
     screen.say(
