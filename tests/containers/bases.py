@@ -65,7 +65,7 @@ def provide(engine: Engine, suite: str) -> str:
     base = BASES[suite]
     folder = cache_folder() / "bases"
     folder.mkdir(exist_ok=True)
-    with _alone(folder / f"{suite}.lock"):
+    with alone(folder / f"{suite}.lock"):
         if not engine.has(base.image):
             _load(engine, base, folder)
     return base.image
@@ -120,7 +120,7 @@ def _sources(base: Base) -> list[str]:
 def _ubuntu_keyring() -> Path:
     folder = cache_folder() / "ubuntu-keyring"
     keyring = folder / "usr/share/keyrings/ubuntu-archive-keyring.gpg"
-    with _alone(cache_folder() / "ubuntu-keyring.lock"):
+    with alone(cache_folder() / "ubuntu-keyring.lock"):
         if not keyring.exists():
             with urllib.request.urlopen(_KEYRING, timeout=60) as answer:
                 package = answer.read()
@@ -133,8 +133,8 @@ def _ubuntu_keyring() -> Path:
 
 
 @contextmanager
-def _alone(lock: Path) -> Iterator[None]:
-    """Two runs of the tests at once make a base only once."""
+def alone(lock: Path) -> Iterator[None]:
+    """Of several runs of the tests at once only one is in here, on the same lock."""
     with open(lock, "w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

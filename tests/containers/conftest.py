@@ -115,7 +115,9 @@ def image_name():
 @pytest.fixture(scope="session")
 def worker_image(engine, base_image, image_name):
     """The tag of the image of worker/, built from its Dockerfile on Debian 12."""
-    return engine.build(ROOT / "worker", image_name("worker"), base=base_image("bookworm"))
+    base = base_image("bookworm")
+    with bases.alone(engines.cache_folder() / "build.lock"):
+        return engine.build(ROOT / "worker", image_name("worker"), base=base)
 
 
 @pytest.fixture

@@ -1,0 +1,59 @@
+"""run-worker.sh and the worker as process 1 of a container."""
+
+from __future__ import annotations
+
+from tests.containers.conftest import until
+
+# Two generations down, with sessions of their own, ended before their parents look.
+ORPHANS = """
+subprocess.run(["sh", "-c", "(setsid sh -c 'sleep 0.1 & sleep 0.2' &) ; (true &)"], check=True)
+(job.output_dir / "x").write_text("x")
+time.sleep(1)
+"""
+# The states and parents of all processes but the one that asks.
+PROCESSES = "cat /proc/[0-9]*/stat | sed 's/.*) //' | cut -d' ' -f1,2"
+
+
+def test_a_stop_reaches_every_worker_and_the_container_ends_with_0(site, start):
+    for number in (1, 2):
+        site.send({"name": f"job-{number}"})
+    container = start(run_job="time.sleep(300)", DOCKER_CORES="2")
+    until(lambda: container.output().count("attempt 1") == 2)
+
+    container.engine.run("stop", "-t", "60", container.name)
+
+    assert container.exit_code() == 0
+    assert site.states("attempts") == ["1.1.interrupted.json"] * 2
+    assert site.waiting() == (2, 0)
+
+
+def test_what_ends_without_its_parent_is_waited_for(site, start):
+    site.send({"name": "one"})
+    container = start(run_job=ORPHANS)
+    until(lambda: site.states("records"))
+
+    states = until(lambda: [s for s in container.shell(PROCESSES).split("\n") if s])
+
+    assert not [state for state in states if state.startswith("Z")]
+
+
+def test_the_worker_itself_is_process_1(site, start):
+    container = start()
+    container.says("workers of App")
+
+    assert "generic-worker.py" in container.shell("tr '\\0' ' ' < /proc/1/cmdline")
+
+
+def test_jobs_are_run_by_a_user_with_a_home_of_its_own_unless_it_is_to_be_root(site, start):
+    site.send({"name": "one"})
+    write = 'subprocess.run(["sh", "-c", "id -u; touch $HOME/mine; echo $HOME"], check=True)'
+    body = f'{write}\n(job.output_dir / "x").write_text(str(os.getuid()))'
+    start(run_job=body)
+    until(lambda: site.states("records"))
+    assert site.read("out/one/x") == b"1000"
+
+    site.send({"name": "two"})
+    start(run_job=body, WORKER_USER="root")
+    until(lambda: len(site.states("records")) == 2)
+
+    assert {site.read("out/one/x"), site.read("out/two/x")} == {b"1000", b"0"}
