@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo examples example-tools test faults check format docs clean
+.PHONY: help demo examples example-tools example-cellprofiler-image test faults check format docs clean
 
 help:  ## this list
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,8 +21,11 @@ example-tools: $(VENV)/.run
 example-%: $(VENV)/.run
 	$(BIN)/python -m examples.trials $* -- $(ARGS)
 
+example-cellprofiler-image: $(VENV)/.test
+	EXAMPLE_IMAGE=1 $(BIN)/python -m pytest tests/containers/test_cellprofiler.py $(PYTEST)
+
 test: $(VENV)/.test  ## the tests, offline
-	$(BIN)/python -m pytest --numprocesses auto --dist loadfile $(PYTEST)
+	$(BIN)/python -m pytest --numprocesses auto --dist loadgroup $(PYTEST)
 
 faults: $(VENV)/.test  ## the worker under faults that last: minutes, on a quiet machine
 	$(BIN)/python -m pytest tests/faults $(PYTEST)
@@ -32,7 +35,7 @@ check: $(VENV)/.test docs  ## everything else that CI checks
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/vermin --quiet --violations --no-tips --target=3.8- worker examples/*/worker
-	$(BIN)/shellcheck .ci/run worker/run-worker.sh examples/trials/imagej/ImageJ-linux64
+	$(BIN)/shellcheck .ci/run worker/run-worker.sh examples/trials/scripts/ImageJ-linux64
 
 format: $(VENV)/.test  ## format the code
 	$(BIN)/ruff check --fix .

@@ -23,6 +23,7 @@ except ImportError as missing:
 
 from control import (
     account,
+    check,
     command,
     failures,
     finding,
@@ -33,7 +34,6 @@ from control import (
     local_worker,
     monitor,
     monitor_file,
-    observation,
     records,
     report_files,
     retry,
@@ -42,6 +42,7 @@ from control import (
     setup,
     setup_aws,
     start_cluster,
+    status,
     stop,
     submit,
     usage,
@@ -96,6 +97,8 @@ def start_machines(args: argparse.Namespace) -> None:
     config, aws = _connected(args)
     run = records.live(aws.s3, config.AWS_BUCKET, config.APP_NAME)
     fleet_path = settings.find(config, args.fleet_file)
+    if not args.no_check:
+        check.before_start(aws, config, fleet_path)
     try:
         run = start_cluster.start(aws, config, run, fleet_path, yes=args.yes, add=args.add)
     except start_cluster.Declined:
@@ -121,30 +124,44 @@ def watch(args: argparse.Namespace) -> None:
     try:
         counts = monitor.watch(aws, run, pace)
     except monitor.Unfinished:
-        _say_report(report_files.at_the_end(aws, config, run))
+        report_files.at_the_end(aws, config, run)
         raise
-    page = report_files.at_the_end(aws, config, run)
-    screen.say(f"The run has ended, and its machines with it: {counts.in_words()}.")
-    screen.say(
-        f"Outputs: s3://{run.settings['DESTINATION_BUCKET']}/ (where output_prefix of "
-        "worker/generic-worker.py puts them)"
-    )
-    screen.say(f"Records and logs: s3://{run.bucket}/{run.prefix}")
-    _say_report(page)
+    monitor.say_end(run, counts)
+    report_files.at_the_end(aws, config, run)
     typed = _typed(args)
     fix = f"Mend what the logs say, then send those jobs again: {typed} retry"
     failures.raise_for_failed(aws.s3, run, counts, failures.by_verb(typed), fix)
 
 
+def check_all(args: argparse.Namespace) -> None:
+    config = local.load_config(args.config)
+    aws = account.connect(config)
+    fleet_path = settings.find(config, args.fleet_file)
+    check.check(aws, config, fleet_path, as_json=args.json)
+    if not args.json:
+        _next(args, "setup, or if that is done: submitJob and startCluster")
+
+
 def show_status(args: argparse.Namespace) -> None:
     config, aws = _connected(args)
-    run = records.latest(aws.s3, config.AWS_BUCKET, config.APP_NAME)
-    if run.ended:
-        _say_ended(args, aws, run)
+    if args.all:
+        status.show_all(aws, config, as_json=args.json)
         return
-    setup.say_changes(run, config)
-    seen = observation.observe(aws, run, time.time())
-    screen.say(monitor.in_words(seen, run.settings["DOCKER_CORES"]))
+    run = records.latest(aws.s3, config.AWS_BUCKET, config.APP_NAME)
+    if args.watch:
+        status.watch(aws, run)
+        return
+    state = status.show(aws, config, run, as_json=args.json)
+    if not args.json:
+        _next(args, status.next_verb(state, usage.FLEET))
+
+
+def make_report(args: argparse.Namespace) -> None:
+    config, aws = _connected(args)
+    run = finding.run(aws.s3, config.AWS_BUCKET, config.APP_NAME, args.run)
+    then = report_files.show(aws, config, run, args.output, as_json=args.json)
+    if then:
+        _next(args, then)
 
 
 def show_failures(args: argparse.Namespace) -> None:
@@ -176,25 +193,6 @@ def show_log(args: argparse.Namespace) -> None:
         job_logs.grep_failed(aws, run, args.grep)
 
 
-def make_report(args: argparse.Namespace) -> None:
-    config, aws = _connected(args)
-    run = records.latest(aws.s3, config.AWS_BUCKET, config.APP_NAME)
-    made = report_files.make(aws, run, quiet=args.json)
-    if args.json and args.output is None:
-        screen.say(report_files.as_json(made))
-        return
-    if args.json:
-        report_files.write(args.output, report_files.as_json(made).encode())
-        return
-    path = args.output or report_files.path_of(config, run)
-    report_files.write(path, report_files.page(run, made))
-    _say_report(path)
-    if made.content["failed"]:
-        _next(args, "failures")
-    else:
-        _next(args, "setup   (begins a new run)" if run.ended else "status")
-
-
 def stop_run(args: argparse.Namespace) -> None:
     config = local.load_config(args.config)
     aws = account.connect(config)
@@ -206,7 +204,8 @@ def stop_run(args: argparse.Namespace) -> None:
             "Check APP_NAME and AWS_BUCKET in config.py.",
         )
     if run.ended and not any(thing.costs for thing in leftovers.of_run(aws, run)):
-        _say_ended(args, aws, run)
+        stop.say_ended(aws, run)
+        _next(args, "setup   (begins a new run)")
         return
     setup.refuse_others(run, who.arn, args.take_over or args.dry_run)
     stop.stop(aws, run, dry_run=args.dry_run)
@@ -252,19 +251,6 @@ def _connected(args: argparse.Namespace) -> tuple[settings.Config, account.AWS]:
     return config, aws
 
 
-def _say_ended(args: argparse.Namespace, aws: account.AWS, run: records.Run) -> None:
-    counts = records.count(aws.s3, run)
-    screen.say(
-        f"Run {run.run_id} of {run.app_name} has ended, and its machines with it: "
-        f"{counts.in_words()}."
-    )
-    _next(args, "setup   (begins a new run)")
-
-
-def _say_report(path: Path) -> None:
-    screen.say(f"Report: {os.path.relpath(path)} (open it in a browser)")
-
-
 def _next(args: argparse.Namespace, words: str) -> None:
     """The next command, for the same project."""
     screen.next_command(f"{_typed(args)} {words}")
@@ -282,6 +268,7 @@ _VERBS = {
     "submitJob": submit_job,
     "startCluster": start_machines,
     "monitor": watch,
+    "check": check_all,
     "status": show_status,
     "failures": show_failures,
     "retry": retry_jobs,

@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from urllib.parse import parse_qs, unquote, urlsplit
 from xml.sax.saxutils import escape
 
+_WRITTEN = "<LastModified>2026-01-01T00:00:00.000Z</LastModified>"
 REASONS = {200: "OK", 404: "Not Found", 412: "Precondition Failed", 503: "Slow Down"}
 
 
@@ -136,7 +137,7 @@ class Stub:
             if delimiter and delimiter in k[len(prefix) :]
         }
         shown = [k for k in keys if not any(k.startswith(f) for f in folders)]
-        content = "".join(f"<Contents><Key>{escape(k)}</Key></Contents>" for k in shown)
+        content = "".join(f"<Contents><Key>{escape(k)}</Key>{_WRITTEN}</Contents>" for k in shown)
         content += "".join(
             f"<CommonPrefixes><Prefix>{escape(f)}</Prefix></CommonPrefixes>"
             for f in sorted(folders)

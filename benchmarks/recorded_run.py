@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from itertools import islice, takewhile
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import parse_qs, unquote, urlsplit
 
 REPOSITORY = Path(__file__).parents[1]
@@ -98,7 +98,6 @@ def run_of(shape: Shape, folder: Path) -> records.Run:
         "target": shape.machines,
         "requested": began,
     }
-    up = shape.machines * (shape.ended - shape.began - 120)
     return records.Run(
         app_name=APP_NAME,
         run_id=shape.run_id,
@@ -117,8 +116,21 @@ def run_of(shape: Shape, folder: Path) -> records.Run:
         fleets=[entry],
         ended=records.utc(shape.ended + 240) if shape.over else "",
         end_reason="every job has ended" if shape.over else "",
-        machine_time={"until": shape.ended, "seconds": {"m5.xlarge us-east-1a": up}},
+        machine_time=_machine_time(shape),
     )
+
+
+def _machine_time(shape: Shape) -> dict[str, Any]:
+    """All machines were up from two minutes after setup until the last job's end."""
+    begin = shape.began + 120
+    step = 60.0
+    while shape.ended - begin > 120 * step:
+        step *= 2
+    whole, rest = divmod(shape.ended - begin, step)
+    bins = [shape.machines * step] * int(whole) + [shape.machines * rest] * bool(rest)
+    kind = "m5.xlarge us-east-1a"
+    series = {"begin": begin, "step": step, "bins": {kind: bins}}
+    return {"until": shape.ended, "seconds": {kind: sum(bins)}, **series}
 
 
 class Entry(NamedTuple):

@@ -96,6 +96,14 @@ class AWS:
         return self.session.client("scheduler", config=_RETRIES)
 
     @cached_property
+    def quotas(self) -> Any:
+        return self.session.client("service-quotas", config=_RETRIES)
+
+    def ecr(self, region: str) -> Any:
+        """ECR of the region that an image's name says."""
+        return self.session.client("ecr", region_name=region, config=_RETRIES)
+
+    @cached_property
     def sts(self) -> STSClient:
         return self.session.client("sts", config=_ASK_ONCE)
 

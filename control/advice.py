@@ -102,7 +102,7 @@ def idle_processors(report: Report, settings: Settings) -> Advice | None:
 def spare_memory(report: Report, settings: Settings) -> Advice | None:
     """Memory is paid for that no job needs, and the processors are full."""
     memory, cores = report["jobs"]["memory_mb"], report["jobs"]["cores"]
-    if _few(report) or more_at_once(report, settings):
+    if _few(report) or more_at_once(report, settings) or out_of_memory(report, settings):
         return None
     now = int(settings["DOCKER_CORES"])
     used = memory["most"] * now / settings["MEMORY"]
@@ -249,8 +249,8 @@ def _container_cores(settings: Settings) -> float:
 
 
 def _about(share: float) -> str:
-    """To the next five percent: more would be a promise."""
-    return f"{max(5, 5 * round(20 * share))} %"
+    """In steps of five percent, rounded down: more would be a promise."""
+    return f"{max(5, 5 * int(20 * share))} %"
 
 
 def _round_up(value: float, step: int) -> int:

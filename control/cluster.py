@@ -24,11 +24,12 @@ _DRAINING_SECONDS = 180
 
 @dataclass(frozen=True)
 class ServiceState:
-    """How many tasks the service wants and has."""
+    """How many tasks the service wants and has, and what ECS said of it last."""
 
     desired: int
     running: int
     pending: int
+    last_word: str = ""
 
 
 def exists(ecs: ECSClient, name: str) -> bool:
@@ -103,8 +104,12 @@ def service_state(ecs: ECSClient, run: Run) -> ServiceState | None:
         return None
     for service in found:
         if service["status"] == "ACTIVE":
+            said = service.get("events", [])
             return ServiceState(
-                service["desiredCount"], service["runningCount"], service["pendingCount"]
+                service["desiredCount"],
+                service["runningCount"],
+                service["pendingCount"],
+                said[0]["message"] if said else "",
             )
     return None
 

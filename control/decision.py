@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from control import cheapest
+from control import cheapest, idle
 from control.fleet import LIVE_STATES
 from control.hourly_limit import enforce
 from control.observed import Machine, Memory, Observed, Pace
@@ -29,7 +29,12 @@ def decide(
     """The next actions, and what the next step must remember."""
     memory = _remember_empty(seen, memory, pace)
     memory = _remember_service(seen, memory)
-    end = _end(seen, memory, pace) or _cannot_go_on(seen, memory, pace) or _never_works(seen, pace)
+    end = (
+        _end(seen, memory, pace)
+        or _cannot_go_on(seen, memory, pace)
+        or _never_works(seen, pace)
+        or _has_no_place(seen, settings, pace)
+    )
     if end is not None:
         return [end], memory
     memory, broken = _broken(seen, memory, pace)
@@ -118,6 +123,20 @@ def _never_works(seen: Observed, pace: Pace) -> Action | None:
     if len(seen.stopped) >= pace.give_up_containers or len(hosts[reason]) >= pace.give_up_machines:
         return EndMachines(f"containers end right after their start ({times} times: {reason})")
     return None
+
+
+def _has_no_place(seen: Observed, settings: Mapping[str, Any], pace: Pace) -> Action | None:
+    """Machines that can take no container cost money, and others of their kind could not either."""
+    service = seen.service
+    if service is None or service.running or service.pending or _at_work(seen):
+        return None
+    joined = [m for m in seen.machines if m.container_instance and not m.draining]
+    reason = idle.placement(service.last_word, settings)
+    if reason is None or not reason.lasting:
+        return None
+    if not any(seen.now - m.launched > pace.register for m in joined):
+        return None
+    return EndMachines(reason.what.rstrip("."))
 
 
 def _broken(seen: Observed, memory: Memory, pace: Pace) -> tuple[Memory, tuple[Machine, ...]]:

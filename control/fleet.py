@@ -120,7 +120,7 @@ def by_tags(ec2: EC2Client, run: Run) -> list[str]:
         for found in page["SpotFleetRequestConfigs"]:
             if tags.is_of_run(run, found.get("Tags", [])):
                 ids.append(found["SpotFleetRequestId"])
-                if not _has_machines(found["SpotFleetRequestState"]):
+                if not has_machines(found["SpotFleetRequestState"]):
                     ended.add(found["SpotFleetRequestId"])
     return [fleet_id for fleet_id in dict.fromkeys(ids) if fleet_id not in ended]
 
@@ -196,10 +196,11 @@ def cancel(ec2: EC2Client, fleet_ids: Sequence[str]) -> int:
 
 def needs_cancel(state: FleetState) -> bool:
     """Whether it has machines that are not told to end, or may get some."""
-    return _has_machines(state.state)
+    return has_machines(state.state)
 
 
-def _has_machines(state: str) -> bool:
+def has_machines(state: str) -> bool:
+    """Whether a fleet in this state, in EC2's word, has machines or may get some."""
     return state in LIVE_STATES or state == "cancelled_running"
 
 

@@ -111,11 +111,13 @@ _NO_CAUSE = ("allLaunchSpecsTemporarilyBlacklisted", "launched", "cancelled_term
 
 @dataclass(frozen=True)
 class Explained:
-    """A reason with AWS's own words filled in; `lasting`: waiting does not help."""
+    """A reason with AWS's own words filled in; `lasting`: waiting does not help; `situation` is
+    the word of EVENTS by which it was found."""
 
     what: str
     fix: str
     lasting: bool
+    situation: str = ""
 
 
 def explain(events: Iterable[tuple[str, str]]) -> list[Explained]:
@@ -126,10 +128,11 @@ def explain(events: Iterable[tuple[str, str]]) -> list[Explained]:
     found: dict[Reason, Explained] = {}
     for sub_type, detail in events:
         text = f"{sub_type} {detail}".lower()
-        reason = next((r for words, r in EVENTS.items() if words.lower() in text), None)
-        if reason is None or sub_type in _NO_CAUSE:
+        words = next((words for words in EVENTS if words.lower() in text), None)
+        if words is None or sub_type in _NO_CAUSE:
             continue
+        reason = EVENTS[words]
         what = reason.sentence.format(message=(detail or sub_type).rstrip(".") + ".")
-        said = Explained(what[0].upper() + what[1:], reason.cure, reason.users_mistake)
+        said = Explained(what[0].upper() + what[1:], reason.cure, reason.users_mistake, words)
         found.setdefault(reason, said)
     return list(found.values())

@@ -66,8 +66,8 @@ def plan(aws: AWS, config: Config, file: FleetFile) -> Plan:
     """Find what the fleet file leaves to us. Raises UserError or ExplainedError with the cure."""
     types = machine_types(aws.ec2, config.MACHINE_TYPE)
     image_id = file.image_id or newest_image(aws.ssm, types)
-    root_device, image_gib = _image(aws.ec2, image_id)
-    vpc_id, subnets = _subnets(aws.ec2, file.subnet_ids)
+    root_device, image_gib = image(aws.ec2, image_id)
+    vpc_id, subnets = subnets_of(aws.ec2, file.subnet_ids)
     profile = file.iam_instance_profile
     if profile is None or not profile.startswith("arn:"):
         profile = roles.instance_profile_arn(aws.iam, profile or roles.INSTANCE_ROLE)
@@ -78,7 +78,7 @@ def plan(aws: AWS, config: Config, file: FleetFile) -> Plan:
         root_device=root_device,
         volume_gib=max(config.EBS_VOL_SIZE, image_gib),
         subnets=subnets,
-        security_group_ids=file.security_group_ids or _default_group(aws.ec2, vpc_id),
+        security_group_ids=file.security_group_ids or default_group(aws.ec2, vpc_id),
         types=types,
         # Distributed-Something's config names the key's file, EC2 the key.
         key_name=(config.SSH_KEY_NAME or "").removesuffix(".pem"),
@@ -127,7 +127,7 @@ def newest_image(ssm: SSMClient, types: Sequence[MachineType]) -> str:
     return ssm.get_parameter(Name=name)["Parameter"]["Value"]
 
 
-def _image(ec2: EC2Client, image_id: str) -> tuple[str, int]:
+def image(ec2: EC2Client, image_id: str) -> tuple[str, int]:
     """(root device, GiB of its snapshot) of an AMI."""
     try:
         images = ec2.describe_images(ImageIds=[image_id])["Images"]
@@ -140,17 +140,17 @@ def _image(ec2: EC2Client, image_id: str) -> tuple[str, int]:
             f"The image {image_id} is not in this region.",
             'Write "ImageId": "auto" in the fleet file.',
         )
-    image = images[0]
-    root = image["RootDeviceName"]
+    found = images[0]
+    root = found["RootDeviceName"]
     sizes = [
         mapping["Ebs"].get("VolumeSize", 0)
-        for mapping in image["BlockDeviceMappings"]
+        for mapping in found["BlockDeviceMappings"]
         if mapping.get("DeviceName") == root and "Ebs" in mapping
     ]
     return root, max(sizes, default=0)
 
 
-def _subnets(ec2: EC2Client, given: Sequence[str] | None) -> tuple[str, tuple[Subnet, ...]]:
+def subnets_of(ec2: EC2Client, given: Sequence[str] | None) -> tuple[str, tuple[Subnet, ...]]:
     """(VPC, one subnet an availability zone: the one with most free addresses)."""
     if given:
         found = ec2.describe_subnets(SubnetIds=list(given))["Subnets"]
@@ -178,7 +178,7 @@ def _subnets(ec2: EC2Client, given: Sequence[str] | None) -> tuple[str, tuple[Su
     return found[0]["VpcId"], chosen
 
 
-def _default_group(ec2: EC2Client, vpc_id: str) -> tuple[str, ...]:
+def default_group(ec2: EC2Client, vpc_id: str) -> tuple[str, ...]:
     """The default security group of a VPC: it lets everything out and nobody else in."""
     groups = ec2.describe_security_groups(
         Filters=[

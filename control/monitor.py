@@ -12,6 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from control import (
     auto_monitor,
+    idle,
     logs,
     monitor_function,
     observation,
@@ -75,6 +76,7 @@ def watch(
     counted, count_due = None, 0.0
     answered = clock()
     follow = _follower(aws, run)
+    say_idle = _idle_sayer(aws, run, pace)
     with screen.live_status() as show:
         while True:
             now = clock()
@@ -97,10 +99,29 @@ def watch(
                 screen.say(f"  {done}")
             if taken.ended:
                 break
+            say_idle(taken.seen)
             sleep(pace.poll)
     if taken.unfinished:
         raise _unfinished(aws, run, taken)
     return taken.seen.jobs
+
+
+def _idle_sayer(aws: AWS, run: Run, pace: Pace) -> Callable[[Observed], None]:
+    """Says once why no job runs, if two looks in a row found the same and it may stay so."""
+    before = said = ""
+
+    def say(seen: Observed) -> None:
+        nonlocal before, said
+        # An empty queue is a matter of the run's end, which has its own words.
+        waiting = seen.queue is not None and seen.queue.total > 0
+        found = idle.look(aws, run, seen, pace.register) if waiting else None
+        now = found.situation if found and not found.passing else ""
+        if found and now and now == before and now != said:
+            screen.say(f"  {found.what} {found.fix}")
+            said = now
+        before = now
+
+    return say
 
 
 def _follower(aws: AWS, run: Run) -> Callable[[float, JobCounts | None], Step | None]:
@@ -153,9 +174,19 @@ def _unfinished(aws: AWS, run: Run, taken: Step) -> Unfinished:
     named = ", ".join(names) + (" ..." if len(names) == _SHOWN else "")
     return Unfinished(
         f"{why} ({named}). The machines were ended; the queue stays.",
-        "Submit what is missing again (python run.py submitJob JOBFILE --again --missing), then: "
+        "Send what is missing again (python run.py retry --unfinished), then: "
         "python run.py startCluster files/exampleFleet.json",
     )
+
+
+def say_end(run: Run, counts: JobCounts) -> None:
+    """Say how the jobs ended, and where everything lies."""
+    screen.say(f"The run has ended, and its machines with it: {counts.in_words()}.")
+    screen.say(
+        f"Outputs: s3://{run.settings['DESTINATION_BUCKET']}/ (where output_prefix of "
+        "worker/generic-worker.py puts them)"
+    )
+    screen.say(f"Records and logs: s3://{run.bucket}/{run.prefix}")
 
 
 def in_words(seen: Observed, jobs_at_once: int) -> str:

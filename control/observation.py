@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,13 +12,20 @@ from control.observed import Machine, Memory, Observed, Pace, Stopped
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
+    from mypy_boto3_s3 import S3Client
 
     from control.account import AWS
     from control.fleet import FleetState
     from control.records import JobCounts, Run
 
 
-def observe(aws: AWS, run: Run, now: float, counted: JobCounts | None = None) -> Observed:
+def observe(
+    aws: AWS,
+    run: Run,
+    now: float,
+    counted: JobCounts | None = None,
+    count: Callable[[S3Client, Run], JobCounts] = records.count,
+) -> Observed:
     """Ask SQS, S3, EC2, ECS and CloudWatch once each.
 
     `counted` is taken for the counts of jobs while the queue holds any: to list a million records
@@ -31,7 +38,7 @@ def observe(aws: AWS, run: Run, now: float, counted: JobCounts | None = None) ->
     return Observed(
         now=now,
         queue=waiting,
-        jobs=counted if counted and waiting and waiting.total else records.count(aws.s3, run),
+        jobs=counted if counted and waiting and waiting.total else count(aws.s3, run),
         fleets=tuple(fleets),
         machines=_machines(aws, run, fleets) if service is not None else (),
         service=service,
@@ -97,6 +104,7 @@ def _machines(aws: AWS, run: Run, fleets: list[FleetState]) -> tuple[Machine, ..
                 tasks=on[arn] if arn else 0,
                 busy_tasks=busy_on[arn] if arn else 0,
                 stopping=not on[arn] and _holds_something(joined),
+                connected=joined.get("agentConnected", True),
                 kind=f"{described['InstanceType']} {described['Placement']['AvailabilityZone']}",
             )
         )

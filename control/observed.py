@@ -28,6 +28,7 @@ class Machine:
     busy_tasks: int = 0
     kind: str = ""  # type and availability zone, which its price depends on
     stopping: bool = False
+    connected: bool = True  # whether ECS hears its agent
 
 
 @dataclass(frozen=True)

@@ -22,10 +22,11 @@ _DAYS = 30
 
 @dataclass(frozen=True)
 class Prices:
-    """Dollars per machine and hour: lowest and highest of the last day, highest of 30 days."""
+    """Dollars per machine and hour: lowest and highest of the last day, and of 30 days."""
 
     low: float
     high: float
+    lowest: float
     highest: float
 
 
@@ -53,7 +54,7 @@ def recent(ec2: EC2Client, plan: Plan, now: float) -> Prices | None:
         if kind.split(" ")[1] in zones
     }
     day, all_days = (spot_prices.span(known, start, now) for start in (now - _DAY, month))
-    return Prices(day[0], day[2], all_days[2]) if day and all_days else None
+    return Prices(day[0], day[2], all_days[0], all_days[2]) if day and all_days else None
 
 
 def estimate(

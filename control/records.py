@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from botocore.exceptions import ClientError
 
-from control import reasons
+from control import listing, reasons
 from control.errors import ExplainedError
+from control.listing import Entry
 from control.words import several
 
 if TYPE_CHECKING:
@@ -134,7 +135,7 @@ def load(s3: S3Client, bucket: str, app_name: str, run_id: str) -> Run:
 
 def current(s3: S3Client, bucket: str, app_name: str) -> Run | None:
     """The newest run of this app, ended or not; None if there was none yet."""
-    for run_id in sorted(_run_ids(s3, bucket, app_name), reverse=True):
+    for run_id in sorted(run_ids(s3, bucket, app_name), reverse=True):
         try:
             return load(s3, bucket, app_name, run_id)
         except s3.exceptions.NoSuchKey:
@@ -142,7 +143,8 @@ def current(s3: S3Client, bucket: str, app_name: str) -> Run | None:
     return None
 
 
-def _run_ids(s3: S3Client, bucket: str, app_name: str) -> list[str]:
+def run_ids(s3: S3Client, bucket: str, app_name: str) -> list[str]:
+    """The RUN_IDs of all runs of an app, the oldest first."""
     pages = s3.get_paginator("list_objects_v2").paginate(
         Bucket=bucket, Prefix=f"runs/{app_name}/", Delimiter="/"
     )
@@ -205,8 +207,7 @@ def _get(s3: S3Client, bucket: str, key: str) -> tuple[Run, str]:
 
 def list_keys(s3: S3Client, bucket: str, prefix: str) -> Iterator[str]:
     """The keys under a prefix, in order, a page of 1,000 at a time."""
-    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
-        yield from (entry["Key"] for entry in page.get("Contents", []))
+    return (entry.key for entry in listing.entries(s3, bucket, prefix))
 
 
 def count(s3: S3Client, run: Run) -> JobCounts:
@@ -233,33 +234,40 @@ def part_sizes(key: str) -> tuple[int, int]:
 
 
 def _count_states(s3: S3Client, run: Run) -> list[list[int]]:
-    return _over_records(s3, run.bucket, run.prefix, tally)
+    return over_records(s3, run, lambda entries: tally(entry.key for entry in entries))
 
 
 def finished_ids(s3: S3Client, bucket: str, app_name: str) -> Iterator[int]:
     """The ids of the jobs that any run of this app has done or skipped, as numbers."""
 
-    def numbers(keys: Iterable[str]) -> array[int]:
-        names = (_RECORD.search(key) for key in keys)
+    def numbers(entries: Iterable[Entry]) -> array[int]:
+        names = (_RECORD.search(entry.key) for entry in entries)
         return array("Q", (int(name[1], 16) for name in names if name and name[2] != "failed"))
 
-    for run_id in _run_ids(s3, bucket, app_name):
+    for run_id in run_ids(s3, bucket, app_name):
         prefix = run_prefix(app_name, run_id)
         for some in _over_records(s3, bucket, prefix, numbers):
             yield from some
 
 
+def over_records(s3: S3Client, run: Run, what: Callable[[Iterable[Entry]], T]) -> list[T]:
+    """`what` of a run's records, in the order of keys; over 1,000 are read in 16 lists at once.
+
+    The records of one job are all in one list.
+    """
+    return _over_records(s3, run.bucket, run.prefix, what)
+
+
 def _over_records(
-    s3: S3Client, bucket: str, prefix: str, what: Callable[[Iterable[str]], T]
+    s3: S3Client, bucket: str, prefix: str, what: Callable[[Iterable[Entry]], T]
 ) -> list[T]:
-    """`what` of the keys of a run's records; over 1,000 are read in 16 lists at the same time."""
     prefix += "records/"
-    first = s3.list_objects_v2(Bucket=bucket, Prefix=prefix)
-    if not first["IsTruncated"]:
-        return [what(entry["Key"] for entry in first.get("Contents", []))]
+    first, more = next(listing.pages(s3, bucket, prefix))
+    if not more:
+        return [what(first)]
 
     def one(digit: str) -> T:
-        return what(list_keys(s3, bucket, prefix + digit))
+        return what(listing.entries(s3, bucket, prefix + digit))
 
     with ThreadPoolExecutor(len(_HEX)) as pool:
         return list(pool.map(one, _HEX))

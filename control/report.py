@@ -30,13 +30,15 @@ if TYPE_CHECKING:
 FORMAT = 1
 _MOST_GROUPS = 50
 _LONGEST_TEXT = 500
+# The auto-monitor has a third of a processor and five minutes; report.json names no single job.
+_LIMITS = report_reading.Limits(done=2_000, failed=2_000, attempts=200)
 # A chart of a run over time has at most so many points.
 _POINTS = 120
 
 
 def write(aws: AWS, run: Run, now: float) -> dict[str, Any]:
     """Read a run and write its report.json; returns it."""
-    reading = report_reading.read(aws.s3, run)
+    reading = report_reading.read(aws.s3, run, _LIMITS)
     cost = spending.so_far(aws.ec2, run.machine_time, now)
     content = make(run, reading, cost, now)
     records.put_json(aws.s3, run.bucket, f"{run.prefix}report.json", content)
@@ -141,7 +143,7 @@ def _shape(
     }
     histogram = figures.histogram(values, of_time=of_time) if bins else None
     if histogram:
-        shape["histogram"] = dataclasses.asdict(histogram)
+        shape["histogram"] = {**dataclasses.asdict(histogram), "counts": list(histogram.counts)}
     return shape
 
 
@@ -210,12 +212,8 @@ def _machines(run: Run, busy_seconds: float) -> dict[str, Any]:
 def _failures(reading: Reading) -> list[dict[str, Any]]:
     """The reasons, most frequent first, each with one job as an example."""
     found = alike.groups(
-        {
-            "reason": text(r, "reason"),
-            "job_name": text(r, "job_name"),
-            "log_key": text(r, "log_key"),
-        }
-        for r in reading.failed
+        {name: clean(text(record, name)) for name in ("reason", "job_name", "log_key")}
+        for record in reading.failed
     )
     return [
         {

@@ -22,7 +22,7 @@ from control.words import several
 Report = Mapping[str, Any]
 Spec = dict[str, Any]
 
-WIDTHS = {"wide": 500, "narrow": 330}
+WIDTHS = {"wide": 500, "narrow": 360}
 _HEIGHT = 200
 _DONE, _FAILED, _INK, _PAPER = "var(--done)", "var(--failed)", "var(--ink)", "var(--paper)"
 _CONFIG: Spec = {
@@ -82,7 +82,8 @@ def progress(report: Report) -> Chart | None:
     begin, step = records.seconds(found["begin"]), found["step"]
     done = list(itertools.accumulate(map(sum, zip(found["done"], found["skipped"], strict=True))))
     failed = list(itertools.accumulate(found["failed"]))
-    both = ("done", _DONE, done), ("failed", _FAILED, failed)
+    word = "done or skipped" if any(found["skipped"]) else "done"
+    both = (word, _DONE, done), ("failed", _FAILED, failed)
     lines = [line for line in both if line[2][-1]]
     layers: list[Spec] = []
     for word, colour, counts in lines:

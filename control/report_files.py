@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -74,18 +75,47 @@ def write(path: Path, content: bytes) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
     except OSError as error:
+        taken = isinstance(error, FileExistsError)
+        why = f"{path.parent} is not a folder" if taken else error.strerror
         raise UserError(
-            f"{path} cannot be written: {error.strerror}.",
+            f"{path} cannot be written: {why}.",
             "Name a file that you may write: python run.py report --output FILE",
         ) from None
 
 
 def as_json(made: Made) -> str:
+    """documentation/json.md."""
     return json.dumps(made.content, indent=1, ensure_ascii=False)
 
 
-def at_the_end(aws: AWS, config: Config, run: Run) -> Path:
-    """The page of a run that has ended, beside its other records on S3 and here; returns where.
+def put_json(made: Made, output: Path | None) -> None:
+    """Write the data into a file, or to standard output."""
+    if output is None:
+        screen.answer(as_json(made))
+    else:
+        write(output, as_json(made).encode())
+
+
+def show(aws: AWS, config: Config, run: Run, output: Path | None, *, as_json: bool) -> str:
+    """Make the report of the verb; returns the verb to type next, "" after JSON."""
+    made = make(aws, run, quiet=as_json)
+    if as_json:
+        put_json(made, output)
+        return ""
+    path = output or path_of(config, run)
+    write(path, page(run, made))
+    _say_where(path)
+    if made.content["failed"]:
+        return "failures"
+    return "setup   (begins a new run)" if run.ended else "status"
+
+
+def _say_where(path: Path) -> None:
+    screen.say(f"Report: {os.path.relpath(path)} (open it in a browser)")
+
+
+def at_the_end(aws: AWS, config: Config, run: Run) -> None:
+    """The page of a run that has ended, beside its other records on S3 and here.
 
     report.json was written by whoever ended the run.
     """
@@ -95,7 +125,7 @@ def at_the_end(aws: AWS, config: Config, run: Run) -> Path:
     aws.s3.put_object(Bucket=run.bucket, Key=key, Body=content, ContentType="text/html")
     path = path_of(config, run)
     write(path, content)
-    return path
+    _say_where(path)
 
 
 def in_folder(aws: AWS, config: Config, run: Run, output: Path) -> Path:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import html
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,11 +25,13 @@ Report = Mapping[str, Any]
 
 _FOLDER = Path(__file__).parent
 _TEMPLATE, _STYLE, _SCRIPT = "report_page.html", "report_page.css", "report_page.js"
-# Of failed jobs so many are listed, and of their last lines so much in all: a page stays below
-# 5 MB however many jobs failed.
+# A page stays below 5 MB however many jobs failed and whatever they wrote: so many are listed, with
+# so many bytes of last lines together and each, as long as so many bytes are not reached in all.
 _MOST_ROWS = 5_000
 _LINES_BYTES = 2_000_000
 _LONGEST_LINES = 1_500
+_ROWS_BYTES = 4_000_000
+_ROW_BYTES = 350  # of a row's markup
 
 
 @dataclass(frozen=True)
@@ -124,22 +127,35 @@ def _failures(
         {**record, **{name: clean(text(record, name)) for name in ("reason", "job_name")}}
         for record in failed
     )
-    shown = [(i, record) for i, group in enumerate(groups) for record in group.records]
-    shown = shown[:_MOST_ROWS]
-    most = min(_LONGEST_LINES, _LINES_BYTES // max(1, len(shown)))
-    rows = [
-        Failure(
-            name=record["job_name"],
-            reason=record["reason"],
-            group=i,
-            facts=_facts(record),
-            lines=_last_lines(record, most),
-            has_log=bool(text(record, "log_key")),
-            link=log_link(text(record, "log_key")),
-        )
-        for i, record in shown
-    ]
+    ordered = [(i, record) for i, group in enumerate(groups) for record in group.records]
+    most = min(_LONGEST_LINES, _LINES_BYTES // max(1, min(len(ordered), _MOST_ROWS)))
+    rows: list[Failure] = []
+    size = 0
+    for i, record in ordered[:_MOST_ROWS]:
+        row = _row(i, record, most, log_link)
+        size += _ROW_BYTES + sum(map(_bytes, (row.name * 2, row.reason, row.facts, row.link)))
+        size += _bytes(row.lines)
+        if size > _ROWS_BYTES:
+            break
+        rows.append(row)
     return groups, rows
+
+
+def _row(group: int, record: Record, most: int, log_link: Callable[[str], str]) -> Failure:
+    return Failure(
+        name=text(record, "job_name"),
+        reason=text(record, "reason"),
+        group=group,
+        facts=_facts(record),
+        lines=_last_lines(record, most),
+        has_log=bool(text(record, "log_key")),
+        link=log_link(text(record, "log_key")),
+    )
+
+
+def _bytes(value: str) -> int:
+    """How long a text is in the page."""
+    return len(html.escape(value).encode())
 
 
 def _facts(one: Record) -> str:
@@ -154,13 +170,15 @@ def _facts(one: Record) -> str:
 
 
 def _last_lines(record: Record, most: int) -> str:
-    """The end of the log as far as `most` characters go, in whole lines where there are some."""
+    """The end of the log as far as `most` bytes go: whole lines, or the end of the last one."""
     lines = record.get("last_lines")
     if not isinstance(lines, list):
         return ""
     kept: list[str] = []
-    for line in reversed([clean(str(line), most) for line in lines]):
-        most -= len(line) + 1
+    for line in reversed([clean(str(line)[-most:], most) for line in lines]):
+        while not kept and _bytes(line) > most:
+            line = line[len(line) // 2 + 1 :]
+        most -= _bytes(line) + 1
         if most < 0 and kept:
             break
         kept.insert(0, line)

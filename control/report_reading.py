@@ -15,7 +15,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from control import listing, records
-from control.account import CONNECTIONS
+from control.given_up import over_many
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -175,12 +175,11 @@ def _get(s3: S3Client, run: Run, keys: Sequence[str], advance: Advance) -> tuple
 
     found: list[Record] = []
     bad = 0
-    with ThreadPoolExecutor(CONNECTIONS) as pool:
-        for content in pool.map(one, keys):
-            advance(1)
-            bad += content is None
-            if content:
-                found.append(content)
+    for content in over_many(one, keys):
+        advance(1)
+        bad += content is None
+        if content:
+            found.append(content)
     return found, bad
 
 

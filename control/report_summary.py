@@ -76,7 +76,7 @@ def _cost_tile(cost: Mapping[str, Any]) -> tuple[str, str]:
         return "$0", "on this computer"
     if cost["machines"] is None:
         return "not known", "EC2 tells no price" if cost["machine_hours"] else "no machine yet"
-    return f"about {units.dollars(cost['machines'] + cost['beside_once'])}", "machines and the rest"
+    return units.dollars(cost["machines"] + cost["beside_once"]), "about, all included"
 
 
 def parts(report: Report) -> Iterator[tuple[str, int, str]]:

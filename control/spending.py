@@ -17,9 +17,6 @@ if TYPE_CHECKING:
 
     from control.spot_prices import Changes
 
-_DAY = 24 * 3600
-BEFORE_DAYS = 30
-
 
 @dataclass(frozen=True)
 class OfKind:
@@ -42,15 +39,6 @@ class Cost:
     def unpriced_hours(self) -> float:
         """Machine-hours of which no price is known: the dollars are of the others."""
         return sum(one.hours for one in self.kinds if one.dollars is None)
-
-
-@dataclass(frozen=True)
-class Range:
-    """Dollars: at the lowest, the mean and the highest price."""
-
-    low: float
-    mean: float
-    high: float
 
 
 def cost(known: Mapping[str, Any], prices: Mapping[str, Changes]) -> Cost:
@@ -101,15 +89,6 @@ def expected(so_far: float, hourly: float, hours: tuple[float, float]) -> tuple[
     """Dollars in the end, from the least to the most hours that are left, if the machines that
     are up now stay so long. They become fewer as work runs out, so that is rather too much."""
     return so_far + hourly * hours[0], so_far + hourly * hours[1]
-
-
-def before(prices: Mapping[str, Changes], machine_hours: float, now: float) -> Range | None:
-    """What so many machine-hours cost at the prices of the last 30 days; None if none is known."""
-    found = spot_prices.span(prices, now - BEFORE_DAYS * _DAY, now)
-    if found is None:
-        return None
-    low, mean, high = found
-    return Range(machine_hours * low, machine_hours * mean, machine_hours * high)
 
 
 def needed_hours(settings: Mapping[str, Any], jobs: int, seconds_a_job: float) -> float:

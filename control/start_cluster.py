@@ -17,6 +17,7 @@ from control import (
     fleet,
     fleet_file,
     fleet_request,
+    forecast,
     machines,
     prices,
     queues,
@@ -76,7 +77,7 @@ def start(
     function_arn, same_version = auto_monitor.find(aws, run)
     if not same_version:
         screen.say("The auto-monitor is of another version than this one: run setupAWS again.")
-    _say_price(aws, run, plan, total, clock())
+    _say_price(aws, run, plan, total, unfinished, clock())
     limit = _left_of_hourly_limit(run, live) if add else run.settings["MAX_HOURLY_COST"]
     if not (yes or _is_confirmed()):
         raise Declined
@@ -137,7 +138,9 @@ def _target(run: Run, unfinished: int, present: int) -> int:
     return target
 
 
-def _say_price(aws: AWS, run: Run, plan: machines.Plan, total: int, now: float) -> None:
+def _say_price(
+    aws: AWS, run: Run, plan: machines.Plan, total: int, unfinished: int, now: float
+) -> None:
     settings = run.settings
     hours = settings["MAX_RUN_HOURS"]
     found = prices.recent(aws.ec2, plan, now)
@@ -148,6 +151,9 @@ def _say_price(aws: AWS, run: Run, plan: machines.Plan, total: int, now: float) 
             found, total, hours, settings["MACHINE_PRICE"], settings["MAX_HOURLY_COST"]
         )
         screen.say(prices.in_words(cost, [t.name for t in plan.types], total, hours))
+        expected = forecast.say(aws.s3, run, unfinished, found)
+        if expected:
+            screen.say(expected)
     if settings["MACHINE_PRICE"] is None and settings["MAX_HOURLY_COST"] is None:
         screen.say(
             "No limit of price is set (MACHINE_PRICE, MAX_HOURLY_COST): the market price is paid, "

@@ -80,6 +80,15 @@ def _say(title: str, things: Sequence[Thing]) -> None:
         screen.say(f"  {kind:<17}{', '.join(names[:_NAMED])}{more}")
 
 
+def say_ended(aws: AWS, run: Run) -> None:
+    """Say that there is nothing to end, and how the run's jobs ended."""
+    counts = records.count(aws.s3, run)
+    screen.say(
+        f"Run {run.run_id} of {run.app_name} has ended, and its machines with it: "
+        f"{counts.in_words()}."
+    )
+
+
 def say_unfinished(aws: AWS, run: Run) -> int:
     """Say how many jobs are unfinished; returns it."""
     count = records.count(aws.s3, run)

@@ -9,6 +9,10 @@ if TYPE_CHECKING:
 
 APP_TAG = "distributed-something"
 RUN_TAG = "distributed-something:run"
+# On EC2's resources only, so that whoever finds them knows whom to ask. A run may be taken over:
+# nothing is found by it.
+OWNER_TAG = "distributed-something:owner"
+_LONGEST_VALUE = 256  # EC2 guide, tag restrictions
 
 
 def of_run(run: Run) -> dict[str, str]:
@@ -17,8 +21,8 @@ def of_run(run: Run) -> dict[str, str]:
 
 
 def of_ec2(run: Run) -> Any:
-    name = {"Name": f"{run.app_name}Worker"}
-    return [{"Key": key, "Value": value} for key, value in {**name, **of_run(run)}.items()]
+    named = {"Name": f"{run.app_name}Worker", OWNER_TAG: run.owner[:_LONGEST_VALUE]}
+    return [{"Key": key, "Value": value} for key, value in {**named, **of_run(run)}.items()]
 
 
 def of_cloudwatch(run: Run) -> Any:

@@ -78,6 +78,7 @@ def _run(add: _Add) -> None:
     one.add_argument("fleet_file", metavar="FLEETFILE", nargs="?", default=FLEET)
     one.add_argument("--yes", action="store_true", help="do not ask before spending money")
     one.add_argument("--add", action="store_true", help="add machines to those there are")
+    one.add_argument("--no-check", action="store_true", help="start without checking first")
     one = add("monitor", "watch the run, scale it in, end it", "monitor")
     one.add_argument("monitor_file", metavar="FILE", nargs="?")
     # `monitor FILE True` is how Distributed-Something has it.
@@ -94,7 +95,14 @@ def _run(add: _Add) -> None:
 
 
 def _ask(add: _Add) -> None:
-    add("status", "how far the run is", "status")
+    one = add("check", "whether a run would start, before it costs anything", f"check {FLEET}")
+    one.add_argument("fleet_file", metavar="FLEETFILE", nargs="?", default=FLEET)
+    one.add_argument("--json", action="store_true", help="see documentation/json.md")
+    one = add("status", "how far the run is, and why nothing runs", "status --watch")
+    one.add_argument("--all", action="store_true", help="every run in the account")
+    how = one.add_mutually_exclusive_group()
+    how.add_argument("--watch", action="store_true", help="go on showing it; Ctrl-C ends that")
+    how.add_argument("--json", action="store_true", help="see documentation/json.md")
     one = add("failures", "which jobs failed, and why", "failures")
     for form, what in (
         ("all", "every failed job, not only examples"),
@@ -119,6 +127,7 @@ def _ask(add: _Add) -> None:
     one = add("report", "one HTML page: progress, failures, cost, advice", "report")
     one.add_argument("--output", type=Path, metavar="FILE", help="default: in reports/")
     one.add_argument("--json", action="store_true", help="print the data instead of the page")
+    _run_option(one)
 
 
 def _end(add: _Add) -> None:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from control import cluster, fleet, fleet_reasons, records, screen
+from control import cluster, fleet, fleet_reasons, idle, observation, screen
 from control.errors import ExplainedError
 from control.words import several
 
@@ -51,8 +51,17 @@ def wait_for_machines(
             return True
         if not up:
             _say_new(why_none_comes(aws, run), told)
+        elif service:
+            _raise_without_place(service.last_word, run)
         sleep(poll_seconds)
     return False
+
+
+def _raise_without_place(last_word: str, run: Run) -> None:
+    """Raise ExplainedError if ECS says that no container fits on the machines that have come."""
+    found = idle.placement(last_word, run.settings)
+    if found and found.lasting:
+        raise ExplainedError(found.what, found.fix)
 
 
 def _say_new(reasons: list[fleet_reasons.Explained], told: set[str]) -> None:
@@ -66,39 +75,22 @@ def _say_new(reasons: list[fleet_reasons.Explained], told: set[str]) -> None:
 
 def why_none_comes(aws: AWS, run: Run) -> list[fleet_reasons.Explained]:
     """The causes that the whole history of the newest fleet tells, explained."""
-    return fleet_reasons.explain((e.sub_type, e.detail) for e in _history(aws, run))
+    return fleet_reasons.explain((e.sub_type, e.detail) for e in idle.history(aws, run))
 
 
-def _history(aws: AWS, run: Run) -> list[fleet.Event]:
-    newest = run.fleets[-1]
-    return fleet.history(aws.ec2, newest["fleet_id"], records.seconds(newest["requested"]))
-
-
-def say_why_not(aws: AWS, run: Run) -> None:
-    """Say why no container runs: no machine, none that has registered, or none that it fits."""
-    states = fleet.describe(aws.ec2, fleet.of_run(aws.ec2, run))
-    minutes = WAIT_SECONDS // 60
-    if not any(state.instances for state in states):
-        screen.say(f"No machine came within {minutes} minutes. EC2 says:")
-        for line in dict.fromkeys(str(event) for event in _history(aws, run)):
-            screen.say(f"  {line}")
-        for reason in why_none_comes(aws, run):
-            screen.say(f"{reason.what} {reason.fix}")
+def say_why_not(aws: AWS, run: Run, clock: Callable[[], float] = time.time) -> None:
+    """Say why no container runs, after what AWS says in its own words."""
+    seen = observation.observe(aws, run, clock())
+    found = idle.look(aws, run, seen, patience=WAIT_SECONDS)
+    if found is None:
         return
-    registered = len(cluster.machines(aws.ecs, run))
-    if not registered:
-        screen.say(
-            f"No machine joined the cluster within {minutes} minutes: they have no way to the "
-            "internet (ASSIGN_IP = True, or subnets with a NAT gateway or VPC endpoints), or their "
-            "role does not allow it (run setupAWS)."
-        )
-        return
-    screen.say(f"No container runs on the {several(registered, 'machine')}. ECS says:")
-    since = records.seconds(run.fleets[-1]["requested"])
-    stopped = dict.fromkeys(why for why, _ in cluster.why_stopped(aws.ecs, run, since))
-    for line in [*cluster.events(aws.ecs, run, _EVENTS_SHOWN), *stopped]:
+    if not seen.machines:
+        screen.say(f"No machine came within {WAIT_SECONDS // 60} minutes. EC2 says:")
+        lines = [str(event) for event in idle.history(aws, run)]
+    else:
+        joined = sum(bool(m.container_instance) for m in seen.machines)
+        screen.say(f"No container runs on the {several(joined, 'machine')}. ECS says:")
+        lines = [*cluster.events(aws.ecs, run, _EVENTS_SHOWN), *(s.why for s in seen.stopped)]
+    for line in dict.fromkeys(lines):
         screen.say(f"  {line}")
-    screen.say(
-        "If no machine is large enough, lower MEMORY or CPU_SHARES in config.py, or take larger "
-        "types as MACHINE_TYPE; then setup."
-    )
+    screen.say(f"{found.what} {found.fix}")

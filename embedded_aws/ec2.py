@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import moto.ec2.urls as urls
 from moto.core.responses import ActionResult
+from moto.ec2.models import EC2Backend
 from moto.ec2.responses import EC2Response
 
 from embedded_aws.actions import at
@@ -15,6 +17,7 @@ from embedded_aws.engine import Engine
 from embedded_aws.prices import MachineTypes
 
 DEFAULT_ZONES = "abc"
+_moto_default_vpc = EC2Backend.create_default_vpc
 
 
 class EC2Actions(FleetActions, InstanceActions, EC2Response):
@@ -45,7 +48,18 @@ class EC2Actions(FleetActions, InstanceActions, EC2Response):
         return ActionResult({"SpotPriceHistory": page, **more})
 
 
+def create_default_vpc(self: Any) -> Any:
+    """The default VPC has a way out, which moto's has not (VPC guide, default VPC components)."""
+    vpc = _moto_default_vpc(self)
+    gateway = self.create_internet_gateway()
+    self.attach_internet_gateway(gateway.id, vpc.id)
+    (main,) = self.describe_route_tables(filters={"vpc-id": vpc.id})
+    self.create_route(main.id, "0.0.0.0/0", gateway_id=gateway.id)
+    return vpc
+
+
 def install(engine: Engine) -> None:
     """Make moto's server use it. Call it before the first request."""
+    setattr(EC2Backend, create_default_vpc.__name__, create_default_vpc)
     EC2Actions.engine = engine
     urls.url_paths = {"{0}/": EC2Actions.dispatch}

@@ -38,6 +38,7 @@ _ACTIONS = {
     "sqs:DeleteMessageBatch": "sqs:DeleteMessage",
     "sqs:ChangeMessageVisibilityBatch": "sqs:ChangeMessageVisibility",
     "lambda:Invoke": "lambda:InvokeFunction",
+    "service-quotas:GetServiceQuota": "servicequotas:GetServiceQuota",
     "s3:HeadBucket": "s3:ListBucket",
 }
 

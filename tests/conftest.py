@@ -11,7 +11,7 @@ from moto import mock_aws
 
 import embedded_aws
 from benchmarks import aws_stub
-from control import account, records, settings, setup, setup_aws
+from control import account, checks_image, records, settings, setup, setup_aws
 
 ROOT = Path(__file__).parent.parent
 BUCKET = "test-bucket"
@@ -28,6 +28,16 @@ VALUES = {
 }
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """A file's tests run in one process, which makes what they share once; all that need containers
+    in the same one, as they share an engine and its images."""
+    for item in items:
+        folder = item.path.parent
+        group = folder.name if folder == ROOT / "tests/containers" else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 @pytest.fixture(autouse=True)
 def no_aws_of_the_developer(monkeypatch, tmp_path_factory):
     """Fake keys, no files, no machine's role: nothing here can reach an account."""
@@ -41,6 +51,8 @@ def no_aws_of_the_developer(monkeypatch, tmp_path_factory):
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    # Nor Docker Hub: nobody listens on this port.
+    monkeypatch.setattr(checks_image, "HUB", "http://127.0.0.1:9")
 
 
 @pytest.fixture

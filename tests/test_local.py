@@ -105,6 +105,11 @@ def test_a_failed_job_is_said_and_its_log_is_kept(own_project, tmp_path):
     assert not (output / "out/bad").exists()
     (log,) = output.glob("runs/*/*/logs/*.txt")
     assert "about to fail" in log.read_text()
+    page = log.parent.parent / "report.html"
+    assert f'href="logs/{log.name}"' in page.read_text(encoding="utf-8")
+    assert f"Report: {page}" in out
+    report = json.loads((log.parent.parent / "report.json").read_text(encoding="utf-8"))
+    assert (report["done"], report["failed"], report["cost"]["charged"]) == (1, 1, False)
     assert f"    log: {log}\n" in out
 
 
@@ -266,9 +271,10 @@ def test_each_verb_singly_beside_a_served_aws(served, tmp_path):
     assert f"python run.py --config {folder} retry" in err
     code, _, err = beside("submitJob", "files/jobs.json")
     assert code == 1 and "has ended" in err
-    for verb in ("status", "stop"):
-        code, out, _ = beside(verb)
-        assert code == 0 and "has ended" in out and "1 job done, 0 skipped, 1 failed" in out
+    code, out, _ = beside("status")
+    assert code == 0 and ", ended 20" in out and "1 done, 0 skipped, 1 failed of 2 jobs" in out
+    code, out, _ = beside("stop")
+    assert code == 0 and "has ended" in out and "1 job done, 0 skipped, 1 failed" in out
     records = _records(folder, server)
     assert sorted(r["state"] for r in records) == ["done", "failed"]
     assert all(set(r) == _fields_of_the_contract() for r in records)

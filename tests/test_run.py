@@ -207,7 +207,9 @@ def test_an_option_that_stands_before_the_verb_is_found_if_misspelt(typed):
     assert "--confg" in error and "Did you mean --config?" in fix
 
 
-@pytest.mark.parametrize("verb", ["setup", "submitJob", "startCluster", "monitor", "local"])
+@pytest.mark.parametrize(
+    "verb", ["check", "setup", "submitJob", "startCluster", "monitor", "status", "local"]
+)
 def test_every_verb_has_help_with_an_example(typed, verb):
     code, out, _ = typed(verb, "--help")
     assert code == 0 and f"Example: python run.py {verb}" in out

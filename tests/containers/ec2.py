@@ -60,28 +60,29 @@ class Machine:
         if path == "/latest/api/token":
             return (200, TOKEN) if self.hops > 1 and method == "PUT" else None
         if path == "/credentials":
-            return 200, _credentials()
+            return 200, _OF_TASK
         if token != TOKEN:
             return 401, ""
         name = path.removeprefix("/latest/meta-data/")
         roles = "iam/security-credentials/"
-        known = {roles: self.role, roles + self.role: _credentials()} if self.role else {}
+        known = {roles: self.role, roles + self.role: _OF_MACHINE} if self.role else {}
         known |= {"instance-id": INSTANCE, "instance-type": TYPE, **self.paths}
         return (200, known[name]) if name in known else (404, "")
 
 
-def _credentials() -> str:
-    return json.dumps(
-        {
-            "Code": "Success",
-            "Type": "AWS-HMAC",
-            "AccessKeyId": "ASIAROLE",
-            "SecretAccessKey": "secret",
-            "Token": "session",
-            "LastUpdated": "2026-01-01T00:00:00Z",
-            "Expiration": "2099-01-01T00:00:00Z",
-        }
-    )
+def _credentials(**more: str) -> str:
+    """As both services give them; s3fs refuses what has other fields than it knows."""
+    common = {
+        "AccessKeyId": "ASIAROLE",
+        "SecretAccessKey": "secret",
+        "Token": "session",
+        "Expiration": "2099-01-01T00:00:00Z",
+    }
+    return json.dumps({**common, **more})
+
+
+_OF_MACHINE = _credentials(Code="Success", Type="AWS-HMAC", LastUpdated="2026-01-01T00:00:00Z")
+_OF_TASK = _credentials(RoleArn=f"arn:aws:iam::123456789012:role/{ROLE}")
 
 
 @contextlib.contextmanager

@@ -76,7 +76,7 @@ def test_jobs_have_neither_the_rights_of_root_nor_the_right_to_mount(prepared, s
         (("--device", "/dev/fuse"), {}, "--cap-add SYS_ADMIN"),
         (MAY_MOUNT, {"SOURCE_BUCKET": "no-such-bucket"}, "NoSuchBucket"),
         ((*MAY_MOUNT, "--user", "1000"), {}, "only root may mount"),
-        ((*MAY_MOUNT, "--env", "AWS_ACCESS_KEY_ID="), {}, "there are no credentials"),
+        (MAY_MOUNT, {"AWS_ACCESS_KEY_ID": ""}, "there are no credentials"),
     ],
     ids=["no-device", "no-capability", "no-bucket", "not-root", "no-credentials"],
 )

@@ -69,7 +69,9 @@ def test_the_end_takes_everything_down_and_says_so_last(started):
         assert described["taskDefinition"]["status"] == "INACTIVE"
     assert records.load(aws.s3, run.bucket, run.app_name, run.run_id).ended
     report = aws.s3.get_object(Bucket=run.bucket, Key=f"{run.prefix}report.json")
-    assert json.loads(report["Body"].read())["submitted"] == 2
+    found = json.loads(report["Body"].read())
+    assert found["submitted"] == 2
+    assert found["ended"] == records.utc(1_800_000_000.0)
 
 
 def test_a_run_without_machines_ends_too(set_up):

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import time
 
+import boto3
 import pytest
 
 from control import (
+    account,
     actions,
     ending,
     monitor,
@@ -21,6 +24,7 @@ from control import (
 )
 from control.observed import Pace
 from tests.conftest import ROOT
+from tests.injection import Broken, Injection, changing
 
 FLEET = ROOT / "files/exampleFleet.json"
 AT_ONCE = Pace(spare=0.0, cheapest=0.0)
@@ -134,3 +138,50 @@ def test_a_machine_that_has_begun_to_work_meanwhile_gets_no_more_and_one_at_work
     assert said.endswith(f"MAX_HOURLY_COST = 0.05: {second.instance_id}; {back}")
     left = {m.instance_id: m.draining for m in observation.observe(aws, run, 0.0).machines}
     assert second.instance_id not in left and left[first.instance_id]
+
+
+def test_broken_off_after_any_call_the_limit_is_kept_by_the_next_steps(started):
+    aws, run = started
+    run = with_limit(aws, run, 0.1)
+    session = boto3.Session(region_name="us-east-1")
+    injection = Injection(session)
+    breaking = account.AWS(session)
+    breaks, whole = 0, False
+    steps(aws, run, 1)  # the first of two looks
+    for k in itertools.count(1):
+        try:
+            with injection.watch(break_after=k):
+                step.step(breaking, run, time.time() + 60, AT_ONCE)
+            whole = True
+        except Broken:
+            if not changing(injection.calls):
+                continue  # the next break finds the same world
+            breaks += changing(injection.calls[-1:])
+        until(lambda: active(aws, run) and steps(aws, run, 2) == [])
+        assert (free(aws, run), fleet_target(aws, run)) == (1, 1), f"broken off after call {k}"
+        if whole:
+            break
+        ask_for(aws, run, 2)
+        until(lambda: free(aws, run) == 2 and active(aws, run))
+        steps(aws, run, 1)
+    print(f"MAX_HOURLY_COST: broken off after each of {k - 1} calls, {breaks} change something")
+    assert breaks >= 3
+
+
+def free(aws, run):
+    """Machines that have registered and are not on their way out."""
+    seen = observation.observe(aws, run, 0.0)
+    return sum(m.container_instance != "" and not m.draining for m in seen.machines)
+
+
+def active(aws, run):
+    return observation.observe(aws, run, 0.0).fleets[0].state == "active"
+
+
+def fleet_target(aws, run):
+    return observation.observe(aws, run, 0.0).fleets[0].target
+
+
+def ask_for(aws, run, count):
+    """As startCluster does."""
+    start_cluster.fleet_request.resize(aws, run, observation.observe(aws, run, 0.0).fleets, count)

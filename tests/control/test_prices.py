@@ -22,7 +22,7 @@ MONTH = "the highest price of 30 days"
     ],
 )
 def test_what_machines_cost(machines, hours, price_limit, hourly_limit, hourly, at_most, bound):
-    found = estimate(Prices(0.05, 0.10, 0.15), machines, hours, price_limit, hourly_limit)
+    found = estimate(Prices(0.05, 0.10, 0.05, 0.15), machines, hours, price_limit, hourly_limit)
     assert (found.hourly_low, found.hourly_high) == pytest.approx(hourly)
     assert found.at_most == pytest.approx(at_most)
     assert found.bound == bound
@@ -32,13 +32,13 @@ def test_what_machines_cost(machines, hours, price_limit, hourly_limit, hourly, 
     ("prices", "words"),
     [
         (
-            Prices(0.5, 1.0, 1.5),
+            Prices(0.5, 1.0, 0.5, 1.5),
             "1 machine (m5.xlarge or m6i.xlarge): $0.50 to $1.00 an hour; at most $108.00 in 72 "
             "hours (MAX_RUN_HOURS) at the highest price of 30 days, less when the jobs are done "
             "earlier.",
         ),
         (
-            Prices(0.132, 0.134, 0.134),
+            Prices(0.132, 0.134, 0.132, 0.134),
             "1 machine (m5.xlarge or m6i.xlarge): $0.13 an hour; at most $9.65 in 72 hours "
             "(MAX_RUN_HOURS) at the highest price of 30 days, less when the jobs are done earlier.",
         ),
@@ -88,10 +88,10 @@ class History:
 
 def test_an_old_price_counts_for_the_most_and_not_for_today():
     ec2 = History((29, "us-east-1a", 0.2), (20, "us-east-1a", 0.1), (0.5, "us-east-1a", 0.12))
-    assert recent(ec2, PLAN, NOW) == Prices(0.1, 0.12, 0.2)
+    assert recent(ec2, PLAN, NOW) == Prices(0.1, 0.12, 0.1, 0.2)
 
 
 def test_the_prices_of_other_zones_are_not_ours():
     ec2 = History((2, "us-east-1a", 0.1), (2, "us-east-1b", 0.01))
-    assert recent(ec2, PLAN, NOW) == Prices(0.1, 0.1, 0.1)
+    assert recent(ec2, PLAN, NOW) == Prices(0.1, 0.1, 0.1, 0.1)
     assert recent(History((2, "us-east-1b", 0.01)), PLAN, NOW) is None

@@ -59,14 +59,6 @@ def test_what_is_expected_grows_with_the_hours_left():
     assert spending.expected(1.0, 0.5, (2.0, 4.0)) == (2.0, 3.0)
 
 
-def test_before_a_run_it_costs_from_the_lowest_to_the_highest_price_of_30_days():
-    day = 24 * 3600.0
-    prices = {KIND: [(0.0, 9.0), (1 * day, 0.10), (16 * day, 0.30)], OTHER: [(0.0, 0.20)]}
-    found = spending.before(prices, 100.0, 31 * day)
-    assert found == spending.Range(pytest.approx(10), pytest.approx(20), pytest.approx(30))
-    assert spending.before({}, 100.0, 31 * day) is None
-
-
 def test_jobs_need_the_machine_hours_that_they_fill():
     settings = {"TASKS_PER_MACHINE": 2, "DOCKER_CORES": 4}
     assert spending.needed_hours(settings, 800, 360.0) == 10.0

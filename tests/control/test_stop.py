@@ -6,23 +6,9 @@ import json
 
 import pytest
 
-import run as command_line
-from control import account, alarms, fleet, leftovers, records, setup, start_cluster, stop, submit
+from control import alarms, fleet, leftovers, records, setup, start_cluster, stop, submit
 from control.errors import ExplainedError
 from tests.conftest import ROOT
-
-
-@pytest.fixture
-def typed(embedded, monkeypatch, capsys):
-    """Types a verb for a config; returns what it said."""
-    monkeypatch.setattr(account, "connect", lambda config: embedded)
-
-    def type_(config, *words):
-        capsys.readouterr()
-        command_line.main(["--config", str(config.path.parent), *words])
-        return capsys.readouterr().out
-
-    return type_
 
 
 @pytest.fixture

@@ -41,19 +41,21 @@ def waited(aws, run, until, seconds=15):
     end = time.monotonic() + seconds
 
     def clock():
-        began = next(looks) == 0
-        return waiting.WAIT_SECONDS if not began and (until() or time.monotonic() > end) else 0
+        before = next(looks) < 2  # the beginning, and the first look
+        return waiting.WAIT_SECONDS if not before and (until() or time.monotonic() > end) else 0
 
     return waiting.wait_for_machines(aws, run, clock, lambda _: None)
 
 
 def test_machines_on_which_no_container_fits_are_told_in_ecs_own_words(started, capsys):
     aws, run = started()
-    assert not waited(aws, run, lambda: waiting.cluster.machines(aws.ecs, run))
+    with pytest.raises(ExplainedError, match="MEMORY = 900000 does not fit") as caught:
+        waited(aws, run, lambda: False)
+    assert "Lower MEMORY" in caught.value.fix
     waiting.say_why_not(aws, run)
     out = capsys.readouterr().out
     assert "No container runs on the 1 machine" in out
-    assert "unable to place a task" in out and "lower MEMORY" in out
+    assert "unable to place a task" in out and "Lower MEMORY" in out
 
 
 def test_a_price_below_the_market_is_said_while_it_waits_and_with_the_whole_history(

@@ -58,7 +58,12 @@ class Copy:
         self.set(JOB_RETRIES=1)
         code, out, err = self.run(*groups, **shared)
         assert code == 1, out + err
-        found = dict(re.findall(r"^Failed: (.+?): (.+) \(log: ", out, re.MULTILINE))
+        found = {}
+        for line in out.splitlines():
+            if head := re.match(r"\d+ jobs?: (.+)", line):
+                reason = head[1]
+            elif job := re.match(r"  (\S+): \d+ of \d+ attempts?,", line):
+                found[job[1]] = reason
         assert set(found) == {group["name"] for group in groups}, out + err
         return found
 

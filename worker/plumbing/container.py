@@ -225,8 +225,10 @@ def _clean_up(container: Container, crew: Crew, slot: Slot, status: int) -> None
 
 def _lose_mount(container: Container, status: int) -> None:
     """End the container, whose jobs are given back: the next one mounts the bucket again."""
-    if os.path.ismount(MOUNT):
-        return
+    # The kernel remembers for a second what the mount was; opening a folder asks the program.
+    with contextlib.suppress(OSError), os.scandir(MOUNT):
+        if os.path.ismount(MOUNT):
+            return
     why = f"the bucket at {MOUNT} is no longer mounted: its program {_how(status)}"
     say(f"container: {why}; jobs are given back")
     container.code = MOUNT_LOST

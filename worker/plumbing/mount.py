@@ -170,7 +170,7 @@ def _start(arguments: Sequence[str], environ: Mapping[str, str], folder: Path) -
     while not os.path.ismount(folder):
         if s3fs.poll() is not None:
             raise NotMounted(
-                f"s3fs ended with exit code {s3fs.returncode}; see what it said above."
+                f"s3fs ended with exit code {s3fs.returncode}, after what it says above."
             )
         if time.monotonic() >= deadline:
             s3fs.kill()

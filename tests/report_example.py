@@ -1,0 +1,83 @@
+"""A report to look at: made from some records, without AWS."""
+
+from __future__ import annotations
+
+from array import array
+from collections import Counter
+
+from control import records, report, settings, spending
+from control.report_reading import Reading
+
+BEGAN = 1_767_225_600.0  # 20260101T000000Z
+PREFIX = "runs/Test/20260101T000000Z/"
+TIME = {
+    "until": BEGAN + 7200,
+    "seconds": {"m5.xlarge us-east-1a": 7200.0},
+    "begin": BEGAN,
+    "step": 3600.0,
+    "bins": {"m5.xlarge us-east-1a": [3600.0, 3600.0]},
+}
+PRICES = {"m5.xlarge us-east-1a": [(BEGAN, 0.10), (BEGAN + 3600, 0.20)]}
+
+
+def record(number, **changes):
+    """A done record as a worker writes it."""
+    return {
+        "job_id": f"{number:016x}",
+        "job_name": f"job-{number}",
+        "state": "done",
+        "attempt": 1,
+        "attempts_allowed": 3,
+        "reason": "",
+        "exit_code": None,
+        "signal": None,
+        "submission": 1,
+        "receive": 1,
+        "started": "2026-01-01T00:10:00.000Z",
+        "ended": "2026-01-01T00:12:00.000Z",
+        "seconds": 100.0 + number,
+        "download_seconds": 10.0,
+        "upload_seconds": 5.0,
+        "cpu_seconds": 50.0,
+        "peak_memory_mb": 1000.0 + number,
+        "peak_disk_mb": 20.0,
+        "output_files": 2,
+        "output_bytes": 1000,
+        "machine": "i-0123",
+        "machine_type": "m5.xlarge",
+        "last_lines": ["one", "two"],
+        "log_key": f"{PREFIX}logs/{number:016x}.1.1.txt",
+        **changes,
+    }
+
+
+def failed(number, reason="tool exited with code 3", **changes):
+    """The record of a job that was given up."""
+    return record(number, **{"state": "failed", "reason": reason, "attempt": 3, **changes})
+
+
+def make(config_path, done=(), failures=(), submitted=None, lost=(), prices=None, **changes):
+    """The report of a run of some records; `changes` are of the run."""
+    charged = changes.pop("charged", True)
+    run = records.Run(
+        **{
+            **{"app_name": "Test", "run_id": "20260101T000000Z", "bucket": "bucket"},
+            **{"region": "us-east-1", "account": "1", "owner": "me"},
+            "settings": settings.load(config_path).container_values(),
+            **changes,
+        }
+    )
+    reading = Reading(
+        submitted=len(done) + len(failures) if submitted is None else submitted,
+        times={
+            "done": array("d", (BEGAN + 60 * (i + 1) for i in range(len(done)))),
+            "failed": array("d", (BEGAN + 90 for _ in failures)),
+        },
+        attempts=Counter(one["state"] for one in lost),
+        log_bytes=5000.0,
+        done=list(done),
+        failed=list(failures),
+        lost=list(lost),
+    )
+    cost = spending.cost(run.machine_time, prices or {})
+    return report.make(run, reading, cost, BEGAN + 7200, charged=charged)

@@ -1,0 +1,98 @@
+"""What check and status show: on a terminal of 80 columns, and in a pipe."""
+
+from __future__ import annotations
+
+import dataclasses
+import fcntl
+import json
+import os
+import pty
+import re
+import struct
+import subprocess
+import sys
+import termios
+import time
+
+import pytest
+
+from control import ending, records, start_cluster, submit
+from tests.conftest import ROOT
+
+COLUMNS = 80
+LIMIT = 120
+_ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+SHOWN = [("check",), ("status",), ("status", "--all")]
+
+
+@pytest.fixture
+def started(set_up, tmp_path):
+    """A run with a long name and a machine that no container fits on; gives its config."""
+    aws, config, run = set_up(MEMORY=900_000, CLUSTER_MACHINES=1, JOB_TIMEOUT=3600)
+    path = tmp_path / "jobs.json"
+    path.write_text(json.dumps({"groups": [{"n": n} for n in range(3)]}))
+    submit.submit(aws, run, path, tmp_path)
+    run = start_cluster.start(aws, config, run, ROOT / "files/exampleFleet.json", yes=True)
+    yield aws, config, run
+    list(ending.end_machines(aws, run))
+
+
+def command(config, words):
+    return [sys.executable, str(ROOT / "run.py"), "--config", str(config.path.parent), *words]
+
+
+def environment():
+    # As beside `local --serve`: nothing outside this computer is asked.
+    return {**os.environ, "EMBEDDED_AWS": "1", "TERM": "xterm-256color"}
+
+
+def on_a_terminal(config, words):
+    """What a command writes onto a terminal of 80 columns."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, COLUMNS, 0, 0))
+    process = subprocess.Popen(
+        command(config, words), env=environment(), stdin=theirs, stdout=theirs, stderr=theirs
+    )
+    os.close(theirs)
+    written = b""
+    while True:
+        try:
+            some = os.read(ours, 65_536)
+        except OSError:  # the other side is closed: Linux's way to say end of file
+            break
+        if not some:
+            break
+        written += some
+    os.close(ours)
+    process.wait(LIMIT)
+    return written.decode()
+
+
+@pytest.mark.parametrize("words", SHOWN, ids=" ".join)
+def test_a_terminal_of_80_columns_is_never_overrun(started, words):
+    _, config, _ = started
+    shown = on_a_terminal(config, words)
+    lines = _ESCAPES.sub("", shown).replace("\r", "").splitlines()
+    assert len(lines) > 2 and "Traceback" not in shown
+    assert max(map(len, lines)) <= COLUMNS
+
+
+def test_watching_writes_the_state_over_the_one_before(started):
+    aws, config, run = started
+    ended = {"ended": records.utc(time.time())}
+    records.change(aws.s3, run, lambda now: dataclasses.replace(now, **ended))
+    shown = on_a_terminal(config, ("status", "--watch"))
+    # Writing over begins with a carriage return.
+    lines = _ESCAPES.sub("", shown).replace("\r", "\n").splitlines()
+    assert "of 3 jobs" in shown and max(map(len, lines)) <= COLUMNS
+
+
+@pytest.mark.parametrize("words", [*SHOWN, ("status", "--json"), ("check", "--json")], ids=" ".join)
+def test_a_pipe_gets_no_control_characters(started, words):
+    _, config, _ = started
+    done = subprocess.run(
+        command(config, words), env=environment(), capture_output=True, text=True, timeout=LIMIT
+    )
+    assert done.stdout and all(line.isprintable() for line in done.stdout.split("\n"))
+    if "--json" in words:
+        json.loads(done.stdout)
