@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo examples example-tools test faults check format docs clean
+.PHONY: help demo examples example-tools example-cellprofiler-image test faults check format docs clean
 
 help:  ## this list
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,6 +20,9 @@ example-tools: $(VENV)/.run
 
 example-%: $(VENV)/.run
 	$(BIN)/python -m examples.trials $* -- $(ARGS)
+
+example-cellprofiler-image: $(VENV)/.test
+	EXAMPLE_IMAGE=1 $(BIN)/python -m pytest tests/containers/test_cellprofiler.py $(PYTEST)
 
 test: $(VENV)/.test  ## the tests, offline
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile $(PYTEST)

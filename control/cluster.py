@@ -158,10 +158,12 @@ def _own_end(task: Any) -> str:
     code: str = task.get("stopCode", "")
     if code == "TaskFailedToStart":
         return str(task.get("stoppedReason", code))
-    exits = [c["exitCode"] for c in task["containers"] if c.get("exitCode")]
-    if code == "EssentialContainerExited" and exits:
-        return f"the container exited with code {exits[0]}"
-    return ""
+    exited = [container for container in task["containers"] if container.get("exitCode")]
+    if code != "EssentialContainerExited" or not exited:
+        return ""
+    # Of more than MEMORY, for one: OutOfMemoryError.
+    reason = f" ({exited[0]['reason']})" if exited[0].get("reason") else ""
+    return f"the container exited with code {exited[0]['exitCode']}{reason}"
 
 
 def protected(ecs: ECSClient, run: Run, arns: list[str]) -> set[str]:

@@ -17,6 +17,12 @@ if TYPE_CHECKING:
     from control.records import Run
 
 _SHOWN = 10
+# Fewer digits of an id would be found by chance in many.
+_ID_PART = 6
+
+
+class NoSuchJob(UserError):
+    """No job has this name or id, nor a part of it."""
 
 
 class Found(NamedTuple):
@@ -66,28 +72,31 @@ def matches(lines: bytes, word: str) -> list[Found]:
     by_name = rb'^\{"id":"(\w+)","name":"([^"]*' + literal + rb'[^"]*)"'
     by_id = rb'^\{"id":"(\w*' + literal + rb'\w*)","name":"([^"]*)"'
     flags = re.IGNORECASE | re.MULTILINE
-    pairs = [*re.findall(by_name, lines, flags), *re.findall(by_id, lines, flags)]
+    pairs = re.findall(by_name, lines, flags)
+    if len(word) >= _ID_PART:
+        pairs += re.findall(by_id, lines, flags)
     return [Found(name.decode(), job_id.decode()) for job_id, name in pairs]
 
 
 def choose(word: str, candidates: Iterable[Found], where: str) -> Found:
-    """The one job that a word means: its id or name, else what alone has it as a part.
+    """The one job that a word means: its id or name, else what alone has it as a part of its
+    name, else of its id.
 
     Raises UserError if there is none or several.
     """
-    having = {
-        one for one in candidates if word.lower() in one.name.lower() or word.lower() in one.id
-    }
+    all_of_them = set(candidates)
+    small = word.lower()
     for fits in (
-        {one for one in having if word == one.id},
-        {one for one in having if word == one.name},
-        having,
+        {one for one in all_of_them if word == one.id},
+        {one for one in all_of_them if word == one.name},
+        {one for one in all_of_them if small in one.name.lower()},
+        {one for one in all_of_them if len(word) >= _ID_PART and small in one.id},
     ):
         if len(fits) == 1:
             return fits.pop()
         if fits:
             raise _several(word, sorted(fits), where)
-    raise UserError(
+    raise NoSuchJob(
         f"No job of {where} has {word!r} as its name or id, or as a part of them.",
         "Names are what the job file gives as \"name\", else its values joined by '-'; those of "
         "failed jobs: python run.py failures --all",

@@ -96,8 +96,7 @@ def _sorted_out(
 def _over(s3: S3Client, run: Run, folder: str, what: Callable[[Iterable[str]], T]) -> list[T]:
     """`what` of the keys of a folder, in 16 lists at the same time; a job is in one of them."""
     prefixes = [f"{run.prefix}{folder}{digit}" for digit in _HEX]
-    with ThreadPoolExecutor(len(_HEX)) as pool:
-        return list(pool.map(lambda p: what(records.list_keys(s3, run.bucket, p)), prefixes))
+    return list(over_many(lambda one: what(records.list_keys(s3, run.bucket, one)), prefixes))
 
 
 def read(

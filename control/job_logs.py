@@ -137,7 +137,7 @@ def _last(aws: AWS, run: Run, job: Found, of_job: Known) -> Iterator[str]:
     on_s3 = [one for one in of_job.attempts if one.has_log]
     if not of_job.state or not on_s3:
         now = _by_attempt(_since(aws, run, job, on_s3))
-        if now:
+        if now and not (on_s3 and _is_over(now[-1], job)):
             screen.say("From CloudWatch, as of now:" if not of_job.state else "From CloudWatch:")
             return (event.text for event in now[-1])
     if on_s3:
@@ -202,6 +202,11 @@ def _by_attempt(events: Iterable[Event]) -> list[list[Event]]:
         if found:
             found[-1].append(event)
     return found
+
+
+def _is_over(events: list[Event], job: Found) -> bool:
+    """Whether the worker has said how the attempt ended; its log is on S3 right after that."""
+    return events[-1].text.startswith((f"FAILED {job.name}", f"INTERRUPTED {job.name}"))
 
 
 def _key(run: Run, job: Found, one: Attempt) -> str:

@@ -157,11 +157,18 @@ def _selected(aws: AWS, run: Run, failed: list[Read], wanted: Wanted) -> list[Re
 
 
 def _named(aws: AWS, run: Run, word: str, failed: Collection[Found]) -> Found:
-    """The failed job that a word means."""
-    if any(word.lower() in text for one in failed for text in (one.name.lower(), one.id)):
-        where = f"the jobs given up in run {run.run_id} of {run.app_name}"
+    """The failed job that a word means; never another, because the one meant has not failed."""
+    where = f"run {run.run_id} of {run.app_name}"
+    if any(word in one for one in failed):
         return finding.choose(word, failed, where)
-    job = finding.in_run(aws.s3, run, word)
+    try:
+        job = finding.in_run(aws.s3, run, word)
+    except finding.NoSuchJob:
+        raise
+    except UserError:
+        return finding.choose(word, failed, f"the jobs given up in {where}")
+    if job in failed:
+        return job
     state = job_logs.known(aws.s3, run, job.id).in_words()
     raise UserError(
         f"{job.name} (id {job.id}) is not given up: {state}.",

@@ -20,6 +20,7 @@ KILLED = 137  # 128 and SIGKILL
 SECONDS_BETWEEN_TRIES = 0.2
 # Of docker and of podman, for a container whose program was never begun.
 NEVER_BEGUN = ("created", "configured", "initialized")
+ENDED = ("exited", "stopped", "dead", "removed")
 OUT_OF_MEMORY = "OutOfMemoryError: Container killed due to memory usage"
 LEAST_CPU_SHARES = 2  # what the agent gives for less (ECS guide, task_definition_parameters)
 _STATE = "{{.State.Status}} {{.State.ExitCode}} {{.State.OOMKilled}} {{.Id}}"
@@ -134,7 +135,7 @@ class ContainerRunner:
         last = b""
         while chunk := process.stdout.read(CHUNK):
             run.write(chunk)
-            last = chunk
+            last = (last + chunk)[-CHUNK:]
         process.stdout.close()
         process.wait()
         while True:
@@ -142,10 +143,11 @@ class ContainerRunner:
             if status in NEVER_BEGUN:
                 why = last_line(last.decode(errors="replace"))
                 raise CannotStart(f"CannotStartContainerError: {why}")
-            if status != "running":
+            if status in ENDED:
                 break
-            # Who was attached has been killed; the container has not.
+            # It is just about to end, or who was attached has been killed and it has not.
             self._engine.run("wait", name)
+            time.sleep(SECONDS_BETWEEN_TRIES)
         with self._lock:
             killed = run.id in self._killed
         if code != KILLED or killed or not (oom_killed or kernel_tells_of(container_id)):

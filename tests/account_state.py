@@ -165,10 +165,11 @@ def _launch_templates(aws, name):
 def _objects(aws, name):
     """The keys of all runs of the app, and what their run.json says but for what is remembered."""
     found = {}
-    remembered = ("memory", "machine_time")
+    remembered = ("memory", "machine_time", "submissions")
     listed = aws.s3.list_objects_v2(Bucket=BUCKET, Prefix=f"runs/{name}/")
     for entry in listed.get("Contents", []):
-        found[entry["Key"]] = ""
+        # How often a command was needed to send the jobs is no difference.
+        found[re.sub(r"submitted/\d+-", "submitted/N-", entry["Key"])] = ""
         if entry["Key"].endswith("run.json"):
             content = json.loads(aws.s3.get_object(Bucket=BUCKET, Key=entry["Key"])["Body"].read())
             for one in content["fleets"]:

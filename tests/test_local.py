@@ -162,6 +162,39 @@ def test_a_slip_in_the_python_of_the_worker_names_the_line(own_project, tmp_path
     assert "generic-worker.py, line 3: " in err and err.count("\n") == 2
 
 
+@pytest.mark.parametrize("engine", [(), ("--engine", "podman")], ids=["any", "named"])
+def test_containers_without_an_engine_are_refused_and_it_is_said_what_to_install(tmp_path, engine):
+    code, out, err = typed(
+        *("local", "files/exampleJob.json", "--container", "--output", tmp_path / "o", *engine),
+        env={**os.environ, "PATH": str(tmp_path)},
+    )
+    assert code == 2
+    assert re.fullmatch(r"Error: There is no .*podman on this computer .+\nFix: Install .+\n", err)
+    assert "Bringing up" not in out
+
+
+def test_an_engine_that_does_not_answer_is_told_with_its_own_words(tmp_path):
+    program = tmp_path / "docker"
+    program.write_text("#!/bin/sh\necho 'Cannot connect to the Docker daemon.' >&2\nexit 1\n")
+    program.chmod(0o755)
+    code, _, err = typed(
+        *("local", "files/exampleJob.json", "--container", "--output", tmp_path / "o"),
+        env={**os.environ, "PATH": str(tmp_path)},
+    )
+    assert code == 2
+    assert err.startswith("Error: docker does not work here: Cannot connect to the Docker daemon.")
+
+
+def test_only_the_first_jobs_are_done_if_that_is_asked_for(own_project, tmp_path):
+    folder = own_project(*({"name": name, "do": "work"} for name in ("a", "b", "c")))
+    output = tmp_path / "output"
+    code, out, err = typed(
+        "--config", folder, "local", "files/jobs.json", "--output", output, "--jobs", 2
+    )
+    assert (code, err) == (0, "")
+    assert sorted(path.name for path in (output / "out").iterdir()) == ["a", "b"]
+
+
 class Served:
     """A `local --serve` in the background, what it says, and the environment in its file."""
 

@@ -19,11 +19,14 @@ from control import (
     check,
     ending,
     fleet_file,
+    failures,
+    job_logs,
     local,
     monitor,
     monitor_function,
     reasons,
     records,
+    retry,
     roles,
     run_state,
     schedules,
@@ -35,6 +38,7 @@ from control import (
     waiting,
 )
 from control.errors import ExplainedError
+from control.retry import Wanted
 from tests import lambda_runtime
 from tests.conftest import BUCKET, ROOT
 
@@ -182,6 +186,15 @@ def test_from_setup_to_the_end_as_control_node_and_worker(enforced, tmp_path):
     assert (counts.done, counts.failed) == (3, 1)
     made = an_account.admin.s3.get_object(Bucket="outputs", Key="out/a/done.txt")
     assert made["Body"].read() == b"TEXT"
+    failures.show(aws.s3, run, "python run.py")
+    job_logs.show(aws, run, "missing")
+    job_logs.show(aws, run, "a", attempt=1)
+    assert retry.retry(aws, config, records.latest(aws.s3, BUCKET, run.app_name), Wanted()) == 1
+    assert retry.retry(aws, config, records.latest(aws.s3, BUCKET, run.app_name), Wanted()) == 0
+    job_logs.show(aws, run, "missing", attempt=1)
+    for kept in ("records/0123456789abcdef.done.json", "logs/x.txt", "run.json"):
+        with pytest.raises(ClientError, match="not authorized to perform: s3:DeleteObject"):
+            aws.s3.delete_object(Bucket=BUCKET, Key=f"{run.prefix}{kept}")
 
 
 def test_check_and_status_may_ask_all_that_they_ask(enforced, tmp_path):

@@ -13,13 +13,17 @@ from control import (
     dashboard,
     ending,
     fleet_request,
+    job_file,
     machines,
+    queues,
     records,
     setup,
+    submit,
 )
 from control.fleet_file import FleetFile
 from tests import account_state
 from tests.conftest import BUCKET, ROOT
+from tests.worker_records import put
 
 FLEET = str(ROOT / "files/exampleFleet.json")
 _NUMBERS = itertools.count(1)
@@ -133,6 +137,19 @@ class Verbs:
         memory = {"empty_since": 1.0, "empty_readings": 3}
         records.change(self.aws.s3, the_run, lambda r: dataclasses.replace(r, memory=memory))
         run.monitor_file.write(self.config, self.run())
+
+    def with_given_up(self):
+        """After the end of a run of which one job was given up: its queue is gone."""
+        self.begin()
+        the_run = setup.setup(self.aws, self.config)
+        path = self.config.project / "jobs.json"
+        path.write_text('{"groups": [{"name": "bad"}]}')
+        submit.submit(self.aws, the_run, path, self.config.project)
+        (job,) = job_file.read(path).jobs()
+        put(self.aws.s3, the_run, job, "failed", log_key="")
+        queues.delete(self.aws.sqs, the_run.queue_url)
+        ended = "2026-01-01T00:00:00Z"
+        records.change(self.aws.s3, the_run, lambda r: dataclasses.replace(r, ended=ended))
 
     def tidy(self):
         """End the machines of the last project, or come back from the last account."""

@@ -14,18 +14,21 @@ TRIALS = {trial.name: trial for trial in (*(module.TRIAL for module in MODULES),
 
 
 def main(argv: Sequence[str]) -> None:
-    """Parse the command line and do it. Raises ExplainedError."""
+    """Parse the command line and do it; what follows a `--` is given to `run.py local`.
+
+    Raises ExplainedError.
+    """
+    end = argv.index("--") if "--" in argv else len(argv)
     parser = command.Parser(prog="-m examples.trials", description=__doc__)
     parser.add_argument("name", nargs="?", choices=[*TRIALS], help="default: all quick ones")
     parser.add_argument("--install", action="store_true", help="only install what it needs")
-    parser.add_argument("more", nargs="*", help="after --: given to `run.py local`")
-    args = parser.parse_args(argv)
+    args = parser.parse_args(argv[:end])
     chosen = [TRIALS[args.name]] if args.name else [t for t in TRIALS.values() if t.quick]
     for trial in chosen:
         if trial.missing():
             trial.install()
         if not args.install:
-            run(trial, args.more)
+            run(trial, argv[end + 1 :])
 
 
 if __name__ == "__main__":

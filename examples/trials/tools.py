@@ -30,7 +30,7 @@ def make(name: str, recipe: str, build: Callable[[Path], None]) -> Path:
     """Make .tools/NAME by `build(folder)`, unless it is made already; returns it."""
     folder = TOOLS / name
     if not is_made(name, recipe):
-        print(f"Installing {folder.relative_to(EXAMPLES.parent)}", flush=True)
+        print(f"Installing examples/.tools/{name}", flush=True)
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         build(folder)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import os
+import shutil
 import textwrap
 import time
 from dataclasses import dataclass
@@ -184,3 +185,13 @@ def start(engine, site, worker_image, tmp_path):
     for container in started:
         print(container.output())
         engine.run("rm", "-f", "-t", "0", container.name, check=False)
+
+
+@pytest.fixture(scope="session")
+def obedient_image(engine, worker_image, image_name, tmp_path_factory):
+    """The worker's image with the generic-worker.py of these tests."""
+    folder = tmp_path_factory.mktemp("obedient")
+    shutil.copy(Path(__file__).with_name("generic-worker.py"), folder)
+    lines = f"FROM {worker_image}\nCOPY generic-worker.py /home/ubuntu/generic-worker.py\n"
+    (folder / "Dockerfile").write_text(lines)
+    return engine.build(folder, image_name("obedient"))

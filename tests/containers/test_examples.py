@@ -1,20 +1,21 @@
-"""The images of the examples: each Dockerfile, built on Debian's own image."""
+"""The examples in their own images: each Dockerfile, on Debian's own image, and the jobs in it."""
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
+import sys
 
 import pytest
 
 from examples.trials import hello_world, ome_zarr, variant_calling
 from examples.trials.trial import CHECKOUT
 
-# What proves that the program is in the image and starts.
-PROGRAMS = {
-    "hello_world": (hello_world.TRIAL, ["echo", "hello"], "hello"),
-    "ome_zarr": (ome_zarr.TRIAL, ["ngff-zarr", "--help"], "usage: ngff-zarr"),
-    "variant_calling": (variant_calling.TRIAL, ["bcftools", "--version"], "bcftools 1."),
+TRIALS = {
+    module.TRIAL.name: module.TRIAL for module in (hello_world, fiji, ome_zarr, variant_calling)
 }
+LIMIT = 900
 
 
 @pytest.fixture
@@ -29,3 +30,60 @@ def context(tmp_path):
         return folder
 
     return assemble
+
+
+@pytest.fixture
+def base(engine, base_image, image_name):
+    """Debian 12; for fiji with a Java, which Fiji's own download brings along."""
+
+    def provide(name, folder):
+        debian = base_image("bookworm")
+        if name != "fiji":
+            return debian
+        java = folder / "Dockerfile"
+        folder.mkdir()
+        # Its package wants to put links there, which the slim images do not have.
+        java.write_text(
+            f"FROM {debian}\nRUN mkdir -p /usr/share/man/man1 && apt-get update && "
+            "apt-get install -y --no-install-recommends openjdk-17-jre-headless\n"
+        )
+        return engine.build(folder, image_name("java"))
+
+    return provide
+
+
+@pytest.mark.parametrize("name", TRIALS)
+def test_its_jobs_run_in_its_image(name, engine, base, context, image_name, tmp_path):
+    trial = TRIALS[name]
+    if trial.missing():
+        pytest.skip(f"{trial.missing()}: make example-tools")
+    folder = context(trial)
+    options = []
+    if name == "fiji":
+        # In the place of Fiji's download: ImageJ, with a launcher of the same name.
+        shutil.make_archive(str(folder / "fiji"), "zip", _as_fiji(tmp_path))
+        options = ["--build-arg", "fiji=fiji.zip"]
+    image = engine.build(folder, image_name(name), base(name, tmp_path / "base"), *options)
+    trial.get_input(trial.project / "input")
+    output = tmp_path / "output"
+    done = subprocess.run(
+        [
+            *(sys.executable, "run.py", "--config", f"examples/{name}", "local", trial.job_file),
+            *("--image", image, "--engine", engine.command[0], "--output", str(output)),
+        ],
+        cwd=CHECKOUT,
+        env={**os.environ, **engine.environ},
+        capture_output=True,
+        text=True,
+        timeout=LIMIT,
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert len(trial.check(output)) == 3
+
+
+def _as_fiji(folder):
+    """A folder with Fiji.app in it, as Fiji is packed."""
+    packed = folder / "packed"
+    shutil.copytree(tools.TOOLS / "fiji", packed / "Fiji.app")
+    return packed

@@ -15,6 +15,17 @@ def test_task_that_exits_is_replaced_at_once(sim):
     assert len(sim.tasks()) == 1
 
 
+def test_a_container_s_own_reason_is_kept_beside_the_task_s(sim):
+    sim.up_and_running(1, 1)
+    (task,) = sim.tasks()
+    sim.do(e.TaskExited(task, 137, "OutOfMemoryError: too much"))
+    ended = sim.world.tasks[task]
+    assert (ended.reason, ended.container_reason) == (
+        "Essential container in task exited",
+        "OutOfMemoryError: too much",
+    )
+
+
 def test_tasks_that_cannot_start_are_tried_ever_more_slowly(sim):
     sim.up_and_running(1, 1)
     for _ in range(4):
