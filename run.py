@@ -251,19 +251,6 @@ def _connected(args: argparse.Namespace) -> tuple[settings.Config, account.AWS]:
     return config, aws
 
 
-def _say_report(path: Path) -> None:
-    screen.say(f"Report: {os.path.relpath(path)} (open it in a browser)")
-
-
-def _say_ended(args: argparse.Namespace, aws: account.AWS, run: records.Run) -> None:
-    counts = records.count(aws.s3, run)
-    screen.say(
-        f"Run {run.run_id} of {run.app_name} has ended, and its machines with it: "
-        f"{counts.in_words()}."
-    )
-    _next(args, "setup   (begins a new run)")
-
-
 def _next(args: argparse.Namespace, words: str) -> None:
     """The next command, for the same project."""
     screen.next_command(f"{_typed(args)} {words}")
