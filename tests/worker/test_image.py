@@ -25,27 +25,6 @@ def test_the_entrypoint_becomes_the_worker_and_keeps_its_exit_code():
     assert "SQS_QUEUE_URL" in ended.stdout
 
 
-def test_a_bucket_that_cannot_be_mounted_lets_no_job_start(tmp_path):
-    for name, code in (("s3fs", 0), ("mountpoint", 1), ("mkdir", 0)):
-        program = tmp_path / name
-        program.write_text(f"#!/bin/sh\nexit {code}\n")
-        program.chmod(0o755)
-    environ = {
-        "PATH": f"{tmp_path}:{os.environ['PATH']}",
-        "WORKER_PYTHON": sys.executable,
-        "DOWNLOAD_FILES": "False",
-        "AWS_BUCKET": "my-bucket",
-        "AWS_REGION": "us-east-1",
-    }
-
-    ended = subprocess.run(
-        [WORKER / "run-worker.sh"], env=environ, capture_output=True, text=True, check=False
-    )
-
-    assert ended.returncode == 1
-    assert "my-bucket could not be mounted" in ended.stderr
-
-
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: path.name)
 def test_every_module_is_python_3_8(path):
     ast.parse(path.read_text(), feature_version=(3, 8))
