@@ -101,6 +101,6 @@ def test_missing_records_are_named_and_the_machines_ended(started):
     aws.sqs.purge_queue(QueueUrl=run.queue_url)
     with pytest.raises(ExplainedError, match=r"2 submitted jobs have no record \(1, 2") as caught:
         monitor.watch(aws, run, AT_ONCE)
-    assert "submitJob" in caught.value.fix
+    assert "retry --unfinished" in caught.value.fix
     assert live_fleets(aws, run) == []
     assert not records.load(aws.s3, run.bucket, run.app_name, run.run_id).ended

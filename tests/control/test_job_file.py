@@ -83,7 +83,7 @@ def test_a_missing_job_file_a_folder_and_a_picture_are_refused(tmp_path):
     picture.write_bytes(b"\x89PNG\xff")
     for path, says in (
         (tmp_path / "none.json", "no such job file"),
-        (tmp_path, "not a text file"),
+        (tmp_path, "is a folder, not a file"),
         (picture, "not a text file"),
     ):
         with pytest.raises(UserError, match=says):
