@@ -11,6 +11,7 @@ import hashlib
 import os
 import shutil
 import subprocess
+import tempfile
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,8 +26,8 @@ _UBUNTU = "http://archive.ubuntu.com/ubuntu"
 # Ubuntu's keys, which Debian does not have: a file of Ubuntu's archive that is known by its hash.
 _KEYRING = f"{_UBUNTU}/pool/main/u/ubuntu-keyring/ubuntu-keyring_2020.02.11.4_all.deb"
 _KEYRING_SHA256 = "2684fae16e90a9ff3cb4dc08a8af5bd9973d38763b60e5f458dea0b403a39788"
-# As in the official slim images: these folders are left out of every package.
-_LEFT_OUT = ("/usr/share/man/*", "/usr/share/doc/*", "/usr/share/locale/*", "/usr/share/info/*")
+# As in the official slim images these folders are left out of every package; Ubuntu needs its man.
+_LEFT_OUT = ("/usr/share/doc/*", "/usr/share/locale/*", "/usr/share/info/*")
 # Change it when what is in a base changes: the cached ones are then made again.
 _VERSION = 1
 
@@ -88,16 +89,21 @@ def _make(base: Base, archive: Path) -> None:
     unfinished = archive.with_suffix(".unfinished.tar")
     options = ["--quiet", "--variant=minbase", "--dpkgopt=force-unsafe-io"]
     options += [f"--dpkgopt=path-exclude={path}" for path in _LEFT_OUT]
-    if base.ubuntu:
-        options.append(f"--keyring={_ubuntu_keyring()}")
-    made = subprocess.run(
-        ["mmdebstrap", *options, base.suite, str(unfinished), *_sources(base)],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=LONGEST_SECONDS,
-        check=False,
-    )
+    with tempfile.NamedTemporaryFile(suffix=".gpg") as keyring:
+        if base.ubuntu:
+            keyring.write(_ubuntu_keyring().read_bytes())
+            keyring.flush()
+            # apt checks signatures as a user that may not look into the home of another.
+            os.chmod(keyring.name, 0o644)
+            options += [f"--keyring={keyring.name}", "--include=apt,ubuntu-keyring"]
+        made = subprocess.run(
+            ["mmdebstrap", *options, base.suite, str(unfinished), *_sources(base)],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=LONGEST_SECONDS,
+            check=False,
+        )
     if made.returncode != 0:
         unfinished.unlink(missing_ok=True)
         raise NoBase(f"mmdebstrap could not make {base.suite}: {made.stderr.strip()[-500:]}")
