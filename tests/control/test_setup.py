@@ -15,7 +15,8 @@ from tests.conftest import BUCKET
 def test_everything_of_a_run_is_made(set_up):
     aws, config, run = set_up(MY_OWN=["a"])
     assert queues.counts(aws.sqs, run.queue_url) == queues.Counts(0, 0, 0)
-    assert cluster.service_state(aws.ecs, run) == cluster.ServiceState(0, 0, 0)
+    service = cluster.service_state(aws.ecs, run)
+    assert service and (service.desired, service.running, service.pending) == (0, 0, 0)
     groups = aws.logs.describe_log_groups(logGroupNamePrefix=config.LOG_GROUP_NAME)["logGroups"]
     assert groups[0]["retentionInDays"] == 60
     described = aws.ecs.describe_task_definition(taskDefinition=run.task_definition)

@@ -295,7 +295,7 @@ def dying_submit(monkeypatch, death, clients, run, path, state, again):
     """submitJob that dies at a moment; with small parts, so that there are several."""
     mortal = SimpleNamespace(
         sqs=death.client(clients.sqs, "send_message_batch"),
-        s3=death.client(clients.s3, "put_object", "get_object"),
+        s3=death.client(clients.s3, "put_object", "get_object", "list_objects_v2"),
     )
     with monkeypatch.context() as patch:
         patch.setattr(submitted, "Parts", functools.partial(submitted.Parts, part_jobs=20))
