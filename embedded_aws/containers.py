@@ -125,6 +125,8 @@ class ContainerRunner:
         """Start it and follow it to its end; its exit code, and the reason if ECS gives one."""
         process = subprocess.Popen(
             [self._engine.program, "start", "--attach", name],
+            # podman's helper leaves a file `oom` where it was started, when there was such a kill.
+            cwd=run.folder,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
