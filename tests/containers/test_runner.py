@@ -147,9 +147,15 @@ def test_a_container_that_somebody_else_kills_is_not_taken_for_want_of_memory(en
     assert task.wait() == (137, "")
 
 
-def test_a_program_that_takes_more_than_its_memory_ends_with_the_reason_that_ecs_gives(start):
+def test_a_program_that_takes_more_than_its_memory_ends_with_the_reason_that_ecs_gives(
+    start, monkeypatch, tmp_path
+):
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
     task = start("exec perl -e '$x = \"a\" x 300000000'", memory=50)
     assert task.wait() == (137, OUT_OF_MEMORY)
+    assert list(here.iterdir()) == [], "the engine's own notes do not lie about"
 
 
 @pytest.mark.parametrize(
