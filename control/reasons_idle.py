@@ -1,5 +1,5 @@
 """Why no job runs: situation -> sentence -> cure. What a fleet's history says of why no machine
-comes is in fleet_reasons.py.
+comes is in reasons_fleet.py.
 
 `users_mistake` says that waiting does not help.
 """

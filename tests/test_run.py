@@ -176,7 +176,7 @@ def test_a_job_file_for_a_config_is_told_where_job_files_stand(typed):
 def test_the_groups_of_a_table_are_checked_before_the_aws_on_this_computer_comes_up(
     project, typed, monkeypatch
 ):
-    monkeypatch.setattr("control.local.embedded_aws", lambda *_: pytest.fail("it came up"))
+    monkeypatch.setattr("control.verbs.local.embedded_aws", lambda *_: pytest.fail("it came up"))
     folder = project('{"groups": "wells.csv"}')
     (folder / "wells.csv").write_text("name,well\nA,1\nA,2\n")
     code, _, err = typed("--config", folder, "local", folder / "jobs.json")
