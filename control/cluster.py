@@ -210,8 +210,12 @@ def delete_service(ecs: ECSClient, run: Run) -> bool:
     """End the service and its tasks; says whether there was one."""
     if service_state(ecs, run) is None:
         return False
-    set_desired(ecs, run, 0)
-    ecs.delete_service(cluster=run.cluster, service=run.service, force=True)
+    gone = ecs.exceptions.ServiceNotActiveException, ecs.exceptions.ServiceNotFoundException
+    try:
+        set_desired(ecs, run, 0)
+        ecs.delete_service(cluster=run.cluster, service=run.service, force=True)
+    except gone:
+        return False  # another monitor has ended it meanwhile
     return True
 
 
