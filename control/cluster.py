@@ -251,5 +251,15 @@ def delete_if_unused(ecs: ECSClient, name: str) -> bool:
     )
     if any(counted):
         return False
-    ecs.delete_cluster(cluster=name)
+    # What is told above may be older than what this looks at (botocore: ecs.DeleteCluster, errors).
+    used = (
+        ecs.exceptions.ClusterContainsServicesException,
+        ecs.exceptions.ClusterContainsContainerInstancesException,
+        ecs.exceptions.ClusterContainsTasksException,
+        ecs.exceptions.UpdateInProgressException,
+    )
+    try:
+        ecs.delete_cluster(cluster=name)
+    except used:
+        return False
     return True
