@@ -130,7 +130,9 @@ def test_a_fleet_that_ec2_does_not_cancel_is_an_error_although_the_call_succeeds
         fleet.cancel(Cancelling(code, "active", "active"), ["sfr-1"])
 
 
-@pytest.mark.parametrize("states", [("active", "cancelled_terminating"), ("cancelled_running",) * 2])
+@pytest.mark.parametrize(
+    "states", [("active", "cancelled_terminating"), ("cancelled_running",) * 2]
+)
 def test_a_fleet_that_another_has_cancelled_meanwhile_is_no_error(states):
     refused = Cancelling("fleetRequestNotInCancellableState", *states)
     assert fleet.cancel(refused, ["sfr-1"]) == 1
