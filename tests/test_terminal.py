@@ -16,7 +16,9 @@ import time
 
 import pytest
 
-from control import ending, records, start_cluster, submit
+from control.monitoring import ending
+from control.services import records
+from control.verbs import start_cluster, submit
 from tests.conftest import ROOT
 
 COLUMNS = 80

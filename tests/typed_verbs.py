@@ -7,22 +7,11 @@ import itertools
 import time
 
 import run
-from control import (
-    alarms,
-    auto_monitor,
-    cluster,
-    dashboard,
-    ending,
-    fleet_request,
-    job_file,
-    machines,
-    queues,
-    records,
-    setup,
-    setup_aws,
-    submit,
-)
-from control.fleet_file import FleetFile
+from control.jobs import job_file
+from control.monitoring import auto_monitor, ending
+from control.services import alarms, cluster, dashboard, fleet_request, machines, queues, records
+from control.services.fleet_file import FleetFile
+from control.verbs import setup, setup_aws, submit
 from tests import account_state
 from tests.conftest import BUCKET, ROOT
 from tests.worker_records import put
