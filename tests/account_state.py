@@ -36,6 +36,9 @@ def of_app(aws, config) -> dict:
             one["DashboardName"]
             for one in aws.cloudwatch.list_dashboards(DashboardNamePrefix=name)["DashboardEntries"]
         ],
+        "schedules": [
+            one["Name"] for one in aws.scheduler.list_schedules(NamePrefix=f"{name}_")["Schedules"]
+        ],
         "objects": _objects(aws, name),
     }
     text = re.sub(rf"\b{name}(?=\b|[A-Z_])", "App", json.dumps(found, sort_keys=True))

@@ -16,7 +16,7 @@ import embedded_aws
 from control import reasons, settings
 from control.errors import ExplainedError
 from control.monitoring import ending, run_state, waiting
-from control.runs import account_runs
+from control.runs import account_runs, leftovers
 from control.services import account, fleet_file, monitor_function, records, roles, schedules
 from control.verbs import (
     check,
@@ -28,6 +28,7 @@ from control.verbs import (
     setup,
     setup_aws,
     start_cluster,
+    stop,
     submit,
 )
 from control.verbs.retry import Wanted
@@ -223,13 +224,20 @@ def test_the_auto_monitor_ends_a_run_as_its_role(enforced, tmp_path):
     assert records.count(aws.s3, run).finished == 4
 
 
-def test_stop_as_the_control_node(enforced, tmp_path):
+def test_more_and_fewer_machines_and_stop_as_the_control_node(enforced, tmp_path):
     an_account, config = enforced
+    config = dataclasses.replace(config, AUTO_MONITOR=True, CLUSTER_MACHINES=1)
     aws = an_account.as_role(roles.CONTROL_ROLE)
     run = start(aws, config, tmp_path)
-    run = start_cluster.start(aws, config, run, ROOT / "files/exampleFleet.json", yes=True)
-    list(ending.end_machines(aws, run))
-    assert records.count(aws.s3, run).submitted == 4
+    two = setup.setup(aws, dataclasses.replace(config, CLUSTER_MACHINES=2))
+    run = start_cluster.start(aws, config, two, ROOT / "files/exampleFleet.json", yes=True)
+    assert [entry["target"] for entry in run.fleets] == [2]
+    stop.stop(aws, run, dry_run=True)
+    assert schedules.exists(aws.scheduler, run.schedule)
+    stop.stop(aws, run, dry_run=False, pause=0.1)
+    assert stop.say_unfinished(aws, run) == 4
+    assert not schedules.exists(aws.scheduler, run.schedule)
+    assert not any(thing.costs for thing in leftovers.of_run(an_account.admin, run))
 
 
 @pytest.mark.parametrize("role", ALL_ROLES)

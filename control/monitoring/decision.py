@@ -29,6 +29,7 @@ def decide(
     """The next actions, and what the next step must remember."""
     memory = _remember_empty(seen, memory, pace)
     memory = _remember_service(seen, memory)
+    memory = _remember_fleets(seen, memory)
     end = (
         _end(seen, memory, pace)
         or _cannot_go_on(seen, memory, pace)
@@ -68,6 +69,15 @@ def _remember_service(seen: Observed, memory: Memory) -> Memory:
     return replace(memory, service_gone_since=seen.now if since is None else min(since, seen.now))
 
 
+def _remember_fleets(seen: Observed, memory: Memory) -> Memory:
+    """EC2 forgets a fleet 48 hours after its end, but may not know one that was just requested."""
+    told = {fleet.fleet_id for fleet in seen.fleets}
+    if _costs(seen) or seen.asked.keys() <= told:
+        return replace(memory, fleets_unknown_since=None)
+    since = memory.fleets_unknown_since
+    return replace(memory, fleets_unknown_since=seen.now if since is None else min(since, seen.now))
+
+
 def _end(seen: Observed, memory: Memory, pace: Pace) -> Action | None:
     """The end on a queue that was empty for long enough."""
     if memory.empty_since is None or memory.empty_readings < pace.settle_readings:
@@ -85,7 +95,7 @@ def _cannot_go_on(seen: Observed, memory: Memory, pace: Pace) -> Action | None:
     unfinished = seen.jobs.submitted - seen.jobs.finished
     if unfinished <= 0 or memory.empty_since is not None:
         return None
-    if _fleet_is_gone(seen):
+    if _fleet_is_gone(seen, memory, pace):
         return EndMachines(
             "AWS has ended the fleet (MAX_RUN_HOURS reached, or somebody cancelled it), with "
             f"{several(unfinished, 'job')} unfinished"
@@ -102,8 +112,11 @@ def _costs(seen: Observed) -> bool:
     return any(fleet.state in LIVE_STATES for fleet in seen.fleets) or bool(seen.machines)
 
 
-def _fleet_is_gone(seen: Observed) -> bool:
-    """EC2 forgets a fleet 48 hours after its end: then it is asked for but not there."""
+def _fleet_is_gone(seen: Observed, memory: Memory, pace: Pace) -> bool:
+    """What EC2 says that it has ended, at once; what it does not know, after a second look."""
+    unknown = memory.fleets_unknown_since
+    if unknown is not None and seen.now - unknown < pace.spare:
+        return False
     return bool(seen.fleets or seen.asked) and not _costs(seen)
 
 

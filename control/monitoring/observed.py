@@ -67,6 +67,7 @@ class Memory:
     empty_readings: int = 0
     spare_since: float | None = None
     service_gone_since: float | None = None
+    fleets_unknown_since: float | None = None
     # Readings in a row in which some machine had not registered, and machines ended for it.
     unregistered_readings: int = 0
     never_registered: int = 0

@@ -20,6 +20,13 @@ if TYPE_CHECKING:
     from control.services.account import AWS
     from control.services.records import JobCounts, Run
 
+# What AWS answers to one of two monitors that act at the same time.
+_BY_ANOTHER = {
+    "FleetNotInModifiableState": "changes the fleet",
+    "ServiceNotActiveException": "ends the service",
+    "ServiceNotFoundException": "ends the service",
+}
+
 
 @dataclasses.dataclass(frozen=True)
 class Step:
@@ -56,14 +63,16 @@ def step(aws: AWS, run: Run, now: float, pace: Pace, counted: JobCounts | None =
 
 
 def _carry_out(aws: AWS, run: Run, chosen: list[Action], seen: Observed) -> Iterator[str]:
-    try:
-        for action in chosen:
+    for action in chosen:
+        try:
             yield from actions.carry_out(aws, run, action, seen)
-    except ClientError as error:
-        if reasons.code_of(error) != "FleetNotInModifiableState":
-            raise
-        # What follows in this step depends on the target; the next step decides anew.
-        yield "another monitor changes the fleet at this moment"
+        except ClientError as error:
+            what = _BY_ANOTHER.get(reasons.code_of(error))
+            if what is None or isinstance(action, EndRun | EndMachines):
+                raise
+            # What follows in this step depends on it; the next step decides anew.
+            yield f"another monitor {what} at this moment"
+            return
 
 
 def _remember(aws: AWS, run: Run, seen: Observed, memory: Memory) -> Run:

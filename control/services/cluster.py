@@ -210,8 +210,12 @@ def delete_service(ecs: ECSClient, run: Run) -> bool:
     """End the service and its tasks; says whether there was one."""
     if service_state(ecs, run) is None:
         return False
-    set_desired(ecs, run, 0)
-    ecs.delete_service(cluster=run.cluster, service=run.service, force=True)
+    gone = ecs.exceptions.ServiceNotActiveException, ecs.exceptions.ServiceNotFoundException
+    try:
+        set_desired(ecs, run, 0)
+        ecs.delete_service(cluster=run.cluster, service=run.service, force=True)
+    except gone:
+        return False  # another monitor has ended it meanwhile
     return True
 
 
@@ -247,5 +251,15 @@ def delete_if_unused(ecs: ECSClient, name: str) -> bool:
     )
     if any(counted):
         return False
-    ecs.delete_cluster(cluster=name)
+    # What is told above may be older than what this looks at (botocore: ecs.DeleteCluster, errors).
+    used = (
+        ecs.exceptions.ClusterContainsServicesException,
+        ecs.exceptions.ClusterContainsContainerInstancesException,
+        ecs.exceptions.ClusterContainsTasksException,
+        ecs.exceptions.UpdateInProgressException,
+    )
+    try:
+        ecs.delete_cluster(cluster=name)
+    except used:
+        return False
     return True

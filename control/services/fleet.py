@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
+from control.errors import ExplainedError
 from control.services import records, tags
 from control.services.machines import Plan
 
@@ -184,13 +185,25 @@ def set_target(ec2: EC2Client, fleet_id: str, target: int) -> None:
 
 
 def cancel(ec2: EC2Client, fleet_ids: Sequence[str]) -> int:
-    """End fleets with their machines; says how many. Those that have ended already are success."""
+    """End fleets with their machines; says how many. Those that have ended already are success.
+
+    Raises ExplainedError for one that EC2 does not end, although it took the request.
+    """
     live = [state.fleet_id for state in describe(ec2, fleet_ids) if needs_cancel(state)]
     # CancelSpotFleetRequests takes 100 a call (API reference).
     for start in range(0, len(live), 100):
-        ec2.cancel_spot_fleet_requests(
+        answer = ec2.cancel_spot_fleet_requests(
             SpotFleetRequestIds=live[start : start + 100], TerminateInstances=True
         )
+        for failed in answer["UnsuccessfulFleetRequests"]:
+            fleet_id, error = failed["SpotFleetRequestId"], failed["Error"]
+            # Another may have ended it meanwhile, which has an error code here.
+            if any(state.state in LIVE_STATES for state in describe(ec2, [fleet_id])):
+                raise ExplainedError(
+                    f"EC2 has not ended the fleet {fleet_id} "
+                    f"({error['Code']}: {error['Message'].rstrip('.')}).",
+                    "Run the same command again; if it stays, end it in the AWS console (EC2).",
+                )
     return len(live)
 
 

@@ -74,6 +74,19 @@ def test_a_fleet_that_aws_ends_is_said_once_its_machines_are_gone():
     assert isinstance(said[2][0], EndMachines) and "AWS has ended the fleet" in said[2][0].why
 
 
+def test_a_fleet_that_ec2_does_not_know_yet_is_not_taken_for_one_that_has_ended():
+    """EC2 is eventually consistent: what was just requested may not be told of for a moment."""
+    start = replace(BUSY, machines=(), service=service(3, running=0))
+    unknown = replace(start, fleets=())
+    assert play(unknown, start, unknown, start) == [[]] * 4
+
+
+def test_a_fleet_that_ec2_has_forgotten_is_said_after_a_second_look():
+    forgotten = replace(BUSY, fleets=(), machines=(), service=service(3, running=0))
+    said = play(BUSY, forgotten, forgotten)
+    assert ends(said) == [2] and "AWS has ended the fleet" in said[2][0].why
+
+
 def test_a_fleet_that_ends_with_the_queue_leaves_time_for_the_last_records():
     gone = (fleet(state="cancelled_terminating"),)
     missing = replace(ONE_LEFT, fleets=gone, machines=(), jobs=JobCounts(200, 199, 0, 0))

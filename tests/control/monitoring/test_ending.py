@@ -106,3 +106,30 @@ def test_missing_records_are_named_and_the_machines_ended(started):
     assert "retry --unfinished" in caught.value.fix
     assert live_fleets(aws, run) == []
     assert not records.load(aws.s3, run.bucket, run.app_name, run.run_id).ended
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "ClusterContainsServicesException",
+        "ClusterContainsTasksException",
+        "ClusterContainsContainerInstancesException",
+        "UpdateInProgressException",
+    ],
+)
+def test_a_cluster_that_ecs_still_takes_for_used_does_not_keep_a_run_from_its_end(started, code):
+    """The counts that DescribeClusters tells and what DeleteCluster looks at need not agree."""
+    aws, run = started
+
+    def refuse(**_):
+        refused = aws.ecs.exceptions.from_code(code)
+        raise refused({"Error": {"Code": code, "Message": "still used"}}, "DeleteCluster")
+
+    handler = "before-call.ecs.DeleteCluster"
+    aws.ecs.meta.events.register_last(handler, refuse, unique_id="refuse")
+    try:
+        said = list(ending.end_run(aws, run, now=1_800_000_000.0))
+    finally:
+        aws.ecs.meta.events.unregister(handler, unique_id="refuse")
+    assert any(f"cluster {run.cluster} kept" in line for line in said)
+    assert records.load(aws.s3, run.bucket, run.app_name, run.run_id).ended

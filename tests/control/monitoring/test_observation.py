@@ -94,3 +94,29 @@ def test_a_fleet_that_another_monitor_changes_is_left_to_the_next_step(started, 
     taken = step.step(aws, run, time.time(), Pace())
     assert taken.said == ("another monitor changes the fleet at this moment",)
     assert cluster.service_state(aws.ecs, run).desired == before
+
+
+@pytest.mark.parametrize("code", ["ServiceNotActiveException", "ServiceNotFoundException"])
+def test_a_service_that_another_monitor_ends_is_left_to_the_next_step(started, monkeypatch, code):
+    aws, _, run = started
+    monkeypatch.setattr(step, "decide", lambda *_: ([SetDesired(1)], Memory()))
+
+    def refuse(**_):
+        raise ClientError({"Error": {"Code": code, "Message": "gone"}}, "UpdateService")
+
+    call = "before-call.ecs.UpdateService"
+    aws.ecs.meta.events.register_last(call, refuse, unique_id="refuse")
+    try:
+        taken = step.step(aws, run, time.time(), Pace())
+    finally:
+        aws.ecs.meta.events.unregister(call, unique_id="refuse")
+    assert taken.said == ("another monitor ends the service at this moment",)
+    assert not taken.ended
+
+
+def test_a_service_that_another_monitor_has_ended_is_ended(started, monkeypatch):
+    aws, _, run = started
+    seen = cluster.service_state(aws.ecs, run)
+    list(ending.end_machines(aws, run))
+    monkeypatch.setattr(cluster, "service_state", lambda *_: seen)
+    assert not cluster.delete_service(aws.ecs, run)

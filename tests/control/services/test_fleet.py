@@ -7,6 +7,7 @@ import dataclasses
 import pytest
 from botocore.exceptions import ClientError
 
+from control.errors import ExplainedError
 from control.services import fleet
 from control.services.machines import MachineType, Plan, Subnet
 from tests.conftest import new_run
@@ -97,3 +98,41 @@ class Forgetful:
             error = {"Code": "InvalidInstanceID.NotFound", "Message": said}
             raise ClientError({"Error": error}, "TerminateInstances")
         self.ended += InstanceIds
+
+
+class Cancelling:
+    """EC2 as far as cancelling one fleet, which it does not; the states that it tells of it."""
+
+    def __init__(self, code, *states):
+        self.code, self.states = code, iter(states)
+
+    def describe_spot_fleet_requests(self, SpotFleetRequestIds):
+        config = {"TargetCapacity": 1}
+        found = {"SpotFleetRequestId": SpotFleetRequestIds[0], "SpotFleetRequestConfig": config}
+        return {"SpotFleetRequestConfigs": [{**found, "SpotFleetRequestState": next(self.states)}]}
+
+    def get_paginator(self, name):
+        return self
+
+    def paginate(self, **_):
+        return [{"ActiveInstances": []}]
+
+    def cancel_spot_fleet_requests(self, SpotFleetRequestIds, TerminateInstances):
+        assert TerminateInstances
+        error = {"Code": self.code, "Message": "why"}
+        failed = [{"SpotFleetRequestId": i, "Error": error} for i in SpotFleetRequestIds]
+        return {"SuccessfulFleetRequests": [], "UnsuccessfulFleetRequests": failed}
+
+
+@pytest.mark.parametrize("code", ["unexpectedError", "fleetRequestNotInCancellableState"])
+def test_a_fleet_that_ec2_does_not_cancel_is_an_error_although_the_call_succeeds(code):
+    with pytest.raises(ExplainedError, match=f"sfr-1 .{code}: why"):
+        fleet.cancel(Cancelling(code, "active", "active"), ["sfr-1"])
+
+
+@pytest.mark.parametrize(
+    "states", [("active", "cancelled_terminating"), ("cancelled_running",) * 2]
+)
+def test_a_fleet_that_another_has_cancelled_meanwhile_is_no_error(states):
+    refused = Cancelling("fleetRequestNotInCancellableState", *states)
+    assert fleet.cancel(refused, ["sfr-1"]) == 1
