@@ -18,12 +18,9 @@ def main(batch, bucket, folder, *pairs):
         sys.exit(f"the batch file has no group {','.join(pairs)}")
     columns = data.get_feature_names("Image")
     for path in (name for name in columns if "PathName_" in name):
-        for number in numbers:
-            print(
-                data["Image", path, number],
-                data["Image", path.replace("Path", "File"), number],
-                sep="/",
-            )
+        file = path.replace("PathName_", "FileName_")
+        for parts in zip(data["Image", path, numbers], data["Image", file, numbers]):
+            print(*parts, sep="/")
     # CellProfiler goes by the columns, or maps the paths of its maker anew.
     everything = data.get_image_numbers()
     for name in (name for name in columns if "PathName_" in name or "URL_" in name):
