@@ -8,7 +8,15 @@ import subprocess
 
 import pytest
 
-from examples.trials.cellprofiler import NUCLEI, TRIAL, count_nuclei, joined, original, pipeline
+from examples.trials.cellprofiler import (
+    FULL,
+    NUCLEI,
+    TRIAL,
+    count_nuclei,
+    joined,
+    original,
+    pipeline,
+)
 
 BUCKET = "/home/ubuntu/bucket"
 BROKEN = "input/workspace/broken.h5"
@@ -44,11 +52,14 @@ def modules(text):
     return text.strip().split("\n\n")[1:]
 
 
-def test_the_known_nuclei_are_counted(example):
+@pytest.mark.parametrize("trial", [TRIAL, FULL], ids=["corner", "whole-images"])
+def test_the_known_nuclei_are_counted(copy_of, trial):
+    example = copy_of(trial)
+
     code, out, err = example.run()
 
     assert (code, err) == (0, "")
-    assert len(TRIAL.check(example.output)) == 3
+    assert len(trial.check(example.output)) == 3
 
 
 def test_a_pipeline_that_cannot_run_fails_for_the_reason_that_cellprofiler_has(example):
