@@ -16,9 +16,11 @@ from control import (
     account,
     account_runs,
     ending,
+    fleet_reasons,
     idle,
     monitor,
     observation,
+    reasons_idle,
     records,
     settings,
     setup,
@@ -29,7 +31,9 @@ from control import (
 )
 from control.errors import ExplainedError
 from control.observed import Pace
+from control.run_state import RunState
 from tests.conftest import BUCKET, ROOT
+from tests.control import readings
 
 FLEET = ROOT / "files/exampleFleet.json"
 LIMIT = 60
@@ -202,7 +206,9 @@ def test_an_image_that_cannot_be_loaded(tmp_path, write_config, monkeypatch, typ
 def test_everything_is_done_and_dead_letters_only(submitted, typed):
     aws, config, run = submitted()
     aws.sqs.purge_queue(QueueUrl=run.queue_url)
-    assert reason(typed, config)["situation"] == "jobs lost"
+    found = reason(typed, config)
+    assert found["situation"] == "jobs lost" and found["fix"].endswith("retry --unfinished")
+    assert "3 jobs would be sent" in typed(config, "retry", "--unfinished", "--dry-run")
     put_records(aws, run, done=2, skipped=1)
     assert reason(typed, config)["situation"] == "everything done"
     assert "monitor" in typed(config, "status").splitlines()[-1]
@@ -219,7 +225,11 @@ def test_a_queue_and_a_service_that_are_gone(started, typed):
     aws.ecs.delete_service(cluster=run.cluster, service=run.service, force=True)
     assert reason(typed, config, "service gone")["fix"].endswith("startCluster")
     aws.sqs.delete_queue(QueueUrl=run.queue_url)
-    assert "setup" in reason(typed, config, "queue gone")["fix"]
+    found = reason(typed, config, "queue gone")
+    assert found["fix"].endswith("python run.py retry")
+    # What the cure says is what mends it.
+    assert "3 jobs sent" in typed(config, "retry")
+    assert "3 waiting" in typed(config, "status")
 
 
 def test_an_ended_run(submitted, typed):
@@ -296,6 +306,47 @@ def test_the_monitor_says_why_nothing_runs_and_ends_what_can_never_run(started, 
     assert "the queue stays" in caught.value.what
     assert capsys.readouterr().out.count("Lower MEMORY") == 1
     assert observation.observe(aws, run, time.time()).machines == ()
+
+
+@pytest.mark.parametrize(
+    ("situation", "verb"),
+    [
+        ("no jobs", "submitJob"),
+        ("everything done", "monitor"),
+        ("dead letters only", "failures"),
+        ("queue gone", "retry"),
+        ("not asked for", "startCluster"),
+        ("max run hours", "startCluster"),
+        ("machines coming", "monitor"),
+        ("no machine yet", "status --watch"),
+        ("InsufficientInstanceCapacity", "status --watch"),
+        ("agent disconnected", "status --watch"),
+        ("service gone", "startCluster"),
+        ("no container wanted", "startCluster"),
+        ("InvalidKeyPair", "stop"),
+        ("insufficient memory", "stop"),
+        ("exited with code 137", "setup"),
+    ],
+)
+def test_the_next_command_is_the_one_of_the_cure(situation, verb):
+    """Two that contradict each other leave the reader alone."""
+    tables = (reasons_idle.RUN, reasons_idle.MACHINES, reasons_idle.CONTAINERS)
+    tables += (reasons_idle.PLACEMENT, reasons_idle.STOPPED, fleet_reasons.EVENTS)
+    (reason,) = {table[situation] for table in tables if situation in table}
+    passing = situation in reasons_idle.PASSING
+    why = reasons_idle.Idle(situation, "", reason.cure, reason.users_mistake, passing)
+    jobs = records.JobCounts(3, 0, 0, 0)
+    if situation == "everything done":
+        jobs = records.JobCounts(3, 3, 0, 0)
+    if situation == "dead letters only":
+        jobs = records.JobCounts(3, 2, 0, 1)
+    seen = dataclasses.replace(readings.BUSY, jobs=jobs)
+    state = RunState(None, 0.0, jobs, seen, None, None, None, why)
+    assert status.next_verb(state, "FLEET").split("   ")[0].removesuffix(" FLEET") in (
+        verb,
+        f"{verb} JOBFILE",
+        f"{verb}, or status --watch",
+    )
 
 
 @pytest.mark.parametrize(
