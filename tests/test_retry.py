@@ -21,6 +21,7 @@ from control import (
     setup,
     setup_aws,
     start_cluster,
+    stop,
     submit,
 )
 from control.retry import Wanted
@@ -179,7 +180,7 @@ def test_while_others_still_run(site):
 def test_after_stop(site):
     site.begin("bad", "slow")
     site.until(failed=1)
-    list(ending.end_machines(site.aws, site.run))
+    stop.stop(site.aws, site.run, dry_run=False, pause=0.2)
     (site.folder / "mended").touch()
     (site.folder / "release").touch()
     assert site.retry("bad") == 1
