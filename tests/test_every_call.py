@@ -13,9 +13,11 @@ import boto3
 import pytest
 
 import run
-from control import account, command, monitor
+from control import command
 from control.errors import ExplainedError
-from control.observed import Pace
+from control.monitoring.observed import Pace
+from control.services import account
+from control.verbs import monitor
 from tests import account_state
 from tests.conftest import ROOT
 from tests.injection import Broken, Injection, changing

@@ -9,7 +9,10 @@ import boto3
 import pytest
 
 import run
-from control import account, command, job_file, submit
+from control import command
+from control.jobs import job_file
+from control.services import account
+from control.verbs import submit
 from tests.injection import Injection
 from tests.test_every_call import ACTIONS, PREFIXES
 from tests.typed_verbs import Verbs

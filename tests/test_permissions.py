@@ -13,32 +13,24 @@ import pytest
 from botocore.exceptions import ClientError
 
 import embedded_aws
-from control import (
-    account,
-    account_runs,
+from control import reasons, settings
+from control.errors import ExplainedError
+from control.monitoring import ending, run_state, waiting
+from control.runs import account_runs
+from control.services import account, fleet_file, monitor_function, records, roles, schedules
+from control.verbs import (
     check,
-    ending,
     failures,
-    fleet_file,
-    job_logs,
     local,
+    logs,
     monitor,
-    monitor_function,
-    reasons,
-    records,
     retry,
-    roles,
-    run_state,
-    schedules,
-    settings,
     setup,
     setup_aws,
     start_cluster,
     submit,
-    waiting,
 )
-from control.errors import ExplainedError
-from control.retry import Wanted
+from control.verbs.retry import Wanted
 from tests import lambda_runtime
 from tests.conftest import BUCKET, ROOT
 
@@ -187,11 +179,11 @@ def test_from_setup_to_the_end_as_control_node_and_worker(enforced, tmp_path):
     made = an_account.admin.s3.get_object(Bucket="outputs", Key="out/a/done.txt")
     assert made["Body"].read() == b"TEXT"
     failures.show(aws.s3, run, "python run.py")
-    job_logs.show(aws, run, "missing")
-    job_logs.show(aws, run, "a", attempt=1)
+    logs.show(aws, run, "missing")
+    logs.show(aws, run, "a", attempt=1)
     assert retry.retry(aws, config, records.latest(aws.s3, BUCKET, run.app_name), Wanted()) == 1
     assert retry.retry(aws, config, records.latest(aws.s3, BUCKET, run.app_name), Wanted()) == 0
-    job_logs.show(aws, run, "missing", attempt=1)
+    logs.show(aws, run, "missing", attempt=1)
     for kept in ("records/0123456789abcdef.done.json", "logs/x.txt", "run.json"):
         with pytest.raises(ClientError, match="not authorized to perform: s3:DeleteObject"):
             aws.s3.delete_object(Bucket=BUCKET, Key=f"{run.prefix}{kept}")

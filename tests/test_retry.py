@@ -10,21 +10,11 @@ from collections import Counter
 import pytest
 
 import embedded_aws
-from control import (
-    account,
-    ending,
-    local,
-    monitor,
-    records,
-    retry,
-    settings,
-    setup,
-    setup_aws,
-    start_cluster,
-    stop,
-    submit,
-)
-from control.retry import Wanted
+from control import settings
+from control.monitoring import ending
+from control.services import account, records
+from control.verbs import local, monitor, retry, setup, setup_aws, start_cluster, stop, submit
+from control.verbs.retry import Wanted
 from tests.conftest import BUCKET, ROOT
 
 LIMIT = 120

@@ -18,7 +18,11 @@ import time
 import pytest
 
 import run as command_line
-from control import ending, job_file, records, settings, start_cluster, submit
+from control import settings
+from control.jobs import job_file
+from control.monitoring import ending
+from control.services import records
+from control.verbs import start_cluster, submit
 from tests.conftest import ROOT
 from tests.worker_records import put
 

@@ -7,20 +7,11 @@ import itertools
 import time
 
 import run
-from control import (
-    alarms,
-    cluster,
-    dashboard,
-    ending,
-    fleet_request,
-    job_file,
-    machines,
-    queues,
-    records,
-    setup,
-    submit,
-)
-from control.fleet_file import FleetFile
+from control.jobs import job_file
+from control.monitoring import ending
+from control.services import alarms, cluster, dashboard, fleet_request, machines, queues, records
+from control.services.fleet_file import FleetFile
+from control.verbs import setup, submit
 from tests import account_state
 from tests.conftest import BUCKET, ROOT
 from tests.worker_records import put
