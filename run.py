@@ -136,6 +136,10 @@ def check_all(args: argparse.Namespace) -> None:
 
 
 def show_status(args: argparse.Namespace) -> None:
+    if args.all and args.watch:
+        raise UserError(
+            "`status` shows all runs once: --all and --watch.", "Leave one of them out."
+        )
     config, aws = _connected(args)
     if args.all:
         status.show_all(aws, config, as_json=args.json)
@@ -177,6 +181,11 @@ def show_log(args: argparse.Namespace) -> None:
             "`logs` was given no job.",
             f"Name one, as `{_typed(args)} failures` does; or search the logs of all failed jobs "
             "with --grep TEXT.",
+        )
+    if not args.job and (args.follow or args.attempt):
+        raise UserError(
+            "`logs` follows, and counts the attempts of, one job only.",
+            "Name a job, or leave --follow and --attempt out.",
         )
     config, aws = _connected(args)
     run = finding.run(aws.s3, config.AWS_BUCKET, config.APP_NAME, args.run)

@@ -68,7 +68,7 @@ WORLDS = {
     "retry": "with_given_up",
     "auto-monitor": "with_all_done",
 }
-# What breaks off while jobs are sent is counted job by job: tests/control/test_retry.py.
+# What breaks off while jobs are sent is counted job by job: tests/control/verbs/test_retry.py.
 TYPED = [verb for verb in WORLDS if verb != "auto-monitor"]
 BROKEN_OFF = [verb for verb in TYPED if verb != "retry"]
 ENDS = ("monitor", "stop", "auto-monitor")

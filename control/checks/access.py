@@ -29,6 +29,8 @@ def config(subject: Subject) -> Iterator[Finding]:
         yield warned("config", "settings changed", changes="; ".join(changes))
     else:
         yield passed("config", f"{subject.config.path.name} of {subject.config.APP_NAME} is valid")
+    if subject.no_run:
+        yield unknown("config", subject.no_run)
 
 
 def credentials(subject: Subject) -> Iterator[Finding]:
@@ -186,10 +188,11 @@ def _profile(subject: Subject, given: str) -> Iterator[Finding]:
 
 
 def find_run(subject: Subject) -> None:
-    """Set the subject's run: the newest of this app, if its bucket can be read."""
+    """Set the subject's run: the newest of this app, if its bucket can be read; else why not."""
     config = subject.config
     try:
         subject.run = records.current(subject.aws.s3, config.AWS_BUCKET, config.APP_NAME)
-    except (ClientError, BotoCoreError):
-        # What is wrong with the bucket is the check of buckets to say.
-        subject.run = None
+    except (ClientError, BotoCoreError) as error:
+        explained = reasons.explain(error)
+        why = explained.what if explained else str(error)
+        subject.no_run = f"the records of the newest run cannot be read: {why}"

@@ -36,7 +36,8 @@ class Finding:
 @dataclass
 class Subject:
     """What is checked. `identity` is who asks; `run` is the newest of the app, if there is one;
-    `types` are the machine types, once the check of machines has found them."""
+    `no_run` is why that is not known, if S3 does not tell; `types` are the machine types, once the
+    check of machines has found them."""
 
     aws: AWS
     config: Config
@@ -44,6 +45,7 @@ class Subject:
     now: float
     identity: Identity | None = None
     run: Run | None = None
+    no_run: str = ""
     types: tuple[MachineType, ...] = ()
 
 

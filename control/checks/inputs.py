@@ -31,6 +31,9 @@ def inputs(subject: Subject) -> Iterator[Finding]:
     run_batch_general.py name them.
     """
     run = subject.run
+    if subject.no_run:
+        yield unknown("inputs", subject.no_run)
+        return
     if run is None or run.ended or not run.submissions:
         yield unknown("inputs", "no jobs have been submitted yet")
         return

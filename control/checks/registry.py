@@ -62,8 +62,13 @@ def _in_ecr(subject: Subject, name: ImageName, account: str, region: str) -> Ite
         yield failed("image", "no image", **words)
         return
     answer = ecr.batch_get_image(**where, acceptedMediaTypes=_MANIFESTS)
-    manifest = json.loads(answer["images"][0]["imageManifest"])
-    yield from _architecture(subject, _of_manifest(ecr, where, manifest))
+    try:
+        manifest = json.loads(answer["images"][0]["imageManifest"])
+        platforms = _of_manifest(ecr, where, manifest)
+    except (OSError, ValueError, LookupError):
+        # Its layers lie elsewhere, and a manifest of an old kind does not say it.
+        platforms = set()
+    yield from _architecture(subject, platforms)
 
 
 def _of_manifest(ecr: Any, where: dict[str, Any], manifest: dict[str, Any]) -> set[str]:
@@ -91,10 +96,13 @@ def _on_hub(subject: Subject, name: ImageName) -> Iterator[Finding]:
         else:
             yield unknown("image", f"Docker Hub answers {error.code} {error.reason}")
         return
-    except (urllib.error.URLError, TimeoutError) as error:
+    except OSError as error:
         yield unknown("image", f"{HUB} cannot be reached ({error})")
         return
-    images = told.get("images", [])
+    except ValueError:
+        yield unknown("image", f"{HUB} answers, but not with JSON: a proxy may stand before it")
+        return
+    images = told.get("images", []) if isinstance(told, dict) else []
     yield from _architecture(
         subject, {one["architecture"] for one in images if one.get("os", "linux") == "linux"}
     )

@@ -11,14 +11,14 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from control.reports import advice, figures, report_reading
+from control.reports.report_reading import Reading, number, text
 from control.runs import alike, extras, machine_time, spending
 from control.services import records
-from control.reports.report_reading import Reading, number, text
 
 if TYPE_CHECKING:
+    from control.runs.spending import Cost
     from control.services.account import AWS
     from control.services.records import Run
-    from control.runs.spending import Cost
 
 FORMAT = 1
 _MOST_GROUPS = 50

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from control import units
+from control.errors import UserError
 from control.reports import figures
 from control.services import records
-from control.errors import UserError
 from control.words import several
 
 Report = Mapping[str, Any]

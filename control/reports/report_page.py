@@ -16,11 +16,11 @@ from typing import Any
 from urllib.parse import quote
 
 from control import units
-from control.reports import report_charts, report_summary
-from control.runs import alike
 from control.errors import UserError
+from control.reports import report_charts, report_summary
 from control.reports.report import clean
 from control.reports.report_reading import Record, number, text
+from control.runs import alike
 from control.words import several
 
 Report = Mapping[str, Any]

@@ -14,8 +14,8 @@ from datetime import datetime
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from control.services import listing, records
 from control.runs.given_up import over_many
+from control.services import listing, records
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
@@ -136,17 +137,25 @@ def lines(state: RunState) -> Iterator[tuple[str, str]]:
 
 
 def next_verb(state: RunState, fleet: str) -> str:
-    """What to type next."""
+    """What to type next: of a cure the first command that it names."""
+    why = state.idle
     if state.word == "ended":
         return "report   (what it did and cost), or setup for a new run"
-    if state.idle is None or state.idle.passing:
+    if why is None or why.passing:
         return "monitor, or status --watch"
-    asked, up, _ = state.machines()
-    if state.idle.situation == "no jobs":
-        return "submitJob JOBFILE"
+    if why.situation == "dead letters only":
+        return "failures   (then retry sends them again, or monitor ends what is still there)"
+    fixed = {"no jobs": "submitJob JOBFILE", "queue gone": "retry"}
+    if why.situation in fixed:
+        return fixed[why.situation]
     if state.jobs.finished >= state.jobs.submitted:
         return "monitor   (ends what is still there)"
-    return "stop   (as long as nothing runs, it only costs)" if up else f"startCluster {fleet}"
+    if not why.lasting:
+        return "status --watch   (if it stays so, stop ends the machines: they cost)"
+    named = re.search(r"\b(stop|setup|startCluster)\b", why.fix)
+    if named and named[1] == "stop":
+        return "stop   (as long as nothing runs, it only costs)"
+    return "setup" if named and named[1] == "setup" else f"startCluster {fleet}"
 
 
 def one_line(state: RunState) -> str:

@@ -254,6 +254,66 @@ def test_no_network_to_docker_hub(found, monkeypatch, hub):
 
 
 @pytest.mark.parametrize(
+    ("status", "body", "what"),
+    [
+        (429, "{}", "answers 429"),
+        (200, "<html>Log in first</html>", "not with JSON"),
+        (200, "[]", "which processors"),
+    ],
+    ids=["asked too often", "a page of a proxy", "strange"],
+)
+def test_a_docker_hub_that_does_not_tell_is_not_checkable(found, monkeypatch, status, body, what):
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(body.encode())
+
+        def log_message(self, *_):
+            return
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setattr(registry, "HUB", f"http://127.0.0.1:{server.server_port}")
+        told = found("image")
+        server.shutdown()
+    assert told[-1].outcome == UNKNOWN and what in told[-1].what
+
+
+def test_an_image_that_is_named_by_its_digest_is_not_asked_for(found):
+    tag = f"me/mine@sha256:{'0' * 64}"
+    assert "digests" in only(found("image", DOCKERHUB_TAG=tag), UNKNOWN).what
+
+
+@pytest.mark.parametrize(
+    "images",
+    [
+        [],
+        [{"imageManifest": "{}"}],
+        [{"imageManifest": '{"config": {"digest": "sha256:1"}}'}],
+    ],
+    ids=["none", "strange", "of one processor"],
+)
+def test_an_ecr_that_does_not_tell_the_processor_is_not_checkable(
+    found, embedded, monkeypatch, answering, images
+):
+    ecr = account.AWS.ecr(embedded, "eu-west-1")
+    monkeypatch.setattr(account.AWS, "ecr", lambda self, region: ecr)
+    answering(ecr, "DescribeImages", {"imageDetails": [{}]})
+    answering(ecr, "BatchGetImage", {"images": images})
+    # Where nobody listens: no network to where ECR keeps its layers.
+    answering(ecr, "GetDownloadUrlForLayer", {"downloadUrl": "http://127.0.0.1:9/layer"})
+    tag = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/mine:2"
+    there, processor = found("image", DOCKERHUB_TAG=tag)
+    assert (there.outcome, processor.outcome) == (PASSED, UNKNOWN)
+
+
+def test_security_groups_of_unknown_subnets_are_not_checkable(found):
+    file = in_subnet("subnet-0123456789abcdef0")
+    assert "subnets" in only(found("security groups", file=file), UNKNOWN).what
+
+
+@pytest.mark.parametrize(
     ("platforms", "outcome", "word"),
     [
         (["amd64"], PASSED, ""),
@@ -584,5 +644,7 @@ def test_the_json_is_what_its_page_describes(typed, project, hub):
     section = page.split("\n## check\n")[1].split("\n## ")[0]
     described = {line.split("`")[1] for line in section.splitlines() if line.startswith("| `")}
     told = json.loads(typed(project(), "check", "--json")[1])
-    assert set(told) | {f"checks[].{name}" for name in told["checks"][0]} <= described
-    assert {f"counts.{name}" for name in told["counts"]} <= described
+    found = set(told) | {f"checks[].{name}" for name in told["checks"][0]}
+    assert found | {f"counts.{name}" for name in told["counts"]} == described
+    (named,) = (line for line in section.splitlines() if line.startswith("| `checks[].check`"))
+    assert set(named.split("`")[3::2]) == {name for name, _ in check.CHECKS}

@@ -12,14 +12,17 @@ import pytest
 from botocore.awsrequest import AWSResponse
 
 import embedded_aws
-from control import settings
+from control import reasons_fleet, reasons_idle, settings
 from control.errors import ExplainedError
-from control.monitoring import ending, idle, observation
+from control.monitoring import ending, idle, observation, run_state
 from control.monitoring.observed import Pace
+from control.monitoring.run_state import RunState
 from control.runs import account_runs
+from control.runs.progress import Left, Rate
 from control.services import account, records
 from control.verbs import monitor, setup, setup_aws, start_cluster, status, submit
 from tests.conftest import BUCKET, ROOT
+from tests.control import readings
 
 FLEET = ROOT / "files/exampleFleet.json"
 LIMIT = 60
@@ -192,7 +195,9 @@ def test_an_image_that_cannot_be_loaded(tmp_path, write_config, monkeypatch, typ
 def test_everything_is_done_and_dead_letters_only(submitted, typed):
     aws, config, run = submitted()
     aws.sqs.purge_queue(QueueUrl=run.queue_url)
-    assert reason(typed, config)["situation"] == "jobs lost"
+    found = reason(typed, config)
+    assert found["situation"] == "jobs lost" and found["fix"].endswith("retry --unfinished")
+    assert "3 jobs would be sent" in typed(config, "retry", "--unfinished", "--dry-run")
     put_records(aws, run, done=2, skipped=1)
     assert reason(typed, config)["situation"] == "everything done"
     assert "monitor" in typed(config, "status").splitlines()[-1]
@@ -209,7 +214,11 @@ def test_a_queue_and_a_service_that_are_gone(started, typed):
     aws.ecs.delete_service(cluster=run.cluster, service=run.service, force=True)
     assert reason(typed, config, "service gone")["fix"].endswith("startCluster")
     aws.sqs.delete_queue(QueueUrl=run.queue_url)
-    assert "setup" in reason(typed, config, "queue gone")["fix"]
+    found = reason(typed, config, "queue gone")
+    assert found["fix"].endswith("python run.py retry")
+    # What the cure says is what mends it.
+    assert "3 jobs sent" in typed(config, "retry")
+    assert "3 waiting" in typed(config, "status")
 
 
 def test_an_ended_run(submitted, typed):
@@ -289,6 +298,47 @@ def test_the_monitor_says_why_nothing_runs_and_ends_what_can_never_run(started, 
 
 
 @pytest.mark.parametrize(
+    ("situation", "verb"),
+    [
+        ("no jobs", "submitJob"),
+        ("everything done", "monitor"),
+        ("dead letters only", "failures"),
+        ("queue gone", "retry"),
+        ("not asked for", "startCluster"),
+        ("max run hours", "startCluster"),
+        ("machines coming", "monitor"),
+        ("no machine yet", "status --watch"),
+        ("InsufficientInstanceCapacity", "status --watch"),
+        ("agent disconnected", "status --watch"),
+        ("service gone", "startCluster"),
+        ("no container wanted", "startCluster"),
+        ("InvalidKeyPair", "stop"),
+        ("insufficient memory", "stop"),
+        ("exited with code 137", "setup"),
+    ],
+)
+def test_the_next_command_is_the_one_of_the_cure(situation, verb):
+    """Two that contradict each other leave the reader alone."""
+    tables = (reasons_idle.RUN, reasons_idle.MACHINES, reasons_idle.CONTAINERS)
+    tables += (reasons_idle.PLACEMENT, reasons_idle.STOPPED, reasons_fleet.EVENTS)
+    (reason,) = {table[situation] for table in tables if situation in table}
+    passing = situation in reasons_idle.PASSING
+    why = reasons_idle.Idle(situation, "", reason.cure, reason.users_mistake, passing)
+    jobs = records.JobCounts(3, 0, 0, 0)
+    if situation == "everything done":
+        jobs = records.JobCounts(3, 3, 0, 0)
+    if situation == "dead letters only":
+        jobs = records.JobCounts(3, 2, 0, 1)
+    seen = dataclasses.replace(readings.BUSY, jobs=jobs)
+    state = RunState(None, 0.0, jobs, seen, None, None, None, why)
+    assert status.next_verb(state, "FLEET").split("   ")[0].removesuffix(" FLEET") in (
+        verb,
+        f"{verb} JOBFILE",
+        f"{verb}, or status --watch",
+    )
+
+
+@pytest.mark.parametrize(
     ("seconds", "words"),
     [
         (-5, "0 s"),
@@ -311,4 +361,9 @@ def test_the_json_is_what_its_page_describes(started, typed, words):
     section = page.split(f"\n## {' '.join(words)}\n")[1].split("\n## ")[0]
     described = {line.split("`")[1] for line in section.splitlines() if line.startswith("| `")}
     said = json.loads(typed(config, *words, "--json"))
-    assert {path.removesuffix(".") for path in flat(said)} - described == set()
+    held = {path.removesuffix(".") for path in flat(said)} - {"rate", "left"}
+    # Of a run that is at work there is also the next; of a list the name of the whole.
+    if "--all" not in words:
+        rate, left = Rate(60.0, 50.0, 70.0, 10), Left(60.0, 50.0, 70.0)
+        held |= flat({"rate": run_state._rate(rate), "left": run_state._left(left)})
+    assert held == described - {"rate", "left", "reason", "runs"}
