@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
 # The container's entrypoint: mounts the bucket if asked to, then becomes the worker.
 set -euo pipefail
+# A process 1 that has no handler is not told of SIGTERM.
+trap 'exit 0' TERM
 
 here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
 # The worker's own Python. -E -s: PYTHONPATH and the like are your program's. -u: lines come at once.
@@ -9,8 +11,6 @@ python=("${WORKER_PYTHON:-/opt/distributed-something/bin/python}" -E -s -u)
 # MOUNT S3: only with DOWNLOAD_FILES = False. If you never mount, remove this section and the one
 # of the same name in the Dockerfile.
 if [[ "${DOWNLOAD_FILES:-True}" == [Ff]alse ]]; then
-    # A process 1 that has no handler is not told of SIGTERM.
-    trap 'exit 0' TERM
     # What cannot be mounted is said, and ends the container: no job is taken.
     (cd "$here" && exec "${python[@]}" -m plumbing.mount)
 fi
@@ -28,4 +28,4 @@ if [[ "$(id -u)" == 0 && "${WORKER_USER:-root}" != root ]]; then
 fi
 
 # exec: Python becomes process 1 and gets the signals that ECS and docker send.
-exec "${python[@]}" "$here/generic-worker.py"
+exec "${python[@]}" "$here/plumbing" "$here/generic-worker.py"
