@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
@@ -374,9 +375,14 @@ def test_a_process_killed_while_threads_send_leaves_nothing_lost(
 
     stub, clients, run = stub_aws(fault, latency=0.02)
     path = write(numbered(400))
+    ours = set(stub.connections)
     command = [sys.executable, "-c", SUBMIT, run.bucket, str(path), str(state)]
     process.append(subprocess.Popen(command, cwd=REPOSITORY))
     assert process[0].wait() == -signal.SIGKILL
+    # What it had sent already is still being read.
+    until = time.monotonic() + 20
+    while stub.connections - ours and time.monotonic() < until:
+        time.sleep(0.01)
     stub.fault = None
     before = len(stub.messages)
     outcome = submit.submit(clients, run, path, state)
