@@ -5,6 +5,7 @@ Where there is no engine these tests are skipped, and the reason is said; .ci/ru
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import itertools
 import os
@@ -120,16 +121,29 @@ def worker_image(engine, base_image, image_name):
         return engine.build(ROOT / "worker", image_name("worker"), base=base)
 
 
-@pytest.fixture
-def machine(engine, embedded_server):
-    """A machine of EC2, with a network of its own in which its metadata answers."""
+@contextlib.contextmanager
+def _in_network(engine, made):
     if engine.name != "podman":
         pytest.skip("only podman puts a container into a network that the tests have made")
     try:
-        with ec2.running(embedded_server.endpoint) as one:
+        with made as one:
             yield one
     except ec2.NoNetwork as error:
         pytest.skip(str(error))
+
+
+@pytest.fixture
+def machine(engine, embedded_server):
+    """A machine of EC2, with a network of its own in which its metadata answers."""
+    with _in_network(engine, ec2.running(embedded_server.endpoint)) as one:
+        yield one
+
+
+@pytest.fixture
+def elsewhere(engine, embedded_server):
+    """A computer that is none of EC2, where nothing comes back from the address of metadata."""
+    with _in_network(engine, ec2.elsewhere(embedded_server.endpoint)) as one:
+        yield one
 
 
 @pytest.fixture
