@@ -18,7 +18,7 @@ from pathlib import Path
 import boto3
 import pytest
 
-from tests.containers import bases, ec2
+from tests.containers import bases, ec2, others
 from tests.containers import engine as engines
 from tests.worker.conftest import Cloud
 
@@ -36,6 +36,14 @@ def run_job(job):
 {body}
 plumbing.main(output_prefix, run_job)
 """
+
+
+_LAST = "test_bases.py"
+
+
+def pytest_collection_modifyitems(items):
+    """What takes longest to build is tried last."""
+    items.sort(key=lambda item: item.path.name == _LAST)
 
 
 @dataclass(frozen=True)
@@ -105,6 +113,24 @@ def base_image(engine):
             pytest.skip(str(error))
 
     return provide
+
+
+@pytest.fixture(scope="session", autouse=True)
+def on_other_bases(request, engine, image_name):
+    """Gives the worker's image on another base by its suite, with that base; see others.py."""
+    if not any(item.path.name == _LAST for item in request.session.items):
+        yield None
+        return
+    made = others.Others(engine, image_name)
+
+    def provide(suite):
+        try:
+            return made.get(suite)
+        except bases.NoBase as error:
+            pytest.skip(str(error))
+
+    yield provide
+    made.close()
 
 
 @pytest.fixture(scope="session")
