@@ -24,6 +24,8 @@ def main(engine: str, label: str) -> None:
         listing = _run(engine, "ps", "--all", "--quiet", "--filter", f"label={label}")
         left = listing.stdout.split()
         if left:
+            # podman's `rm` alone would wait 10 s for those that do not heed SIGTERM.
+            _run(engine, "kill", *left)
             _run(engine, "rm", "--force", "--volumes", *left)
         clean = clean + 1 if listing.returncode == 0 and not left else 0
         if clean == 2:

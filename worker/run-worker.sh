@@ -19,6 +19,10 @@ fi
 # Jobs have no rights of root, nor the one to mount; `ENV WORKER_USER=root` in the Dockerfile leaves
 # them, for a program that must have them.
 if [[ "$(id -u)" == 0 && "${WORKER_USER:-root}" != root ]]; then
+    if ! id "$WORKER_USER" >/dev/null 2>&1; then
+        echo "Error: WORKER_USER = '$WORKER_USER' is no user of this image."
+        exit 2
+    fi
     mkdir -p "${WORK_FOLDER:=$here/work}"
     chown "$WORKER_USER" "$WORK_FOLDER"
     HOME="$(getent passwd "$WORKER_USER" | cut -d: -f6)"

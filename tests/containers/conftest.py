@@ -5,6 +5,7 @@ Where there is no engine these tests are skipped, and the reason is said; .ci/ru
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import itertools
 import os
@@ -17,7 +18,7 @@ from pathlib import Path
 import boto3
 import pytest
 
-from tests.containers import bases, ec2
+from tests.containers import bases, ec2, others
 from tests.containers import engine as engines
 from tests.worker.conftest import Cloud
 
@@ -35,6 +36,14 @@ def run_job(job):
 {body}
 plumbing.main(output_prefix, run_job)
 """
+
+
+_LAST = "test_bases.py"
+
+
+def pytest_collection_modifyitems(items):
+    """What takes longest to build is tried last."""
+    items.sort(key=lambda item: item.path.name == _LAST)
 
 
 @dataclass(frozen=True)
@@ -106,6 +115,24 @@ def base_image(engine):
     return provide
 
 
+@pytest.fixture(scope="session", autouse=True)
+def on_other_bases(request, engine, image_name):
+    """Gives the worker's image on another base by its suite, with that base; see others.py."""
+    if not any(item.path.name == _LAST for item in request.session.items):
+        yield None
+        return
+    made = others.Others(engine, image_name)
+
+    def provide(suite):
+        try:
+            return made.get(suite)
+        except bases.NoBase as error:
+            pytest.skip(str(error))
+
+    yield provide
+    made.close()
+
+
 @pytest.fixture(scope="session")
 def image_name():
     """Gives the tag of an image of this checkout: image_name("worker")."""
@@ -120,16 +147,29 @@ def worker_image(engine, base_image, image_name):
         return engine.build(ROOT / "worker", image_name("worker"), base=base)
 
 
-@pytest.fixture
-def machine(engine, embedded_server):
-    """A machine of EC2, with a network of its own in which its metadata answers."""
+@contextlib.contextmanager
+def _in_network(engine, made):
     if engine.name != "podman":
         pytest.skip("only podman puts a container into a network that the tests have made")
     try:
-        with ec2.running(embedded_server.endpoint) as one:
+        with made as one:
             yield one
     except ec2.NoNetwork as error:
         pytest.skip(str(error))
+
+
+@pytest.fixture
+def machine(engine, embedded_server):
+    """A machine of EC2, with a network of its own in which its metadata answers."""
+    with _in_network(engine, ec2.running(embedded_server.endpoint)) as one:
+        yield one
+
+
+@pytest.fixture
+def elsewhere(engine, embedded_server):
+    """A computer that is none of EC2, where nothing comes back from the address of metadata."""
+    with _in_network(engine, ec2.elsewhere(embedded_server.endpoint)) as one:
+        yield one
 
 
 @pytest.fixture

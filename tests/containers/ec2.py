@@ -88,20 +88,42 @@ _OF_TASK = _credentials(RoleArn=f"arn:aws:iam::123456789012:role/{ROLE}")
 @contextlib.contextmanager
 def running(aws: str) -> Iterator[Machine]:
     """A machine from which `aws`, an endpoint on this computer's loopback, is reached as well."""
+    with _network() as name, contextlib.ExitStack() as stack:
+        for address in (METADATA, AGENT):
+            _ip("-n", name, "addr", "add", f"{address}/32", "dev", "lo")
+        machine = Machine(Path("/run/netns") / name)
+        for address in (METADATA, AGENT):
+            stack.enter_context(_answering(machine, address))
+        stack.enter_context(_forwarding(machine.network, aws))
+        yield machine
+
+
+@contextlib.contextmanager
+def elsewhere(aws: str) -> Iterator[Machine]:
+    """A computer that is none of EC2, from which `aws` is reached: what is sent to the address of
+    instance metadata is swallowed, which takes whoever waits for an answer the longest."""
+    with _network() as name:
+        # A cable to nobody.
+        _ip("-n", name, "link", "add", "near", "type", "veth", "peer", "name", "far")
+        _ip("-n", name, "addr", "add", "192.0.2.1/32", "dev", "near")
+        for end in ("near", "far"):
+            _ip("-n", name, "link", "set", end, "up")
+        _ip("-n", name, "route", "add", f"{METADATA}/32", "dev", "near")
+        machine = Machine(Path("/run/netns") / name)
+        with _forwarding(machine.network, aws):
+            yield machine
+
+
+@contextlib.contextmanager
+def _network() -> Iterator[str]:
+    """The name of a network of its own, in which there is loopback only."""
     if os.geteuid() != 0 or not shutil.which("ip"):
         raise NoNetwork("a network of its own takes root and the program ip (iproute2)")
     name = f"distributed-something-{os.getpid()}-{next(_NUMBERS)}"
     _ip("netns", "add", name)
     try:
-        with contextlib.ExitStack() as stack:
-            _ip("-n", name, "link", "set", "lo", "up")
-            for address in (METADATA, AGENT):
-                _ip("-n", name, "addr", "add", f"{address}/32", "dev", "lo")
-            machine = Machine(Path("/run/netns") / name)
-            for address in (METADATA, AGENT):
-                stack.enter_context(_answering(machine, address))
-            stack.enter_context(_forwarding(machine.network, aws))
-            yield machine
+        _ip("-n", name, "link", "set", "lo", "up")
+        yield name
     finally:
         _ip("netns", "del", name)
 

@@ -7,6 +7,7 @@ limits. DISTRIBUTED_SOMETHING_CACHE names another folder than ~/.cache/distribut
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import resource
@@ -131,8 +132,12 @@ def _podman_environ(folder: Path) -> dict[str, str]:
     """Write podman's configuration into a folder; returns the variables that name it."""
     folder.mkdir(exist_ok=True)
     _write(folder / "containers.conf", _containers_conf(folder))
-    root = os.geteuid() == 0
-    run = Path("/run/distributed-something") if root else folder / "run"
+    run = folder / "run"
+    if os.geteuid() == 0:
+        run = Path("/run/distributed-something")
+        if os.environ.get("DISTRIBUTED_SOMETHING_CACHE"):
+            # What is mounted now is counted there: two stores must not share it.
+            run = run.with_name(f"{run.name}-{hashlib.sha256(bytes(folder)).hexdigest()[:8]}")
     storage = ["[storage]", 'driver = "overlay"', f'graphroot = "{folder / "storage"}"']
     _write(folder / "storage.conf", "\n".join([*storage, f'runroot = "{run}"', ""]))
     return {

@@ -4,16 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.containers.conftest import ROOT, until
+from tests.containers.conftest import until
 
-# A tool on the Python 3.8 of its own, with other boto3 and numpy than the worker could use, and
-# with PYTHONPATH set: what is there would break any program that takes its packages from it.
-TOOL = """FROM {base}
-RUN apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \\
-        python3 python3-boto3 python3-numpy \\
-    && mkdir /opt/tool && echo 'raise ImportError("of the tool")' > /opt/tool/botocore.py
-ENV PYTHONPATH=/opt/tool
-"""
 ASK = "import sys, numpy; print(sys.version, sys.executable, numpy.__version__, sys.path)"
 ASK_BOTO3 = "import sys; sys.path.remove('/opt/tool'); import boto3; print(boto3.__version__)"
 
@@ -32,30 +24,26 @@ def works(site, start, image):
 
 
 @pytest.mark.parametrize("suite", ["bullseye", "trixie"])
-def test_a_base_without_python(engine, base_image, image_name, site, start, suite):
-    base = base_image(suite)
-    none = engine.run("run", "--rm", base, "sh", "-c", "command -v python3", check=False)
-    assert none.returncode != 0
+def test_a_base_without_python(engine, on_other_bases, site, start, suite):
+    built = on_other_bases(suite)
+    script = ("sh", "-c", "command -v python3")
+    assert engine.run("run", "--rm", built.base, *script, check=False).returncode != 0
 
-    image = engine.build(ROOT / "worker", image_name(f"worker-{suite}"), base=base)
-
-    works(site, start, image)
+    works(site, start, built.image)
 
 
 def test_a_tool_with_its_own_python_and_packages_is_left_as_it_was(
-    engine, base_image, image_name, site, start, tmp_path
+    engine, on_other_bases, site, start
 ):
-    (tmp_path / "Dockerfile").write_text(TOOL.format(base=base_image("focal")))
-    tool = engine.build(tmp_path, image_name("tool"))
-    image = engine.build(ROOT / "worker", image_name("worker-tool"), base=tool)
+    built = on_other_bases("focal")
 
     def ask(which, script):
         entry = ("run", "--rm", "--entrypoint", "python3", which, "-c", script)
         return engine.run(*entry).stdout
 
-    assert "3.8" in ask(tool, ASK)
+    assert "3.8" in ask(built.base, ASK)
     for script in (ASK, ASK_BOTO3):
-        assert ask(image, script) == ask(tool, script)
-    own = ("run", "--rm", "--entrypoint", "aws", image, "--version")
+        assert ask(built.image, script) == ask(built.base, script)
+    own = ("run", "--rm", "--entrypoint", "aws", built.image, "--version")
     assert engine.run(*own).stdout.startswith("aws-cli/1.")
-    works(site, start, image)
+    works(site, start, built.image)

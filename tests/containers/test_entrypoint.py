@@ -20,13 +20,19 @@ subprocess.run(["sh", "-c", "touch $HOME/mine"], check=True)
 PROCESSES = "cat /proc/[0-9]*/stat | sed 's/.*) //' | cut -d' ' -f1,2"
 
 
-def test_a_stop_reaches_every_worker_and_the_container_ends_with_0(site, start):
+@pytest.mark.parametrize(
+    "program",
+    ["time.sleep(300)", """job.run(["sh", "-c", "trap '' TERM; while :; do sleep 1; done"])"""],
+    ids=["python", "deaf"],
+)
+def test_a_stop_reaches_every_worker_and_the_container_ends_with_0(site, start, program):
     for number in (1, 2):
         site.send({"name": f"job-{number}"})
-    container = start(run_job="time.sleep(300)", DOCKER_CORES="2")
+    container = start(run_job=program, DOCKER_CORES="2")
     until(lambda: container.output().count("attempt 1") == 2)
 
-    container.engine.run("stop", "-t", "60", container.name)
+    # After 10 s it would be SIGKILL, and exit code 137.
+    container.engine.run("stop", "-t", "10", container.name)
 
     assert container.exit_code() == 0
     assert site.states("attempts") == ["1.1.interrupted.json"] * 2
@@ -61,3 +67,10 @@ def test_jobs_have_a_user_with_a_home_of_its_own_unless_it_is_to_be_root(
 
     assert site.states("records") == ["done.json"]
     assert site.read("out/one/user") == user
+
+
+def test_a_user_that_the_image_does_not_have_is_said(engine, worker_image):
+    ended = engine.run("run", "--rm", "--env=WORKER_USER=nobody-here", worker_image, check=False)
+
+    assert ended.returncode == 2
+    assert ended.stdout == "Error: WORKER_USER = 'nobody-here' is no user of this image.\n"

@@ -6,10 +6,19 @@ import json
 
 import pytest
 
+from control import task_definitions
 from tests.containers import ec2
 from tests.containers.conftest import until
+from tests.control.test_task_definitions import SETTINGS
 
-MAY_MOUNT = ("--device", "/dev/fuse", "--cap-add", "SYS_ADMIN")
+# What the task definition of a run that mounts asks ECS for, and nothing else.
+_ASKED = task_definitions.container_definition({**SETTINGS, "DOWNLOAD_FILES": False}, {})[
+    "linuxParameters"
+]
+MAY_MOUNT = (
+    *(f"--device={each['hostPath']}:{each['containerPath']}" for each in _ASKED["devices"]),
+    *(f"--cap-add={each}" for each in _ASKED["capabilities"]["add"]),
+)
 READ = '(job.output_dir / "copy.txt").write_text((BUCKET / job["file"]).read_text())'
 READ_AND_WAIT = f"{READ}\ntime.sleep(300)"
 
@@ -38,6 +47,8 @@ def test_a_job_reads_through_the_mount_with_the_role_of_the_machine(machine, pre
     record = prepared.record("done")
     assert (record["machine"], record["machine_type"]) == (ec2.INSTANCE, ec2.TYPE)
     assert f"mounted {prepared.bucket}" in container.output()
+    form = "{{.HostConfig.Privileged}}"
+    assert container.engine.run("inspect", "-f", form, container.name).stdout == "false\n"
 
 
 def test_in_a_task_of_ecs_it_is_the_task_role(machine, prepared, start):
@@ -67,6 +78,29 @@ def test_jobs_have_neither_the_rights_of_root_nor_the_right_to_mount(prepared, s
     fields = dict(line.split(":\t", 1) for line in told.splitlines())
     assert fields["Uid"].split() == ["1000"] * 4
     assert int(fields["CapEff"], 16) == 0
+
+
+def test_a_job_cannot_write_into_the_mount(prepared, start):
+    write = '(BUCKET / "inputs/new.txt").write_text("x")'
+    start(*MAY_MOUNT, run_job=write, DOWNLOAD_FILES="False", JOB_RETRIES="1")
+
+    until(lambda: prepared.states("records"), 90)
+
+    assert "Read-only file system" in prepared.record("failed")["reason"]
+    assert prepared.names("inputs/") == ["inputs/deep/a b.txt"]
+
+
+def test_with_a_hop_limit_of_1_no_job_is_taken_and_the_limit_is_named(machine, prepared, start):
+    machine.hops = 1
+    container = start(
+        *machine.options, *MAY_MOUNT, run_job=READ, keys=False, DOWNLOAD_FILES="False"
+    )
+
+    assert container.wait() == 1
+
+    (line,) = [line for line in container.output().splitlines() if line.startswith("Error: ")]
+    assert "so no job is taken" in line and "HttpPutResponseHopLimit" in line
+    assert prepared.names("runs/") == [] and prepared.waiting() == (1, 0)
 
 
 @pytest.mark.parametrize(

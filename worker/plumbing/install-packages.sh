@@ -6,7 +6,7 @@ set -eu
 
 python="$1"
 here="$(dirname "$0")"
-"/usr/bin/$python" -c 'import sys; sys.exit(sys.version_info < (3, 8) and "Error: the worker needs Python 3.8 or newer, this one is " + sys.version)'
+"/usr/bin/$python" -c 'import sys; sys.exit(sys.version_info < (3, 8) and "Error: the worker needs Python 3.8 or newer, this one is " + sys.version + "\nFix: name a newer one that the distribution has at the top of the Dockerfile: ARG python=python3.8")'
 apt-get update
 DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
     ca-certificates "$python-venv"

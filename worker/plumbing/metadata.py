@@ -17,9 +17,9 @@ ADDRESS = "http://169.254.169.254"
 # Seconds that a token is good for; the most that the service gives is 21600.
 _TOKEN_SECONDS = 21_600
 _TOKEN_RENEWAL = 3600.0
-# The service answers in milliseconds; outside EC2 its address may swallow requests.
+# The service answers in milliseconds; outside EC2 its address may swallow requests, and nobody is
+# to wait for that for long.
 _ANSWER_SECONDS = 1.0
-_REACH_SECONDS = 0.5
 
 
 class Metadata:
@@ -84,16 +84,16 @@ class Metadata:
 
     def _renew_token(self) -> str:
         """Get a token; returns why there is none, "" if there is."""
+        if not web.is_reached(self._endpoint, _ANSWER_SECONDS):
+            return f"no instance metadata answers at {self._endpoint}: this is not EC2"
         headers = {"X-aws-ec2-metadata-token-ttl-seconds": str(_TOKEN_SECONDS)}
         answer = web.ask("PUT", f"{self._endpoint}/latest/api/token", _ANSWER_SECONDS, headers)
-        if answer is None and web.is_reached(self._endpoint, _REACH_SECONDS):
+        if answer is None:
             # The packets of the answer may pass fewer hops than those of the connection.
             return (
                 f"instance metadata at {self._endpoint} gives no token in time: in a container "
                 "that takes a hop limit of 2 (HttpPutResponseHopLimit)"
             )
-        if answer is None:
-            return f"no instance metadata answers at {self._endpoint}: this is not EC2"
         if answer.status != 200:
             return f"instance metadata at {self._endpoint} refuses a token: status {answer.status}"
         self._token = answer.text
