@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from control.services.records import Run
 
 # EC2 modifies a fleet only while it is active: not in its first seconds, nor twice at once.
+_NOT_YET = ("FleetNotInModifiableState", "InvalidSpotFleetRequestId.NotFound")
 _MODIFIABLE_SECONDS = 60
 # What the monitor remembers is of the machines before these.
 _FRESH: dict[str, Any] = {"memory": {}, "cheapest_since": 0.0, "end_reason": "", "mailed": False}
@@ -111,7 +112,7 @@ def _set_target(aws: AWS, fleet_id: str, target: int, wait: Callable[[float], ob
             fleet.set_target(aws.ec2, fleet_id, target)
             return
         except ClientError as error:
-            if reasons.code_of(error) != "FleetNotInModifiableState":
+            if reasons.code_of(error) not in _NOT_YET:
                 raise
             if waited >= _MODIFIABLE_SECONDS:
                 raise

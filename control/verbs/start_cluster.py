@@ -66,7 +66,7 @@ def start(
             f"{run.app_name} has no unfinished jobs, so machines would have nothing to do.",
             "Submit some first: python run.py submitJob files/exampleJob.json",
         )
-    live = _live(aws, run)
+    live = _live(aws, run, clock())
     present = sum(f.target for f in live)
     target = _target(run, unfinished, present if add else 0)
     total = target + present if add else target
@@ -82,7 +82,7 @@ def start(
     if not (yes or _is_confirmed()):
         raise Declined
     run = fleet_request.finish(aws, run)
-    live = _live(aws, run)
+    live = _live(aws, run, clock())
     if live and not add:
         run = fleet_request.resize(aws, run, live, target)
         screen.say(f"Resized: {sum(f.target for f in live)} -> {several(target, 'machine')}.")
@@ -115,8 +115,8 @@ def _unfinished(aws: AWS, run: Run) -> int:
     return max(count.submitted - count.finished, waiting.total if waiting else 0)
 
 
-def _live(aws: AWS, run: Run) -> list[FleetState]:
-    states = fleet.describe(aws.ec2, fleet.of_run(aws.ec2, run))
+def _live(aws: AWS, run: Run, now: float) -> list[FleetState]:
+    states = fleet.describe(aws.ec2, fleet.of_run(aws.ec2, run), fleet.young(run, now))
     return [state for state in states if state.state in fleet.LIVE_STATES]
 
 

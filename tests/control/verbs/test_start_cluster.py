@@ -16,6 +16,7 @@ from control.runs import submitted as submitted_jobs
 from control.services import fleet, fleet_file, fleet_request, machines, records
 from control.verbs import start_cluster, submit
 from tests.conftest import ROOT
+from tests.injection import untold_fleets
 
 FLEET = ROOT / "files/exampleFleet.json"
 
@@ -157,6 +158,16 @@ def test_again_means_resize_and_add_means_more(submitted, ended):
     states = fleet.describe(aws.ec2, [f["fleet_id"] for f in run.fleets])
     assert [s.target for s in states] == [3, 0]
     assert [f["target"] for f in run.fleets] == [3, 0]
+
+
+def test_a_fleet_that_ec2_does_not_tell_of_yet_counts(submitted, ended):
+    aws, config, run = submitted(CLUSTER_MACHINES=1)
+    ended(aws, run)
+    run = start_cluster.start(aws, config, run, FLEET, yes=True)
+    with untold_fleets(aws.ec2):
+        run = start_cluster.start(aws, config, run, FLEET, yes=True)
+    assert [entry["fleet_id"] for entry in run.fleets] == fleets_in_account(aws, run)
+    assert len(run.fleets) == 1
 
 
 @pytest.mark.parametrize(
