@@ -29,7 +29,7 @@ def make(aws: AWS, config: Config, wait: Callable[[float], object] = time.sleep)
     role = f"{prefix}:role/{roles.MONITOR_ROLE}"
     done = monitor_function.ensure(aws.functions, role, monitor_function.zipped(), wait)
     yield f"{done}: function {monitor_function.NAME} (the auto-monitor)"
-    schedules.ensure_group(aws.scheduler)
+    schedules.ensure_group(aws.scheduler, wait)
     yield f"there: schedule group {schedules.GROUP}"
 
 

@@ -242,6 +242,44 @@ def test_a_role_that_lambda_cannot_assume_yet_is_waited_for():
     assert len(waits) == refusals
 
 
+class Deleting:
+    """Scheduler with our group on its way out, as long as `looks` says."""
+
+    class exceptions:
+        class ConflictException(Exception):
+            pass
+
+        class ResourceNotFoundException(Exception):
+            pass
+
+    def __init__(self, looks):
+        self.looks, self.made = looks, False
+
+    def create_schedule_group(self, Name):
+        if self.looks:
+            raise self.exceptions.ConflictException
+        self.made = True
+
+    def get_schedule_group(self, Name):
+        self.looks -= 1
+        if not self.looks:
+            raise self.exceptions.ResourceNotFoundException
+        return {"State": "DELETING"}
+
+
+def test_a_schedule_group_that_is_being_deleted_is_waited_for():
+    scheduler, waits = Deleting(looks=3), []
+    schedules.ensure_group(scheduler, waits.append)
+    assert scheduler.made and len(waits) == 2
+
+
+def test_a_schedule_group_that_stays_in_deletion_is_said():
+    waits = []
+    with pytest.raises(ExplainedError, match="still deletes the schedule group"):
+        schedules.ensure_group(Deleting(looks=10_000), waits.append)
+    assert 60 <= sum(waits) <= 300
+
+
 def test_the_zip_is_the_same_each_time_and_holds_control_only():
     import io
     import zipfile
