@@ -67,8 +67,11 @@ def start(
             "Submit some first: python run.py submitJob files/exampleJob.json",
         )
     live = _live(aws, run, clock())
-    present = sum(f.target for f in live)
-    target = _target(run, unfinished, present if add else 0)
+    pending = [entry for entry in run.fleets if not entry["fleet_id"]]
+    present = _present(run, live, pending)
+    # Typed again after a break, --add finishes what it has written down, and adds no other.
+    finishes = add and bool(pending)
+    target = 0 if finishes else _target(run, unfinished, present if add else 0)
     total = target + present if add else target
     file = fleet_file.read(path)
     for note in file.notes:
@@ -78,12 +81,19 @@ def start(
     if not same_version:
         screen.say("The auto-monitor is of another version than this one: run setupAWS again.")
     _say_price(aws, run, plan, total, unfinished, clock())
-    limit = _left_of_hourly_limit(run, live) if add else run.settings["MAX_HOURLY_COST"]
+    limit = (
+        _left_of_hourly_limit(run, live)
+        if add and not finishes
+        else run.settings["MAX_HOURLY_COST"]
+    )
     if not (yes or _is_confirmed()):
         raise Declined
     run = fleet_request.finish(aws, run)
     live = _live(aws, run, clock())
-    if live and not add:
+    if finishes:
+        more = several(sum(entry["target"] for entry in pending), "machine")
+        screen.say(f"Requested, as was written down before: {more}. To add others, type it again.")
+    elif live and not add:
         run = fleet_request.resize(aws, run, live, target)
         screen.say(f"Resized: {sum(f.target for f in live)} -> {several(target, 'machine')}.")
         _say_types(run, live, plan)
@@ -118,6 +128,13 @@ def _unfinished(aws: AWS, run: Run) -> int:
 def _live(aws: AWS, run: Run, now: float) -> list[FleetState]:
     states = fleet.describe(aws.ec2, fleet.of_run(aws.ec2, run), fleet.young(run, now))
     return [state for state in states if state.state in fleet.LIVE_STATES]
+
+
+def _present(run: Run, live: Sequence[FleetState], pending: Sequence[dict[str, Any]]) -> int:
+    """How many machines are requested or written down to be: a fleet of the latter may be there."""
+    ids = {entry["fleet_id"] for entry in run.fleets}
+    known = sum(state.target for state in live if state.fleet_id in ids)
+    return known + sum(entry["target"] for entry in pending)
 
 
 def _target(run: Run, unfinished: int, present: int) -> int:

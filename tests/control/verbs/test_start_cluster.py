@@ -170,6 +170,33 @@ def test_a_fleet_that_ec2_does_not_tell_of_yet_counts(submitted, ended):
     assert len(run.fleets) == 1
 
 
+def broken_before_the_request(aws, config, run, monkeypatch, **how):
+    """startCluster as far as the request is written down; returns the run as S3 has it."""
+
+    def broken(*_):
+        raise RuntimeError("the power is cut")
+
+    with monkeypatch.context() as patch, pytest.raises(RuntimeError):
+        patch.setattr(fleet, "ensure_launch_template", broken)
+        start_cluster.start(aws, config, run, FLEET, yes=True, **how)
+    return records.load(aws.s3, run.bucket, run.app_name, run.run_id)
+
+
+def test_adding_that_was_broken_off_adds_once_when_typed_again(
+    submitted, ended, monkeypatch, capsys
+):
+    aws, config, run = submitted(jobs=6, CLUSTER_MACHINES=2)  # they fill three machines
+    ended(aws, run)
+    run = start_cluster.start(aws, config, run, FLEET, yes=True)
+    run = broken_before_the_request(aws, config, run, monkeypatch, add=True)
+    run = start_cluster.start(aws, config, run, FLEET, yes=True, add=True)
+    states = fleet.describe(aws.ec2, fleets_in_account(aws, run))
+    assert sorted(s.target for s in states) == [1, 2]
+    assert "as was written down before" in capsys.readouterr().out
+    with pytest.raises(ExplainedError, match="fill no more than the 3 machines"):
+        start_cluster.start(aws, config, run, FLEET, yes=True, add=True)
+
+
 @pytest.mark.parametrize(
     ("targets", "total", "shared"),
     [
