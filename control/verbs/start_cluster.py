@@ -66,6 +66,12 @@ def start(
             f"{run.app_name} has no unfinished jobs, so machines would have nothing to do.",
             "Submit some first: python run.py submitJob files/exampleJob.json",
         )
+    for entry in fleet_request.past(run, clock()):
+        screen.say(
+            f"A request of {entry['requested']} was written down, but never sent or its answer was "
+            "lost, and is past MAX_RUN_HOURS: it is dropped."
+        )
+        run = fleet_request.forget(aws, run, entry["template"])
     live = _live(aws, run, clock())
     pending = [entry for entry in run.fleets if not entry["fleet_id"]]
     present = _present(run, live, pending)
@@ -81,11 +87,8 @@ def start(
     if not same_version:
         screen.say("The auto-monitor is of another version than this one: run setupAWS again.")
     _say_price(aws, run, plan, total, unfinished, clock())
-    limit = (
-        _left_of_hourly_limit(run, live)
-        if add and not finishes
-        else run.settings["MAX_HOURLY_COST"]
-    )
+    asks_more = add and not finishes
+    limit = _left_of_hourly_limit(run, live) if asks_more else run.settings["MAX_HOURLY_COST"]
     if not (yes or _is_confirmed()):
         raise Declined
     run = fleet_request.finish(aws, run)
@@ -133,8 +136,8 @@ def _live(aws: AWS, run: Run, now: float) -> list[FleetState]:
 def _present(run: Run, live: Sequence[FleetState], pending: Sequence[dict[str, Any]]) -> int:
     """How many machines are requested or written down to be: a fleet of the latter may be there."""
     ids = {entry["fleet_id"] for entry in run.fleets}
-    known = sum(state.target for state in live if state.fleet_id in ids)
-    return known + sum(entry["target"] for entry in pending)
+    known: int = sum(state.target for state in live if state.fleet_id in ids)
+    return known + sum(int(entry["target"]) for entry in pending)
 
 
 def _target(run: Run, unfinished: int, present: int) -> int:

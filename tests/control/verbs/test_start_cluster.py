@@ -197,6 +197,22 @@ def test_adding_that_was_broken_off_adds_once_when_typed_again(
         start_cluster.start(aws, config, run, FLEET, yes=True, add=True)
 
 
+def test_a_request_that_was_never_sent_and_is_past_is_made_anew(
+    submitted, ended, monkeypatch, capsys
+):
+    aws, config, run = submitted(CLUSTER_MACHINES=1)
+    ended(aws, run)
+    days_ago = time.time() - 4 * 86400  # MAX_RUN_HOURS is three days
+    run = broken_before_the_request(aws, config, run, monkeypatch, clock=lambda: days_ago)
+    (past,) = run.fleets
+    run = start_cluster.start(aws, config, run, FLEET, yes=True)
+    assert "is past MAX_RUN_HOURS: it is dropped" in capsys.readouterr().out
+    (entry,) = run.fleets
+    assert entry["template"] != past["template"]
+    assert [entry["fleet_id"]] == fleets_in_account(aws, run)
+    assert fleet.launch_templates(aws.ec2, run) == [entry["template"]]
+
+
 @pytest.mark.parametrize(
     ("targets", "total", "shared"),
     [
