@@ -52,7 +52,11 @@ def end_run(aws: AWS, run: Run, now: float) -> Iterator[str]:
     if cluster.delete_if_unused(aws.ecs, run.cluster):
         yield f"cluster {run.cluster} deleted"
     else:
-        yield f"cluster {run.cluster} kept: others use it"
+        # ECS does not tell the one from the other, and the auto-monitor has no time to wait.
+        yield (
+            f"cluster {run.cluster} kept: others use it, or containers still stop in it; it costs "
+            "nothing, and the end of the next run in it removes it if it is empty"
+        )
     if run.settings["CLEAN_DASHBOARD"]:
         dashboard.delete(aws.cloudwatch, run)
         yield "dashboard removed"
