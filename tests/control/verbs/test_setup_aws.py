@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 
@@ -138,6 +139,30 @@ def test_destroy_leaves_awss_own_roles_only(aws, config):
     assert (found["policies"], found["profiles"], found["functions"]) == ([], [], [])
     assert (found["logs"], found["schedules"]) == ([], ["default"])
     assert "kept: service-linked roles, which are AWS's own" in said
+
+
+def test_destroy_says_before_that_the_roles_serve_other_regions_too(aws, config):
+    make(aws, config)
+    saying = setup_aws.destroy(aws, config)
+    for line in saying:
+        if "other regions" in line:
+            break
+    else:
+        raise AssertionError("not said")
+    assert "us-east-1" in line and "AWS_REGION" in line
+    # It is said while all are there yet.
+    found = everything(aws)
+    assert "DistributedSomethingMonitorRole" in found and found["functions"]
+    list(saying)
+    # What is kept for another project is not removed, so there is nothing to say.
+    assert not any("other regions" in line for line in wipe_and_say_beside_another(aws, config))
+
+
+def wipe_and_say_beside_another(aws, config):
+    other = dataclasses.replace(config, APP_NAME="Other")
+    make(aws, config)
+    make(aws, other)
+    return wipe_and_say(aws, config)
 
 
 def wipe_and_say(aws, config):
