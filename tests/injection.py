@@ -139,3 +139,26 @@ def _cbor(text: str) -> bytes:
     """A text of up to 255 bytes in CBOR (RFC 8949, section 3.1)."""
     encoded = text.encode()
     return b"\x78" + bytes([len(encoded)]) + encoded
+
+
+@contextmanager
+def untold_fleets(ec2) -> Iterator[None]:
+    """For the time of the block EC2 does not tell this client of any fleet, as in the first seconds
+    after a request (EC2 API reference, eventual consistency); it takes what is asked of them."""
+
+    def untold(params, **_):
+        if not any(name.startswith("SpotFleetRequestId") for name in params["body"]):
+            return AWSResponse("https://ec2", 200, {}, _Raw(b"")), {"SpotFleetRequestConfigs": []}
+        error = {"Code": "InvalidSpotFleetRequestId.NotFound", "Message": "does not exist"}
+        metadata = {"HTTPStatusCode": 400}
+        refused = {"Error": error, "ResponseMetadata": metadata}
+        return AWSResponse("https://ec2", 400, {}, _Raw(b"")), refused
+
+    names = [f"before-call.ec2.DescribeSpotFleet{what}" for what in ("Requests", "Instances")]
+    for name in names:
+        ec2.meta.events.register(name, untold, unique_id=name)
+    try:
+        yield
+    finally:
+        for name in names:
+            ec2.meta.events.unregister(name, unique_id=name)

@@ -50,7 +50,7 @@ def carry_out(aws: AWS, run: Run, action: Action, seen: Observed) -> Iterator[st
         case EndRun():
             yield from ending.end_run(aws, run, seen.now)
         case EndMachines():
-            yield from ending.end_machines(aws, run)
+            yield from ending.end_machines(aws, run, lambda: seen.now)
 
 
 def _remove(aws: AWS, run: Run, spare: tuple[Machine, ...]) -> Iterator[str]:

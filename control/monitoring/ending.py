@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from control.reports import report
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from control.services.records import Run
 
 
-def end_machines(aws: AWS, run: Run) -> Iterator[str]:
+def end_machines(aws: AWS, run: Run, clock: Callable[[], float] = time.time) -> Iterator[str]:
     """End all that costs money; the queue and what is in it stay. Yields what was done.
 
     Each step is safe to repeat: after a crash the next start goes through all of them again.
@@ -24,7 +25,7 @@ def end_machines(aws: AWS, run: Run) -> Iterator[str]:
         yield f"service {run.service} ended"
     # By tags too: a request may have been answered into the void, and a machine have outlived its
     # fleet.
-    ended = fleet.cancel(aws.ec2, fleet.by_tags(aws.ec2, run))
+    ended = fleet.cancel(aws.ec2, fleet.by_tags(aws.ec2, run), fleet.young(run, clock()))
     left = fleet.machines(aws.ec2, run)
     fleet.terminate(aws.ec2, left)
     if ended:
@@ -42,7 +43,7 @@ def end_machines(aws: AWS, run: Run) -> Iterator[str]:
 
 def end_run(aws: AWS, run: Run, now: float) -> Iterator[str]:
     """Take everything of a finished run down and write report.json. Yields what was done."""
-    yield from end_machines(aws, run)
+    yield from end_machines(aws, run, lambda: now)
     queues.delete(aws.sqs, run.queue_url)
     yield f"queue {run.queue_url.rsplit('/', 1)[-1]} deleted"
     count = task_definitions.deregister(aws.ecs, run)
@@ -51,7 +52,11 @@ def end_run(aws: AWS, run: Run, now: float) -> Iterator[str]:
     if cluster.delete_if_unused(aws.ecs, run.cluster):
         yield f"cluster {run.cluster} deleted"
     else:
-        yield f"cluster {run.cluster} kept: others use it"
+        # ECS does not tell the one from the other, and the auto-monitor has no time to wait.
+        yield (
+            f"cluster {run.cluster} kept: others use it, or containers still stop in it; it costs "
+            "nothing, and the end of the next run in it removes it if it is empty"
+        )
     if run.settings["CLEAN_DASHBOARD"]:
         dashboard.delete(aws.cloudwatch, run)
         yield "dashboard removed"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -34,13 +35,13 @@ class Thing:
         return f"{self.kind} {self.name}"
 
 
-def of_run(aws: AWS, run: Run) -> list[Thing]:
+def of_run(aws: AWS, run: Run, clock: Callable[[], float] = time.time) -> list[Thing]:
     """Everything of the run but its objects in the bucket; what is being ended is left out."""
-    return [*_costly(aws, run), *_free(aws, run)]
+    return [*_costly(aws, run, clock()), *_free(aws, run)]
 
 
-def _costly(aws: AWS, run: Run) -> Iterator[Thing]:
-    for state in fleet.describe(aws.ec2, fleet.by_tags(aws.ec2, run)):
+def _costly(aws: AWS, run: Run, now: float) -> Iterator[Thing]:
+    for state in fleet.describe(aws.ec2, fleet.by_tags(aws.ec2, run), fleet.young(run, now)):
         if fleet.needs_cancel(state):
             yield Thing("fleet", state.fleet_id, costs=True)
     for instance_id in fleet.machines(aws.ec2, run):

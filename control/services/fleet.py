@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 # A fleet in one of these states costs money or may do so again.
 LIVE_STATES = ("submitted", "active", "modifying")
 _TERMINATED_AT_ONCE = 100
+# So long EC2 may not tell of a fleet that it has taken (EC2 API reference, eventual consistency).
+_UNTOLD_SECONDS = 300
+_NO_TARGETS: Mapping[str, int] = {}
 
 
 @dataclass(frozen=True)
@@ -126,10 +129,22 @@ def by_tags(ec2: EC2Client, run: Run) -> list[str]:
     return [fleet_id for fleet_id in dict.fromkeys(ids) if fleet_id not in ended]
 
 
-def describe(ec2: EC2Client, fleet_ids: Sequence[str]) -> list[FleetState]:
+def young(run: Run, now: float) -> dict[str, int]:
+    """The targets, by id, of the run's fleets that EC2 may not tell of yet."""
+    return {
+        entry["fleet_id"]: entry.get("target", entry["request"]["TargetCapacity"])
+        for entry in run.fleets
+        if entry["fleet_id"] and abs(now - records.seconds(entry["requested"])) < _UNTOLD_SECONDS
+    }
+
+
+def describe(
+    ec2: EC2Client, fleet_ids: Sequence[str], young: Mapping[str, int] = _NO_TARGETS
+) -> list[FleetState]:
     """The states of these fleets, and the machines of those that live.
 
-    EC2 forgets a cancelled fleet 48 hours after its machines ended; then it is left out.
+    EC2 forgets a cancelled fleet 48 hours after its machines ended; then it is left out. One of the
+    `young` that EC2 does not know is taken for 'submitted'.
     """
     states = []
     for fleet_id in fleet_ids:
@@ -138,6 +153,8 @@ def describe(ec2: EC2Client, fleet_ids: Sequence[str]) -> list[FleetState]:
         except ClientError as error:
             if not error.response["Error"]["Code"].startswith("InvalidSpotFleetRequestId"):
                 raise
+            if fleet_id in young:
+                states.append(FleetState(fleet_id, "submitted", "", young[fleet_id]))
             continue
         for found in answer["SpotFleetRequestConfigs"]:
             pages = ec2.get_paginator("describe_spot_fleet_instances").paginate(
@@ -184,12 +201,12 @@ def set_target(ec2: EC2Client, fleet_id: str, target: int) -> None:
     )
 
 
-def cancel(ec2: EC2Client, fleet_ids: Sequence[str]) -> int:
+def cancel(ec2: EC2Client, fleet_ids: Sequence[str], young: Mapping[str, int] = _NO_TARGETS) -> int:
     """End fleets with their machines; says how many. Those that have ended already are success.
 
     Raises ExplainedError for one that EC2 does not end, although it took the request.
     """
-    live = [state.fleet_id for state in describe(ec2, fleet_ids) if needs_cancel(state)]
+    live = [state.fleet_id for state in describe(ec2, fleet_ids, young) if needs_cancel(state)]
     # CancelSpotFleetRequests takes 100 a call (API reference).
     for start in range(0, len(live), 100):
         answer = ec2.cancel_spot_fleet_requests(
@@ -198,7 +215,7 @@ def cancel(ec2: EC2Client, fleet_ids: Sequence[str]) -> int:
         for failed in answer["UnsuccessfulFleetRequests"]:
             fleet_id, error = failed["SpotFleetRequestId"], failed["Error"]
             # Another may have ended it meanwhile, which has an error code here.
-            if any(state.state in LIVE_STATES for state in describe(ec2, [fleet_id])):
+            if any(state.state in LIVE_STATES for state in describe(ec2, [fleet_id], young)):
                 raise ExplainedError(
                     f"EC2 has not ended the fleet {fleet_id} "
                     f"({error['Code']}: {error['Message'].rstrip('.')}).",

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from control.services.records import Run
 
 # EC2 modifies a fleet only while it is active: not in its first seconds, nor twice at once.
+_NOT_YET = ("FleetNotInModifiableState", "InvalidSpotFleetRequestId.NotFound")
 _MODIFIABLE_SECONDS = 60
 # What the monitor remembers is of the machines before these.
 _FRESH: dict[str, Any] = {"memory": {}, "cheapest_since": 0.0, "end_reason": "", "mailed": False}
@@ -57,6 +58,15 @@ def request(
     return finish(aws, run)
 
 
+def past(run: Run, now: float) -> list[dict[str, Any]]:
+    """The requests without an id that EC2 would refuse by now, as their ValidUntil is past."""
+    return [
+        entry
+        for entry in run.fleets
+        if not entry["fleet_id"] and records.seconds(entry["request"]["ValidUntil"]) <= now
+    ]
+
+
 def finish(aws: AWS, run: Run) -> Run:
     """Request every fleet that is written down without an id: it may exist already.
 
@@ -71,7 +81,7 @@ def finish(aws: AWS, run: Run) -> Run:
             fleet_id = fleet.request(aws.ec2, entry["request"])
         except ClientError as error:
             if error.response["ResponseMetadata"]["HTTPStatusCode"] < 500:
-                _forget(aws, run, entry["template"])
+                forget(aws, run, entry["template"])
             raise
         run = _change_entry(aws, run, "template", entry["template"], fleet_id=fleet_id)
     return run
@@ -111,7 +121,7 @@ def _set_target(aws: AWS, fleet_id: str, target: int, wait: Callable[[float], ob
             fleet.set_target(aws.ec2, fleet_id, target)
             return
         except ClientError as error:
-            if reasons.code_of(error) != "FleetNotInModifiableState":
+            if reasons.code_of(error) not in _NOT_YET:
                 raise
             if waited >= _MODIFIABLE_SECONDS:
                 raise
@@ -129,10 +139,11 @@ def _change_entry(aws: AWS, run: Run, by: str, value: str, **changes: object) ->
     return records.change(aws.s3, run, how)
 
 
-def _forget(aws: AWS, run: Run, template: str) -> None:
-    """The template goes first: the next request would take it for its own, it has its name."""
+def forget(aws: AWS, run: Run, template: str) -> Run:
+    """Take the request with this template out of run.json, and the template away, which goes first:
+    the next request would take it for its own, it has its name."""
     fleet.delete_launch_template(aws.ec2, template)
-    records.change(
+    return records.change(
         aws.s3,
         run,
         lambda r: dataclasses.replace(r, fleets=[f for f in r.fleets if f["template"] != template]),

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
+from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from control.errors import ExplainedError
 from control.services import records
 
 if TYPE_CHECKING:
@@ -17,6 +20,9 @@ GROUP = "DistributedSomething"
 _LONGEST_APP_NAME = 64 - 1 - 16
 # Machines live until MAX_RUN_HOURS; the monitor needs a few minutes more to see that they ended.
 _AFTER_MACHINES_SECONDS = 3600
+# A deleted group is there until its schedules are gone (API reference of DeleteScheduleGroup).
+_DELETING_SECONDS = 180
+_PAUSE_SECONDS = 5.0
 
 
 def name(app_name: str, run_id: str) -> str:
@@ -76,17 +82,42 @@ def delete(scheduler: Any, schedule: str) -> None:
         scheduler.delete_schedule(GroupName=GROUP, Name=schedule)
 
 
-def ensure_group(scheduler: Any) -> None:
-    """Make the group that all schedules of ours lie in."""
-    with suppress(scheduler.exceptions.ConflictException):
-        scheduler.create_schedule_group(Name=GROUP)
+def ensure_group(scheduler: Any, wait: Callable[[float], object] = time.sleep) -> None:
+    """Make the group that all schedules of ours lie in.
+
+    Waits up to three minutes for one that is being deleted; raises ExplainedError if it stays.
+    """
+    waited = 0.0
+    while True:
+        try:
+            scheduler.create_schedule_group(Name=GROUP)
+            return
+        except scheduler.exceptions.ConflictException:
+            state = _group_state(scheduler)
+        if state == "ACTIVE":
+            return
+        if waited >= _DELETING_SECONDS:
+            raise ExplainedError(
+                f"AWS still deletes the schedule group {GROUP}, after {_DELETING_SECONDS} seconds.",
+                "Run setupAWS again in some minutes: it goes on where it has stopped.",
+            )
+        if state:
+            wait(_PAUSE_SECONDS)
+        waited += _PAUSE_SECONDS
+
+
+def _group_state(scheduler: Any) -> str:
+    """ACTIVE or DELETING, AWS's words; "" if there is no such group any more."""
+    try:
+        state: str = scheduler.get_schedule_group(Name=GROUP)["State"]
+    except scheduler.exceptions.ResourceNotFoundException:
+        return ""
+    return state
 
 
 def delete_group(scheduler: Any) -> bool:
     """Delete the group with all schedules in it; says whether there was one."""
-    try:
-        scheduler.get_schedule_group(Name=GROUP)
-    except scheduler.exceptions.ResourceNotFoundException:
+    if _group_state(scheduler) != "ACTIVE":
         return False
     scheduler.delete_schedule_group(Name=GROUP)
     return True

@@ -29,7 +29,7 @@ def make(aws: AWS, config: Config, wait: Callable[[float], object] = time.sleep)
     role = f"{prefix}:role/{roles.MONITOR_ROLE}"
     done = monitor_function.ensure(aws.functions, role, monitor_function.zipped(), wait)
     yield f"{done}: function {monitor_function.NAME} (the auto-monitor)"
-    schedules.ensure_group(aws.scheduler)
+    schedules.ensure_group(aws.scheduler, wait)
     yield f"there: schedule group {schedules.GROUP}"
 
 
@@ -55,6 +55,11 @@ def destroy(aws: AWS, config: Config) -> Iterator[str]:
     if others:
         yield f"kept: the roles and the auto-monitor, for {', '.join(others)}"
         return
+    yield (
+        f"The roles are of all regions, and go with what is in {config.AWS_REGION}. What setupAWS "
+        "has made in other regions stays there, and does not work without them: it is removed by "
+        "setupAWS --destroy with each one's AWS_REGION."
+    )
     if schedules.delete_group(aws.scheduler):
         yield f"removed: schedule group {schedules.GROUP}"
     yield from monitor_function.delete(aws.functions, aws.logs)

@@ -66,9 +66,18 @@ def start(
             f"{run.app_name} has no unfinished jobs, so machines would have nothing to do.",
             "Submit some first: python run.py submitJob files/exampleJob.json",
         )
-    live = _live(aws, run)
-    present = sum(f.target for f in live)
-    target = _target(run, unfinished, present if add else 0)
+    for entry in fleet_request.past(run, clock()):
+        screen.say(
+            f"A request of {entry['requested']} was written down, but never sent or its answer was "
+            "lost, and is past MAX_RUN_HOURS: it is dropped."
+        )
+        run = fleet_request.forget(aws, run, entry["template"])
+    live = _live(aws, run, clock())
+    pending = [entry for entry in run.fleets if not entry["fleet_id"]]
+    present = _present(run, live, pending)
+    # Typed again after a break, --add finishes what it has written down, and adds no other.
+    finishes = add and bool(pending)
+    target = 0 if finishes else _target(run, unfinished, present if add else 0)
     total = target + present if add else target
     file = fleet_file.read(path)
     for note in file.notes:
@@ -78,12 +87,16 @@ def start(
     if not same_version:
         screen.say("The auto-monitor is of another version than this one: run setupAWS again.")
     _say_price(aws, run, plan, total, unfinished, clock())
-    limit = _left_of_hourly_limit(run, live) if add else run.settings["MAX_HOURLY_COST"]
+    asks_more = add and not finishes
+    limit = _left_of_hourly_limit(run, live) if asks_more else run.settings["MAX_HOURLY_COST"]
     if not (yes or _is_confirmed()):
         raise Declined
     run = fleet_request.finish(aws, run)
-    live = _live(aws, run)
-    if live and not add:
+    live = _live(aws, run, clock())
+    if finishes:
+        more = several(sum(entry["target"] for entry in pending), "machine")
+        screen.say(f"Requested, as was written down before: {more}. To add others, type it again.")
+    elif live and not add:
         run = fleet_request.resize(aws, run, live, target)
         screen.say(f"Resized: {sum(f.target for f in live)} -> {several(target, 'machine')}.")
         _say_types(run, live, plan)
@@ -115,9 +128,16 @@ def _unfinished(aws: AWS, run: Run) -> int:
     return max(count.submitted - count.finished, waiting.total if waiting else 0)
 
 
-def _live(aws: AWS, run: Run) -> list[FleetState]:
-    states = fleet.describe(aws.ec2, fleet.of_run(aws.ec2, run))
+def _live(aws: AWS, run: Run, now: float) -> list[FleetState]:
+    states = fleet.describe(aws.ec2, fleet.of_run(aws.ec2, run), fleet.young(run, now))
     return [state for state in states if state.state in fleet.LIVE_STATES]
+
+
+def _present(run: Run, live: Sequence[FleetState], pending: Sequence[dict[str, Any]]) -> int:
+    """How many machines are requested or written down to be: a fleet of the latter may be there."""
+    ids = {entry["fleet_id"] for entry in run.fleets}
+    known: int = sum(state.target for state in live if state.fleet_id in ids)
+    return known + sum(int(entry["target"]) for entry in pending)
 
 
 def _target(run: Run, unfinished: int, present: int) -> int:

@@ -31,13 +31,14 @@ def stop(
     dry_run: bool,
     wait: Callable[[float], object] = time.sleep,
     pause: float = 2.0,
+    clock: Callable[[], float] = time.time,
 ) -> None:
     """List what will be ended, end it, list what is left.
 
     Safe to repeat. Never touches inputs, outputs, records, queues, log groups or clusters. Raises
     ExplainedError if something that costs money is still there after two minutes.
     """
-    found = leftovers.of_run(aws, run)
+    found = leftovers.of_run(aws, run, clock)
     costly = [thing for thing in found if thing.costs]
     if not costly:
         screen.say("Nothing of it costs money.")
@@ -46,19 +47,25 @@ def stop(
     if dry_run:
         _say("Would stay, which costs nothing:", [t for t in found if not t.costs])
         return
-    for line in ending.end_machines(aws, run):
+    for line in ending.end_machines(aws, run, clock):
         screen.say(line)
     if auto_monitor.end(aws, run):
         screen.say("auto-monitor ended")
     if run.settings["CLEAN_DASHBOARD"]:
         dashboard.delete(aws.cloudwatch, run)
-    _say("Left, which costs nothing:", _left(aws, run, wait, pause))
+    _say("Left, which costs nothing:", _left(aws, run, wait, pause, clock))
 
 
-def _left(aws: AWS, run: Run, wait: Callable[[float], object], pause: float) -> list[Thing]:
+def _left(
+    aws: AWS,
+    run: Run,
+    wait: Callable[[float], object],
+    pause: float,
+    clock: Callable[[], float],
+) -> list[Thing]:
     waited = 0.0
     while True:
-        found = leftovers.of_run(aws, run)
+        found = leftovers.of_run(aws, run, clock)
         costly = [thing for thing in found if thing.costs]
         if not costly:
             return found

@@ -131,5 +131,6 @@ def test_a_cluster_that_ecs_still_takes_for_used_does_not_keep_a_run_from_its_en
         said = list(ending.end_run(aws, run, now=1_800_000_000.0))
     finally:
         aws.ecs.meta.events.unregister(handler, unique_id="refuse")
-    assert any(f"cluster {run.cluster} kept" in line for line in said)
+    (line,) = (line for line in said if f"cluster {run.cluster} kept" in line)
+    assert "still stop" in line and "costs nothing" in line
     assert records.load(aws.s3, run.bucket, run.app_name, run.run_id).ended

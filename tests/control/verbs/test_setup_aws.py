@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 
@@ -140,6 +141,30 @@ def test_destroy_leaves_awss_own_roles_only(aws, config):
     assert "kept: service-linked roles, which are AWS's own" in said
 
 
+def test_destroy_says_before_that_the_roles_serve_other_regions_too(aws, config):
+    make(aws, config)
+    saying = setup_aws.destroy(aws, config)
+    for line in saying:
+        if "other regions" in line:
+            break
+    else:
+        raise AssertionError("not said")
+    assert "us-east-1" in line and "AWS_REGION" in line
+    # It is said while all are there yet.
+    found = everything(aws)
+    assert "DistributedSomethingMonitorRole" in found and found["functions"]
+    list(saying)
+    # What is kept for another project is not removed, so there is nothing to say.
+    assert not any("other regions" in line for line in wipe_and_say_beside_another(aws, config))
+
+
+def wipe_and_say_beside_another(aws, config):
+    other = dataclasses.replace(config, APP_NAME="Other")
+    make(aws, config)
+    make(aws, other)
+    return wipe_and_say(aws, config)
+
+
 def wipe_and_say(aws, config):
     return list(setup_aws.destroy(aws, config))
 
@@ -240,6 +265,44 @@ def test_a_role_that_lambda_cannot_assume_yet_is_waited_for():
 
     assert monitor_function.ensure(Functions(), "role", b"", waits.append) == "made"
     assert len(waits) == refusals
+
+
+class Deleting:
+    """Scheduler with our group on its way out, as long as `looks` says."""
+
+    class exceptions:
+        class ConflictException(Exception):
+            pass
+
+        class ResourceNotFoundException(Exception):
+            pass
+
+    def __init__(self, looks):
+        self.looks, self.made = looks, False
+
+    def create_schedule_group(self, Name):
+        if self.looks:
+            raise self.exceptions.ConflictException
+        self.made = True
+
+    def get_schedule_group(self, Name):
+        self.looks -= 1
+        if not self.looks:
+            raise self.exceptions.ResourceNotFoundException
+        return {"State": "DELETING"}
+
+
+def test_a_schedule_group_that_is_being_deleted_is_waited_for():
+    scheduler, waits = Deleting(looks=3), []
+    schedules.ensure_group(scheduler, waits.append)
+    assert scheduler.made and len(waits) == 2
+
+
+def test_a_schedule_group_that_stays_in_deletion_is_said():
+    waits = []
+    with pytest.raises(ExplainedError, match="still deletes the schedule group"):
+        schedules.ensure_group(Deleting(looks=10_000), waits.append)
+    assert 60 <= sum(waits) <= 300
 
 
 def test_the_zip_is_the_same_each_time_and_holds_control_only():

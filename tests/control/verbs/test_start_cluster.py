@@ -16,6 +16,7 @@ from control.runs import submitted as submitted_jobs
 from control.services import fleet, fleet_file, fleet_request, machines, records
 from control.verbs import start_cluster, submit
 from tests.conftest import ROOT
+from tests.injection import untold_fleets
 
 FLEET = ROOT / "files/exampleFleet.json"
 
@@ -157,6 +158,59 @@ def test_again_means_resize_and_add_means_more(submitted, ended):
     states = fleet.describe(aws.ec2, [f["fleet_id"] for f in run.fleets])
     assert [s.target for s in states] == [3, 0]
     assert [f["target"] for f in run.fleets] == [3, 0]
+
+
+def test_a_fleet_that_ec2_does_not_tell_of_yet_counts(submitted, ended):
+    aws, config, run = submitted(CLUSTER_MACHINES=1)
+    ended(aws, run)
+    run = start_cluster.start(aws, config, run, FLEET, yes=True)
+    with untold_fleets(aws.ec2):
+        run = start_cluster.start(aws, config, run, FLEET, yes=True)
+    assert [entry["fleet_id"] for entry in run.fleets] == fleets_in_account(aws, run)
+    assert len(run.fleets) == 1
+
+
+def broken_before_the_request(aws, config, run, monkeypatch, **how):
+    """startCluster as far as the request is written down; returns the run as S3 has it."""
+
+    def broken(*_):
+        raise RuntimeError("the power is cut")
+
+    with monkeypatch.context() as patch, pytest.raises(RuntimeError):
+        patch.setattr(fleet, "ensure_launch_template", broken)
+        start_cluster.start(aws, config, run, FLEET, yes=True, **how)
+    return records.load(aws.s3, run.bucket, run.app_name, run.run_id)
+
+
+def test_adding_that_was_broken_off_adds_once_when_typed_again(
+    submitted, ended, monkeypatch, capsys
+):
+    aws, config, run = submitted(jobs=6, CLUSTER_MACHINES=2)  # they fill three machines
+    ended(aws, run)
+    run = start_cluster.start(aws, config, run, FLEET, yes=True)
+    run = broken_before_the_request(aws, config, run, monkeypatch, add=True)
+    run = start_cluster.start(aws, config, run, FLEET, yes=True, add=True)
+    states = fleet.describe(aws.ec2, fleets_in_account(aws, run))
+    assert sorted(s.target for s in states) == [1, 2]
+    assert "as was written down before" in capsys.readouterr().out
+    with pytest.raises(ExplainedError, match="fill no more than the 3 machines"):
+        start_cluster.start(aws, config, run, FLEET, yes=True, add=True)
+
+
+def test_a_request_that_was_never_sent_and_is_past_is_made_anew(
+    submitted, ended, monkeypatch, capsys
+):
+    aws, config, run = submitted(CLUSTER_MACHINES=1)
+    ended(aws, run)
+    days_ago = time.time() - 4 * 86400  # MAX_RUN_HOURS is three days
+    run = broken_before_the_request(aws, config, run, monkeypatch, clock=lambda: days_ago)
+    (past,) = run.fleets
+    run = start_cluster.start(aws, config, run, FLEET, yes=True)
+    assert "is past MAX_RUN_HOURS: it is dropped" in capsys.readouterr().out
+    (entry,) = run.fleets
+    assert entry["template"] != past["template"]
+    assert [entry["fleet_id"]] == fleets_in_account(aws, run)
+    assert fleet.launch_templates(aws.ec2, run) == [entry["template"]]
 
 
 @pytest.mark.parametrize(

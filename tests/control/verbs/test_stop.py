@@ -11,6 +11,7 @@ from control.runs import leftovers
 from control.services import alarms, fleet, records
 from control.verbs import setup, start_cluster, stop, submit
 from tests.conftest import ROOT
+from tests.injection import untold_fleets
 
 
 @pytest.fixture
@@ -43,6 +44,20 @@ def test_it_lists_ends_and_proves(started, typed):
     again = typed(config, "stop")
     assert "Nothing of it costs money" in again
     assert not any(word in again for word in ("ended", "removed", "Will be"))
+
+
+def test_a_fleet_that_ec2_does_not_tell_of_yet_is_ended_all_the_same(started):
+    aws, _, run = started
+    (fleet_id,) = [entry["fleet_id"] for entry in run.fleets]
+    requested = records.seconds(run.fleets[0]["requested"])
+    with untold_fleets(aws.ec2):
+        assert "fleet" in costly(aws, run)
+        # Of one that was requested long ago it tells no more: that has ended.
+        later = leftovers.of_run(aws, run, lambda: requested + 301)
+        assert fleet_id not in [thing.name for thing in later]
+        with pytest.raises(ExplainedError, match=f"fleet {fleet_id}"):
+            stop.stop(aws, run, dry_run=False, wait=lambda _: None)
+    assert fleet.describe(aws.ec2, [fleet_id])[0].state not in fleet.LIVE_STATES
 
 
 def test_a_dry_run_shows_the_same_and_ends_nothing(started, typed):
