@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 # EC2 modifies a fleet only while it is active: not in its first seconds, nor twice at once.
 _MODIFIABLE_SECONDS = 60
 # What the monitor remembers is of the machines before these.
-_FRESH: dict[str, Any] = {"memory": {}, "cheapest_since": 0.0, "end_reason": "", "mailed": False}
+_FRESH: dict[str, Any] = {
+    **{"memory": {}, "cheapest_since": 0.0, "end_reason": "", "stopped": "", "mailed": False}
+}
 
 
 def request(
