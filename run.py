@@ -107,10 +107,10 @@ def start_machines(args: argparse.Namespace) -> None:
 
 def watch(args: argparse.Namespace) -> None:
     config = local.load_config(args.config)
-    where = monitor_file.read(args.monitor_file or monitor_file.path_of(config))
+    where = monitor_file.read(args.monitor_file) if args.monitor_file else None
     aws = account.connect(config)
     account.identity(aws.sts)
-    run = monitor_file.run(aws.s3, where)
+    run = monitor_file.run(aws.s3, where) if where else monitor_file.newest(aws.s3, config)
     if (args.cheapest or args.classic_cheapest == "True") and not run.ended:
         run = monitor.be_cheapest(aws, run, time.time())
     pace = local.PACE if local_environment.leads_here() else Pace()

@@ -95,6 +95,12 @@ def _cannot_go_on(seen: Observed, memory: Memory, pace: Pace) -> Action | None:
     unfinished = seen.jobs.submitted - seen.jobs.finished
     if unfinished <= 0 or memory.empty_since is not None:
         return None
+    if seen.stopped_at:
+        waiting = seen.queue.total if seen.queue else 0
+        return EndMachines(
+            f"stop has ended the machines (at {seen.stopped_at}): "
+            f"{several(waiting, 'job')} {'waits' if waiting == 1 else 'wait'} in the queue"
+        )
     if _fleet_is_gone(seen, memory, pace):
         return EndMachines(
             "AWS has ended the fleet (MAX_RUN_HOURS reached, or somebody cancelled it), with "

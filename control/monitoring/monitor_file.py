@@ -1,4 +1,5 @@
-"""The monitor file: which run to watch; startCluster writes it, monitor reads it."""
+"""Which run to watch: the newest in the bucket, or the one of a monitor file, which startCluster
+writes as Distributed-Something does."""
 
 from __future__ import annotations
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def path_of(config: Config) -> Path:
-    """Where startCluster writes what monitor reads when it is given no file."""
+    """Where startCluster writes the file, which `monitor FILE` takes."""
     return config.project / "files" / f"{config.APP_NAME}SpotFleetRequestId.json"
 
 
@@ -45,15 +46,26 @@ def read(path: str | Path) -> tuple[str, str, str]:
         return named["MONITOR_BUCKET_NAME"], named["MONITOR_APP_NAME"], named["MONITOR_RUN_ID"]
     except FileNotFoundError:
         raise UserError(
-            f"{path}: there is no such file: no machines have been started yet.",
-            "startCluster writes it: python run.py startCluster files/exampleFleet.json",
+            f"{path}: there is no such file.",
+            "Correct its name; or leave it out: monitor then watches the run of APP_NAME.",
         ) from None
     except (ValueError, KeyError, TypeError, IsADirectoryError) as error:
         why = f"it has no {error}" if isinstance(error, KeyError) else str(error)
         raise UserError(
             f"{path} is not a monitor file ({why}).",
-            "Leave the name out: monitor then takes the one that startCluster wrote.",
+            "Leave the name out: monitor then watches the run of APP_NAME.",
         ) from None
+
+
+def newest(s3: S3Client, config: Config) -> Run:
+    """The newest run of APP_NAME, as the bucket has it.
+
+    Raises ExplainedError if none was set up, or nobody has started machines for it.
+    """
+    found = records.latest(s3, config.AWS_BUCKET, config.APP_NAME)
+    if not found.ended and not found.fleets:
+        raise _not_started(found)
+    return found
 
 
 def run(s3: S3Client, named: tuple[str, str, str]) -> Run:
@@ -62,11 +74,14 @@ def run(s3: S3Client, named: tuple[str, str, str]) -> Run:
     Raises ExplainedError if a newer run has been set up, whose machines nobody has started.
     """
     bucket, app_name, run_id = named
-    newest = records.current(s3, bucket, app_name)
-    if newest is None or newest.run_id != run_id and not newest.ended:
-        what = f"run {newest.run_id}" if newest else "a run"
-        raise ExplainedError(
-            f"No machines have been started for {what} of {app_name}.",
-            "Start them: python run.py startCluster files/exampleFleet.json",
-        )
+    last = records.latest(s3, bucket, app_name)
+    if last.run_id != run_id and not last.ended:
+        raise _not_started(last)
     return records.load(s3, bucket, app_name, run_id)
+
+
+def _not_started(run: Run) -> ExplainedError:
+    return ExplainedError(
+        f"No machines have been started for run {run.run_id} of {run.app_name}.",
+        "Start them: python run.py startCluster files/exampleFleet.json",
+    )

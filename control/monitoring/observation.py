@@ -45,6 +45,7 @@ def observe(
         alarms=frozenset(alarms.of_run(aws.cloudwatch, run)),
         stopped=_stopped(aws, run) if service is not None else (),
         asked={f["fleet_id"]: _asked(f) for f in run.fleets if f["fleet_id"]},
+        stopped_at=run.stopped,
         cheapest_since=run.cheapest_since,
     )
 

@@ -56,6 +56,7 @@ class Observed:
     alarms: frozenset[str]
     stopped: tuple[Stopped, ...] = ()
     asked: Mapping[str, int] = field(default_factory=dict)
+    stopped_at: str = ""  # when `stop` was typed, if no machines were asked for since
     cheapest_since: float = 0.0  # when `monitor --cheapest` was typed; 0: it was not
 
 

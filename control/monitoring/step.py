@@ -57,7 +57,8 @@ def step(aws: AWS, run: Run, now: float, pace: Pace, counted: JobCounts | None =
     said = tuple(_carry_out(aws, run, chosen, seen))
     over = next((a for a in chosen if isinstance(a, EndRun | EndMachines)), None)
     why = over.why if isinstance(over, EndMachines) else ""
-    if over is not None:
+    if over is not None and not (why and run.stopped):
+        # What the user did is no news; stop itself ends the auto-monitor.
         _after_the_end(aws, run, seen, why)
     return Step(seen, said, ended=over is not None, unfinished=why)
 

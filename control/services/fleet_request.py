@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 _NOT_YET = ("FleetNotInModifiableState", "InvalidSpotFleetRequestId.NotFound")
 _MODIFIABLE_SECONDS = 60
 # What the monitor remembers is of the machines before these.
-_FRESH: dict[str, Any] = {"memory": {}, "cheapest_since": 0.0, "end_reason": "", "mailed": False}
+_FRESH: dict[str, Any] = {
+    **{"memory": {}, "cheapest_since": 0.0, "end_reason": "", "stopped": "", "mailed": False}
+}
 
 
 def request(

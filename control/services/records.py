@@ -59,6 +59,7 @@ class Run:
     memory: dict[str, Any] = field(default_factory=dict)
     ended: str = ""
     end_reason: str = ""
+    stopped: str = ""
     schedule: str = ""
     topic_arn: str = ""
     mailed: bool = False

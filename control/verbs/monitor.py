@@ -163,6 +163,12 @@ def _unfinished(aws: AWS, run: Run, taken: Step) -> Unfinished:
             f"{why}. The machines were ended; the queue stays.",
             "Mend what the lines above say, in worker/ or in the image, and start again.",
         )
+    queue = taken.seen.queue
+    if queue and queue.total:
+        return Unfinished(
+            f"{why}. The machines were ended; the queue stays.",
+            "Go on with the jobs that wait: python run.py startCluster files/exampleFleet.json",
+        )
     names = list(itertools.islice(submitted.without_record(aws.s3, run), _SHOWN))
     named = ", ".join(names) + (" ..." if len(names) == _SHOWN else "")
     return Unfinished(

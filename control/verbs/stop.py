@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -47,6 +48,9 @@ def stop(
     if dry_run:
         _say("Would stay, which costs nothing:", [t for t in found if not t.costs])
         return
+    # First of all: a monitor that looks in between must not take the end for AWS's own.
+    now = records.utc(time.time())
+    run = records.change(aws.s3, run, lambda r: dataclasses.replace(r, stopped=r.stopped or now))
     for line in ending.end_machines(aws, run, clock):
         screen.say(line)
     if auto_monitor.end(aws, run):

@@ -156,7 +156,8 @@ def test_the_last_machine_of_a_fleet_that_another_has_work_instead_of_is_not_rep
 )
 def test_the_cheapest_way_is_asked_for_as_ever(set_up, monkeypatch, words, cheapest):
     aws, config, the_run = set_up()
-    the_run.fleets.append({"fleet_id": "sfr-1"})
+    fleets = [{"fleet_id": "sfr-1"}]
+    the_run = records.change(aws.s3, the_run, lambda r: replace(r, fleets=fleets))
     path = command_line.monitor_file.write(config, the_run)
     watched = []
 
