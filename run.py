@@ -75,6 +75,12 @@ def set_up(args: argparse.Namespace) -> None:
 
 def submit_job(args: argparse.Namespace) -> None:
     if args.dry_run:
+        if args.missing or args.again:
+            raise UserError(
+                "--dry-run looks at the job file alone; what --missing and --again send depends "
+                "on what is recorded on S3.",
+                "Leave one of them out.",
+            )
         config = settings.load(args.config, embedded=True)
         for line in submit.dry_run(settings.find(config, args.job_file)):
             screen.say(line)

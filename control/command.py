@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import shlex
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 from botocore.exceptions import EndpointConnectionError
@@ -17,6 +19,7 @@ from rich.text import Text
 from control import local_environment, reasons, suggestions
 from control.errors import ExplainedError, Interrupted, UserError
 
+_CONFIG = "--config"
 _DEBUG = "--debug"
 
 
@@ -90,7 +93,7 @@ def run_main(main: Callable[[Sequence[str]], int | None], argv: Sequence[str]) -
         if debug:
             traceback.print_exc()
         explained = explain(error)
-        print_error(explained.what, explained.fix)
+        print_error(explained.what, for_config(explained.fix, argv))
         return explained.exit_code
 
 
@@ -118,6 +121,18 @@ def explain(error: BaseException) -> ExplainedError:
         f"A bug: {type(error).__name__}: {error} ({_place(error)}).",
         f"Run the same command with {_DEBUG} and report what it prints.",
     )
+
+
+def for_config(fix: str, argv: Sequence[str]) -> str:
+    """A cure whose commands name the project that was named: its --config, if one was typed."""
+    words = [*argv, ""]
+    named = [words[at + 1] for at, word in enumerate(argv) if word == _CONFIG]
+    named += [word.partition("=")[2] for word in argv if word.startswith(f"{_CONFIG}=")]
+    # What is no project at all is what the error is about.
+    if not any(named) or _CONFIG in fix or Path(named[-1]).suffix not in ("", ".py"):
+        return fix
+    start = f"python run.py {_CONFIG} {shlex.quote(named[-1])} "
+    return re.sub(r"\bpython run\.py (?!\w+ --help)(?=\w)", lambda _: start, fix)
 
 
 def print_error(what: str, fix: str) -> None:

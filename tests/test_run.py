@@ -219,3 +219,9 @@ def test_every_verb_has_help_with_an_example(typed, verb):
 def test_the_shipped_files_are_taken_as_they_are(typed):
     code, out, _ = typed("--config", ROOT, "submitJob", "--dry-run", "files/exampleJob.json")
     assert code == 0 and "8 jobs" in out
+
+
+def test_a_dry_run_says_that_it_cannot_tell_what_is_missing(typed):
+    code, _, err = typed("submitJob", "files/exampleJob.json", "--dry-run", "--missing")
+    error, fix = two_lines(err)
+    assert code == 2 and "--dry-run looks at the job file alone" in error

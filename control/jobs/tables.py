@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from control.errors import UserError
+from control.words import several
 
 _DELIMITERS = {".csv": ",", ".tsv": "\t"}
 _LINES = (".jsonl", ".ndjson")
@@ -56,8 +57,9 @@ def _delimited(path: Path, file: TextIO) -> Iterator[Row]:
                 continue
             where = f"line {reader.line_num + 1}"
             if len(row) != width:
+                values, columns = several(len(row), "value"), several(width, "column")
                 raise UserError(
-                    f"{path}, {where}: {len(row)} values for {width} columns.",
+                    f"{path}, {where}: {values} for {columns}.",
                     'Give one value a column; put a value that holds the separator into "quotes".',
                 )
             some = True

@@ -38,7 +38,8 @@ def wait_for_machines(
     began, said = clock(), ""
     told: set[str] = set()
     while clock() - began < WAIT_SECONDS:
-        fleets = fleet.describe(aws.ec2, fleet.of_run(aws.ec2, run))
+        told_of = fleet.describe(aws.ec2, fleet.of_run(aws.ec2, run))
+        fleets = [one for one in told_of if one.state in fleet.LIVE_STATES]
         up = sum(len(f.instances) for f in fleets)
         service = cluster.service_state(aws.ecs, run)
         running = service.running if service else 0

@@ -167,7 +167,11 @@ def live(s3: S3Client, bucket: str, app_name: str) -> Run:
     """The run that is set up now. Raises ExplainedError if there is none."""
     run = latest(s3, bucket, app_name)
     if run.ended:
-        raise ExplainedError(f"{app_name} has ended.", "Run: python run.py setup")
+        raise ExplainedError(
+            f"{app_name} has ended.",
+            "Run: python run.py setup; then python run.py submitJob JOBFILE --missing sends those "
+            "jobs that no run has done.",
+        )
     return run
 
 

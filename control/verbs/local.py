@@ -47,6 +47,8 @@ if TYPE_CHECKING:
     from control.settings import Config
 
 # The embedded AWS brings machines within a second, and its counts do not lag.
+# How often `--serve` looks whether the worker has been edited.
+_LOOK_SECONDS = 1.0
 PACE = Pace(poll=1.0, settle=2.0, spare=1.0, register=60, listing=0.3, patience=20)
 
 
@@ -209,6 +211,7 @@ def serve(config: Config, options: Options, say_next: Callable[[], object]) -> N
     """Keep the embedded AWS up until Ctrl-C or SIGTERM, and say how other commands reach it."""
     given = given_input(options.inputs) if options.inputs else None
     prepare_output(options.output)
+    screen.say("Bringing up an AWS on this computer; wait for the line to type.")
     with ExitStack() as stack:
         worker = stack.enter_context(_worker(config, options.containers))
         ending = stack.enter_context(_asked_to_end())
@@ -227,7 +230,9 @@ def serve(config: Config, options: Options, say_next: Callable[[], object]) -> N
             screen.say(f"In another terminal, in this folder, type (it leads to {url}):")
             screen.say(f"    . {file}")
             say_next()
-            ending.wait()
+            while not ending.wait(_LOOK_SECONDS):
+                if not worker.image and local_worker.refresh(config, worker.folder):
+                    screen.say("worker/ has changed: containers that start from now on run it.")
         take_outputs(aws.s3, here.AWS_BUCKET, options.output, keys)
         screen.say(f"Outputs: {options.output}/")
 

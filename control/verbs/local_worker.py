@@ -58,6 +58,32 @@ def assemble(config: Config, folder: Path) -> Path:
     return folder
 
 
+def refresh(config: Config, folder: Path) -> bool:
+    """Bring what `assemble` made up to date with what has been edited since; whether any had.
+
+    Each file is replaced at once: a container that starts meanwhile reads the old or the new one.
+    """
+    sources: dict[Path, Path] = {}
+    for root in (settings.CHECKOUT / "worker", config.project / "worker"):
+        files = (path for path in root.rglob("*") if path.is_file())
+        own = (path for path in files if "__pycache__" not in path.parts)
+        sources.update((path.relative_to(root), path) for path in own)
+    edited = {name: path for name, path in sources.items() if _differ(path, folder / name)}
+    for name, path in edited.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        half_done = folder / f"{name}.new"
+        shutil.copy2(path, half_done)
+        half_done.replace(folder / name)
+    return bool(edited)
+
+
+def _differ(one: Path, other: Path) -> bool:
+    if not other.exists():
+        return True
+    now, then = one.stat(), other.stat()
+    return (now.st_mtime_ns, now.st_size) != (then.st_mtime_ns, then.st_size)
+
+
 def provide_image(engine: ContainerEngine, config: Config, folder: Path, wish: Containers) -> str:
     """The name of the image to run: the one wished for, or one that is built of `folder`.
 

@@ -233,8 +233,8 @@ def grep_failed(aws: AWS, run: Run, text: str) -> None:
         for found in given_up.over_many(search, of_jobs):
             _write(found, "")
             lines, jobs = lines + len(found), jobs + bool(found)
-        failed = several(len(keys), "failed job")
-        screen.say(f"{several(lines, 'line')} with {text!r}, in {jobs:,} logs of {failed}.")
+        where = f"{several(jobs, 'log')} of {several(len(keys), 'failed job')}"
+        screen.say(f"{several(lines, 'line')} with {text!r}, in {where}.")
 
 
 def _search(s3: S3Client, run: Run, text: str, of_job: tuple[str, str]) -> list[str]:

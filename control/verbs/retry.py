@@ -236,8 +236,8 @@ def _report(choice: _Choice, run: Run) -> None:
     """Say exactly what was and was not sent. Raises ExplainedError if SQS refused some."""
     outcome = choice.outcome
     screen.say(
-        f"{several(outcome.sent, 'job')} sent to {run.queue_url.rsplit('/', 1)[-1]} again, each as "
-        "its next submission."
+        f"{several(outcome.sent, 'job')} sent to {run.queue_url.rsplit('/', 1)[-1]} again, with "
+        "all attempts anew."
     )
     unknown = choice.most - outcome.in_file - outcome.sent_before_break - outcome.already
     kinds = {

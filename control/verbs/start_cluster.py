@@ -145,13 +145,13 @@ def _target(run: Run, unfinished: int, present: int) -> int:
     target = wanted_machines(run.settings, unfinished, present)
     if target <= 0:
         raise ExplainedError(
-            f"{several(unfinished, 'unfinished job')} fill no more than the "
+            f"{several(unfinished, 'unfinished job')} cannot fill more than the "
             f"{several(present, 'machine')} that are requested already.",
             "Leave them to it: python run.py monitor",
         )
     if target < run.settings["CLUSTER_MACHINES"]:
         screen.say(
-            f"{several(unfinished, 'job')} fill {several(target + present, 'machine')} "
+            f"{several(unfinished, 'job')} can fill {several(target + present, 'machine')} "
             f"(TASKS_PER_MACHINE x DOCKER_CORES jobs on each): {target} instead of "
             f"CLUSTER_MACHINES = {run.settings['CLUSTER_MACHINES']}."
         )

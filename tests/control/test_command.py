@@ -136,3 +136,21 @@ def test_a_reader_that_has_seen_enough_causes_no_complaint():
     assert process.stderr.read() == b""
     process.stderr.close()
     assert process.wait() == 1
+
+
+@pytest.mark.parametrize(
+    ("argv", "typed"),
+    [
+        (["status"], "python run.py"),
+        (["--config", "my files", "status"], "python run.py --config 'my files'"),
+        (["--config=b", "status"], "python run.py --config b"),
+        (["status", "--config"], "python run.py"),
+        (["--config", "job.json", "status"], "python run.py"),
+    ],
+)
+def test_a_cure_names_the_config_that_was_typed(argv, typed):
+    fix = "python run.py setup; then python run.py status"
+    assert command.for_config(fix, argv) == f"{typed} setup; then {typed} status"
+    assert command.for_config("See: python run.py local --help", argv).endswith(
+        "run.py local --help"
+    )

@@ -112,6 +112,9 @@ def main(output_prefix: Callable[[Job], Any], run_job: Callable[[Job], object]) 
         _bring_down(container, crew)
     finally:
         workfolder.remove(folder)
+    # Python takes its handlers back before it ends; told to stop once more it would die of that.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
     say("container: stopped")
     sys.exit(container.code)
 

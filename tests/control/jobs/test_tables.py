@@ -64,7 +64,7 @@ def test_a_table_is_read_as_a_stream(tmp_path):
         ("t.csv", "a,b\n", "no rows"),
         ("t.csv", "a,a\n1,2\n", "line 1"),
         ("t.csv", "a,\n1,2\n", "line 1"),
-        ("t.csv", "a,b\n1,2\n1\n", "line 3: 1 values for 2 columns"),
+        ("t.csv", "a,b\n1,2\n1\n", "line 3: 1 value for 2 columns"),
         ("t.csv", "a,b\n1,2,3\n", "line 2: 3 values for 2 columns"),
         ("t.jsonl", "\n", "no rows"),
         ("t.jsonl", '{"a": 1}\n{"a": \n', "line 2"),

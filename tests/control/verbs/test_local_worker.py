@@ -49,6 +49,22 @@ def test_the_worker_is_the_template_s_under_the_project_s_without_what_python_le
     assert list(folder.rglob("__pycache__")) == []
 
 
+def test_what_is_edited_while_it_is_served_is_taken_over(config, tmp_path):
+    own = config.project / "worker"
+    own.mkdir(parents=True)
+    (own / "generic-worker.py").write_text("mine = 1\n")
+    folder = local_worker.assemble(config, tmp_path / "assembled")
+    assert not local_worker.refresh(config, folder)
+
+    (own / "generic-worker.py").write_text("mine = 22\n")
+    (own / "scripts").mkdir()
+    (own / "scripts/new.py").write_text("")
+    assert local_worker.refresh(config, folder)
+    assert (folder / "generic-worker.py").read_text() == "mine = 22\n"
+    assert (folder / "scripts/new.py").exists()
+    assert not local_worker.refresh(config, folder)
+
+
 class Engine:
     """Says what it is told to say, with an exit code."""
 

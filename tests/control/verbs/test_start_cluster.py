@@ -232,7 +232,7 @@ def test_no_machine_is_added_that_the_jobs_cannot_fill(submitted, ended):
     aws, config, run = submitted(jobs=2, CLUSTER_MACHINES=3)
     ended(aws, run)
     run = start_cluster.start(aws, config, run, FLEET, yes=True)
-    with pytest.raises(ExplainedError, match="2 unfinished jobs fill no more than the 1 machine"):
+    with pytest.raises(ExplainedError, match="2 unfinished jobs cannot fill more than"):
         start_cluster.start(aws, config, run, FLEET, yes=True, add=True)
     assert len(fleets_in_account(aws, run)) == 1
 
