@@ -35,7 +35,7 @@ check: $(VENV)/.test docs  ## everything else that CI checks
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/vermin --quiet --violations --no-tips --target=3.8- worker examples/*/worker
-	$(BIN)/shellcheck .ci/run worker/run-worker.sh examples/trials/scripts/ImageJ-linux64
+	$(BIN)/shellcheck .ci/run worker/run-worker.sh worker/plumbing/install-packages.sh examples/trials/scripts/ImageJ-linux64
 	$(BIN)/hadolint worker/Dockerfile examples/*/worker/Dockerfile
 
 format: $(VENV)/.test  ## format the code

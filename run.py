@@ -21,35 +21,28 @@ except ImportError as missing:
     )
     sys.exit(2)
 
-from control import (
-    account,
+from control import command, local_environment, screen, settings, usage
+from control.errors import ExplainedError, Interrupted, UserError
+from control.monitoring import monitor_file, waiting
+from control.monitoring.observed import Pace
+from control.runs import finding, leftovers
+from control.services import account, records
+from control.verbs import (
     check,
-    command,
     failures,
-    finding,
-    job_logs,
-    leftovers,
     local,
-    local_environment,
     local_worker,
+    logs,
     monitor,
-    monitor_file,
-    records,
-    report_files,
+    report,
     retry,
-    screen,
-    settings,
     setup,
     setup_aws,
     start_cluster,
     status,
     stop,
     submit,
-    usage,
-    waiting,
 )
-from control.errors import ExplainedError, Interrupted, UserError
-from control.observed import Pace
 
 
 def main(argv: Sequence[str]) -> int | None:
@@ -124,10 +117,10 @@ def watch(args: argparse.Namespace) -> None:
     try:
         counts = monitor.watch(aws, run, pace)
     except monitor.Unfinished:
-        report_files.at_the_end(aws, config, run)
+        report.at_the_end(aws, config, run)
         raise
     monitor.say_end(run, counts)
-    report_files.at_the_end(aws, config, run)
+    report.at_the_end(aws, config, run)
     typed = _typed(args)
     fix = f"Mend what the logs say, then send those jobs again: {typed} retry"
     failures.raise_for_failed(aws.s3, run, counts, failures.by_verb(typed), fix)
@@ -143,6 +136,10 @@ def check_all(args: argparse.Namespace) -> None:
 
 
 def show_status(args: argparse.Namespace) -> None:
+    if args.all and args.watch:
+        raise UserError(
+            "`status` shows all runs once: --all and --watch.", "Leave one of them out."
+        )
     config, aws = _connected(args)
     if args.all:
         status.show_all(aws, config, as_json=args.json)
@@ -159,7 +156,7 @@ def show_status(args: argparse.Namespace) -> None:
 def make_report(args: argparse.Namespace) -> None:
     config, aws = _connected(args)
     run = finding.run(aws.s3, config.AWS_BUCKET, config.APP_NAME, args.run)
-    then = report_files.show(aws, config, run, args.output, as_json=args.json)
+    then = report.show(aws, config, run, args.output, as_json=args.json)
     if then:
         _next(args, then)
 
@@ -185,12 +182,17 @@ def show_log(args: argparse.Namespace) -> None:
             f"Name one, as `{_typed(args)} failures` does; or search the logs of all failed jobs "
             "with --grep TEXT.",
         )
+    if not args.job and (args.follow or args.attempt):
+        raise UserError(
+            "`logs` follows, and counts the attempts of, one job only.",
+            "Name a job, or leave --follow and --attempt out.",
+        )
     config, aws = _connected(args)
     run = finding.run(aws.s3, config.AWS_BUCKET, config.APP_NAME, args.run)
     if args.job:
-        job_logs.show(aws, run, args.job, attempt=args.attempt, follow=args.follow, grep=args.grep)
+        logs.show(aws, run, args.job, attempt=args.attempt, follow=args.follow, grep=args.grep)
     else:
-        job_logs.grep_failed(aws, run, args.grep)
+        logs.grep_failed(aws, run, args.grep)
 
 
 def stop_run(args: argparse.Namespace) -> None:

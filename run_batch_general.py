@@ -15,20 +15,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from control import (
-    account,
-    command,
-    grid,
-    job_file,
-    local,
-    screen,
-    settings,
-    submit,
-    tables,
-    template,
-)
+from control import command, screen, settings
 from control.errors import UserError
-from control.template import Template
+from control.jobs import grid, job_file, tables, template
+from control.jobs.template import Template
+from control.services import account
+from control.verbs import local, submit
 
 _EPILOG = """\
 Lists (--plates, --wells, --sites, --list) and rows of a --table are combined: one job for each

@@ -85,7 +85,9 @@ def client(folder: str, verb: str, *words: str) -> None:
     """What is measured, in its own process."""
     import boto3
 
-    from control import account, failures, finding, job_logs
+    from control.runs import finding
+    from control.services import account
+    from control.verbs import failures, logs
 
     aws = account.AWS(boto3.Session())
     run = finding.run(aws.s3, BUCKET, APP_NAME, "")
@@ -94,9 +96,9 @@ def client(folder: str, verb: str, *words: str) -> None:
         form = "json" if "json" in words else ""
         failures.show(aws.s3, run, "python run.py", form=form, job_file=path)
     elif words[0] == "::grep":
-        job_logs.grep_failed(aws, run, words[1])
+        logs.grep_failed(aws, run, words[1])
     else:
-        job_logs.show(aws, run, words[0])
+        logs.show(aws, run, words[0])
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     (Path(folder) / "peak").write_text(str(peak))
 

@@ -33,7 +33,8 @@ sys.path.insert(0, str(REPOSITORY))
 
 from benchmarks import recorded_jobs, s3_stub  # noqa: E402
 from benchmarks.recorded_jobs import APP_NAME, BUCKET, Jobs, Shape  # noqa: E402
-from control import records, settings  # noqa: E402
+from control import settings  # noqa: E402
+from control.services import records  # noqa: E402
 
 OWNER = "arn:aws:iam::123456789012:user/benchmark"
 CONFIG = f"""\

@@ -37,7 +37,9 @@ def make(run_id: str, path: Path) -> None:
     began = time.perf_counter()
     import boto3
 
-    from control import account, records, report, report_page, report_reading, spending
+    from control.reports import report, report_page, report_reading
+    from control.runs import spending
+    from control.services import account, records
 
     aws = account.AWS(boto3.Session())
     run = records.load(aws.s3, BUCKET, APP_NAME, run_id)

@@ -7,11 +7,9 @@ from typing import Any
 
 from benchmarks.simulated_case import CLUSTER, SERVICE, Case
 from benchmarks.simulated_site import Site
-from control.cluster import ServiceState
-from control.decision import decide
-from control.fleet import FleetState
-from control.observed import Machine, Memory, Observed, Pace
-from control.orders import (
+from control.monitoring.decision import decide
+from control.monitoring.observed import Machine, Memory, Observed, Pace
+from control.monitoring.orders import (
     Action,
     DeleteAlarms,
     EndBroken,
@@ -22,8 +20,10 @@ from control.orders import (
     SetDesired,
     SetTarget,
 )
-from control.queues import Counts
-from control.records import JobCounts
+from control.services.cluster import ServiceState
+from control.services.fleet import FleetState
+from control.services.queues import Counts
+from control.services.records import JobCounts
 from embedded_aws.model import Refused
 from embedded_aws.model import events as e
 from embedded_aws.model.fleets import activity

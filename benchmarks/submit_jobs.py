@@ -134,7 +134,8 @@ def client(way: str, url: str, path: str, count: str) -> dict[str, float]:
     """What is measured, in its own process."""
     import boto3
 
-    from control import account, records, submit
+    from control.services import account, records
+    from control.verbs import submit
 
     aws = account.AWS(boto3.Session())
     run = records.Run(

@@ -5,7 +5,8 @@
 
 Needs benchmarks/requirements.txt, and twice the size of the large files in FOLDER. Every client is
 a process of its own, measured from its start to its end; they take turns, and the median of the
-turns is shown. `server` is the CPU of the S3 stub during the same time: it is no limit as long
+turns is shown. Exits with 1 unless small files go up at least twice as fast as with the AWS CLI.
+`server` is the CPU of the S3 stub during the same time: it is no limit as long
 as that is well below the wall time.
 """
 
@@ -32,6 +33,7 @@ SMALL_BYTES = 20_000
 LARGE_BYTES = 2_000_000_000
 UPLOADED = "uploaded"
 REFERENCE, OURS = "aws s3 cp", "plumbing"
+LEAST_RATIO = 2.0
 
 
 @dataclass
@@ -60,10 +62,12 @@ def main() -> int:
     options = _options()
     loads = [Load(options.small, SMALL_BYTES), Load(options.large, options.large_bytes)]
     with tempfile.TemporaryDirectory(dir=options.folder) as name:
-        for load in loads:
-            if load.count:
-                _measure(load, Path(name), options.repeat)
-    return 0
+        ratios = [_measure(load, Path(name), options.repeat) for load in loads if load.count]
+    if not options.small:
+        return 0
+    good = ratios[0] >= LEAST_RATIO
+    print(f"wanted of small uploads: at least {LEAST_RATIO:g}: {'yes' if good else 'NO'}")
+    return 0 if good else 1
 
 
 def _options() -> argparse.Namespace:
@@ -76,7 +80,9 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _measure(load: Load, folder: Path, repeat: int) -> None:
+def _measure(load: Load, folder: Path, repeat: int) -> float:
+    """Measure and print both directions; how many times as long as ours the reference uploads."""
+    ratios = {}
     source, target = folder / "source", folder / "target"
     _make_files(source, load)
     for direction in ("upload", "download"):
@@ -84,8 +90,12 @@ def _measure(load: Load, folder: Path, repeat: int) -> None:
         for _ in range(repeat):
             for name, command in _clients(direction, load, source, target).items():
                 costs.setdefault(name, []).append(_run(command, direction, load, target))
-        _print(direction, load, {name: _median(runs) for name, runs in costs.items()})
+        medians = {name: _median(runs) for name, runs in costs.items()}
+        ratios[direction] = medians[REFERENCE].wall / medians[OURS].wall
+        _print(direction, load, medians)
+        print(f"{REFERENCE} takes {ratios[direction]:.2f} times as long as ours\n", flush=True)
     shutil.rmtree(source)
+    return ratios["upload"]
 
 
 def _make_files(folder: Path, load: Load) -> None:
@@ -171,8 +181,6 @@ def _print(direction: str, load: Load, costs: dict[str, Cost]) -> None:
             f"{name:12}{cost.wall:8.2f}{per_second:9.1f}{per_second * load.size / 1e6:7.0f}"
             f"{cost.cpu:8.2f}{cost.memory:9.0f}{cost.server:10.2f}"
         )
-    print(f"{REFERENCE} takes {costs[REFERENCE].wall / costs[OURS].wall:.2f} times as long as ours")
-    print(flush=True)
 
 
 def _load() -> str:

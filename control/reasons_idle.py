@@ -1,5 +1,5 @@
 """Why no job runs: situation -> sentence -> cure. What a fleet's history says of why no machine
-comes is in fleet_reasons.py.
+comes is in reasons_fleet.py.
 
 `users_mistake` says that waiting does not help.
 """
@@ -31,14 +31,14 @@ RUN: dict[str, Reason] = {
     ),
     "queue gone": Reason(
         "the queue {queue} is gone, with jobs left ({unfinished}).",
-        "Make it again (setup), then send what is missing: submitJob JOBFILE --again --missing",
+        "Make it again and send what is missing: python run.py retry",
         True,
     ),
     "jobs lost": Reason(
         "the queue is empty, but some submitted jobs ({unfinished}) have no record. Messages in "
         "the dead-letter queue {dead_queue}: {dead}.",
-        "Wait three minutes, SQS counts late; then send them again: submitJob JOBFILE --again "
-        "--missing",
+        "Wait three minutes, SQS counts late; then send them again: "
+        "python run.py retry --unfinished",
     ),
     "jobs delayed": Reason(
         "all jobs that are left ({delayed}) wait for their next attempt after a failure.",

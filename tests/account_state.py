@@ -6,7 +6,7 @@ import base64
 import json
 import re
 
-from control import fleet
+from control.services import fleet
 from tests.conftest import BUCKET
 
 # What differs between two runs that are the same: ids, times, tokens, revisions.
@@ -35,6 +35,9 @@ def of_app(aws, config) -> dict:
         "dashboards": [
             one["DashboardName"]
             for one in aws.cloudwatch.list_dashboards(DashboardNamePrefix=name)["DashboardEntries"]
+        ],
+        "schedules": [
+            one["Name"] for one in aws.scheduler.list_schedules(NamePrefix=f"{name}_")["Schedules"]
         ],
         "objects": _objects(aws, name),
     }

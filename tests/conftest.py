@@ -11,7 +11,10 @@ from moto import mock_aws
 
 import embedded_aws
 from benchmarks import aws_stub
-from control import account, checks_image, records, settings, setup, setup_aws
+from control import settings
+from control.checks import registry
+from control.services import account, records
+from control.verbs import setup, setup_aws
 
 ROOT = Path(__file__).parent.parent
 BUCKET = "test-bucket"
@@ -52,7 +55,7 @@ def no_aws_of_the_developer(monkeypatch, tmp_path_factory):
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     # Nor Docker Hub: nobody listens on this port.
-    monkeypatch.setattr(checks_image, "HUB", "http://127.0.0.1:9")
+    monkeypatch.setattr(registry, "HUB", "http://127.0.0.1:9")
 
 
 @pytest.fixture

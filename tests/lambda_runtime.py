@@ -18,7 +18,7 @@ import importlib.util, json, sys, time
 sys.path[:0] = sys.argv[1:3]
 for name in ("rich", "moto", "pytest", "embedded_aws"):
     assert importlib.util.find_spec(name) is None, name
-from control import auto_monitor
+from control.monitoring import auto_monitor
 assert auto_monitor.__file__.startswith(sys.argv[1]), auto_monitor.__file__
 ready = True
 for call, line in enumerate(sys.stdin):

@@ -5,8 +5,11 @@ from __future__ import annotations
 from array import array
 from collections import Counter
 
-from control import records, report, settings, spending
-from control.report_reading import Reading
+from control import settings
+from control.reports import report
+from control.reports.report_reading import Reading
+from control.runs import spending
+from control.services import records
 
 BEGAN = 1_767_225_600.0  # 20260101T000000Z
 PREFIX = "runs/Test/20260101T000000Z/"

@@ -11,23 +11,10 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from control import (
-    account,
-    auto_monitor,
-    ending,
-    local,
-    monitor,
-    monitor_function,
-    notify,
-    queues,
-    records,
-    schedules,
-    setup,
-    setup_aws,
-    start_cluster,
-    submit,
-)
 from control.errors import ExplainedError
+from control.monitoring import auto_monitor, ending
+from control.services import account, monitor_function, notify, queues, records, schedules
+from control.verbs import local, monitor, setup, setup_aws, start_cluster, submit
 from tests import lambda_runtime
 from tests.conftest import BUCKET, ROOT
 

@@ -13,7 +13,10 @@ from hypothesis import strategies as st
 import plumbing.environment
 import plumbing.message
 import plumbing.records
-from control import environment, jobs, records, settings, submitted
+from control import settings
+from control.jobs import jobs
+from control.runs import submitted
+from control.services import environment, records
 from plumbing.message import parse
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\ufffe\uffff"), max_size=30)

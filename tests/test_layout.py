@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-import itertools
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,42 +11,8 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 LONGEST_FILE = 300
-SERVICES = {
-    *("account", "account_runs", "actions", "alarms", "cluster", "dashboard", "ending"),
-    *("extras", "finding", "fleet", "fleet_request", "forecast", "given_up", "leftovers"),
-    *("listing", "logs", "machine_time", "machines", "monitor_function", "notify"),
-    *("observation", "policies", "prices", "queues", "records", "report", "report_reading"),
-    *("roles", "schedules", "spending", "spot_prices", "submitted", "tallies"),
-    *("task_definitions",),
-}
-UNDER_ALL = {
-    *("config_file", "errors", "fleet_reasons", "reasons", "reasons_check", "reasons_idle"),
-    *("setting_types", "settings", "suggestions"),
-}
-# Of one thing only, and needed by verbs and services alike: data, decisions, the screen.
-BESIDE = {
-    *("advice", "alike", "cheapest", "checks", "checks_account", "checks_image", "checks_jobs"),
-    *("checks_machines", "checks_market", "checks_network", "decision", "environment"),
-    *("figures", "fitting", "fleet_file", "grid", "hourly_limit", "idle", "image_name"),
-    *("image_parts", "job_file", "jobs", "journal", "local_environment", "local_files"),
-    *("local_worker", "monitor_file", "observed", "orders", "progress", "report_charts"),
-    *("report_page", "report_summary", "run_state", "scaling", "screen", "sending", "step"),
-    *("survey", "tables", "tags", "template", "units", "waiting", "words"),
-}
-VERBS = {
-    *("auto_monitor", "check", "command", "failures", "job_logs", "local", "monitor"),
-    *("report_files", "retry", "setup", "setup_aws", "start_cluster", "status", "stop"),
-    *("submit", "usage"),
-}
-# What the auto-monitor's Lambda takes along: its runtime has boto3 and the standard library.
-IN_LAMBDA = {
-    *("actions", "advice", "alarms", "alike", "auto_monitor", "cheapest", "cluster"),
-    *("dashboard", "decision", "ending", "errors", "extras", "figures", "fleet"),
-    *("fleet_reasons", "given_up", "hourly_limit", "idle", "jobs", "listing", "machine_time"),
-    *("monitor_function", "notify", "observation", "observed", "orders", "queues", "reasons"),
-    *("reasons_idle", "records", "report", "report_reading", "scaling", "schedules", "spending"),
-    *("spot_prices", "step", "tags", "task_definitions", "units", "words"),
-}
+# Each may import those before it. The first are the files of control/ itself.
+FOLDERS = ("", "jobs", "services", "runs", "reports", "monitoring", "checks", "verbs")
 
 
 def imports(path: Path) -> Iterator[str]:
@@ -78,9 +44,21 @@ def tops(path: Path) -> set[str]:
     return {name.split(".")[0] for name in imports(path)}
 
 
-def own(path: Path) -> set[str]:
-    """The modules of control that a file imports."""
-    return {name.split(".")[1] for name in imports(path) if name.startswith("control.")}
+def own(path: Path) -> set[tuple[str, str]]:
+    """The modules of control that a file imports, as (folder, name)."""
+    found = set()
+    for name in imports(path):
+        parts = name.split(".")
+        if parts[0] == "control" and len(parts) > 1:
+            folder = parts[1] if parts[1] in FOLDERS else ""
+            found.add((folder, ".".join(parts[2:] if folder else parts[1:]).split(".")[0]))
+    return {(folder, name) for folder, name in found if name}
+
+
+def place(path: Path) -> tuple[str, str]:
+    """(folder, name) of a file of control."""
+    folder = path.parent.relative_to(ROOT / "control").as_posix()
+    return ("" if folder == "." else folder), path.stem
 
 
 def test_control_and_worker_share_no_code():
@@ -100,37 +78,38 @@ def test_the_embedded_aws_knows_nothing_of_control_or_worker():
         assert not tops(path) & {"control", "plumbing", "worker", "run"}, path
 
 
-def test_every_part_of_control_is_named_here_or_is_a_verb():
-    """A new file belongs into one of these sets, or is one more thing that run.py does."""
-    found = {p.stem for p in python_files("control")} - {"__init__"}
-    assert found == SERVICES | UNDER_ALL | BESIDE | VERBS
-    for one, other in itertools.combinations((SERVICES, UNDER_ALL, BESIDE, VERBS), 2):
-        assert not one & other
+def test_every_folder_of_control_is_named_here():
+    assert {place(path)[0] for path in python_files("control")} == set(FOLDERS)
 
 
-def test_services_import_no_verbs():
-    for name in sorted(SERVICES):
-        assert not own(ROOT / f"control/{name}.py") & VERBS, name
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_a_folder_of_control_imports_none_that_comes_after_it(folder):
+    allowed = set(FOLDERS[: FOLDERS.index(folder) + 1])
+    above = {
+        f"{path.relative_to(ROOT)}: {other}"
+        for path in python_files("control")
+        if place(path)[0] == folder
+        for other in own(path)
+        if other[0] not in allowed
+    }
+    assert above == set()
 
 
-def test_what_is_under_all_imports_nothing_above_it():
-    for name in sorted(UNDER_ALL):
-        assert own(ROOT / f"control/{name}.py") <= UNDER_ALL, name
-
-
-@pytest.mark.parametrize("name", sorted(IN_LAMBDA))
-def test_what_runs_in_the_lambda_imports_boto3_and_the_standard_library_only(name):
-    import sys
-
-    path = ROOT / f"control/{name}.py"
+def test_what_runs_in_the_lambda_imports_boto3_and_the_standard_library_only():
+    """Its runtime has nothing else. Whatever the handler's imports import is looked at."""
     allowed = {"boto3", "botocore", "control", "__future__"} | set(sys.stdlib_module_names)
-    assert tops(path) <= allowed
-    assert own(path) <= IN_LAMBDA | {"machines", "account", "settings", "roles", "fleet_file"}
+    seen: set[tuple[str, str]] = set()
+    ahead = {("monitoring", "auto_monitor")}
+    while ahead:
+        folder, name = ahead.pop()
+        seen.add((folder, name))
+        path = ROOT / "control" / folder / f"{name}.py"
+        assert tops(path) <= allowed, path
+        ahead |= own(path) - seen
+    assert ("services", "fleet") in seen
 
 
 def test_the_worker_needs_boto3_and_the_standard_library_only():
-    import sys
-
     allowed = {"boto3", "botocore", "s3transfer", "urllib3", "plumbing"}
     for path in python_files("worker"):
         assert tops(path) <= allowed | set(sys.stdlib_module_names), path

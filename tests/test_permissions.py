@@ -13,32 +13,25 @@ import pytest
 from botocore.exceptions import ClientError
 
 import embedded_aws
-from control import (
-    account,
-    account_runs,
+from control import reasons, settings
+from control.errors import ExplainedError
+from control.monitoring import ending, run_state, waiting
+from control.runs import account_runs, leftovers
+from control.services import account, fleet_file, monitor_function, records, roles, schedules
+from control.verbs import (
     check,
-    ending,
     failures,
-    fleet_file,
-    job_logs,
     local,
+    logs,
     monitor,
-    monitor_function,
-    reasons,
-    records,
     retry,
-    roles,
-    run_state,
-    schedules,
-    settings,
     setup,
     setup_aws,
     start_cluster,
+    stop,
     submit,
-    waiting,
 )
-from control.errors import ExplainedError
-from control.retry import Wanted
+from control.verbs.retry import Wanted
 from tests import lambda_runtime
 from tests.conftest import BUCKET, ROOT
 
@@ -187,11 +180,11 @@ def test_from_setup_to_the_end_as_control_node_and_worker(enforced, tmp_path):
     made = an_account.admin.s3.get_object(Bucket="outputs", Key="out/a/done.txt")
     assert made["Body"].read() == b"TEXT"
     failures.show(aws.s3, run, "python run.py")
-    job_logs.show(aws, run, "missing")
-    job_logs.show(aws, run, "a", attempt=1)
+    logs.show(aws, run, "missing")
+    logs.show(aws, run, "a", attempt=1)
     assert retry.retry(aws, config, records.latest(aws.s3, BUCKET, run.app_name), Wanted()) == 1
     assert retry.retry(aws, config, records.latest(aws.s3, BUCKET, run.app_name), Wanted()) == 0
-    job_logs.show(aws, run, "missing", attempt=1)
+    logs.show(aws, run, "missing", attempt=1)
     for kept in ("records/0123456789abcdef.done.json", "logs/x.txt", "run.json"):
         with pytest.raises(ClientError, match="not authorized to perform: s3:DeleteObject"):
             aws.s3.delete_object(Bucket=BUCKET, Key=f"{run.prefix}{kept}")
@@ -231,13 +224,20 @@ def test_the_auto_monitor_ends_a_run_as_its_role(enforced, tmp_path):
     assert records.count(aws.s3, run).finished == 4
 
 
-def test_stop_as_the_control_node(enforced, tmp_path):
+def test_more_and_fewer_machines_and_stop_as_the_control_node(enforced, tmp_path):
     an_account, config = enforced
+    config = dataclasses.replace(config, AUTO_MONITOR=True, CLUSTER_MACHINES=1)
     aws = an_account.as_role(roles.CONTROL_ROLE)
     run = start(aws, config, tmp_path)
-    run = start_cluster.start(aws, config, run, ROOT / "files/exampleFleet.json", yes=True)
-    list(ending.end_machines(aws, run))
-    assert records.count(aws.s3, run).submitted == 4
+    two = setup.setup(aws, dataclasses.replace(config, CLUSTER_MACHINES=2))
+    run = start_cluster.start(aws, config, two, ROOT / "files/exampleFleet.json", yes=True)
+    assert [entry["target"] for entry in run.fleets] == [2]
+    stop.stop(aws, run, dry_run=True)
+    assert schedules.exists(aws.scheduler, run.schedule)
+    stop.stop(aws, run, dry_run=False, pause=0.1)
+    assert stop.say_unfinished(aws, run) == 4
+    assert not schedules.exists(aws.scheduler, run.schedule)
+    assert not any(thing.costs for thing in leftovers.of_run(an_account.admin, run))
 
 
 @pytest.mark.parametrize("role", ALL_ROLES)

@@ -10,7 +10,9 @@ import pytest
 
 from benchmarks import recorded_run
 from benchmarks.recorded_run import APP_NAME, BUCKET, Shape
-from control import jobs, records, submitted
+from control.jobs import jobs
+from control.runs import submitted
+from control.services import records
 from tests.conftest import ROOT
 
 SHAPE = Shape(

@@ -8,8 +8,9 @@ import re
 import pytest
 
 import run
-from control import command, records
-from control.observed import Pace
+from control import command
+from control.monitoring.observed import Pace
+from control.services import records
 from tests import report_example
 from tests.conftest import ROOT
 from tests.report_example import PRICES, TIME, failed, record

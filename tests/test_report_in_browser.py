@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 
-from control import report_page
+from control.reports import report_page
 from tests import report_example
 from tests.report_example import PREFIX, PRICES, TIME, failed, record
 

@@ -10,20 +10,11 @@ from collections import Counter
 import pytest
 
 import embedded_aws
-from control import (
-    account,
-    ending,
-    local,
-    monitor,
-    records,
-    retry,
-    settings,
-    setup,
-    setup_aws,
-    start_cluster,
-    submit,
-)
-from control.retry import Wanted
+from control import settings
+from control.monitoring import ending
+from control.services import account, records
+from control.verbs import local, monitor, retry, setup, setup_aws, start_cluster, stop, submit
+from control.verbs.retry import Wanted
 from tests.conftest import BUCKET, ROOT
 
 LIMIT = 120
@@ -179,7 +170,7 @@ def test_while_others_still_run(site):
 def test_after_stop(site):
     site.begin("bad", "slow")
     site.until(failed=1)
-    list(ending.end_machines(site.aws, site.run))
+    stop.stop(site.aws, site.run, dry_run=False, pause=0.2)
     (site.folder / "mended").touch()
     (site.folder / "release").touch()
     assert site.retry("bad") == 1

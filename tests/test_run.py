@@ -156,6 +156,9 @@ def test_mistakes_in_job_files_are_said_before_anything_is_sent(project, typed, 
         (["monitor", "files/exampleJob.json"], "Leave the name out"),
         (["monitor", "files/exampleJob.json", "yes"], "--help"),
         (["monitor", "--cheap"], "Did you mean --cheapest?"),
+        (["status", "--all", "--watch"], "Leave one of them out"),
+        (["logs", "--grep", "x", "--follow"], "Name a job"),
+        (["logs", "--grep", "x", "--attempt", "1"], "Name a job"),
         (["local", "files"], "Name a file in it, such as "),
         (["local", "config.py"], "files/exampleJob.json"),
         (["submitJob", "--dry-run", "examples/hello_world/worker"], "Name a JSON file."),
@@ -176,7 +179,7 @@ def test_a_job_file_for_a_config_is_told_where_job_files_stand(typed):
 def test_the_groups_of_a_table_are_checked_before_the_aws_on_this_computer_comes_up(
     project, typed, monkeypatch
 ):
-    monkeypatch.setattr("control.local.embedded_aws", lambda *_: pytest.fail("it came up"))
+    monkeypatch.setattr("control.verbs.local.embedded_aws", lambda *_: pytest.fail("it came up"))
     folder = project('{"groups": "wells.csv"}')
     (folder / "wells.csv").write_text("name,well\nA,1\nA,2\n")
     code, _, err = typed("--config", folder, "local", folder / "jobs.json")
@@ -207,9 +210,7 @@ def test_an_option_that_stands_before_the_verb_is_found_if_misspelt(typed):
     assert "--confg" in error and "Did you mean --config?" in fix
 
 
-@pytest.mark.parametrize(
-    "verb", ["check", "setup", "submitJob", "startCluster", "monitor", "status", "local"]
-)
+@pytest.mark.parametrize("verb", run._VERBS)
 def test_every_verb_has_help_with_an_example(typed, verb):
     code, out, _ = typed(verb, "--help")
     assert code == 0 and f"Example: python run.py {verb}" in out

@@ -6,7 +6,9 @@ import tracemalloc
 import pytest
 
 import run_batch_general
-from control import command, job_file, records
+from control import command
+from control.jobs import job_file
+from control.services import records
 
 
 @pytest.fixture

@@ -7,20 +7,11 @@ import itertools
 import time
 
 import run
-from control import (
-    alarms,
-    cluster,
-    dashboard,
-    ending,
-    fleet_request,
-    job_file,
-    machines,
-    queues,
-    records,
-    setup,
-    submit,
-)
-from control.fleet_file import FleetFile
+from control.jobs import job_file
+from control.monitoring import auto_monitor, ending
+from control.services import alarms, cluster, dashboard, fleet_request, machines, queues, records
+from control.services.fleet_file import FleetFile
+from control.verbs import setup, setup_aws, submit
 from tests import account_state
 from tests.conftest import BUCKET, ROOT
 from tests.worker_records import put
@@ -37,6 +28,7 @@ class Verbs:
         self.config = None
         self.first_calls = []
         self.account = ""
+        self.auto_monitor = ""  # its ARN, if the runs are watched by it
         self._plan = None
 
     def begin(self):
@@ -49,10 +41,28 @@ class Verbs:
             CLUSTER_MACHINES=1,
             # So that the monitor asks for prices, too.
             MAX_HOURLY_COST=100.0,
+            AUTO_MONITOR=bool(self.auto_monitor),
         )
 
+    def watched(self):
+        """Have all later runs watched by the auto-monitor."""
+        self.begin()
+        list(setup_aws.make(self.aws, self.config))
+        self.auto_monitor = auto_monitor.monitor_function.arn(self.aws.functions, b"")[0]
+        self.config = None
+
     def type(self, verb, **faults):
-        """Type a verb, with these faults; returns the numbers of the calls it made."""
+        """Type a verb, with these faults; returns the numbers of the calls it made.
+
+        "auto-monitor" is what Scheduler does each minute, as long as there is a schedule.
+        """
+        if verb == "auto-monitor":
+            the_run = self.run()
+            event = {"bucket": BUCKET, "app_name": the_run.app_name, "run_id": the_run.run_id}
+            if self.state()["schedules"]:
+                with self.injection.watch(**faults):
+                    auto_monitor.handler(event, None)
+            return len(self.injection.calls)
         with self.injection.watch(**faults):
             run.main(self.words(verb))
         return len(self.injection.calls)
@@ -122,6 +132,7 @@ class Verbs:
             return
         for _ in ending.end_machines(self.aws, self.run()):
             continue
+        auto_monitor.end(self.aws, self.run())
         dashboard.delete(self.aws.cloudwatch, self.run())
         self.aws.s3.delete_object(Bucket=BUCKET, Key=f"{self.run().prefix}snapshot/fleet.json")
         the_run = self.run()
@@ -159,12 +170,14 @@ class Verbs:
         elif self.config is not None and self.run() is not None:
             for _ in ending.end_machines(self.aws, self.run()):
                 continue
+            auto_monitor.end(self.aws, self.run())
 
     def _start(self):
         the_run = self.run()
         self._plan = self._plan or machines.plan(self.aws, self.config, FleetFile())
         the_run = fleet_request.request(self.aws, the_run, self._plan, 1, 1_900_000_000.0, None)
         cluster.set_desired(self.aws.ecs, the_run, 1)
+        the_run = auto_monitor.begin(self.aws, the_run, self.auto_monitor)
         alarms.put(self.aws.cloudwatch, the_run, "i-1", 4)
         dashboard.put(self.aws.cloudwatch, the_run)
         # A machine that is up is looked at by more calls than one that is not: see all of them.

@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
 # The container's entrypoint: mounts the bucket if asked to, then becomes the worker.
 set -euo pipefail
+# A process 1 that has no handler is not told of SIGTERM.
+trap 'exit 0' TERM
 
 here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
 # The worker's own Python. -E -s: PYTHONPATH and the like are your program's. -u: lines come at once.
@@ -9,8 +11,6 @@ python=("${WORKER_PYTHON:-/opt/distributed-something/bin/python}" -E -s -u)
 # MOUNT S3: only with DOWNLOAD_FILES = False. If you never mount, remove this section and the one
 # of the same name in the Dockerfile.
 if [[ "${DOWNLOAD_FILES:-True}" == [Ff]alse ]]; then
-    # A process 1 that has no handler is not told of SIGTERM.
-    trap 'exit 0' TERM
     # What cannot be mounted is said, and ends the container: no job is taken.
     (cd "$here" && exec "${python[@]}" -m plumbing.mount)
 fi
@@ -27,8 +27,9 @@ if [[ "$(id -u)" == 0 && "${WORKER_USER:-root}" != root ]]; then
     chown "$WORKER_USER" "$WORK_FOLDER"
     HOME="$(getent passwd "$WORKER_USER" | cut -d: -f6)"
     export HOME WORK_FOLDER USER="$WORKER_USER" LOGNAME="$WORKER_USER"
-    # By Python, since not every distribution has setpriv.
-    become='import os, pwd, sys
+    # By Python, since not every distribution has setpriv. What tells it to stop meanwhile waits.
+    become='import os, pwd, signal, sys
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
 user = pwd.getpwnam(sys.argv[1])
 os.initgroups(user.pw_name, user.pw_gid)
 os.setgid(user.pw_gid)
@@ -38,4 +39,4 @@ os.execv(sys.argv[2], sys.argv[2:])'
 fi
 
 # exec: Python becomes process 1 and gets the signals that ECS and docker send.
-exec "${python[@]}" "$here/generic-worker.py"
+exec "${python[@]}" "$here/plumbing" "$here/generic-worker.py"

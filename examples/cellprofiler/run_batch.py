@@ -17,8 +17,9 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parents[1]))
 
 import run_batch_general  # noqa: E402
-from control import command, grid  # noqa: E402
+from control import command  # noqa: E402
 from control.errors import UserError  # noqa: E402
+from control.jobs import grid  # noqa: E402
 
 _EPILOG = """\
 Options of run_batch_general.py are taken as well, such as --dry-run, --output FILE or --missing:

@@ -20,10 +20,10 @@ def main(argv: Sequence[str]) -> None:
     """
     end = argv.index("--") if "--" in argv else len(argv)
     parser = command.Parser(prog="-m examples.trials", description=__doc__)
-    parser.add_argument("name", nargs="?", choices=[*TRIALS], help="default: all quick ones")
+    parser.add_argument("name", nargs="?", choices=[*TRIALS], help="default: all")
     parser.add_argument("--install", action="store_true", help="only install what it needs")
     args = parser.parse_args(argv[:end])
-    chosen = [TRIALS[args.name]] if args.name else [t for t in TRIALS.values() if t.quick]
+    chosen = [TRIALS[args.name]] if args.name else [*TRIALS.values()]
     for trial in chosen:
         if trial.missing():
             trial.install()

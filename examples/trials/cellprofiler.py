@@ -177,5 +177,4 @@ FULL = dataclasses.replace(
     of="cellprofiler",
     check=check_full,
     job_file="files/fullJob.json",
-    quick=False,
 )

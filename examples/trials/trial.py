@@ -25,8 +25,7 @@ class Trial:
     raises a UserError that says how to. `get_input(folder)` fills the project's input folder,
     without the net once it is installed. `check(output)` compares the result with what is known:
     it returns lines to show and raises WrongResult. `environment` is what the program needs.
-    `quick` trials take less than three minutes, installing apart. `of` is the example, if the
-    trial has a name of its own.
+    `of` is the example, if the trial has a name of its own.
     """
 
     name: str
@@ -36,7 +35,6 @@ class Trial:
     get_input: Callable[[Path], None] = lambda folder: None
     environment: Callable[[], Mapping[str, str]] = dict
     job_file: str = JOBS
-    quick: bool = True
     of: str = ""
 
     @property

@@ -6,10 +6,10 @@ import json
 
 import pytest
 
-from control import task_definitions
+from control.services import task_definitions
 from tests.containers import ec2
 from tests.containers.conftest import until
-from tests.control.test_task_definitions import SETTINGS
+from tests.control.services.test_task_definitions import SETTINGS
 
 # What the task definition of a run that mounts asks ECS for, and nothing else.
 _ASKED = task_definitions.container_definition({**SETTINGS, "DOWNLOAD_FILES": False}, {})[

@@ -8,17 +8,10 @@ import boto3
 import pytest
 
 import embedded_aws
-from control import (
-    account,
-    ending,
-    queues,
-    records,
-    settings,
-    setup,
-    setup_aws,
-    start_cluster,
-    submit,
-)
+from control import settings
+from control.monitoring import ending
+from control.services import account, queues, records
+from control.verbs import setup, setup_aws, start_cluster, submit
 from tests.conftest import BUCKET, ROOT
 from tests.faults.site import until
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import run as command_line
-from control import account
+from control.services import account
 
 
 @pytest.fixture

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from control.cluster import ServiceState
-from control.decision import decide
-from control.fleet import FleetState
-from control.observed import Machine, Memory, Observed, Pace
-from control.orders import DeleteAlarms, PutAlarm
-from control.queues import Counts
-from control.records import JobCounts
+from control.monitoring.decision import decide
+from control.monitoring.observed import Machine, Memory, Observed, Pace
+from control.monitoring.orders import DeleteAlarms, PutAlarm
+from control.services.cluster import ServiceState
+from control.services.fleet import FleetState
+from control.services.queues import Counts
+from control.services.records import JobCounts
 
 NOW = 1_800_000_000.0
 SETTINGS = {"DOCKER_CORES": 2, "TASKS_PER_MACHINE": 1}

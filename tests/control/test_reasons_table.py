@@ -6,14 +6,14 @@ import re
 
 import pytest
 
-from control import fleet_reasons, reasons_check, reasons_idle
+from control import reasons_check, reasons_fleet, reasons_idle
 from tests.conftest import ROOT
 
 PAGE = ROOT / "documentation/troubleshooting.md"
 TABLES = {
     "run": reasons_idle.RUN,
     "machines": reasons_idle.MACHINES,
-    "history": fleet_reasons.EVENTS,
+    "history": reasons_fleet.EVENTS,
     "containers": {**reasons_idle.CONTAINERS, **reasons_idle.PLACEMENT, **reasons_idle.STOPPED},
     "check": reasons_check.FOUND,
 }

@@ -8,9 +8,18 @@ import subprocess
 
 import pytest
 
-from examples.trials.cellprofiler import NUCLEI, TRIAL, count_nuclei, joined, original, pipeline
+from examples.trials.cellprofiler import (
+    FULL,
+    NUCLEI,
+    TRIAL,
+    count_nuclei,
+    joined,
+    original,
+    pipeline,
+)
 
 BUCKET = "/home/ubuntu/bucket"
+BROKEN = "input/workspace/broken.h5"
 A01 = "Metadata_Plate=FlyDemo,Metadata_Well=A01"
 FAST = pipeline(crop=True) if not TRIAL.missing() else ""
 CREATE_BATCH_FILES = f"""CreateBatchFiles:[module_num:1|svn_version:'Unknown'|\
@@ -43,11 +52,14 @@ def modules(text):
     return text.strip().split("\n\n")[1:]
 
 
-def test_the_known_nuclei_are_counted(example):
+@pytest.mark.parametrize("trial", [TRIAL, FULL], ids=["corner", "whole-images"])
+def test_the_known_nuclei_are_counted(copy_of, trial):
+    example = copy_of(trial)
+
     code, out, err = example.run()
 
     assert (code, err) == (0, "")
-    assert len(TRIAL.check(example.output)) == 3
+    assert len(trial.check(example.output)) == 3
 
 
 def test_a_pipeline_that_cannot_run_fails_for_the_reason_that_cellprofiler_has(example):
@@ -62,16 +74,17 @@ def test_a_pipeline_that_cannot_run_fails_for_the_reason_that_cellprofiler_has(e
         job("makes-batch", joined([*modules(FAST), CREATE_BATCH_FILES])),
     )
 
-    cannot = "CellProfiler cannot load it: ValueError: Could not find the"
-    assert reasons["middle"] == f"middle.cppipe: {cannot} IdentifyWonders module"
-    assert reasons["last"] == f"last.cppipe: {cannot} ExportToNowhere module"
+    cannot = "cellprofiler: Failed to load pipeline: ValueError: Could not find the"
+    assert reasons["middle"] == f"{cannot} IdentifyWonders module"
+    assert reasons["last"] == f"{cannot} ExportToNowhere module"
     assert reasons["no-image"] == (
-        "no-image.cppipe: Error detected during run of module IdentifyPrimaryObjects: "
+        "cellprofiler: Error detected during run of module IdentifyPrimaryObjects: "
         "ValueError: The CropViolet image is missing from the pipeline."
     )
     assert "must be the same as those defined by the modules" in reasons["by-plate"]
     assert reasons["makes-batch"] == (
-        "makes-batch.cppipe: it only makes Batch_data.h5: uncheck its module CreateBatchFiles"
+        "CellProfiler says Failure: makes-batch.cppipe only makes Batch_data.h5: "
+        "uncheck its module CreateBatchFiles"
     )
 
 
@@ -96,11 +109,15 @@ def test_a_job_without_its_files_or_images_fails_and_says_which(example):
 
     assert "neither s3://local-bucket/input/workspace/none.cppipe nor" in reasons["no-pipeline"]
     assert reasons["lost"] == "s3://local-bucket/input/images/01_POS002_X.TIF does not exist"
-    assert reasons["no-well"].startswith(
-        "no row of load_data.csv is for Metadata_Plate=FlyDemo,Metadata_Well=H12"
+    assert reasons["no-well"] == (
+        "no row of load_data.csv is for Metadata_Plate=FlyDemo,Metadata_Well=H12; the first, as "
+        f"LoadData reads it, is for {A01}"
     )
     assert reasons["empty"].startswith("the job file gives no 'Metadata'")
-    assert reasons["not-listed"] == "by_list.cppipe: it has no images of Metadata_Position=076"
+    assert reasons["not-listed"] == (
+        "CellProfiler says Failure: are there images of Metadata_Position=076? "
+        "If so, the end of its log says more"
+    )
 
 
 def file_list_pipeline():
@@ -136,7 +153,52 @@ def batch_file(example):
         capture_output=True,
     )
     assert (workspace / "Batch_data.h5").exists()  # CellProfiler exits with 1 all the same
+    (workspace / "broken.h5").write_text("no batch file")
     return "input/workspace/Batch_data.h5"
+
+
+PLUGIN = """
+from pathlib import Path
+from cellprofiler_core.module import Module
+from cellprofiler_core.preferences import get_default_output_directory
+
+class SayHello(Module):
+    module_name, category, variable_revision_number = "SayHello", "Other", 1
+
+    def create_settings(self):
+        pass
+
+    def settings(self):
+        return []
+
+    def run(self, workspace):
+        Path(get_default_output_directory(), "hello.txt").write_text("from a plugin")
+"""
+
+
+def test_a_plugin_is_run_and_an_image_that_is_missing_is_passed_over(example):
+    """The three images as one well, one of them without its green channel."""
+    table = (example.folder / "input/workspace/load_data.csv").read_text()
+    table = re.sub("A0[23]", "A01", table).replace("01_POS076_F.TIF", "01_POS076_X.TIF")
+    head = FAST.strip().rsplit("\n\n", 1)[-1].splitlines()[0]
+    say_hello = head.replace("ExportToSpreadsheet", "SayHello").replace("number:12", "number:1")
+    (example.folder / "input/plugins").mkdir()
+    (example.folder / "input/plugins/sayhello.py").write_text(PLUGIN)
+    example.set(ALWAYS_CONTINUE=True)
+
+    code, out, err = example.run(
+        {
+            "Metadata": A01,
+            "data_file": put(example, "one_well.csv", table),
+            "pipeline": put(example, "hello.cppipe", joined([*modules(FAST), say_hello])),
+            "plugins": "input/plugins/",
+        }
+    )
+
+    assert (code, err) == (0, ""), out
+    folder = example.output / "analysis/FlyDemo/A01"
+    assert count_nuclei(folder) == NUCLEI["A01"] + NUCLEI["A03"]
+    assert (folder / "hello.txt").read_text() == "from a plugin"
 
 
 def test_a_file_list_and_a_batch_file_are_run_on_the_images_of_one_group(example):
@@ -165,3 +227,13 @@ def test_a_file_list_and_a_batch_file_are_run_on_the_images_of_one_group(example
     assert (code, err) == (0, ""), out
     for name in ("list", "batch"):
         assert count_nuclei(example.output / "analysis" / name) == NUCLEI["A02"]
+
+    other = {"pipeline": batch, "data_file": batch}
+    reasons = example.reasons(
+        {"name": "no-group", "Metadata": "Metadata_Position=999", **other},
+        {"name": "no-column", "Metadata": "Metadata_Well=A01", **other},
+        {"name": "broken", "Metadata": "Metadata_Position=076", **other, "data_file": BROKEN},
+    )
+    assert reasons["no-group"] == "python3: the batch file has no group Metadata_Position=999"
+    assert reasons["no-column"] == "python3: the batch file has no group Metadata_Well=A01"
+    assert "OSError: " in reasons["broken"]

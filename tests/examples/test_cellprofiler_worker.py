@@ -45,8 +45,9 @@ echo Complete > "$done"
 NOT_LOADED = """echo 'Failed to load pipeline
 Traceback (most recent call last):
   File "x.py", line 1, in f
-ValueError: Could not find the Blur module' > cellprofiler.log
+ValueError: Could not find the Blur module' >&2
 """
+MODULE_FAILED = "echo Error detected during run of module Crop >&2\n"
 
 
 @pytest.fixture(scope="module")
@@ -133,6 +134,17 @@ def test_results_go_where_the_output_structure_says(worker, job, metadata, struc
     assert worker.output_prefix(job(metadata, **values)) == f"results/{prefix}"
 
 
+def test_the_group_itself_may_be_the_metadata_as_print_groups_prints_it(worker, job):
+    one = job(objects=IMAGES)
+    one.values["group"].clear()
+    one.values["group"].update({"Metadata_Plate": "P1", "Metadata_Well": "A02"})
+
+    worker.run_job(one)
+
+    assert told(one)["-g"] == "Metadata_Plate=P1,Metadata_Well=A02"
+    assert worker.output_prefix(one) == "results/P1-A02"
+
+
 @pytest.mark.parametrize(
     "metadata", ["P1,A01", "Metadata_Plate=", "Metadata_Plate=a=b", {"Metadata_Plate": "a,b"}, ""]
 )
@@ -175,14 +187,20 @@ def test_with_a_mount_nothing_is_fetched(worker, job):
     assert "--always-continue" not in command and "--plugins-directory" not in command
 
 
-@pytest.mark.parametrize("site", ["1", "01"])
-def test_a_number_is_given_as_loaddata_reads_it(worker, job, site):
-    one = job(f"{A01},Metadata_Site={site}", objects=IMAGES)
+def test_a_number_is_given_as_loaddata_reads_it(worker, job, tmp_path):
+    one = job(f"{A01},Metadata_Site=1", objects=IMAGES)
 
     worker.run_job(one)
 
     assert told(one)["-g"] == f"{A01},Metadata_Site=1"
     assert fetched(one) == {"images/A01/a1.tif", "masks/n1.tif"}
+    (tmp_path / "job").rename(tmp_path / "first")
+    with pytest.raises(JobFailed) as as_written:
+        worker.run_job(job(f"{A01},Metadata_Site=01", objects=IMAGES))
+    assert str(as_written.value) == (
+        f"no row of load_data.csv is for {A01},Metadata_Site=01; the first, as LoadData reads it, "
+        f"is for {A01},Metadata_Site=1"
+    )
 
 
 def test_a_column_is_read_as_loaddata_reads_it(worker):
@@ -202,6 +220,22 @@ def test_what_a_group_lacks_is_said(worker, job):
         "load_data.csv has no column Metadata_Plate, only Metadata_Barcode, Metadata_Well, "
         "Metadata_Site"
     )
+
+
+def test_a_table_without_rows_has_no_group(worker, job):
+    head = TABLE.split("\n")[0]
+    with pytest.raises(JobFailed, match="no row of load_data.csv is for .* is for nothing"):
+        worker.run_job(job(objects={"work/load_data.csv": head}))
+
+
+def test_the_well_may_be_made_of_row_and_column(worker, job):
+    table = TABLE.replace("Metadata_Well", "Metadata_Row")
+    one = job(objects={**IMAGES, "work/load_data.csv": table})
+
+    worker.run_job(one)
+
+    assert told(one)["-g"] == A01
+    assert fetched(one) == set(IMAGES)
 
 
 def test_an_image_outside_of_the_bucket_is_said(worker, job):
@@ -266,7 +300,7 @@ def test_a_data_file_of_another_kind_is_refused(worker, job):
         worker.run_job(job(data_file="work/p.cppipe"))
 
 
-def test_plugins_come_from_the_bucket_or_the_image(worker, job, tmp_path, monkeypatch):
+def test_plugins_come_from_the_bucket_or_the_image(worker, job, tmp_path):
     one = job(objects={**IMAGES, "plug/blur.py": "1"}, plugins="plug/")
     worker.run_job(one)
     assert (one.temp_dir / "plugins/blur.py").exists()
@@ -274,11 +308,8 @@ def test_plugins_come_from_the_bucket_or_the_image(worker, job, tmp_path, monkey
 
     (tmp_path / "job").rename(tmp_path / "first")
     one = job(objects=IMAGES, settings={"USE_PLUGINS": True})
-    with pytest.raises(JobFailed, match="USE_PLUGINS: the image has no"):
-        worker.run_job(one)
-    monkeypatch.setattr(worker, "PLUGINS", tmp_path)
     worker.run_job(one)
-    assert told(one)["--plugins-directory"] == str(tmp_path)
+    assert told(one)["--plugins-directory"] == "/home/ubuntu/CellProfiler-plugins/active_plugins"
 
 
 @pytest.mark.parametrize("name", ["UPDATE_PLUGINS", "PLUGINS_COMMIT", "INSTALL_REQUIREMENTS"])
@@ -292,19 +323,26 @@ def test_what_only_a_new_image_can_do_is_not_passed_over(worker, job, name):
 @pytest.mark.parametrize(
     ("program", "reason", "retry", "code"),
     [
-        (PROGRAM + NOT_LOADED, "cannot load it: ValueError: Could not find the Blur", False, 0),
-        (PROGRAM.replace("Complete", "Failure"), "it has no images of", True, 0),
-        (PROGRAM.replace("echo Complete", "true"), "done file says ''", True, 0),
+        (PROGRAM + NOT_LOADED, "load pipeline: ValueError: Could not find the Blur", False, 0),
+        (PROGRAM + MODULE_FAILED, "Error detected during run of module Crop", True, 0),
+        (PROGRAM.replace("Complete", "Failure"), "done file says 'Failure'", True, None),
+        (PROGRAM.replace("echo Complete", "true"), "done file says ''", True, None),
+        (PROGRAM + "exit 255", "CellProfiler says Failure: are there images of", True, 255),
         (PROGRAM + "exit 3", "cellprofiler exited with code 3", True, 3),
     ],
-    ids=["module-left-out", "failure", "no-done-file", "exit-code"],
+    ids=["module-left-out", "module-failed", "failure", "no-done-file", "no-images", "exit-code"],
 )
 def test_success_is_more_than_the_exit_code(worker, job, program, reason, retry, code):
     with pytest.raises(JobFailed, match=reason) as failure:
         worker.run_job(job(objects=IMAGES, program=program))
 
-    assert str(failure.value).startswith("p.cppipe: ")
     assert (failure.value.retry, failure.value.exit_code) == (retry, code)
+
+
+def test_a_module_may_fail_if_it_is_to_continue_always(worker, job):
+    program, settings = PROGRAM + MODULE_FAILED, {"ALWAYS_CONTINUE": True}
+
+    worker.run_job(job(objects=IMAGES, program=program, settings=settings))
 
 
 def test_a_program_that_did_not_end_by_itself_keeps_its_own_reason(worker, job):

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from examples.trials.fiji import TRIAL
@@ -11,10 +13,15 @@ POS002 = {"name": "POS002", "download_filter": "*_POS002_D.TIF"}
 def test_the_known_nuclei_are_counted(copy_of):
     example = copy_of(TRIAL)
 
-    code, out, err = example.run()
+    jobs = json.loads((example.folder / TRIAL.job_file).read_text())["groups"]
+    large = {**POS002, "name": "large", "arguments": {"smallest": 300}}
+
+    code, out, err = example.run(*jobs, large)
 
     assert (code, err) == (0, "")
     assert len(TRIAL.check(example.output)) == 3
+    counted = (example.output / "nuclei/large/01_POS002_D_nuclei.csv").read_text()
+    assert 0 < len(counted.splitlines()) - 1 < 295, "its own argument comes before the shared one"
     table = example.output / "nuclei/POS002/01_POS002_D_nuclei.csv"
     table.write_text("".join(table.read_text().splitlines(keepends=True)[:-4]))
     with pytest.raises(WrongResult, match="POS002 has 291 nuclei, not 295"):

@@ -13,6 +13,8 @@ def test_what_comes_back_is_valid_and_has_the_same_pixels(copy_of):
 
     assert (code, err) == (0, "")
     assert len(TRIAL.check(example.output)) == 3
+    assert (example.output / "zarr/POS002/POS002.ome.zarr/.zattrs").exists(), "version 0.4"
+    assert (example.output / "zarr/POS218/POS218.ome.zarr/zarr.json").exists(), "0.5, by its flags"
     (example.output / "zarr/POS002/POS002.ome.zarr/scale0/image/1/7/7").unlink()
     with pytest.raises(ExplainedError, match="the pixels differ"):
         TRIAL.check(example.output)

@@ -169,25 +169,50 @@ def test_killing_the_container_leaves_no_process_and_the_next_one_cleans_up(
     assert second.wait(10) == 0
 
 
-def test_several_workers_start_one_after_the_other_and_a_stop_waits_for_none(
-    cloud, start_container, until
-):
-    container = start_container(DOCKER_CORES="3", SECONDS_TO_START="600")
-    until(lambda: _children(container.pid))
+def test_workers_start_so_many_seconds_after_each_other(start_container, until, cloud):
+    container = start_container(DOCKER_CORES="3", SECONDS_TO_START="2")
 
-    assert len(_children(container.pid)) == 1
+    workers = until(lambda: (found := _children(container.pid)) and len(found) == 3 and found)
+
+    first, second, third = sorted(map(_started, workers))
+    # The first one is late by as much as its container takes to start.
+    assert second - first >= 0.5 and third - second >= 1.5
     container.send_signal(signal.SIGTERM)
     assert container.wait(5) == 0
 
 
-def test_jobs_go_to_all_workers_and_each_is_done_once(cloud, start_container, until, job_script):
+def _started(pid):
+    """Seconds from the machine's start to that of a process."""
+    with open(f"/proc/{pid}/stat") as file:
+        return int(file.read().rpartition(")")[2].split()[19]) / os.sysconf("SC_CLK_TCK")
+
+
+def test_a_stop_waits_for_no_worker_that_is_not_there_yet(cloud, start_container, until):
+    container = start_container(DOCKER_CORES="3", SECONDS_TO_START="600")
+    until(lambda: _children(container.pid))
+
+    container.send_signal(signal.SIGTERM)
+
+    assert container.wait(5) == 0
+
+
+def test_all_workers_take_jobs_and_each_is_done_once(
+    cloud, start_container, until, job_script, tmp_path
+):
+    # No job ends before another worker has one too.
     script = job_script("""
+        workers = Path(job.config["WORKERS"])
+        (workers / str(os.getppid())).touch()
+        while len(os.listdir(workers)) < 2:
+            time.sleep(0.05)
         (job.output_dir / "result").write_text(job.name)
     """)
+    workers = tmp_path / "workers"
+    workers.mkdir()
     for number in range(20):
         cloud.send({"number": number})
 
-    container = start_container(script, DOCKER_CORES="2")
+    container = start_container(script, DOCKER_CORES="2", WORKERS=str(workers))
 
     until(lambda: len(cloud.states("records")) == 20)
     until(lambda: cloud.waiting() == (0, 0))
@@ -230,7 +255,9 @@ class Clock:
         return self.now
 
 
-def test_after_the_interruption_notice_the_container_sleeps(monkeypatch, tmp_path):
+def test_after_the_interruption_notice_the_container_sleeps_and_says_its_load_each_minute(
+    monkeypatch, tmp_path, capfd
+):
     clock, sleeps = Clock(), []
     container = supervising.Container(Board(1), [], set())
 
@@ -252,6 +279,9 @@ def test_after_the_interruption_notice_the_container_sleeps(monkeypatch, tmp_pat
     assert container.ending == "spot interruption"
     assert min(sleeps) > 0
     assert sleeps[5:] == [supervising.LOAD_SECONDS] * 15
+    # The last sleep is not over yet.
+    minutes = (sum(sleeps) - sleeps[-1]) // supervising.LOAD_SECONDS
+    assert capfd.readouterr().out.count("machine: CPU ") == minutes
 
 
 def test_a_worker_that_has_just_ended_does_not_keep_a_stop_from_the_others(monkeypatch):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import os
+import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -23,6 +25,42 @@ def test_the_entrypoint_becomes_the_worker_and_keeps_its_exit_code():
 
     assert ended.returncode == 2
     assert "SQS_QUEUE_URL" in ended.stdout
+
+
+SLOW_IMPORT = """
+import sys, time
+from pathlib import Path
+import plumbing
+print(__name__, Path(sys.argv[0]).name, "imports", flush=True)
+time.sleep(30)
+"""
+
+
+@pytest.fixture
+def as_process_1(tmp_path):
+    """Starts run-worker.sh with another generic-worker.py as process 1, as a container has it."""
+    shutil.copy(WORKER / "run-worker.sh", tmp_path)
+    shutil.copytree(WORKER / "plumbing", tmp_path / "plumbing")
+    (tmp_path / "generic-worker.py").write_text(SLOW_IMPORT)
+    command = ["unshare", "--pid", "--fork", "--kill-child"]
+    if not shutil.which("unshare") or subprocess.run([*command, "true"], check=False).returncode:
+        pytest.skip("a process 1 needs the right to make a PID namespace, which only root has")
+    environ = {"PATH": os.environ["PATH"], "WORKER_PYTHON": sys.executable}
+    with subprocess.Popen(
+        [*command, tmp_path / "run-worker.sh"], env=environ, stdout=subprocess.PIPE, text=True
+    ) as started:
+        yield started
+        started.kill()
+
+
+def test_a_process_1_that_is_told_to_stop_while_it_imports_stops(as_process_1):
+    """Else the container would go on, take a job, and be killed in the middle of it."""
+    assert as_process_1.stdout.readline() == "__main__ generic-worker.py imports\n"
+    children = Path(f"/proc/{as_process_1.pid}/task/{as_process_1.pid}/children").read_text()
+
+    os.kill(int(children), signal.SIGTERM)
+
+    assert as_process_1.wait(10) == 0
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: path.name)

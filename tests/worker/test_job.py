@@ -78,6 +78,30 @@ def test_a_line_that_tells_of_an_error_fails_the_job_and_is_the_reason(job, capf
     assert capfd.readouterr().out == "begun\nError: line 4\nError: line 5\nend"
 
 
+@pytest.mark.parametrize(
+    ("errors", "reason"),
+    [
+        ("cannot load", "sh: cannot load it: ValueError: no module Blur"),
+        ("^Traceback", "sh: ImportError: no MySQL"),
+        ("no module", "sh: ValueError: no module Blur"),
+        ("^went on", "sh: went on"),
+    ],
+    ids=["followed-by-it", "begins-it", "ends-it", "before-another-line"],
+)
+def test_a_traceback_ends_in_the_reason(job, errors, reason):
+    lines = [
+        *("Traceback (most recent call last):", '  File "a.py", line 1', "ImportError: no MySQL"),
+        "cannot load it",
+        *("Traceback (most recent call last):", '  File "b.py", line 2', "    module = load()"),
+        *("             ^^^^^^", "ValueError: no module Blur", "went on", "  to the end"),
+    ]
+
+    with pytest.raises(JobFailed) as failure:
+        job.run(["sh", "-c", 'printf "%s\\n" "$@"', "sh", *lines], errors=errors)
+
+    assert str(failure.value) == reason
+
+
 def test_the_last_line_is_looked_at_even_if_it_is_not_ended(job):
     with pytest.raises(JobFailed, match="printf: Fatal"):
         job.run(["printf", "fine\nFatal"], errors="Fatal")

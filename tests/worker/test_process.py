@@ -153,6 +153,19 @@ def test_what_is_left_running_is_ended_with_the_job(run, tmp_path, how):
     assert left and not process_tree.living(left)
 
 
+def test_the_end_of_a_job_is_seen_though_a_process_that_it_forked_lives_on(run):
+    """As multiprocessing forks them: without a program of their own, and with all open files."""
+
+    def function():
+        if os.fork() == 0:
+            time.sleep(300)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    ending, _ = run(function, seconds=8.0)
+
+    assert (ending.cut, ending.signal) == ("", "SIGKILL")
+
+
 def test_a_flood_without_a_newline_is_read_to_its_end(run):
     ending, written = run(lambda: sh("head -c 100000000 /dev/zero"))
 

@@ -98,7 +98,8 @@ class Job:
         job's log. `cwd` is where it starts (default: job.temp_dir), `env` is its environment, and
         `stdout` an open file that takes its results if it prints them. Raises JobFailed unless it
         exits with 0; also if a line of what it prints has the regular expression `errors` in it:
-        that line is then the reason.
+        that line is then the reason, with the last line of a Python traceback that it begins or
+        that follows it.
         """
         words = [str(word) for word in _a_list(command)]
         kills = resources.oom_kills()

@@ -196,6 +196,9 @@ def _follow(
         if now >= deadline:
             return TIMEOUT
         if now >= sampler.due:
+            # Its result may stay open: what it forked without another program holds that too.
+            if process_tree.is_zombie(child.pid):
+                return ""
             sampler.sample()
         wait = min(deadline, sampler.due) - sampler.clock()
         for descriptor, _ in poller.poll(max(0.0, wait * 1000)):

@@ -65,6 +65,11 @@ def living(found: Iterable[Process]) -> set[Process]:
     return {process for process in found if _lives(process)}
 
 
+def is_zombie(pid: int) -> bool:
+    """Whether a child that nobody has waited for has ended."""
+    return _stat(pid)[_STATE:1] in ([b"Z"], [])
+
+
 def memory(pids: Iterable[int]) -> int:
     """Bytes of memory that these processes hold; what they share is counted for each."""
     total = 0
@@ -85,15 +90,15 @@ def end(pid: int, grace: float, clock: Callable[[], float] = time.monotonic) -> 
     _signal_group(pid, signal.SIGTERM)
     _signal(found, signal.SIGTERM)
     deadline = clock() + grace
-    while clock() < deadline and (found or not _is_zombie(pid)):
+    while clock() < deadline and (found or not is_zombie(pid)):
         time.sleep(_POLL_SECONDS)
         found = living(found | below(pid))
     _signal_group(pid, signal.SIGKILL)
     all_ended = kill(found | below(pid), clock)
     deadline = clock() + KILL_SECONDS
-    while clock() < deadline and not _is_zombie(pid):
+    while clock() < deadline and not is_zombie(pid):
         time.sleep(_POLL_SECONDS)
-    return all_ended and _is_zombie(pid)
+    return all_ended and is_zombie(pid)
 
 
 def kill(found: set[Process], clock: Callable[[], float] = time.monotonic) -> bool:
@@ -128,10 +133,6 @@ def _stat(pid: int) -> list[bytes]:
             return file.read().rpartition(b")")[2].split()
     except OSError:
         return []
-
-
-def _is_zombie(pid: int) -> bool:
-    return _stat(pid)[_STATE:1] in ([b"Z"], [])
 
 
 def _lives(process: Process) -> bool:

@@ -14,16 +14,20 @@ _CHUNK = 1 << 16
 # Of a line that never ends no more than that is kept.
 _LONGEST_LINE = 1 << 16
 _LONGEST_FOUND = 500
+_TRACEBACK = "Traceback (most recent call last):"
 
 
 class Search:
     """A way to the job's log: `write` is where the program writes to, within the with block.
 
-    `found` is the first line that has the regular expression in it, "" if none has.
+    `found` is the first line that has the regular expression in it, "" if none has. If a traceback
+    of Python follows, or if it is one, what went wrong is the traceback's last line.
     """
 
     def __init__(self, pattern: str) -> None:
         self.found = ""
+        # Whether the next line may begin a traceback that belongs to it, or is within that.
+        self._may_begin = self._within = False
         self._pattern = re.compile(pattern)
         self._read, self.write = os.pipe()
         self._thread = threading.Thread(target=self._pass_on, daemon=True)
@@ -52,9 +56,18 @@ class Search:
             rest = rest[-_LONGEST_LINE:]
 
     def _look(self, line: bytes) -> None:
-        text = line.decode("utf-8", "replace").strip()
-        if not self.found and self._pattern.search(text):
-            self.found = text[:_LONGEST_FOUND]
+        text = line.decode("utf-8", "replace").rstrip()
+        if self._may_begin:
+            self._may_begin, self._within = False, text == _TRACEBACK
+        elif self._within:
+            self._within = text.startswith(" ")
+            if not self._within:
+                both = text if self.found == _TRACEBACK else f"{self.found}: {text}"
+                self.found = both[:_LONGEST_FOUND]
+        elif not self.found and self._pattern.search(text.strip()):
+            self.found = text.strip()[:_LONGEST_FOUND]
+            self._within = self.found == _TRACEBACK
+            self._may_begin = not self._within
 
 
 def _write_all(data: bytes) -> None:

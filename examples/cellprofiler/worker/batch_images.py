@@ -1,43 +1,35 @@
 """python3 batch_images.py Batch_data.h5 BUCKET FOLDER KEY=VALUE ...
 
 Prints the images of this group, and puts FOLDER for BUCKET into all paths of the batch file. It is
-run by CellProfiler's own Python, which has h5py.
+run by CellProfiler's own Python.
 """
 
 import sys
 
-import h5py
-
-
-def text(value):
-    return value.decode() if isinstance(value, bytes) else str(value)
-
-
-def column(image, name):
-    """The values of a column by image number; its index says where in its data each of them is."""
-    data, index = image[name]["data"][:], image[name]["index"][:]
-    return {number: text(data[begin]) for number, begin, end in index if begin < end}
+from cellprofiler_core.measurement import Measurements
 
 
 def main(batch, bucket, folder, *pairs):
-    with h5py.File(batch, "r+") as file:
-        measurements = list(file["Measurements"].values())[-1]
-        image = measurements["Image"]
-        numbers = set(column(image, "ImageNumber"))
-        for key, value in (pair.split("=", 1) for pair in pairs):
-            cells = column(image, key) if key in image else {}
-            numbers = {number for number in numbers if cells.get(number) == value}
-        if not numbers:
-            sys.exit(f"the batch file has no group {','.join(pairs)}")
-        for name in (name for name in image if "PathName_" in name):
-            paths, files = column(image, name), column(image, name.replace("Path", "File", 1))
-            print(*(f"{paths[number]}/{files[number]}" for number in numbers), sep="\n")
-        # CellProfiler goes by the columns, or maps the paths of its maker anew.
-        changed = [image[name] for name in image if "PathName_" in name or "URL_" in name]
-        if "Path_Mappings" in measurements["Experiment"]:
-            changed.append(measurements["Experiment"]["Path_Mappings"])
-        for data in (one["data"] for one in changed):
-            data[:] = [text(value).replace(bucket, folder).encode() for value in data[:]]
+    data = Measurements(filename=batch, mode="r+")
+    asked = dict(pair.split("=", 1) for pair in pairs)
+    groups = data.get_groupings([key for key in asked if data.has_feature("Image", key)])
+    numbers = [number for group, some in groups if group == asked for number in some]
+    if not numbers:
+        sys.exit(f"the batch file has no group {','.join(pairs)}")
+    columns = data.get_feature_names("Image")
+    for path in (name for name in columns if "PathName_" in name):
+        file = path.replace("PathName_", "FileName_")
+        for parts in zip(data["Image", path, numbers], data["Image", file, numbers]):
+            print(*parts, sep="/")
+    # CellProfiler goes by the columns, or maps the paths of its maker anew.
+    everything = data.get_image_numbers()
+    for name in (name for name in columns if "PathName_" in name or "URL_" in name):
+        values = [str(value).replace(bucket, folder) for value in data["Image", name, everything]]
+        data.add_all_measurements("Image", name, values)
+    if data.has_feature("Experiment", "Path_Mappings"):
+        mappings = data.get_experiment_measurement("Path_Mappings")
+        data.add_experiment_measurement("Path_Mappings", mappings.replace(bucket, folder))
+    data.close()
 
 
 if __name__ == "__main__":

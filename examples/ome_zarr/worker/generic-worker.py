@@ -6,8 +6,8 @@ from pathlib import Path
 import plumbing
 
 HERE = Path(__file__).resolve().parent
-# The line in which ngff-zarr, or Python, says what is wrong.
-ERRORS = r"^Error: |: error: |^\w+Error: "
+# How ngff-zarr says what is wrong; of a traceback the last line is the reason.
+ERRORS = "^Error: |: error: |^Traceback"
 
 
 def output_prefix(job):

@@ -1,0 +1,198 @@
+"""check: config, credentials, buckets, roles."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from control import reasons
+from control.checks.findings import Finding, Subject, failed, passed, unknown, warned
+from control.services import environment, records, roles
+
+if TYPE_CHECKING:
+    from control.services.account import AWS
+
+_BUCKETS = ("AWS_BUCKET", "SOURCE_BUCKET", "WORKSPACE_BUCKET", "DESTINATION_BUCKET")
+_NO_SUCH_ETAG = '"00000000000000000000000000000000"'
+
+
+def config(subject: Subject) -> Iterator[Finding]:
+    """config.py itself was read: whether the run knows it as it is."""
+    changes = (
+        environment.changes(subject.run.settings, subject.config.container_values())
+        if subject.run and not subject.run.ended
+        else []
+    )
+    if changes:
+        yield warned("config", "settings changed", changes="; ".join(changes))
+    else:
+        yield passed("config", f"{subject.config.path.name} of {subject.config.APP_NAME} is valid")
+    if subject.no_run:
+        yield unknown("config", subject.no_run)
+
+
+def credentials(subject: Subject) -> Iterator[Finding]:
+    """Who is asking, and in which account and region."""
+    who, run = subject.identity, subject.run
+    if who is None:
+        yield unknown("credentials", "who is asking is not known")
+        return
+    if run and not run.ended and run.account != who.account:
+        yield failed("credentials", "other account", account=who.account, run_account=run.account)
+        return
+    region = subject.config.AWS_REGION
+    yield passed("credentials", f"{who.arn} in account {who.account}, {region}")
+
+
+def buckets(subject: Subject) -> Iterator[Finding]:
+    """Each bucket once: is it there, in this region, to be read, and AWS_BUCKET to be written."""
+    config = subject.config
+    seen: set[str] = set()
+    for setting in _BUCKETS:
+        bucket: str = getattr(config, setting)
+        if bucket not in seen:
+            seen.add(bucket)
+            yield from _bucket(subject, setting, bucket)
+
+
+def _bucket(subject: Subject, setting: str, bucket: str) -> Iterator[Finding]:
+    config = subject.config
+    words = {"setting": setting, "bucket": bucket, "region": config.AWS_REGION}
+    there, code = _region(subject.aws, bucket)
+    if code == "404":
+        yield failed("buckets", "no bucket", **words)
+        return
+    if there and there != config.AWS_REGION:
+        yield warned("buckets", "bucket elsewhere", there=there, **words)
+    if setting == "AWS_BUCKET":
+        yield from _own_bucket(subject, words)
+    elif _may_list(subject.aws, bucket, ""):
+        yield passed("buckets", f"{setting}: {bucket} is there and can be listed")
+    else:
+        # Jobs use it with the containers' role, which this login cannot try.
+        why = f"{setting}: {bucket} is there; what the containers' role may do in it"
+        yield unknown("buckets", why)
+
+
+def _own_bucket(subject: Subject, words: dict[str, str]) -> Iterator[Finding]:
+    """AWS_BUCKET: what lies under runs/ is read and written with this login."""
+    bucket, prefix = words["bucket"], f"runs/{subject.config.APP_NAME}/"
+    refused = []
+    if not _may_list(subject.aws, bucket, prefix):
+        refused.append("bucket not read")
+    if not _may_write(subject.aws, bucket, prefix):
+        refused.append("bucket not written")
+    yield from (failed("buckets", found, prefix=prefix, **words) for found in refused)
+    if not refused:
+        yield passed("buckets", f"AWS_BUCKET: {bucket} is there and can be read and written")
+
+
+def _region(aws: AWS, bucket: str) -> tuple[str, str]:
+    """(region of a bucket, "") or ("" or its region, the HTTP status that S3 refuses with)."""
+    try:
+        return aws.s3.head_bucket(Bucket=bucket).get("BucketRegion", ""), ""
+    except ClientError as error:
+        headers: Any = error.response["ResponseMetadata"].get("HTTPHeaders", {})
+        status = error.response["ResponseMetadata"]["HTTPStatusCode"]
+        if status not in (403, 404):
+            raise
+        return headers.get("x-amz-bucket-region", ""), str(status)
+
+
+def _may_list(aws: AWS, bucket: str, prefix: str) -> bool:
+    return not _refused(lambda: aws.s3.list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=1))
+
+
+def _may_write(aws: AWS, bucket: str, prefix: str) -> bool:
+    """Whether objects may be written, without writing one: S3 checks the permission first, and
+    then finds that what was to be replaced is not there (API reference of PutObject, If-Match)."""
+    return not _refused(
+        lambda: aws.s3.put_object(
+            Bucket=bucket, Key=f"{prefix}check", Body=b"", IfMatch=_NO_SUCH_ETAG
+        )
+    )
+
+
+def _refused(call: Any) -> bool:
+    """Whether a call lacks a permission; that it fails for what it was made to fail is success."""
+    try:
+        call()
+    except ClientError as error:
+        code = reasons.code_of(error)
+        if code == "AccessDenied":
+            return True
+        if code not in ("NoSuchKey", "PreconditionFailed", "404", "412"):
+            raise
+    return False
+
+
+def the_roles(subject: Subject) -> Iterator[Finding]:
+    """The roles of fleet and containers, and the machines' instance profile."""
+    file, config = subject.file, subject.config
+    yield from _kinds_of_arn(subject)
+    yield from _role(subject, file.iam_fleet_role or roles.FLEET_ROLE, "spotfleet")
+    yield from _role(subject, config.TASK_ROLE_ARN or roles.TASK_ROLE, "ecs-tasks")
+    if config.EXECUTION_ROLE_ARN or not config.TASK_ROLE_ARN:
+        yield from _role(subject, config.EXECUTION_ROLE_ARN or roles.EXECUTION_ROLE, "ecs-tasks")
+    yield from _profile(subject, file.iam_instance_profile or roles.INSTANCE_ROLE)
+
+
+def _kinds_of_arn(subject: Subject) -> Iterator[Finding]:
+    """An ARN of a role where a profile is wanted, or the reverse, is a known trap."""
+    for setting, arn, wrong, kind, wanted in (
+        (
+            *("IamFleetRole", subject.file.iam_fleet_role, ":instance-profile/"),
+            *("an instance profile", "a role"),
+        ),
+        (
+            *("IamInstanceProfile", subject.file.iam_instance_profile, ":role/"),
+            *("a role", "an instance profile"),
+        ),
+    ):
+        if arn and wrong in arn:
+            yield failed(
+                "roles", "role for profile", setting=setting, arn=arn, kind=kind, wanted=wanted
+            )
+
+
+def _role(subject: Subject, given: str, service: str) -> Iterator[Finding]:
+    name = given.rsplit("/", 1)[-1]
+    if ":instance-profile/" in given:
+        return
+    try:
+        role: Any = subject.aws.iam.get_role(RoleName=name)["Role"]
+    except subject.aws.iam.exceptions.NoSuchEntityException:
+        yield failed("roles", "no role", what="the role", name=name)
+        return
+    if f"{service}.amazonaws.com" not in str(role["AssumeRolePolicyDocument"]):
+        yield failed("roles", "not trusted", name=name, service=f"{service}.amazonaws.com")
+        return
+    yield passed("roles", f"role {name} is there")
+
+
+def _profile(subject: Subject, given: str) -> Iterator[Finding]:
+    name = given.rsplit("/", 1)[-1]
+    if ":role/" in given:
+        return
+    try:
+        profile = subject.aws.iam.get_instance_profile(InstanceProfileName=name)
+    except subject.aws.iam.exceptions.NoSuchEntityException:
+        yield failed("roles", "no role", what="the instance profile", name=name)
+        return
+    if not profile["InstanceProfile"]["Roles"]:
+        yield failed("roles", "empty profile", name=name)
+        return
+    yield passed("roles", f"instance profile {name} is there")
+
+
+def find_run(subject: Subject) -> None:
+    """Set the subject's run: the newest of this app, if its bucket can be read; else why not."""
+    config = subject.config
+    try:
+        subject.run = records.current(subject.aws.s3, config.AWS_BUCKET, config.APP_NAME)
+    except (ClientError, BotoCoreError) as error:
+        explained = reasons.explain(error)
+        why = explained.what if explained else str(error)
+        subject.no_run = f"the records of the newest run cannot be read: {why}"

@@ -1,0 +1,134 @@
+"""What the monitor looks at: one look at everything that belongs to a run."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from control.monitoring.observed import Machine, Memory, Observed, Pace, Stopped
+from control.services import alarms, cluster, fleet, queues, records, spot_prices
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2 import EC2Client
+    from mypy_boto3_s3 import S3Client
+
+    from control.services.account import AWS
+    from control.services.fleet import FleetState
+    from control.services.records import JobCounts, Run
+
+
+def observe(
+    aws: AWS,
+    run: Run,
+    now: float,
+    counted: JobCounts | None = None,
+    count: Callable[[S3Client, Run], JobCounts] = records.count,
+) -> Observed:
+    """Ask SQS, S3, EC2, ECS and CloudWatch once each.
+
+    `counted` is taken for the counts of jobs while the queue holds any: to list a million records
+    each minute would cost more than it tells.
+    """
+    fleets = fleet.describe(aws.ec2, fleet.of_run(aws.ec2, run))
+    service = cluster.service_state(aws.ecs, run)
+    # The queue is asked before the records: a job finished in between is then in one of the two.
+    waiting = queues.counts(aws.sqs, run.queue_url)
+    return Observed(
+        now=now,
+        queue=waiting,
+        jobs=counted if counted and waiting and waiting.total else count(aws.s3, run),
+        fleets=tuple(fleets),
+        machines=_machines(aws, run, fleets) if service is not None else (),
+        service=service,
+        alarms=frozenset(alarms.of_run(aws.cloudwatch, run)),
+        stopped=_stopped(aws, run) if service is not None else (),
+        asked={f["fleet_id"]: _asked(f) for f in run.fleets if f["fleet_id"]},
+        cheapest_since=run.cheapest_since,
+    )
+
+
+def price(aws: AWS, run: Run, seen: Observed, memory: Memory, pace: Pace) -> Memory:
+    """The memory with what machines cost now, if MAX_HOURLY_COST is set: EC2 is asked only after a
+    while, or for a kind of machine that is new."""
+    kinds = {machine.kind for machine in seen.machines}
+    recent = memory.priced <= seen.now < memory.priced + pace.prices
+    if run.settings.get("MAX_HOURLY_COST") is None:
+        return memory
+    if recent and kinds <= memory.prices.keys():
+        return memory
+    kinds |= memory.prices.keys()
+    types = {kind.split(" ")[0] for kind in kinds}
+    known = spot_prices.history(aws.ec2, types, seen.now, seen.now)
+    found = {kind: spot_prices.at(known[kind], seen.now) for kind in kinds & known.keys()}
+    return replace(memory, prices=found, priced=seen.now)
+
+
+def _stopped(aws: AWS, run: Run) -> tuple[Stopped, ...]:
+    """Of containers made since machines were last asked for: what was before may be mended."""
+    since = records.seconds(run.fleets[-1]["requested"]) if run.fleets else 0.0
+    return tuple(Stopped(why, host) for why, host in cluster.why_stopped(aws.ecs, run, since))
+
+
+def _asked(fleet: dict[str, Any]) -> int:
+    """How many machines the user has confirmed: in the request, or in a resize since then."""
+    confirmed: int = fleet.get("target", fleet["request"]["TargetCapacity"])
+    return confirmed
+
+
+def _machines(aws: AWS, run: Run, fleets: list[FleetState]) -> tuple[Machine, ...]:
+    fleet_of = {i: state.fleet_id for state in fleets for i in state.instances}
+    if not fleet_of:
+        return ()
+    registered = cluster.machines(aws.ecs, run)
+    tasks = list(cluster.tasks(aws.ecs, run))
+    busy = cluster.protected(aws.ecs, run, [task["taskArn"] for task in tasks])
+    on = Counter(task.get("containerInstanceArn", "") for task in tasks)
+    busy_on = Counter(
+        task.get("containerInstanceArn", "") for task in tasks if task["taskArn"] in busy
+    )
+    found = []
+    for described in _describe(aws.ec2, list(fleet_of)):
+        joined = registered.get(described["InstanceId"], {})
+        arn = joined.get("containerInstanceArn", "")
+        cpu = described.get("CpuOptions", {})
+        found.append(
+            Machine(
+                instance_id=described["InstanceId"],
+                fleet_id=fleet_of[described["InstanceId"]],
+                launched=described["LaunchTime"].timestamp(),
+                vcpus=max(1, cpu.get("CoreCount", 1) * cpu.get("ThreadsPerCore", 1)),
+                container_instance=arn,
+                draining=joined.get("status") == "DRAINING",
+                tasks=on[arn] if arn else 0,
+                busy_tasks=busy_on[arn] if arn else 0,
+                stopping=not on[arn] and _holds_something(joined),
+                connected=joined.get("agentConnected", True),
+                kind=f"{described['InstanceType']} {described['Placement']['AvailabilityZone']}",
+            )
+        )
+    return tuple(found)
+
+
+def _holds_something(joined: Mapping[str, Any]) -> bool:
+    """Whether any memory of a container instance is taken: a task's, until it has stopped."""
+
+    def memory(resources: list[dict[str, Any]]) -> int:
+        return sum(r.get("integerValue", 0) for r in resources if r["name"] == "MEMORY")
+
+    registered = memory(joined.get("registeredResources", []))
+    return memory(joined.get("remainingResources", [])) < registered
+
+
+def _describe(ec2: EC2Client, instance_ids: list[str]) -> list[dict[str, Any]]:
+    """Those that are up or coming up, of those that a fleet names: it names some for a while after
+    their end. By a filter, which takes 200 values: an id that EC2 has forgotten is then no error.
+    """
+    found: list[Any] = []
+    for start in range(0, len(instance_ids), 200):
+        named = {"Name": "instance-id", "Values": instance_ids[start : start + 200]}
+        up = {"Name": "instance-state-name", "Values": ["pending", "running"]}
+        pages = ec2.get_paginator("describe_instances").paginate(Filters=[named, up])  # type: ignore[list-item]
+        found += [i for page in pages for r in page["Reservations"] for i in r["Instances"]]
+    return found

@@ -1,0 +1,185 @@
+"""How a run is at the moment, as data: jobs, machines, speed, cost, and why nothing runs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from control.monitoring import idle, observation
+from control.reasons_idle import Idle
+from control.runs import machine_time, progress, spending, tallies
+from control.services import records
+from control.services.fleet import LIVE_STATES
+from control.services.queues import Counts
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+    from control.monitoring.observed import Observed
+    from control.runs.progress import Left, Rate
+    from control.runs.spending import Cost
+    from control.services.account import AWS
+    from control.services.records import JobCounts, Run
+
+_NO_MESSAGES = Counts(0, 0, 0)
+
+
+@dataclass(frozen=True)
+class Spent:
+    """Dollars for machines: so far, an hour with those that are up, and in all at the end."""
+
+    so_far: Cost
+    hourly: float | None
+    expected: tuple[float, float] | None
+
+
+@dataclass(frozen=True)
+class RunState:
+    """A run at `now`; `seen` is None when it has ended, `idle` when jobs run."""
+
+    run: Run
+    now: float
+    jobs: JobCounts
+    seen: Observed | None
+    rate: Rate | None
+    left: Left | None
+    spent: Spent
+    idle: Idle | None
+
+    @property
+    def queue(self) -> Counts:
+        """What is in the queue; nothing if it is gone."""
+        return (self.seen and self.seen.queue) or _NO_MESSAGES
+
+    @property
+    def word(self) -> str:
+        """'ended', 'running', or 'idle': set up, but no job runs."""
+        if self.seen is None:
+            return "ended"
+        return "running" if self.idle is None else "idle"
+
+    def machines(self) -> tuple[int, int, int]:
+        """How many are asked for, up, and registered in the cluster."""
+        if self.seen is None:
+            return 0, 0, 0
+        live = [f.target for f in self.seen.fleets if f.state in LIVE_STATES]
+        joined = [m for m in self.seen.machines if m.container_instance]
+        return sum(live), len(self.seen.machines), len(joined)
+
+
+def look(aws: AWS, run: Run, now: float) -> RunState:
+    """How the run is. Counts jobs by listings alone; asks each service once."""
+    finished: Mapping[int, int] = {}
+
+    def count(s3: S3Client, run: Run) -> JobCounts:
+        nonlocal finished
+        tally = tallies.of_run(s3, run)
+        finished = tally.finished
+        return tally.counts
+
+    if run.ended:
+        spent = Spent(spending.so_far(aws.ec2, run.machine_time, now), None, None)
+        return RunState(run, now, count(aws.s3, run), None, None, None, spent, None)
+    seen = observation.observe(aws, run, now, count=count)
+    why = idle.look(aws, run, seen)
+    rate = progress.rate(finished, now) if why is None else None
+    unfinished = max(0, seen.jobs.submitted - seen.jobs.finished)
+    left = progress.left(rate, unfinished) if rate and unfinished else None
+    spent = _spent(aws, run, seen, left)
+    return RunState(run, now, seen.jobs, seen, rate, left, spent, why)
+
+
+def _spent(aws: AWS, run: Run, seen: Observed, left: Left | None) -> Spent:
+    # The monitor notes the machines' time once a minute; what has passed since is added here.
+    known = machine_time.grown(run.machine_time, seen.machines, seen.now)
+    so_far = spending.so_far(aws.ec2, known, seen.now)
+    hourly = spending.hourly(aws.ec2, [m.kind for m in seen.machines], seen.now)
+    if left is None or hourly is None or so_far.unpriced_hours or math.isinf(left.high):
+        return Spent(so_far, hourly, None)
+    hours = left.low / 3600, left.high / 3600
+    return Spent(so_far, hourly, spending.expected(so_far.dollars, hourly, hours))
+
+
+def as_json(state: RunState) -> dict[str, Any]:
+    """As documentation/json.md describes it."""
+    run, jobs, queue = state.run, state.jobs, state.queue
+    asked, up, registered = state.machines()
+    service = state.seen.service if state.seen else None
+    return {
+        "app_name": run.app_name,
+        "run_id": run.run_id,
+        "bucket": run.bucket,
+        "owner": run.owner,
+        "at": records.utc(state.now),
+        "state": state.word,
+        "ended": run.ended or None,
+        "jobs": {
+            "submitted": jobs.submitted,
+            "waiting": queue.visible + queue.delayed,
+            "running": queue.in_flight,
+            "done": jobs.done,
+            "skipped": jobs.skipped,
+            "failed": jobs.failed,
+            "unfinished": max(0, jobs.submitted - jobs.finished),
+        },
+        "machines": {"asked": asked, "running": up, "registered": registered},
+        "containers": {
+            "wanted": service.desired if service else 0,
+            "running": service.running if service else 0,
+            "starting": service.pending if service else 0,
+        },
+        "rate": _rate(state.rate),
+        "left": _left(state.left),
+        "cost": _cost(state.spent),
+        "reason": _reason(state.idle),
+    }
+
+
+def _rate(rate: Rate | None) -> dict[str, Any] | None:
+    if rate is None:
+        return None
+    return {
+        "jobs_per_hour": round(rate.per_hour, 1),
+        "low": round(rate.low, 1),
+        "high": round(rate.high, 1),
+        "minutes": rate.minutes,
+    }
+
+
+def _left(left: Left | None) -> dict[str, Any] | None:
+    if left is None:
+        return None
+    return {
+        "seconds": round(left.likely),
+        "low": round(left.low),
+        "high": None if math.isinf(left.high) else round(left.high),
+    }
+
+
+def _cost(spent: Spent) -> dict[str, Any]:
+    low, high = spent.expected or (None, None)
+    return {
+        "machine_hours": _cents(spent.so_far.hours),
+        "dollars": _cents(spent.so_far.dollars),
+        "unpriced_hours": _cents(spent.so_far.unpriced_hours),
+        "dollars_per_hour": _cents(spent.hourly),
+        "expected_low": _cents(low),
+        "expected_high": _cents(high),
+    }
+
+
+def _cents(number: float | None) -> float | None:
+    return None if number is None else round(float(number), 2)
+
+
+def _reason(found: Idle | None) -> dict[str, Any] | None:
+    if found is None:
+        return None
+    return {
+        "situation": found.situation,
+        "what": found.what,
+        "fix": found.fix,
+        "waiting_helps": not found.lasting,
+    }

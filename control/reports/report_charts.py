@@ -1,0 +1,276 @@
+"""The charts of a report: Vega-Lite specifications, drawn to SVG here and not in the browser.
+
+So the page holds no library, shows the same without JavaScript, prints sharply, and takes its
+colours from the page's own style, in light and dark. Each chart is drawn twice, for a wide and for
+a narrow column: scaled down, its text would be too small to read.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from control import units
+from control.errors import UserError
+from control.reports import figures
+from control.services import records
+from control.words import several
+
+Report = Mapping[str, Any]
+Spec = dict[str, Any]
+
+WIDTHS = {"wide": 500, "narrow": 360}
+_HEIGHT = 200
+_DONE, _FAILED, _INK, _PAPER = "var(--done)", "var(--failed)", "var(--ink)", "var(--paper)"
+_CONFIG: Spec = {
+    "background": None,
+    "view": {"stroke": None},
+    "font": "Helvetica, Arial, sans-serif",
+    "axis": {
+        **{"domain": False, "ticks": False, "labelPadding": 6, "titlePadding": 8},
+        **{"gridColor": "var(--line)", "labelColor": "var(--soft)", "titleColor": "var(--soft)"},
+        **{"labelFontSize": 12, "titleFontSize": 12, "titleFontWeight": "normal"},
+        **{"labelOverlap": True, "labelFlush": False},
+    },
+    "axisX": {"grid": False, "domain": True, "domainColor": "var(--line)"},
+    "text": {"fontSize": 12, "color": _INK},
+}
+_MARK_LABEL = re.compile(r'<(path|text)([^>]*?) aria-label="([^"]*)"([^>]*)/>')
+
+
+@dataclass(frozen=True)
+class Chart:
+    """One chart: what it says in a sentence, and its drawings by width."""
+
+    says: str
+    svg: Mapping[str, str]
+
+
+def draw(says: str, spec: Spec) -> Chart:
+    """Draw a chart for each width. Raises UserError if the library is not installed."""
+    try:
+        import vl_convert
+    except ImportError as error:
+        raise UserError(
+            f"The report needs a package that is not installed ({error.name}).",
+            "Run: python -m pip install -r files/requirements.txt",
+        ) from None
+    drawn = {}
+    for name, width in WIDTHS.items():
+        whole = {
+            **spec,
+            "width": width,
+            "height": _HEIGHT,
+            "autosize": {"type": "fit", "contains": "padding"},
+            "padding": {"left": 0, "top": 18, "right": 4, "bottom": 0},
+            "config": _CONFIG,
+        }
+        svg = vl_convert.vegalite_to_svg(json.dumps(whole))
+        # What a mark is, as the browser's own tooltip.
+        drawn[name] = _MARK_LABEL.sub(r"<\1\2\4><title>\3</title></\1>", svg)
+    return Chart(says, drawn)
+
+
+def progress(report: Report) -> Chart | None:
+    """Jobs with a record over time, done and failed; None before two points of time."""
+    found = report["progress"]
+    if not found or len(found["done"]) < 2:
+        return None
+    begin, step = records.seconds(found["begin"]), found["step"]
+    done = list(itertools.accumulate(map(sum, zip(found["done"], found["skipped"], strict=True))))
+    failed = list(itertools.accumulate(found["failed"]))
+    word = "done or skipped" if any(found["skipped"]) else "done"
+    both = (word, _DONE, done), ("failed", _FAILED, failed)
+    lines = [line for line in both if line[2][-1]]
+    layers: list[Spec] = []
+    for word, colour, counts in lines:
+        points = [{"t": begin * 1000, "n": 0}]
+        points += [{"t": (begin + (i + 1) * step) * 1000, "n": n} for i, n in enumerate(counts)]
+        layers += _line(points, colour, f"{counts[-1]:,} {word}", done[-1] + failed[-1])
+    says = (
+        f"{several(done[-1] + failed[-1], 'job')} ended within "
+        f"{units.duration(len(done) * step)}, {failed[-1]:,} of them failed."
+    )
+    return draw(says, {"layer": layers})
+
+
+def _line(points: list[Spec], colour: str, label: str, most: float) -> list[Spec]:
+    """A line with its name at its end."""
+    encoding = {"x": _time_axis(), "y": _y("jobs", most)}
+    end = {
+        "data": {"values": points[-1:]},
+        "mark": {
+            **{"type": "text", "align": "right", "dy": -8, "dx": -2, "text": label},
+            **{"color": colour, "fontWeight": "bold"},
+        },
+        "encoding": encoding,
+    }
+    mark = {"type": "line", "color": colour, "strokeWidth": 2, "strokeJoin": "round"}
+    return [{"data": {"values": points}, "mark": mark, "encoding": encoding}, end]
+
+
+def machines(report: Report) -> Chart | None:
+    """How many machines were up; None if nobody noted it."""
+    found = report["machines"]
+    if not found["up"]:
+        return None
+    begin, step = records.seconds(found["begin"]), found["step"]
+    counts = [*found["up"], found["up"][-1]]  # the last holds until the end of its bin
+    points = [{"t": (begin + i * step) * 1000, "n": count} for i, count in enumerate(counts)]
+    most = max(found["up"])
+    says = f"At most {several_or_part(most)} at a time, {found['hours']:,.1f} machine-hours."
+    mark = {"type": "area", "interpolate": "step-after", "color": _DONE, "opacity": 0.8}
+    encoding = {"x": _time_axis(), "y": _y("machines", most)}
+    return draw(says, {"data": {"values": points}, "mark": mark, "encoding": encoding})
+
+
+def several_or_part(count: float) -> str:
+    """'3 machines', '2.4 machines'."""
+    return several(round(count), "machine") if count == round(count) else f"{count:.1f} machines"
+
+
+def durations(report: Report) -> Chart | None:
+    """How long jobs took."""
+    found = report["jobs"]["seconds"]
+    if not found or found["count"] < 2:
+        return None
+    unit, size = next(
+        (unit, size)
+        for unit, size in (("hours", 3600), ("minutes", 60), ("seconds", 1))
+        if found["p99"] >= 1.5 * size or size == 1
+    )
+    says = (
+        f"Half of the jobs took less than {units.duration(found['median'])}, nine in ten less than "
+        f"{units.duration(found['p90'])}, the longest {units.duration(found['most'])}."
+    )
+    marks = [(found["median"] / size, "median")]
+    return draw(says, _histogram(found, size, unit, marks, units.duration))
+
+
+def memory(report: Report) -> Chart | None:
+    """Peak memory of jobs, against what MEMORY leaves each."""
+    found = report["jobs"]["memory_mb"]
+    if not found or found["count"] < 2:
+        return None
+    at_once = int(report["settings"]["DOCKER_CORES"])
+    share = report["settings"]["MEMORY"] / at_once
+    says = (
+        f"Jobs peaked at {units.megabytes(found['most'])}; MEMORY leaves each of "
+        f"{at_once} at once {units.megabytes(share)}."
+    )
+    size, unit = (1000, "GB") if max(found["most"], share) >= 1000 else (1, "MB")
+    marks = [(share / size, "MEMORY for each")]
+    return draw(says, _histogram(found, size, unit, marks, units.megabytes))
+
+
+def cores(report: Report) -> Chart | None:
+    """Processors that a job kept busy, against those there are for it."""
+    found = report["jobs"]["cores"]
+    if not found or found["count"] < 2:
+        return None
+    share = report["settings"]["CPU_SHARES"] / 1024 / int(report["settings"]["DOCKER_CORES"])
+    says = (
+        f"A job kept {found['mean']:.2g} processors busy on average; there is "
+        f"{share:.2g} for each at once."
+    )
+    marks = [(share, "for each")]
+
+    def named(value: float) -> str:
+        return f"{value:.3g} processors"
+
+    return draw(says, _histogram(found, 1, "processors", marks, named))
+
+
+def _histogram(
+    found: Mapping[str, Any],
+    size: float,
+    unit: str,
+    rules: Sequence[tuple[float, str]],
+    named: Callable[[float], str],
+) -> Spec:
+    """Bars of a share of jobs; values are divided by `size`, which makes them `unit`."""
+    histogram = found["histogram"]
+    width, counts = histogram["width"], histogram["counts"]
+    total = found["count"]
+    bars = [
+        {
+            "a": i * width / size,
+            "b": (i + 1) * width / size,
+            "n": count / total,
+            "label": (
+                f"{named(i * width)} to {named((i + 1) * width)}: {units.percent(count / total)}"
+            ),
+        }
+        for i, count in enumerate(counts)
+        if count
+    ]
+    x = {
+        **{"type": "quantitative", "title": unit, "axis": {"tickCount": 6}},
+        **{"scale": {"nice": False, "domainMin": 0}},
+    }
+    axis = {"format": "%", "title": "of the jobs", "tickCount": 4}
+    y = {"field": "n", "type": "quantitative", "axis": axis, "scale": {"zero": True}}
+    layers: list[Spec] = [
+        {
+            "data": {"values": bars},
+            "mark": {"type": "bar", "color": _DONE, "stroke": _PAPER, "strokeWidth": 0.5},
+            "encoding": {
+                "x": {"field": "a", **x},
+                "x2": {"field": "b"},
+                "y": y,
+                "y2": {"datum": 0},
+                "description": {"field": "label"},
+            },
+        }
+    ]
+    for value, label in rules:
+        layers += _rule(value, label, x, len(counts) * width / size)
+    if histogram["beyond"]:
+        layers.append(_beyond(len(counts) * width / size, histogram["beyond"], total, x))
+    return {"layer": layers}
+
+
+def _rule(value: float, label: str, x: Spec, end: float) -> list[Spec]:
+    """A line across at a value, with its name beside it at the top."""
+    data = {"data": {"values": [{"v": value}]}}
+    at = {"x": {"field": "v", **x}}
+    left = value > end / 2
+    text = {"type": "text", "text": label, "align": "right" if left else "left", "y": -6}
+    return [
+        {**data, "mark": {"type": "rule", "color": _INK, "strokeDash": [3, 3]}, "encoding": at},
+        {**data, "mark": {**text, "dx": 3 if left else -3}, "encoding": at},
+    ]
+
+
+def _beyond(end: float, beyond: int, total: int, x: Spec) -> Spec:
+    """How many lie outside of the chart, at its right end."""
+    text = f"{units.percent(beyond / total)} longer →"
+    mark = {"type": "text", "text": text, "align": "right", "baseline": "bottom", "dy": -4}
+    encoding = {"x": {"field": "v", **x}, "y": {"datum": 0}}
+    return {
+        "data": {"values": [{"v": end}]},
+        "mark": {**mark, "color": "var(--soft)"},
+        "encoding": encoding,
+    }
+
+
+def _time_axis() -> Spec:
+    label = (
+        "utchours(datum.value) + utcminutes(datum.value) + utcseconds(datum.value) == 0"
+        " ? utcFormat(datum.value, '%d %b') : utcFormat(datum.value, '%H:%M')"
+    )
+    axis = {"title": None, "tickCount": 5, "labelExpr": label}
+    return {"field": "t", "type": "temporal", "scale": {"type": "utc"}, "axis": axis}
+
+
+def _y(title: str, most: float) -> Spec:
+    """The axis of whole things, from 0 to `most` of them."""
+    step = max(1, round(figures.step(max(most, 1) / 4)))
+    values = list(range(0, math.ceil(most) + 1, step))
+    axis = {"title": title, "values": values, "format": ",d"}
+    return {"field": "n", "type": "quantitative", "axis": axis, "scale": {"zero": True}}

@@ -1,0 +1,151 @@
+"""check: every way in which a run is known not to start, before any money is spent."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import time
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import BotoCoreError, ClientError
+from rich.table import Table
+from rich.text import Text
+
+from control import reasons, screen
+from control.checks import access, inputs, machine_types, market, network, registry
+from control.checks.findings import (
+    FAILED,
+    OUTCOMES,
+    PASSED,
+    UNKNOWN,
+    WARNED,
+    Check,
+    Finding,
+    Subject,
+    guarded,
+    unknown,
+)
+from control.errors import ExplainedError
+from control.services import account, fleet_file
+from control.words import several
+
+if TYPE_CHECKING:
+    from control.services.account import AWS
+    from control.services.fleet_file import FleetFile
+    from control.settings import Config
+
+# In this order: what one finds, others stand on.
+CHECKS: tuple[tuple[str, Check], ...] = (
+    ("config", access.config),
+    ("credentials", access.credentials),
+    ("buckets", access.buckets),
+    ("roles", access.the_roles),
+    ("machine types", machine_types.types),
+    ("fit", machine_types.fits),
+    ("disk", machine_types.disk),
+    ("image name", registry.makefile),
+    ("image", registry.image),
+    ("subnets", network.subnets),
+    ("security groups", network.groups),
+    ("quota", market.quota),
+    ("price", market.price),
+    ("placement score", market.score),
+    ("job timeout", inputs.timeout),
+    ("inputs", inputs.inputs),
+)
+_COLOURS = {FAILED: "red", WARNED: "yellow", UNKNOWN: "cyan"}
+
+
+def findings(aws: AWS, config: Config, file: FleetFile, now: float) -> list[Finding]:
+    """What all checks find. Changes nothing.
+
+    Without credentials nothing else can be checked, and each of the others says so.
+    """
+    subject = Subject(aws, config, file, now)
+    try:
+        subject.identity = account.identity(aws.sts)
+    except (ClientError, BotoCoreError) as error:
+        explained = reasons.explain(error)
+        if explained is None:
+            raise
+        wrong = Finding("credentials", FAILED, explained.what, explained.fix)
+        return [wrong, *(unknown(name, "without credentials") for name in dict(CHECKS))]
+    access.find_run(subject)
+    found: list[Finding] = []
+    for name, check in CHECKS:
+        found += guarded(name, check, subject)
+    return found
+
+
+def check(aws: AWS, config: Config, fleet_path: Path, *, as_json: bool) -> None:
+    """Show what all checks find. Raises ExplainedError, exit code 1, if one failed."""
+    found = findings(aws, config, fleet_file.read(fleet_path), time.time())
+    if as_json:
+        screen.answer(_as_json(found))
+    else:
+        _say(found)
+        screen.say(f"{_in_words(found)}.")
+    _raise_for_failed(found, "then check again.")
+
+
+def before_start(aws: AWS, config: Config, fleet_path: Path) -> None:
+    """What startCluster does first: say what is wrong, and stop at what failed."""
+    found = findings(aws, config, fleet_file.read(fleet_path), time.time())
+    _say(one for one in found if one.outcome in (FAILED, WARNED))
+    screen.say(f"Checked: {_in_words(found)}. All of it: python run.py check")
+    _raise_for_failed(found, "or start all the same: --no-check")
+
+
+def _say(found: Iterable[Finding]) -> None:
+    """A table on a terminal, else lines: check, outcome, what, and each cure below it."""
+    if screen.is_terminal():
+        screen.console().print(_table(found))
+        return
+    for one in found:
+        screen.say(f"{one.check:<16} {one.outcome:<14} {screen.printable(one.what)}")
+        if one.fix:
+            screen.say(f"{'':<16} {'':<14} Fix: {one.fix}")
+
+
+def _table(found: Iterable[Finding]) -> Table:
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for one in found:
+        fix = f"\nFix: {one.fix}" if one.fix else ""
+        colour = _COLOURS.get(one.outcome, "green")
+        table.add_row(one.check, Text(one.outcome, colour), Text(screen.printable(one.what) + fix))
+    return table
+
+
+def _as_json(found: Iterable[Finding]) -> str:
+    """The findings as documentation/json.md describes them."""
+    every = [dataclasses.asdict(one) for one in found]
+    counts = Counter(one["outcome"] for one in every)
+    content = {
+        "outcome": FAILED if counts[FAILED] else PASSED,
+        "counts": {outcome: counts[outcome] for outcome in OUTCOMES},
+        "checks": every,
+    }
+    return json.dumps(content, indent=1)
+
+
+def _raise_for_failed(found: Iterable[Finding], again: str) -> None:
+    """Raise ExplainedError, exit code 1, if a check failed; `again` is how to go on."""
+    failed = [one for one in found if one.outcome == FAILED]
+    if failed:
+        names = ", ".join(dict.fromkeys(one.check for one in failed))
+        raise ExplainedError(
+            f"{several(len(failed), 'check')} failed: {names}.",
+            f"Do what stands beside each; {again}",
+        )
+
+
+def _in_words(found: Iterable[Finding]) -> str:
+    """'12 passed, 1 warned, 2 not checkable'."""
+    counts = Counter(one.outcome for one in found)
+    return ", ".join(f"{counts[outcome]} {outcome}" for outcome in OUTCOMES if counts[outcome])

@@ -1,0 +1,245 @@
+"""failures: which jobs failed, and why: alike ones together, with an example of each."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from control import screen
+from control.errors import ExplainedError, UserError
+from control.jobs import job_file, jobs
+from control.runs import alike, given_up, submitted
+from control.runs.alike import Group
+from control.services import records
+from control.words import several
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+    from control.runs.alike import Record
+    from control.services.records import JobCounts, Run
+
+# Where the log of a record's job is: a file, or what to type.
+LogOf = Callable[[alike.Record], str]
+
+GIVEN_UP, TRYING = "given up", "to be tried again"
+# Of the jobs that will be tried again, so many are read: each may fail for a reason that passes.
+_MOST_TRYING = 2000
+_NAMED, _LINES = 2, 3
+# As many as a record holds (the contract's last_lines).
+_RECORDED_LINES = 30
+# In --json and --csv, in this order; a record's own fields, but for the first two.
+_FIELDS = (
+    *("job_name", "job_id", "state", "reason", "submission", "attempt", "attempts_allowed"),
+    *("exit_code", "signal", "started", "ended", "machine", "machine_type"),
+)
+
+
+def show(
+    s3: S3Client, run: Run, command: str, *, form: str = "", job_file: Path | None = None
+) -> None:
+    """Print the failed jobs: in words, with "all" of them, as "json" or "csv"; `command` is how
+    the user starts a verb. With `job_file` write one of those given up, too.
+    """
+    if job_file is not None and job_file.exists():
+        raise UserError(f"{job_file} exists already.", "Name a file that does not exist.")
+    with screen.beside_an_answer():
+        found = find(s3, run, lines=_RECORDED_LINES if form == "json" else _LINES)
+        _answer(found, run, command, form)
+        if job_file is not None and found.given_up:
+            for path in write_job_files(s3, run, found.given_up, job_file):
+                screen.say(f"Written: {path}")
+        if found.given_up:
+            screen.next_command(f"{command} retry   (sends those again that failed for good)")
+
+
+def _answer(found: Failures, run: Run, command: str, form: str) -> None:
+    if form == "json":
+        screen.answer(json.dumps(as_json(found, run), indent=1, ensure_ascii=False))
+    elif form == "csv":
+        screen.answer(as_csv(found, run).rstrip("\n"))
+    else:
+        for line in in_words(found, by_verb(command), all_jobs=form == "all"):
+            screen.answer_in_words(line)
+
+
+def by_verb(command: str) -> LogOf:
+    """The command that shows a job's log."""
+    return lambda record: f"{command} logs {record['job_name']}"
+
+
+@dataclass(frozen=True)
+class Failures:
+    """The failed jobs of a run: their records, and the last attempts of those to be tried again.
+
+    `trying` is how many the latter are; of very many not all are read.
+    """
+
+    counts: JobCounts
+    given_up: list[Record]
+    trying: int
+    attempts: list[Record]
+
+
+def find(s3: S3Client, run: Run, lines: int = _LINES) -> Failures:
+    """Read what failed, each with so many of its last lines."""
+    counts = records.count(s3, run)
+    failed = given_up.find(s3, run)
+    keys = [given_up.record_key(run, job_id) for job_id in failed.given_up]
+    trying = sorted(failed.trying)[:: max(1, len(failed.trying) // _MOST_TRYING)][:_MOST_TRYING]
+    more = [given_up.attempt_key(run, job_id, *failed.trying[job_id]) for job_id in trying]
+    with screen.progress("Reading the failed jobs", len(keys) + len(more)) as advance:
+        read = [_shortened(one.record, lines) for one in given_up.read(s3, run, keys, advance)]
+        tried = [_shortened(one.record, lines) for one in given_up.read(s3, run, more, advance)]
+    return Failures(counts, read, len(failed.trying), tried)
+
+
+def _shortened(record: dict[str, Any], lines: int) -> Record:
+    """With the last lines that the program wrote: how the log begins and ends is said anyway."""
+    own = re.compile(rf"FAILED {re.escape(record['job_name'])}: |attempt \d+ of \d+ on ")
+    kept = [line for line in record["last_lines"] if not own.match(line)]
+    return {
+        **record,
+        "reason": screen.printable(record["reason"]),
+        "last_lines": [screen.printable(line) for line in kept[-lines:]],
+    }
+
+
+def in_words(found: Failures, log: LogOf, *, all_jobs: bool = False) -> Iterator[str]:
+    """The lines to be printed; `log` says where the log of a job is."""
+    counts = found.counts
+    number = len(found.given_up)
+    if not number and not found.trying:
+        yield f"No job has failed: {several(counts.submitted, 'job')}, {counts.in_words()}."
+        return
+    groups = alike.groups(found.given_up)
+    if number:
+        yield (
+            f"{number:,} of {several(counts.submitted, 'job')} failed for good, "
+            f"for {several(len(groups), 'reason')}:"
+        )
+    for group in groups:
+        yield from _group(group, log, all_jobs)
+    if found.trying:
+        read = len(found.attempts)
+        seen = "" if read == found.trying else f" (of {read:,} of them:)"
+        yield ""
+        yield f"{several(found.trying, 'job')} failed once or more and will be tried again{seen}:"
+        for group in alike.groups(found.attempts):
+            yield from _group(group, log, all_jobs)
+
+
+def _group(group: Group, log: LogOf, all_jobs: bool) -> Iterator[str]:
+    first = group.records[0]
+    yield ""
+    yield f"{several(len(group.records), 'job')}: {group.reason}"
+    if all_jobs:
+        yield from (f"  {_one(record)}" for record in group.records)
+        return
+    yield f"  {_one(first)}"
+    if first["reason"] != group.reason:
+        yield f"    {first['reason']}"
+    yield from (screen.cut(f"    | {line}") for line in first["last_lines"])
+    yield f"    log: {log(first)}"
+    also = [record["job_name"] for record in group.records[1 : 1 + _NAMED]]
+    rest = len(group.records) - 1 - len(also)
+    if also:
+        yield f"  also {', '.join(also)}{f' and {rest:,} more' if rest else ''}"
+
+
+def _one(record: Record) -> str:
+    machine = f"{record['machine']} ({record['machine_type']})".removesuffix(" ()")
+    ended = record["ended"][:16].replace("T", " ")
+    return (
+        f"{record['job_name']}: {record['attempt']} of "
+        f"{several(record['attempts_allowed'], 'attempt')}, {ended} UTC, {machine}"
+    )
+
+
+def as_json(found: Failures, run: Run) -> dict[str, Any]:
+    """What `--json` prints: documentation/json.md."""
+    both = ((GIVEN_UP, found.given_up), (TRYING, found.attempts))
+    return {
+        "app_name": run.app_name,
+        "run_id": run.run_id,
+        "submitted": found.counts.submitted,
+        "given_up": len(found.given_up),
+        "to_be_tried_again": found.trying,
+        "groups": [
+            {
+                "state": state,
+                "reason": group.reason,
+                "jobs": len(group.records),
+                "examples": [record["job_name"] for record in group.records[: 1 + _NAMED]],
+            }
+            for state, some in both
+            for group in alike.groups(some)
+        ],
+        "jobs": [
+            {**_fields(record, state, run), "last_lines": record["last_lines"]}
+            for state, some in both
+            for record in some
+        ],
+    }
+
+
+def as_csv(found: Failures, run: Run) -> str:
+    """A table with a row for each job."""
+    text = io.StringIO()
+    table = csv.DictWriter(text, [*_FIELDS, "log", "last_line"], lineterminator="\n")
+    table.writeheader()
+    for state, some in ((GIVEN_UP, found.given_up), (TRYING, found.attempts)):
+        for record in some:
+            last = {"last_line": "".join(record["last_lines"][-1:])}
+            table.writerow({**_fields(record, state, run), **last})
+    return text.getvalue()
+
+
+def _fields(record: Record, state: str, run: Run) -> dict[str, Any]:
+    log = f"s3://{run.bucket}/{record['log_key']}" if record["log_key"] else ""
+    return {**{name: record[name] for name in _FIELDS}, "state": state, "log": log}
+
+
+def write_job_files(s3: S3Client, run: Run, given_up: Sequence[Record], out: Path) -> list[Path]:
+    """Job files of exactly these jobs, with the same ids and names; returns where they are.
+
+    One file, unless jobs of different job files failed, which share other values. Raises
+    ExplainedError if a job was not submitted by this run's submitJob: nobody knows its values.
+    """
+    wanted = {int(record["job_id"], 16) for record in given_up}
+    files: dict[str, tuple[Mapping[str, Any], list[dict[str, Any]]]] = {}
+    order: list[str] = []
+    with screen.progress("Reading the jobs", len(wanted)) as advance:
+        for job, _ in submitted.last_of(s3, run, wanted.__contains__):
+            shared = json.loads(job.body)
+            group = shared.pop("group")
+            order = jobs.order_of_name(group, job, order)
+            _, groups = files.setdefault(json.dumps(shared), (shared, []))
+            groups.append({key: group[key] for key in order})
+            advance(1)
+    if sum(len(groups) for _, groups in files.values()) < len(wanted):
+        raise ExplainedError(
+            f"Of {several(len(wanted), 'failed job')} not all were sent by submitJob, so their "
+            "values are not on record.",
+            "Look for them in the dead-letter queue, in the AWS console (SQS).",
+        )
+    paths = [out, *(out.with_name(f"{out.stem}-{n}{out.suffix}") for n in range(2, 1 + len(files)))]
+    written = list(zip(paths, files.values(), strict=False))
+    for path, (shared, groups) in written:
+        job_file.write(path, shared, groups)
+    return [path for path, _ in written]
+
+
+def raise_for_failed(s3: S3Client, run: Run, counts: JobCounts, log: LogOf, fix: str) -> None:
+    """Show why jobs failed and raise ExplainedError, if any did; `fix` is what to do then."""
+    if not counts.failed:
+        return
+    for line in in_words(find(s3, run), log):
+        screen.say(line)
+    raise ExplainedError(f"{counts.failed:,} of {several(counts.submitted, 'job')} failed.", fix)

@@ -1,0 +1,268 @@
+"""local: the whole path on this computer, by the very verbs that run it on AWS."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import os
+import signal
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from control import local_environment, screen, settings
+from control.errors import ExplainedError, UserError
+from control.jobs import job_file, survey
+from control.monitoring.observed import Pace
+from control.services import account
+from control.verbs import (
+    failures,
+    local_worker,
+    monitor,
+    report,
+    setup,
+    setup_aws,
+    start_cluster,
+    submit,
+)
+from control.verbs.local_files import (
+    default_input,
+    given_input,
+    prepare_output,
+    put_inputs,
+    take_outputs,
+)
+from control.verbs.local_worker import Containers, Worker
+from control.words import several
+
+if TYPE_CHECKING:
+    from control.services.account import AWS
+    from control.services.records import JobCounts
+    from control.settings import Config
+
+# The embedded AWS brings machines within a second, and its counts do not lag.
+PACE = Pace(poll=1.0, settle=2.0, spare=1.0, register=60, listing=0.3, patience=20)
+
+
+@dataclass(frozen=True)
+class Options:
+    """How many workers this computer runs, the folders of inputs and results, and whether the
+    workers are in real containers."""
+
+    workers: int
+    inputs: Path | None
+    output: Path
+    containers: Containers | None = None
+
+
+def adapted(config: Config, workers: int, image: str = "") -> Config:
+    """The config with as many workers in all as this computer is to run.
+
+    They are on at least two machines where there are two, so that what is tried is what AWS does;
+    containers of an `image` hold as many as on AWS, since they share its MEMORY.
+    """
+    machines = min(config.CLUSTER_MACHINES, workers)
+    in_each = math.ceil(workers / machines)
+    if image:
+        in_each = min(config.DOCKER_CORES, workers)
+        machines = min(config.CLUSTER_MACHINES, math.ceil(workers / in_each))
+    return dataclasses.replace(
+        config,
+        AWS_PROFILE=None,
+        DOCKERHUB_TAG=image or config.DOCKERHUB_TAG,
+        CLUSTER_MACHINES=machines,
+        TASKS_PER_MACHINE=1,
+        DOCKER_CORES=in_each,
+        SECONDS_TO_START=0,
+        AUTO_MONITOR=False,
+        NOTIFY_EMAIL="",
+        DOWNLOAD_FILES=True,
+        SOURCE_BUCKET=config.AWS_BUCKET,
+        WORKSPACE_BUCKET=config.AWS_BUCKET,
+        DESTINATION_BUCKET=config.AWS_BUCKET,
+    )
+
+
+def load_config(where: Path) -> Config:
+    """The config for a verb; beside a `local --serve` as that AWS needs it."""
+    if not local_environment.leads_here():
+        return settings.load(where)
+    config = settings.load(where, embedded=True)
+    return adapted(config, local_environment.workers(), local_environment.image())
+
+
+@contextmanager
+def _worker(config: Config, wish: Containers | None) -> Iterator[Worker]:
+    """What tasks run, for the time of the block: with a wish for containers, an image."""
+    with tempfile.TemporaryDirectory(prefix="worker-") as temporary:
+        folder = local_worker.assemble(config, Path(temporary) / "worker")
+        if wish is None:
+            yield Worker(folder)
+            return
+        embedded_aws = _embedded_aws()
+        try:
+            engine = embedded_aws.find_engine(wish.engine)
+        except embedded_aws.NoEngine as error:
+            raise UserError(error.what, error.fix) from None
+        image = local_worker.provide_image(engine, config, folder, wish)
+        yield Worker(folder, engine.program, image)
+
+
+def _embedded_aws() -> ModuleType:
+    try:
+        import embedded_aws
+    except ImportError as error:
+        raise UserError(
+            f"`local` needs a package that is not installed ({error.name}).",
+            "Run: python -m pip install -r files/requirements.txt",
+        ) from None
+    return embedded_aws
+
+
+@contextmanager
+def embedded_aws(config: Config, workers: int, worker: Worker) -> Iterator[AWS]:
+    """AWS on this computer with this project's worker; everything of it ends with the block."""
+    embedded_aws = _embedded_aws()
+    with tempfile.TemporaryDirectory(prefix="embedded-aws-") as folder:
+        state = Path(folder)
+        try:
+            server = embedded_aws.running(
+                worker_folder=worker.folder, state_folder=state, engine=worker.engine
+            )
+            with server as running:
+                local_environment.take(
+                    running.over(os.environ), running.environment, workers, worker.image
+                )
+                aws = account.connect(config)
+                aws.s3.create_bucket(Bucket=config.AWS_BUCKET, **_location(config))
+                setup_aws.make_roles(aws, config)
+                yield aws
+        except embedded_aws.StartError as error:
+            raise ExplainedError(error.what, error.fix) from None
+
+
+def _location(config: Config) -> dict[str, Any]:
+    if config.AWS_REGION == "us-east-1":
+        return {}  # the one region that must not be named (API reference of CreateBucket)
+    return {"CreateBucketConfiguration": {"LocationConstraint": config.AWS_REGION}}
+
+
+def run(
+    config: Config,
+    job_path: Path,
+    options: Options,
+    *,
+    first: int | None = None,
+    clock: Callable[[], float] = time.monotonic,
+) -> JobCounts:
+    """Run every job of the file here, or only its `first` so many.
+
+    Outputs and the logs of failed jobs land in the folder of results. Raises ExplainedError if a
+    job failed for good, after everything was written.
+    """
+    file = job_file.read(job_path, first)
+    # A mistake in the last group is said before anything comes up.
+    survey.survey(file)
+    output = options.output
+    given = given_input(options.inputs) if options.inputs else default_input(config, file.shared)
+    prepare_output(output)
+    with ExitStack() as stack:
+        worker = stack.enter_context(_worker(config, options.containers))
+        here = adapted(config, options.workers, worker.image)
+        began = clock()
+        screen.say(
+            "Bringing up an AWS on this computer; nothing is charged, its prices are made up."
+        )
+        _say_adapted(config, here, options.workers)
+        aws = stack.enter_context(embedded_aws(here, options.workers, worker))
+        keys = put_inputs(aws.s3, here.AWS_BUCKET, given)
+        the_run = setup.setup(aws, here)
+        with tempfile.TemporaryDirectory(prefix="journal-") as state:
+            outcome = submit.submit(aws, the_run, job_path, Path(state), first=first)
+        submit.report(outcome, the_run, job_path)
+        fleet_path = settings.find(config, "files/exampleFleet.json")
+        the_run = start_cluster.start(aws, here, the_run, fleet_path, yes=True)
+        try:
+            counts = monitor.watch(aws, the_run, PACE)
+        finally:
+            take_outputs(aws.s3, here.AWS_BUCKET, output, keys)
+        page = report.in_folder(aws, config, the_run, output)
+        _summary(config, counts, clock() - began, output)
+        screen.say(f"Report: {page}")
+        failures.raise_for_failed(
+            aws.s3,
+            the_run,
+            counts,
+            lambda record: str(output / record["log_key"]),
+            "Mend what the logs say, then run the same command again.",
+        )
+    return counts
+
+
+def serve(config: Config, options: Options, say_next: Callable[[], object]) -> None:
+    """Keep the embedded AWS up until Ctrl-C or SIGTERM, and say how other commands reach it."""
+    given = given_input(options.inputs) if options.inputs else None
+    prepare_output(options.output)
+    with ExitStack() as stack:
+        worker = stack.enter_context(_worker(config, options.containers))
+        ending = stack.enter_context(_asked_to_end())
+        here = adapted(config, options.workers, worker.image)
+        aws = stack.enter_context(embedded_aws(here, options.workers, worker))
+        keys = put_inputs(aws.s3, here.AWS_BUCKET, given)
+        lines = local_environment.lines()
+        with local_environment.file(config.project / submit.STATE_FOLDER, lines) as file:
+            screen.say("AWS is up on this computer; nothing is charged, its prices are made up.")
+            _say_adapted(config, here, options.workers)
+            if given is None:
+                screen.say(
+                    f"Its bucket {here.AWS_BUCKET} is empty: --input FOLDER would put one into it."
+                )
+            url = os.environ["AWS_ENDPOINT_URL"]
+            screen.say(f"In another terminal, in this folder, type (it leads to {url}):")
+            screen.say(f"    . {file}")
+            say_next()
+            ending.wait()
+        take_outputs(aws.s3, here.AWS_BUCKET, options.output, keys)
+        screen.say(f"Outputs: {options.output}/")
+
+
+@contextmanager
+def _asked_to_end() -> Iterator[threading.Event]:
+    """Within the block Ctrl-C and SIGTERM only set this event."""
+    event = threading.Event()
+    both = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(one, lambda *_: event.set()) for one in both]
+    try:
+        yield event
+    finally:
+        for one, handler in zip(both, before, strict=True):
+            signal.signal(one, handler)
+
+
+def _say_adapted(config: Config, here: Config, workers: int) -> None:
+    """What this computer has fewer of, so that what is said later is not taken for config.py's."""
+    changed = [
+        f"{name} {asked} -> {has}"
+        for name in ("CLUSTER_MACHINES", "TASKS_PER_MACHINE", "DOCKER_CORES")
+        if (asked := getattr(config, name)) != (has := getattr(here, name))
+    ]
+    if changed:
+        screen.say(f"For the {several(workers, 'worker')} of this computer: {', '.join(changed)}.")
+
+
+def _summary(config: Config, counts: JobCounts, seconds: float, output: Path) -> None:
+    at_once = config.CLUSTER_MACHINES * config.TASKS_PER_MACHINE * config.DOCKER_CORES
+    screen.say(f"{counts.in_words()} in {seconds:.1f} seconds.")
+    screen.say(f"Outputs: {output}/")
+    screen.say(
+        f"On AWS the same would have run on {several(config.CLUSTER_MACHINES, 'spot machine')} "
+        f"({' or '.join(config.MACHINE_TYPE)}), {several(config.TASKS_PER_MACHINE, 'container')} "
+        f"on each, {several(config.DOCKER_CORES, 'job')} at once in each: "
+        f"{several(at_once, 'job')} at a time."
+    )

@@ -1,0 +1,205 @@
+"""monitor: watch a run, scale it in, and end it."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from control import reasons, screen
+from control.errors import ExplainedError
+from control.monitoring import auto_monitor, idle, observation
+from control.monitoring.observed import Observed, Pace
+from control.monitoring.step import Step, step
+from control.runs import submitted
+from control.services import logs, monitor_function, records
+from control.words import several
+
+if TYPE_CHECKING:
+    from control.services.account import AWS
+    from control.services.queues import Counts
+    from control.services.records import JobCounts, Run
+
+# Of the jobs without a record, so many are named.
+_SHOWN = 5
+_LOG_LINES = 10
+# The auto-monitor is called every minute.
+_SILENT_SECONDS = 300
+_CHEAPEST = (
+    "Cheapest: from {minutes:g} minutes after {at} on no machine is replaced, until the next "
+    "startCluster; what runs goes on."
+)
+
+
+def be_cheapest(aws: AWS, run: Run, now: float) -> Run:
+    """Have no machine replaced any more from a while after `now`, whoever takes the next steps.
+
+    Only the first time counts: typed again, the while does not begin anew.
+    """
+    return records.change(
+        aws.s3, run, lambda r: dataclasses.replace(r, cheapest_since=r.cheapest_since or now)
+    )
+
+
+class Unfinished(ExplainedError):
+    """Jobs are left, and the machines were ended."""
+
+
+def watch(
+    aws: AWS,
+    run: Run,
+    pace: Pace,
+    clock: Callable[[], float] = time.time,
+    sleep: Callable[[float], object] = time.sleep,
+) -> JobCounts:
+    """Step until the run is over; returns the counts at the end.
+
+    May be stopped and started again at any moment. Raises Unfinished if jobs are left unfinished:
+    their machines were ended, and it names what to do. An AWS that cannot be reached or has too
+    much to do is waited for, as long as `pace.patience`.
+    """
+    if records.load(aws.s3, run.bucket, run.app_name, run.run_id).ended:
+        return records.count(aws.s3, run)
+    if run.cheapest_since:
+        screen.say(_CHEAPEST.format(minutes=pace.cheapest / 60, at=records.utc(run.cheapest_since)))
+    counted, count_due = None, 0.0
+    answered = clock()
+    follow = _follower(aws, run)
+    say_idle = _idle_sayer(aws, run, pace)
+    with screen.live_status() as show:
+        while True:
+            now = clock()
+            recent = counted if now < count_due else None
+            try:
+                taken = follow(now, recent) or step(aws, run, now, pace, recent)
+            except (BotoCoreError, ClientError) as error:
+                if not reasons.is_passing(error) or now - answered > pace.patience:
+                    raise
+                show(f"AWS does not answer well ({error}); trying again")
+                sleep(pace.poll)
+                continue
+            answered = now
+            if taken.seen.jobs is not counted:
+                counted = taken.seen.jobs
+                count_due = now + pace.listing * counted.finished / 1000
+            tell = screen.say if taken.ended else show
+            tell(in_words(taken.seen, run.settings["DOCKER_CORES"]))
+            for done in taken.said:
+                screen.say(f"  {done}")
+            if taken.ended:
+                break
+            say_idle(taken.seen)
+            sleep(pace.poll)
+    if taken.unfinished:
+        raise _unfinished(aws, run, taken)
+    return taken.seen.jobs
+
+
+def _idle_sayer(aws: AWS, run: Run, pace: Pace) -> Callable[[Observed], None]:
+    """Says once why no job runs, if two looks in a row found the same and it may stay so."""
+    before = said = ""
+
+    def say(seen: Observed) -> None:
+        nonlocal before, said
+        # An empty queue is a matter of the run's end, which has its own words.
+        waiting = seen.queue is not None and seen.queue.total > 0
+        found = idle.look(aws, run, seen, pace.register) if waiting else None
+        now = found.situation if found and not found.passing else ""
+        if found and now and now == before and now != said:
+            screen.say(f"  {found.what} {found.fix}")
+            said = now
+        before = now
+
+    return say
+
+
+def _follower(aws: AWS, run: Run) -> Callable[[float, JobCounts | None], Step | None]:
+    """Gives what the auto-monitor does in place of a step of ours; None if there is none."""
+    key = run.bucket, run.app_name, run.run_id
+    followed, last = False, ""
+
+    def follow(now: float, counted: JobCounts | None) -> Step | None:
+        nonlocal followed, last
+        run = records.load(aws.s3, *key)
+        watched = auto_monitor.watches(aws, run)
+        over = bool(run.ended or run.end_reason) and not watched
+        if not watched and not (followed and over):
+            return None
+        if not followed:
+            screen.say("The auto-monitor watches this run; this only shows it. Ctrl-C at any time.")
+        followed = True
+        seen = observation.observe(aws, run, now, counted)
+        report = auto_monitor.last_report(aws, run)
+        said = tuple(report.get("said", ())) if report.get("at", "") != last else ()
+        last = report.get("at", "")
+        silent = now - records.seconds(last or run.fleets[-1]["requested"])
+        if silent > _SILENT_SECONDS and not over:
+            said = (*said, _silence(silent))
+        return Step(seen, said, over, "" if run.ended else run.end_reason)
+
+    return follow
+
+
+def _silence(seconds: float) -> str:
+    return (
+        f"the auto-monitor has said nothing for {seconds / 60:.0f} minutes: see its log, "
+        f"{monitor_function.LOG_GROUP}, or end it and watch yourself: AUTO_MONITOR = False in "
+        "config.py, then setup, startCluster and monitor"
+    )
+
+
+def _unfinished(aws: AWS, run: Run, taken: Step) -> Unfinished:
+    """The error that says why the machines were ended although jobs are left."""
+    why = f"{taken.unfinished[0].upper()}{taken.unfinished[1:]}"
+    if taken.seen.stopped and not taken.seen.jobs.finished:
+        screen.say("The last lines of a container:")
+        for line in logs.last_lines(aws.logs, run.log_group, _LOG_LINES):
+            screen.say(f"  {line}")
+        return Unfinished(
+            f"{why}. The machines were ended; the queue stays.",
+            "Mend what the lines above say, in worker/ or in the image, and start again.",
+        )
+    names = list(itertools.islice(submitted.without_record(aws.s3, run), _SHOWN))
+    named = ", ".join(names) + (" ..." if len(names) == _SHOWN else "")
+    return Unfinished(
+        f"{why} ({named}). The machines were ended; the queue stays.",
+        "Send what is missing again (python run.py retry --unfinished), then: "
+        "python run.py startCluster files/exampleFleet.json",
+    )
+
+
+def say_end(run: Run, counts: JobCounts) -> None:
+    """Say how the jobs ended, and where everything lies."""
+    screen.say(f"The run has ended, and its machines with it: {counts.in_words()}.")
+    screen.say(
+        f"Outputs: s3://{run.settings['DESTINATION_BUCKET']}/ (where output_prefix of "
+        "worker/generic-worker.py puts them)"
+    )
+    screen.say(f"Records and logs: s3://{run.bucket}/{run.prefix}")
+
+
+def in_words(seen: Observed, jobs_at_once: int) -> str:
+    """One line: jobs by state, machines, containers, each of which holds `jobs_at_once`."""
+    jobs = seen.jobs
+    waiting = _waiting(seen.queue, jobs_at_once * sum(m.busy_tasks for m in seen.machines))
+    skipped = f"{jobs.skipped:,} skipped, " if jobs.skipped else ""
+    machines = several(len(seen.machines), "machine")
+    tasks = several(seen.service.running, "container") if seen.service else "no service"
+    return (
+        f"{several(jobs.submitted, 'job')}: {waiting}{jobs.done:,} done, {skipped}"
+        f"{jobs.failed:,} failed; {machines}, {tasks}"
+    )
+
+
+def _waiting(queue: Counts | None, places: int) -> str:
+    """What is in the queue. A job in flight that no container at work has a place for was given
+    back, and waits some seconds for its next attempt, or its machine was lost."""
+    if queue is None:
+        return ""
+    back = max(0, queue.in_flight - places)
+    again = f"{back:,} for a next attempt, " if back else ""
+    return f"{queue.visible + queue.delayed:,} waiting, {again}{queue.in_flight - back:,} in work, "

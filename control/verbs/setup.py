@@ -1,0 +1,212 @@
+"""setup: the queues, the log group, the cluster, the task definition and the service of a run."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from control import screen
+from control.errors import ExplainedError, UserError
+from control.services import (
+    account,
+    cluster,
+    environment,
+    logs,
+    notify,
+    queues,
+    records,
+    roles,
+    tags,
+    task_definitions,
+)
+from control.services.account import AWS
+from control.services.records import Run
+from control.settings import Config
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+
+# What a run that has ended says no longer when it is set up again.
+_LIVE: dict[str, Any] = {"ended": "", "end_reason": "", "mailed": False, "memory": {}}
+
+
+def setup(
+    aws: AWS,
+    config: Config,
+    clock: Callable[[], float] = time.time,
+    *,
+    take_over: bool = False,
+) -> Run:
+    """Make everything that costs nothing while it waits; returns the run.
+
+    Idempotent: what exists is brought up to date. In mid-run the RUN_ID stays; after the end of
+    a run a new one begins. Raises UserError for a bucket that is not there, ExplainedError if
+    the live run is another person's.
+    """
+    who = account.identity(aws.sts)
+    check_bucket(aws.s3, config)
+    before = records.current(aws.s3, config.AWS_BUCKET, config.APP_NAME)
+    if before is not None and not before.ended:
+        refuse_others(before, who.arn, take_over)
+        run = before
+        said = environment.changes(run.settings, config.container_values())
+        if said and run.task_definition:
+            screen.say(f"Changed since the last setup: {'; '.join(said)}")
+    else:
+        run = _begin(aws.s3, config, who, clock())
+    run = _make(aws, config, run, who.arn)
+    screen.say(f"Run {run.run_id} of {run.app_name} is set up in {run.region}:")
+    for kind, name in (
+        ("queue", config.SQS_QUEUE_NAME),
+        ("dead-letter queue", config.SQS_DEAD_LETTER_QUEUE),
+        ("cluster", run.cluster),
+        ("service", run.service),
+        ("task definition", run.task_definition.rsplit("/", 1)[-1]),
+        ("log group", run.log_group),
+        ("records", f"s3://{run.bucket}/{run.prefix}"),
+    ):
+        screen.say(f"  {kind:<18}{name}")
+    return run
+
+
+def reopen(aws: AWS, config: Config, run: Run) -> Run:
+    """Make what is missing of a run that was set up before, ended or not; it is live then.
+
+    Its RUN_ID and all that is on record of it stay. Safe to repeat.
+    """
+    who = account.identity(aws.sts)
+    check_bucket(aws.s3, config)
+    return _make(aws, config, run, who.arn, _LIVE)
+
+
+def check_bucket(s3: S3Client, config: Config) -> None:
+    """Raise UserError if AWS_BUCKET is not there or belongs to somebody else."""
+    try:
+        s3.head_bucket(Bucket=config.AWS_BUCKET)
+    except ClientError as error:
+        status = error.response["ResponseMetadata"]["HTTPStatusCode"]
+        if status not in (301, 403, 404):
+            raise
+        why = {
+            301: f"lies in another region than {config.AWS_REGION}",
+            403: "belongs to another account, or you lack the permission s3:ListBucket on it",
+            404: "does not exist",
+        }[status]
+        raise UserError(
+            f"{config.path}: AWS_BUCKET = '{config.AWS_BUCKET}' {why}.",
+            "Ask the owner of the bucket for the permission s3:ListBucket, or name another."
+            if status == 403
+            else f"Correct the name, or make the bucket: aws s3 mb s3://{config.AWS_BUCKET} "
+            f"--region {config.AWS_REGION}",
+        ) from None
+
+
+def say_changes(run: Run, config: Config) -> None:
+    """Say which settings were changed since setup, and that setup registers them."""
+    said = environment.changes(run.settings, config.container_values())
+    if said:
+        screen.say(f"Changed since setup: {'; '.join(said)}. To use it: python run.py setup")
+
+
+def refuse_others(run: Run, arn: str, take_over: bool) -> None:
+    """Raise ExplainedError if the run is live and another person's, unless taken over."""
+    if run.owner != arn and not take_over:
+        raise ExplainedError(
+            f"{run.app_name} is a live run of {run.owner}, set up {run.run_id}.",
+            "Give your own run another APP_NAME in config.py; or, if you agreed on it, add "
+            "--take-over.",
+        )
+
+
+def _begin(s3: S3Client, config: Config, who: account.Identity, now: float) -> Run:
+    """Write the run.json of a new run, before anything is made that it must name."""
+    while True:
+        run = records.create(
+            s3,
+            Run(
+                app_name=config.APP_NAME,
+                run_id=records.new_run_id(now),
+                bucket=config.AWS_BUCKET,
+                region=config.AWS_REGION,
+                account=who.account,
+                owner=who.arn,
+                settings=config.container_values(),
+                **_names(config),
+            ),
+        )
+        if not run.ended:
+            return run
+        now += 1  # a run that began in this very second has ended already
+
+
+def _names(config: Config) -> dict[str, Any]:
+    """What stop needs to know of a setup that was broken off."""
+    return {
+        "cluster": config.ECS_CLUSTER,
+        "service": f"{config.APP_NAME}Service",
+        "log_group": config.LOG_GROUP_NAME,
+    }
+
+
+def _make(
+    aws: AWS, config: Config, run: Run, owner: str, more: Mapping[str, Any] | None = None
+) -> Run:
+    settings = config.container_values()
+    run = dataclasses.replace(
+        run,
+        owner=owner,
+        settings=settings,
+        **_names(config),
+    )
+    task_role = config.TASK_ROLE_ARN or roles.role_arn(aws.iam, roles.TASK_ROLE)
+    execution_role = roles.execution_role_arn(
+        aws.iam, config.EXECUTION_ROLE_ARN, own_roles=bool(config.TASK_ROLE_ARN)
+    )
+    queue_url, dead_letter_url = queues.ensure(aws.sqs, config, tags.of_run(run))
+    logs.ensure_group(aws.logs, run)
+    cluster.ensure_cluster(aws.ecs, run)
+    told = environment.of_container(settings, queue_url, run.run_id)
+    container = task_definitions.container_definition(settings, told)
+    task_definition = task_definitions.register(aws.ecs, run, container, task_role, execution_role)
+    cluster.ensure_service(aws.ecs, run, task_definition)
+    run = records.change(
+        aws.s3,
+        run,
+        lambda now: dataclasses.replace(
+            now,
+            owner=owner,
+            settings=settings,
+            cluster=run.cluster,
+            service=run.service,
+            log_group=run.log_group,
+            queue_url=queue_url,
+            dead_letter_url=dead_letter_url,
+            task_definition=task_definition,
+            **(more or {}),
+        ),
+    )
+    run = _subscribe(aws, config, run)
+    snapshot = f"{run.prefix}snapshot/"
+    content = config.path.read_bytes()
+    aws.s3.put_object(Bucket=run.bucket, Key=f"{snapshot}config.py", Body=content)
+    records.put_json(aws.s3, run.bucket, f"{snapshot}config.json", settings)
+    records.put_json(aws.s3, run.bucket, f"{snapshot}task-definition.json", container)
+    return run
+
+
+def _subscribe(aws: AWS, config: Config, run: Run) -> Run:
+    """Have the mail about the end of the run sent to NOTIFY_EMAIL, or to nobody."""
+    topic_arn = ""
+    if config.NOTIFY_EMAIL:
+        topic_arn, confirmed = notify.subscribe(aws.sns, config.NOTIFY_EMAIL)
+        if not confirmed:
+            screen.say(
+                f"AWS sends a mail to {config.NOTIFY_EMAIL}, once: click its link, or no mail will "
+                "come when the run ends."
+            )
+    return records.change(aws.s3, run, lambda r: dataclasses.replace(r, topic_arn=topic_arn))

@@ -1,0 +1,199 @@
+"""startCluster: machines for the jobs that wait, after showing what they cost."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from control import screen
+from control.errors import ExplainedError, UserError
+from control.monitoring import auto_monitor
+from control.runs import forecast
+from control.services import (
+    cluster,
+    dashboard,
+    fleet,
+    fleet_file,
+    fleet_request,
+    machines,
+    prices,
+    queues,
+    records,
+)
+from control.services.account import AWS
+from control.services.fleet import FleetState
+from control.services.records import Run
+from control.settings import SETTINGS, Config
+from control.verbs import setup
+from control.words import several
+
+
+class Declined(Exception):
+    """The user was asked and does not want the machines: no mistake, and nothing was changed."""
+
+
+def wanted_machines(settings: dict[str, Any], jobs: int, present: int = 0) -> int:
+    """CLUSTER_MACHINES beside those `present`; in all never more than the unfinished jobs fill."""
+    at_once: int = settings["TASKS_PER_MACHINE"] * settings["DOCKER_CORES"]
+    machines_at_most: int = settings["CLUSTER_MACHINES"]
+    return max(0, min(machines_at_most, math.ceil(jobs / at_once) - present))
+
+
+def start(
+    aws: AWS,
+    config: Config,
+    run: Run,
+    path: Path,
+    *,
+    yes: bool,
+    add: bool = False,
+    clock: Callable[[], float] = time.time,
+) -> Run:
+    """Request the machines, or resize what was requested before; returns the run with its fleets.
+
+    Raises Declined if the user, asked, does not want them, UserError if there is no terminal to
+    ask on and not `yes`, ExplainedError if there is nothing to do for them.
+    """
+    setup.say_changes(run, config)
+    unfinished = _unfinished(aws, run)
+    if unfinished <= 0:
+        raise ExplainedError(
+            f"{run.app_name} has no unfinished jobs, so machines would have nothing to do.",
+            "Submit some first: python run.py submitJob files/exampleJob.json",
+        )
+    live = _live(aws, run)
+    present = sum(f.target for f in live)
+    target = _target(run, unfinished, present if add else 0)
+    total = target + present if add else target
+    file = fleet_file.read(path)
+    for note in file.notes:
+        screen.say(f"{path}: {note}")
+    plan = machines.plan(aws, _as_set_up(config, run), file)
+    function_arn, same_version = auto_monitor.find(aws, run)
+    if not same_version:
+        screen.say("The auto-monitor is of another version than this one: run setupAWS again.")
+    _say_price(aws, run, plan, total, unfinished, clock())
+    limit = _left_of_hourly_limit(run, live) if add else run.settings["MAX_HOURLY_COST"]
+    if not (yes or _is_confirmed()):
+        raise Declined
+    run = fleet_request.finish(aws, run)
+    live = _live(aws, run)
+    if live and not add:
+        run = fleet_request.resize(aws, run, live, target)
+        screen.say(f"Resized: {sum(f.target for f in live)} -> {several(target, 'machine')}.")
+        _say_types(run, live, plan)
+    else:
+        run = fleet_request.request(aws, run, plan, target, clock(), limit)
+        screen.say(f"Fleet {run.fleets[-1]['fleet_id']} requested: {several(target, 'machine')}.")
+    cluster.ensure_service(aws.ecs, run, run.task_definition)
+    cluster.set_desired(aws.ecs, run, total * int(run.settings["TASKS_PER_MACHINE"]))
+    run = auto_monitor.begin(aws, run, function_arn)
+    if run.schedule:
+        screen.say("The auto-monitor watches the run from now on: your computer may be off.")
+    if run.settings["CREATE_DASHBOARD"]:
+        dashboard.put(aws.cloudwatch, run)
+    return run
+
+
+def _as_set_up(config: Config, run: Run) -> Config:
+    """The settings of the last setup, as the containers have them: what config.py says by now takes
+    another setup, as `say_changes` says."""
+    known = {name: value for name, value in run.settings.items() if name in SETTINGS}
+    return dataclasses.replace(config, **{**known, "MACHINE_TYPE": tuple(known["MACHINE_TYPE"])})
+
+
+def _unfinished(aws: AWS, run: Run) -> int:
+    """How many jobs machines are for: those without a record, or those in the queue if that is
+    more, as jobs that were sent again keep their record of before."""
+    count = records.count(aws.s3, run)
+    waiting = queues.counts(aws.sqs, run.queue_url)
+    return max(count.submitted - count.finished, waiting.total if waiting else 0)
+
+
+def _live(aws: AWS, run: Run) -> list[FleetState]:
+    states = fleet.describe(aws.ec2, fleet.of_run(aws.ec2, run))
+    return [state for state in states if state.state in fleet.LIVE_STATES]
+
+
+def _target(run: Run, unfinished: int, present: int) -> int:
+    """How many machines to request. Raises ExplainedError if more would have nothing to do."""
+    target = wanted_machines(run.settings, unfinished, present)
+    if target <= 0:
+        raise ExplainedError(
+            f"{several(unfinished, 'unfinished job')} fill no more than the "
+            f"{several(present, 'machine')} that are requested already.",
+            "Leave them to it: python run.py monitor",
+        )
+    if target < run.settings["CLUSTER_MACHINES"]:
+        screen.say(
+            f"{several(unfinished, 'job')} fill {several(target + present, 'machine')} "
+            f"(TASKS_PER_MACHINE x DOCKER_CORES jobs on each): {target} instead of "
+            f"CLUSTER_MACHINES = {run.settings['CLUSTER_MACHINES']}."
+        )
+    return target
+
+
+def _say_price(
+    aws: AWS, run: Run, plan: machines.Plan, total: int, unfinished: int, now: float
+) -> None:
+    settings = run.settings
+    hours = settings["MAX_RUN_HOURS"]
+    found = prices.recent(aws.ec2, plan, now)
+    if found is None:
+        screen.say("EC2 tells no spot price for these machine types in these zones.")
+    else:
+        cost = prices.estimate(
+            found, total, hours, settings["MACHINE_PRICE"], settings["MAX_HOURLY_COST"]
+        )
+        screen.say(prices.in_words(cost, [t.name for t in plan.types], total, hours))
+        expected = forecast.say(aws.s3, run, unfinished, found)
+        if expected:
+            screen.say(expected)
+    if settings["MACHINE_PRICE"] is None and settings["MAX_HOURLY_COST"] is None:
+        screen.say(
+            "No limit of price is set (MACHINE_PRICE, MAX_HOURLY_COST): the market price is paid, "
+            "which is never above the on-demand price."
+        )
+
+
+def _left_of_hourly_limit(run: Run, live: Sequence[FleetState]) -> float | None:
+    """What the fleets there are leave of MAX_HOURLY_COST: EC2 keeps each one's limit by itself."""
+    limit: float | None = run.settings["MAX_HOURLY_COST"]
+    if limit is None or not live:
+        return limit
+    ids = {state.fleet_id for state in live}
+    taken = [f["request"].get("SpotMaxTotalPrice") for f in run.fleets if f["fleet_id"] in ids]
+    left = limit - sum(float(price) for price in taken if price)
+    if left <= 0:
+        raise UserError(
+            f"MAX_HOURLY_COST = {limit:g} is what the machines that were requested may cost.",
+            "Raise MAX_HOURLY_COST in config.py and run setup, before you add machines.",
+        )
+    return left
+
+
+def _say_types(run: Run, live: Sequence[FleetState], plan: machines.Plan) -> None:
+    """A fleet keeps what it was requested with; say it if setup has something else by now."""
+    wanted = {kind.name for kind in plan.types}
+    ids = {state.fleet_id for state in live}
+    for entry in run.fleets:
+        (launch,) = entry["request"]["LaunchTemplateConfigs"]
+        if entry["fleet_id"] in ids and {o["InstanceType"] for o in launch["Overrides"]} != wanted:
+            screen.say(
+                f"Fleet {entry['fleet_id']} keeps the machine types that it was requested with. To "
+                "have those of the last setup: stop, then startCluster."
+            )
+
+
+def _is_confirmed() -> bool:
+    if not sys.stdin.isatty():
+        raise UserError(
+            "startCluster asks before it spends money, and there is no terminal to ask on.",
+            "Add --yes to the same command.",
+        )
+    return input("Start them? [y/N] ").strip().lower() in ("y", "yes")

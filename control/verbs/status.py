@@ -1,0 +1,279 @@
+"""status: how far a run is, what it costs, and why nothing runs; of every run in the account."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import BotoCoreError, ClientError
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from control import reasons, screen
+from control.monitoring import run_state
+from control.runs import account_runs
+from control.services import records
+from control.verbs import setup
+from control.words import several
+
+if TYPE_CHECKING:
+    from control.monitoring.run_state import RunState, Spent
+    from control.runs.account_runs import AccountRun
+    from control.runs.progress import Left, Rate
+    from control.services.account import AWS
+    from control.services.records import Run
+    from control.settings import Config
+
+# A listing of a million records takes some seconds: they are not counted more often than this.
+WATCH_SECONDS = 15
+_LABEL = 10
+
+
+def show(aws: AWS, config: Config, run: Run, *, as_json: bool) -> RunState:
+    """Show how the run is, as lines or as JSON."""
+    state = run_state.look(aws, run, time.time())
+    if as_json:
+        _print_json(run_state.as_json(state))
+        return state
+    if not run.ended:
+        setup.say_changes(run, config)
+    _say(state)
+    return state
+
+
+def show_all(aws: AWS, config: Config, *, as_json: bool) -> None:
+    """Show every run in the account, as lines or as JSON."""
+    runs = account_runs.find(aws.ec2, time.time())
+    if as_json:
+        _print_json(all_as_json(runs, config.AWS_REGION))
+    else:
+        _say_all(runs, config.AWS_REGION)
+
+
+def _say(state: RunState) -> None:
+    if screen.is_terminal():
+        screen.console().print(_grid(state))
+        return
+    for label, text in lines(state):
+        screen.say(screen.printable(f"{label:<{_LABEL}} {text}"))
+
+
+def _print_json(content: object) -> None:
+    screen.answer(json.dumps(content, indent=1))
+
+
+def watch(
+    aws: AWS,
+    run: Run,
+    seconds: float = WATCH_SECONDS,
+    clock: Callable[[], float] = time.time,
+    sleep: Callable[[float], object] = time.sleep,
+) -> None:
+    """Show the state in its place on a terminal, else again and again, until the run has ended.
+
+    An AWS that does not answer for a while is asked again: this only looks.
+    """
+    with ExitStack() as stack:
+        live = None
+        if screen.is_terminal():
+            live = stack.enter_context(Live(console=screen.console(), auto_refresh=False))
+        while True:
+            try:
+                run = records.load(aws.s3, run.bucket, run.app_name, run.run_id)
+                state = run_state.look(aws, run, clock())
+            except (BotoCoreError, ClientError) as error:
+                if not reasons.is_passing(error):
+                    raise
+                screen.say(f"AWS does not answer well ({error}); asking again.")
+            else:
+                if live:
+                    live.update(_grid(state), refresh=True)
+                else:
+                    screen.say(screen.printable(one_line(state)))
+                if run.ended:
+                    return
+            sleep(seconds)
+
+
+def _grid(state: RunState) -> Table:
+    grid = Table.grid(padding=(0, 1))
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
+    for label, text in lines(state):
+        grid.add_row(Text(label, "bold"), Text(screen.printable(text)))
+    return grid
+
+
+def lines(state: RunState) -> Iterator[tuple[str, str]]:
+    """(label, text): what `status` shows."""
+    run, jobs, queue = state.run, state.jobs, state.queue
+    age = duration(state.now - records.seconds(_set_up(run)))
+    when = f"ended {run.ended}" if run.ended else f"set up {age} ago"
+    yield "Run", f"{run.app_name} {run.run_id}, {when}, by {run.owner}"
+    counted = (
+        f"{jobs.done:,} done, {jobs.skipped:,} skipped, {jobs.failed:,} failed of "
+        f"{several(jobs.submitted, 'job')}"
+    )
+    if state.seen is None:
+        yield "Jobs", counted
+    else:
+        waiting = queue.visible + queue.delayed
+        yield "Jobs", f"{waiting:,} waiting, {queue.in_flight:,} running, {counted}"
+        yield "Machines", _machines(state)
+    if state.rate:
+        yield "Rate", _rate_in_words(state.rate)
+    if state.left:
+        yield "Left", _left_in_words(state.left)
+    yield "Cost", _cost_in_words(state.spent)
+    if state.idle:
+        yield "Idle", state.idle.what
+        yield "Fix", state.idle.fix
+
+
+def next_verb(state: RunState, fleet: str) -> str:
+    """What to type next: of a cure the first command that it names."""
+    why = state.idle
+    if state.word == "ended":
+        return "report   (what it did and cost), or setup for a new run"
+    if why is None or why.passing:
+        return "monitor, or status --watch"
+    if why.situation == "dead letters only":
+        return "failures   (then retry sends them again, or monitor ends what is still there)"
+    fixed = {"no jobs": "submitJob JOBFILE", "queue gone": "retry"}
+    if why.situation in fixed:
+        return fixed[why.situation]
+    if state.jobs.finished >= state.jobs.submitted:
+        return "monitor   (ends what is still there)"
+    if not why.lasting:
+        return "status --watch   (if it stays so, stop ends the machines: they cost)"
+    named = re.search(r"\b(stop|setup|startCluster)\b", why.fix)
+    if named and named[1] == "stop":
+        return "stop   (as long as nothing runs, it only costs)"
+    return "setup" if named and named[1] == "setup" else f"startCluster {fleet}"
+
+
+def one_line(state: RunState) -> str:
+    """The state in a line, for `--watch` where lines cannot be written over."""
+    jobs, queue = state.jobs, state.queue
+    left = f"; {_left_in_words(state.left)} left" if state.left else ""
+    why = f"; {state.idle.what} {state.idle.fix}" if state.idle else ""
+    return (
+        f"{records.utc(state.now)} {queue.visible + queue.delayed:,} waiting, "
+        f"{queue.in_flight:,} running, {jobs.done:,} done, {jobs.skipped:,} skipped, "
+        f"{jobs.failed:,} failed; {_machines(state)}{left}{why}"
+    )
+
+
+def _set_up(run: Run) -> str:
+    """When a run was set up, from its id."""
+    text = run.run_id
+    return f"{text[:4]}-{text[4:6]}-{text[6:11]}:{text[11:13]}:{text[13:]}"
+
+
+def _machines(state: RunState) -> str:
+    asked, up, registered = state.machines()
+    service = state.seen.service if state.seen else None
+    running = service.running if service else 0
+    return (
+        f"{asked:,} asked for, {up:,} running, {registered:,} registered; "
+        f"{several(running, 'container')}"
+    )
+
+
+def _rate_in_words(rate: Rate) -> str:
+    return (
+        f"{_number(rate.per_hour)} jobs an hour ({_number(rate.low)} to {_number(rate.high)}), "
+        f"over the last {duration(rate.minutes * 60)}"
+    )
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 10 else f"{value:.1f}"
+
+
+def _left_in_words(left: Left) -> str:
+    if math.isinf(left.high):
+        return f"about {duration(left.likely)} (at least {duration(left.low)})"
+    return f"about {duration(left.likely)} ({duration(left.low)} to {duration(left.high)})"
+
+
+def _cost_in_words(spent: Spent) -> str:
+    so_far, hourly = spent.so_far, spent.hourly
+    text = f"${so_far.dollars:.2f} so far for {so_far.hours:.1f} machine-hours"
+    if so_far.unpriced_hours:
+        text += f" ({so_far.unpriced_hours:.1f} of them at a price that is not known)"
+    if hourly:
+        text += f", ${hourly:.2f} an hour now"
+    if spent.expected:
+        low, high = spent.expected
+        text += f", ${low:.2f} to ${high:.2f} at the end"
+    return text
+
+
+def duration(seconds: float) -> str:
+    """'40 s', '12 min', '3 h 20 min', '2 d 5 h'."""
+    minutes = round(seconds / 60)
+    if seconds < 60:
+        return f"{max(0, round(seconds))} s"
+    if minutes < 60:
+        return f"{minutes} min"
+    if minutes < 48 * 60:
+        return f"{minutes // 60} h {minutes % 60} min"
+    return f"{minutes // 1440} d {minutes % 1440 // 60} h"
+
+
+def _say_all(runs: Sequence[AccountRun], region: str) -> None:
+    if not runs:
+        screen.say(f"No run in {region} has machines or asks for some.")
+        return
+    if screen.is_terminal():
+        screen.console().print(_all_table(runs))
+    else:
+        for row in (_HEADS, *(_row(run) for run in runs)):
+            screen.say("  ".join(row))
+    known = [run.hourly for run in runs if run.hourly is not None]
+    screen.say(f"{several(len(runs), 'run')} in {region}: ${sum(known):.2f} an hour.")
+
+
+_HEADS = ("run", "owner", "state", "machines", "$/h")
+
+
+def _row(run: AccountRun) -> tuple[str, ...]:
+    hourly = "?" if run.hourly is None else f"{run.hourly:.2f}"
+    machines = f"{len(run.kinds)} of {run.asked}"
+    # Of an ARN the end says who it is.
+    owner = run.owner.rsplit(":", 1)[-1] or "?"
+    return f"{run.app_name} {run.run_id}", owner, run.state, machines, hourly
+
+
+def _all_table(runs: Sequence[AccountRun]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for head in _HEADS:
+        table.add_column(head, overflow="fold")
+    for run in runs:
+        table.add_row(*(Text(cell) for cell in _row(run)))
+    return table
+
+
+def all_as_json(runs: Sequence[AccountRun], region: str) -> dict[str, object]:
+    """As documentation/json.md describes it."""
+    return {
+        "region": region,
+        "runs": [
+            {
+                "app_name": run.app_name,
+                "run_id": run.run_id,
+                "owner": run.owner,
+                "state": run.state,
+                "machines": {"asked": run.asked, "running": len(run.kinds)},
+                "dollars_per_hour": None if run.hourly is None else round(run.hourly, 2),
+            }
+            for run in runs
+        ],
+    }

@@ -1,0 +1,104 @@
+"""stop: end all of a run that costs money, whatever state it is in, and prove it."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from control import screen
+from control.errors import ExplainedError
+from control.monitoring import auto_monitor, ending
+from control.runs import leftovers
+from control.services import dashboard, records
+from control.words import several
+
+if TYPE_CHECKING:
+    from control.runs.leftovers import Thing
+    from control.services.account import AWS
+    from control.services.records import Run
+
+# Machines are reported as running for a moment after they were told to end.
+_GONE_SECONDS = 120
+_NAMED = 5
+
+
+def stop(
+    aws: AWS,
+    run: Run,
+    *,
+    dry_run: bool,
+    wait: Callable[[float], object] = time.sleep,
+    pause: float = 2.0,
+) -> None:
+    """List what will be ended, end it, list what is left.
+
+    Safe to repeat. Never touches inputs, outputs, records, queues, log groups or clusters. Raises
+    ExplainedError if something that costs money is still there after two minutes.
+    """
+    found = leftovers.of_run(aws, run)
+    costly = [thing for thing in found if thing.costs]
+    if not costly:
+        screen.say("Nothing of it costs money.")
+    else:
+        _say("Would be ended:" if dry_run else "Will be ended:", costly)
+    if dry_run:
+        _say("Would stay, which costs nothing:", [t for t in found if not t.costs])
+        return
+    for line in ending.end_machines(aws, run):
+        screen.say(line)
+    if auto_monitor.end(aws, run):
+        screen.say("auto-monitor ended")
+    if run.settings["CLEAN_DASHBOARD"]:
+        dashboard.delete(aws.cloudwatch, run)
+    _say("Left, which costs nothing:", _left(aws, run, wait, pause))
+
+
+def _left(aws: AWS, run: Run, wait: Callable[[float], object], pause: float) -> list[Thing]:
+    waited = 0.0
+    while True:
+        found = leftovers.of_run(aws, run)
+        costly = [thing for thing in found if thing.costs]
+        if not costly:
+            return found
+        if waited >= _GONE_SECONDS:
+            raise ExplainedError(
+                f"Still there, and it costs money: {', '.join(map(str, costly[:_NAMED]))}"
+                f"{' ...' if len(costly) > _NAMED else ''}.",
+                "Run stop again in a minute; if they stay, end them in the AWS console (EC2).",
+            )
+        wait(pause)
+        waited += pause
+
+
+def _say(title: str, things: Sequence[Thing]) -> None:
+    """By kind; of many of one kind the first few are named."""
+    screen.say(title if things else f"{title} nothing.")
+    by_kind: dict[str, list[str]] = defaultdict(list)
+    for thing in things:
+        by_kind[thing.kind].append(thing.name)
+    for kind, names in by_kind.items():
+        more = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
+        screen.say(f"  {kind:<17}{', '.join(names[:_NAMED])}{more}")
+
+
+def say_ended(aws: AWS, run: Run) -> None:
+    """Say that there is nothing to end, and how the run's jobs ended."""
+    counts = records.count(aws.s3, run)
+    screen.say(
+        f"Run {run.run_id} of {run.app_name} has ended, and its machines with it: "
+        f"{counts.in_words()}."
+    )
+
+
+def say_unfinished(aws: AWS, run: Run) -> int:
+    """Say how many jobs are unfinished; returns it."""
+    count = records.count(aws.s3, run)
+    unfinished = count.submitted - count.finished
+    screen.say(
+        f"{several(unfinished, 'job')} unfinished: what waits stays in the queue for up to 14 days."
+        if unfinished
+        else f"No job is unfinished: {count.in_words()}."
+    )
+    return unfinished

@@ -1,0 +1,178 @@
+"""MAX_HOURLY_COST and --cheapest carried out on the embedded AWS, by the step of any monitor."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import json
+import time
+
+import boto3
+import pytest
+
+from control.monitoring import actions, ending, observation, orders, step
+from control.monitoring.observed import Pace
+from control.services import account, records
+from control.verbs import monitor, start_cluster, submit
+from tests.conftest import ROOT
+from tests.injection import Broken, Injection, changing
+
+FLEET = ROOT / "files/exampleFleet.json"
+AT_ONCE = Pace(spare=0.0, cheapest=0.0)
+
+
+@pytest.fixture
+def started(set_up, tmp_path):
+    """A run with two machines up, onto which no container fits."""
+    aws, config, run = set_up(MEMORY=900_000, CLUSTER_MACHINES=2, DOCKER_CORES=1)
+    path = tmp_path / "jobs.json"
+    path.write_text(json.dumps({"groups": [{"n": n} for n in range(9)]}))
+    submit.submit(aws, run, path, tmp_path)
+    run = start_cluster.start(aws, config, run, FLEET, yes=True)
+    until(lambda: registered(aws, run) == 2)
+    yield aws, run
+    list(ending.end_machines(aws, run))
+
+
+def until(condition, seconds=60.0):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def registered(aws, run):
+    return sum(m.container_instance != "" for m in observation.observe(aws, run, 0.0).machines)
+
+
+def with_limit(aws, run, dollars):
+    settings = {**run.settings, "MAX_HOURLY_COST": dollars}
+    return records.change(aws.s3, run, lambda r: dataclasses.replace(r, settings=settings))
+
+
+def asked(aws):
+    """Counts how often EC2 is asked for prices."""
+    times = []
+    aws.ec2.meta.events.register(
+        "before-call.ec2.DescribeSpotPriceHistory", lambda **_: times.append(1)
+    )
+    return times
+
+
+def steps(aws, run, count, pace=AT_ONCE, seconds=60):
+    now = time.time()
+    return [
+        line
+        for n in range(count)
+        for line in step.step(aws, run, now + n * seconds, pace).said
+        if not line.startswith("containers")
+    ]
+
+
+def test_a_machine_above_the_limit_is_ended_and_not_replaced(started):
+    """An m5.xlarge of the embedded AWS costs $0.0672 an hour."""
+    aws, run = started
+    run = with_limit(aws, run, 0.1)
+    said = steps(aws, run, 2)
+    assert said[0].endswith("1 machine wanted")
+    assert "ended, as the machines cost $0.13 an hour, above MAX_HOURLY_COST = 0.1: i-" in said[1]
+    assert len(said) == 2
+    seen = observation.observe(aws, run, 0.0)
+    assert len(seen.machines) == 1 and seen.fleets[0].target == 1
+    assert steps(aws, run, 2) == []
+
+
+def test_prices_are_asked_for_seldom_by_all_monitors_together(started):
+    aws, run = started
+    times = asked(aws)
+    steps(aws, run, 3)
+    assert times == []
+    run = with_limit(aws, run, 5.0)
+    steps(aws, run, 5, Pace(), seconds=100)
+    assert len(times) == 1
+    assert records.load(aws.s3, run.bucket, run.app_name, run.run_id).memory["prices"]
+    steps(aws, run, 2, Pace(), seconds=10_000)
+    assert len(times) == 2
+
+
+def test_the_cheapest_run_wants_one_machine_and_ends_none(started):
+    aws, run = started
+    monitor.be_cheapest(aws, run, time.time() - 1)
+    (said,) = steps(aws, run, 3)
+    assert said.endswith("1 machine wanted")
+    seen = observation.observe(aws, run, 0.0)
+    assert len(seen.machines) == 2 and seen.fleets[0].target == 1
+
+
+def test_the_next_start_of_machines_forgets_the_cheapest(started):
+    aws, run = started
+    monitor.be_cheapest(aws, run, time.time() - 1)
+    steps(aws, run, 1)
+    until(lambda: observation.observe(aws, run, 0.0).fleets[0].state == "active")
+    run = start_cluster.fleet_request.resize(aws, run, observation.observe(aws, run, 0.0).fleets, 2)
+    assert run.cheapest_since == 0.0
+
+
+def test_a_machine_that_has_begun_to_work_meanwhile_gets_no_more_and_one_at_work_ends(
+    started, monkeypatch
+):
+    aws, run = started
+    first, second = observation.observe(aws, run, 0.0).machines
+    monkeypatch.setattr(
+        actions.cluster,
+        "at_work",
+        lambda *_: {first.container_instance, second.container_instance},
+    )
+    order = orders.EndCostly((first, dataclasses.replace(second, busy_tasks=1)), 0.13, 0.05)
+    (said,) = actions.carry_out(aws, run, order, observation.observe(aws, run, 0.0))
+    back = "the jobs of 1 container go back to the queue"
+    assert said.endswith(f"MAX_HOURLY_COST = 0.05: {second.instance_id}; {back}")
+    left = {m.instance_id: m.draining for m in observation.observe(aws, run, 0.0).machines}
+    assert second.instance_id not in left and left[first.instance_id]
+
+
+def test_broken_off_after_any_call_the_limit_is_kept_by_the_next_steps(started):
+    aws, run = started
+    run = with_limit(aws, run, 0.1)
+    session = boto3.Session(region_name="us-east-1")
+    injection = Injection(session)
+    breaking = account.AWS(session)
+    breaks, whole = 0, False
+    steps(aws, run, 1)  # the first of two looks
+    for k in itertools.count(1):
+        try:
+            with injection.watch(break_after=k):
+                step.step(breaking, run, time.time() + 60, AT_ONCE)
+            whole = True
+        except Broken:
+            if not changing(injection.calls):
+                continue  # the next break finds the same world
+            breaks += changing(injection.calls[-1:])
+        until(lambda: active(aws, run) and steps(aws, run, 2) == [])
+        assert (free(aws, run), fleet_target(aws, run)) == (1, 1), f"broken off after call {k}"
+        if whole:
+            break
+        ask_for(aws, run, 2)
+        until(lambda: free(aws, run) == 2 and active(aws, run))
+        steps(aws, run, 1)
+    print(f"MAX_HOURLY_COST: broken off after each of {k - 1} calls, {breaks} change something")
+    assert breaks >= 3
+
+
+def free(aws, run):
+    """Machines that have registered and are not on their way out."""
+    seen = observation.observe(aws, run, 0.0)
+    return sum(m.container_instance != "" and not m.draining for m in seen.machines)
+
+
+def active(aws, run):
+    return observation.observe(aws, run, 0.0).fleets[0].state == "active"
+
+
+def fleet_target(aws, run):
+    return observation.observe(aws, run, 0.0).fleets[0].target
+
+
+def ask_for(aws, run, count):
+    """As startCluster does."""
+    start_cluster.fleet_request.resize(aws, run, observation.observe(aws, run, 0.0).fleets, count)

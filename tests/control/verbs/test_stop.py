@@ -1,0 +1,112 @@
+"""stop: whatever state a run is in, afterwards nothing of it costs money."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from control.errors import ExplainedError
+from control.runs import leftovers
+from control.services import alarms, fleet, records
+from control.verbs import setup, start_cluster, stop, submit
+from tests.conftest import ROOT
+
+
+@pytest.fixture
+def started(set_up, tmp_path):
+    """A run with a machine, whose two jobs no container can take: (clients, config, run)."""
+    aws, config, run = set_up(MEMORY=900_000, CLUSTER_MACHINES=1)
+    path = tmp_path / "jobs.json"
+    path.write_text(json.dumps({"groups": [{"n": 1}, {"n": 2}]}))
+    submit.submit(aws, run, path, tmp_path)
+    run = start_cluster.start(aws, config, run, ROOT / "files/exampleFleet.json", yes=True)
+    alarms.put(aws.cloudwatch, run, "i-1", 4)
+    yield aws, config, run
+    stop.stop(aws, run, dry_run=False, pause=0.05)
+
+
+def costly(aws, run):
+    return {thing.kind for thing in leftovers.of_run(aws, run) if thing.costs}
+
+
+def test_it_lists_ends_and_proves(started, typed):
+    aws, config, run = started
+    assert costly(aws, run) >= {"fleet", "service", "alarm", "dashboard"}
+    said = typed(config, "stop")
+    will, left = said.split("Left, which costs nothing:")
+    assert f"fleet            {run.fleets[0]['fleet_id']}" in will.split("ended")[1]
+    assert f"{config.APP_NAME}Queue" in left and config.LOG_GROUP_NAME in left
+    assert "2 jobs unfinished" in left and "startCluster" in left
+    assert costly(aws, run) == set()
+    assert not records.load(aws.s3, run.bucket, run.app_name, run.run_id).ended
+    again = typed(config, "stop")
+    assert "Nothing of it costs money" in again
+    assert not any(word in again for word in ("ended", "removed", "Will be"))
+
+
+def test_a_dry_run_shows_the_same_and_ends_nothing(started, typed):
+    aws, config, run = started
+    before = costly(aws, run)
+    said = typed(config, "stop", "--dry-run")
+    assert "Would be ended:" in said and run.fleets[0]["fleet_id"] in said
+    assert "Would stay" in said and f"{config.APP_NAME}Queue" in said
+    assert costly(aws, run) >= before
+
+
+def test_it_goes_on_after_a_stop(started, typed):
+    aws, config, run = started
+    typed(config, "stop")
+    run = records.load(aws.s3, run.bucket, run.app_name, run.run_id)
+    start_cluster.start(aws, config, run, ROOT / "files/exampleFleet.json", yes=True)
+    assert costly(aws, run) >= {"fleet", "service"}
+
+
+def test_machines_that_have_outlived_their_fleet_are_ended(started, typed):
+    aws, config, run = started
+    fleet_id = run.fleets[0]["fleet_id"]
+    aws.ec2.get_waiter("instance_running").wait(
+        Filters=[{"Name": "tag:distributed-something", "Values": [run.app_name]}],
+        WaiterConfig={"Delay": 1, "MaxAttempts": 30},
+    )
+    aws.ec2.cancel_spot_fleet_requests(SpotFleetRequestIds=[fleet_id], TerminateInstances=False)
+    assert "machine" in costly(aws, run)
+    typed(config, "stop")
+    assert fleet.machines(aws.ec2, run) == []
+
+
+def test_a_setup_that_was_broken_off_can_be_stopped(embedded, project, typed, monkeypatch):
+    config = project()
+
+    def broken(*_):
+        raise RuntimeError("the power is cut")
+
+    monkeypatch.setattr(setup.task_definitions, "register", broken)
+    with pytest.raises(RuntimeError):
+        setup.setup(embedded, config)
+    said = typed(config, "stop")
+    assert "Nothing of it costs money" in said and config.ECS_CLUSTER in said
+
+
+def test_a_run_that_has_ended_says_so(set_up, typed):
+    aws, config, run = set_up()
+    records.change(aws.s3, run, lambda r: records.Run(**{**vars(r), "ended": "x"}))
+    # What was left over all the same is ended.
+    assert "Will be ended" in typed(config, "stop")
+    assert "has ended, and its machines with it" in typed(config, "stop")
+
+
+def test_what_was_never_set_up_is_said(embedded, project, typed):
+    with pytest.raises(ExplainedError, match="has not been set up"):
+        typed(project(), "stop")
+
+
+def test_what_stays_although_it_was_ended_is_an_error(started, monkeypatch):
+    aws, _, run = started
+    stubborn = [leftovers.Thing("machine", "i-1", costs=True)]
+    monkeypatch.setattr(leftovers, "of_run", lambda *_: stubborn)
+    waits = []
+    with pytest.raises(ExplainedError, match="Still there, and it costs money: machine i-1"):
+        stop.stop(aws, run, dry_run=False, wait=waits.append)
+    assert sum(waits) >= 120
+    monkeypatch.undo()

@@ -1,0 +1,152 @@
+"""Every verb that only asks, throttled or denied at every single call that it makes to AWS."""
+
+from __future__ import annotations
+
+import json
+import types
+
+import boto3
+import pytest
+
+import run
+from control import command
+from control.jobs import job_file
+from control.services import account
+from control.verbs import submit
+from tests.injection import Injection
+from tests.test_every_call import ACTIONS, PREFIXES
+from tests.typed_verbs import Verbs
+from tests.worker_records import put
+
+
+@pytest.fixture(scope="module")
+def site(embedded_server):
+    """Clients of the AWS on this computer whose calls can be made to fail: (clients, injection)."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in embedded_server.environment.items():
+            patch.setenv(name, value)
+        session = boto3.Session(
+            region_name="us-east-1", aws_access_key_id="embedded", aws_secret_access_key="embedded"
+        )
+        injection = Injection(session)
+        yield account.AWS(session), injection
+
+
+class Questions(Verbs):
+    """As Verbs, for questions: what is typed, and what it answers."""
+
+    def ask(self, words, capsys, **faults):
+        """(exit code, standard output, standard error) of a verb with these faults."""
+        capsys.readouterr()
+        with self.injection.watch(**faults):
+            words = ["--config", str(self.config.path.parent), *words]
+            code = command.run_main(run.main, words)
+        return code, *capsys.readouterr()
+
+    def with_a_failed_job(self):
+        """Two jobs that the run's queue has no message of any more: one done, one given up."""
+        self.with_jobs()
+        the_run = self.run()
+        self.aws.sqs.purge_queue(QueueUrl=the_run.queue_url)
+        path = self.config.project / "jobs.json"
+        path.write_text('{"groups": [{"name": "bad"}, {"name": "good"}]}')
+        submit.submit(self.aws, the_run, path, self.config.project)
+        bad, good = job_file.read(path).jobs()
+        put(self.aws.s3, the_run, bad, "failed", lines=["this is wrong"])
+        put(self.aws.s3, the_run, good, "done", lines=["this is right"])
+
+    def with_ended_machines(self):
+        """Asked for, and cancelled: the history of the request is read."""
+        self.with_machines()
+        the_run = self.run()
+        ids = [fleet["fleet_id"] for fleet in the_run.fleets]
+        self.aws.ec2.cancel_spot_fleet_requests(SpotFleetRequestIds=ids, TerminateInstances=True)
+
+    def with_lost_jobs(self):
+        """Nothing in the queue, and no record."""
+        self.with_machines()
+        self.aws.sqs.purge_queue(QueueUrl=self.run().queue_url)
+
+
+@pytest.fixture
+def questions(site, embedded, project, monkeypatch):
+    aws, injection = site
+    monkeypatch.setattr(account, "connect", lambda config: aws)
+    # Pauses of botocore before it tries again.
+    monkeypatch.setattr("botocore.endpoint.time", types.SimpleNamespace(sleep=lambda _: None))
+    # A fault belongs to a call: no two at the same time.
+    monkeypatch.setattr(run.retry.given_up, "CONNECTIONS", 1)
+    made = Questions(aws, injection, project)
+    yield made
+    made.tidy()
+
+
+# what is asked -> the worlds in which it makes other calls
+ASKED = [
+    (("check", "--json"), "with_nothing"),
+    (("check", "--json"), "with_a_failed_job"),
+    (("status", "--json"), "with_jobs"),
+    (("status", "--json"), "with_machines"),
+    (("status", "--json"), "with_ended_machines"),
+    (("status", "--json"), "with_lost_jobs"),
+    (("status", "--all", "--json"), "with_machines"),
+    (("failures", "--json"), "with_a_failed_job"),
+    (("logs", "bad"), "with_a_failed_job"),
+    (("logs", "--grep", "wrong"), "with_a_failed_job"),
+    (("report", "--json"), "with_a_failed_job"),
+]
+IDS = [f"{' '.join(words)} {world}" for words, world in ASKED]
+
+
+@pytest.mark.parametrize(("words", "world"), ASKED, ids=IDS)
+def test_each_call_throttled_once_is_not_noticed(questions, capsys, words, world):
+    getattr(questions, world)()
+    code, expected, _ = questions.ask(words, capsys)
+    calls = list(questions.injection.calls)
+    again, out, err = questions.ask(words, capsys, throttle=True)
+    print(f"{' '.join(words)}: each of {len(calls)} calls throttled once")
+    assert len(questions.injection.calls) > 0.9 * len(calls) > 0
+    assert again == code == usual(words) and "Rate exceeded" not in out + err
+    assert shape(out) == shape(expected)
+
+
+def usual(words):
+    """The exit code: the containers of these projects are made to fit on no machine."""
+    return 1 if words[0] == "check" else 0
+
+
+def shape(out):
+    """What an answer says, without what another moment makes different."""
+    try:
+        told = json.loads(out)
+    except json.JSONDecodeError:
+        return out
+    if "checks" in told:
+        return [(one["check"], one["outcome"], one["found"]) for one in told["checks"]]
+    return sorted(told), told.get("jobs"), told.get("groups")
+
+
+@pytest.mark.parametrize(("words", "world"), ASKED, ids=IDS)
+def test_each_call_denied_once_names_the_permission(questions, capsys, words, world):
+    getattr(questions, world)()
+    denied: set[tuple[str, str, int]] = set()
+    for _ in range(200):
+        before = set(denied)
+        code, out, err = questions.ask(words, capsys, deny_beside=denied)
+        if denied == before:
+            break
+        ((service, operation, number),) = denied - before
+        permission = f"{PREFIXES.get(service, service)}:{ACTIONS.get(operation, operation)}"
+        said = out + err
+        assert "A bug" not in said and "Traceback" not in said, f"{operation} {number}: {said}"
+        if operation == "HeadBucket":
+            # S3 names the region in its refusal, too; what may be done, the next calls try.
+            continue
+        assert permission in said, f"{service}:{operation} {number} was swallowed: {said}"
+        if words[0] == "check":
+            told = json.loads(out)
+            assert told["counts"]["not checkable"] + told["counts"]["failed"], operation
+        else:
+            assert code == 1 and err.splitlines()[-2].startswith("Error: ")
+    assert code == usual(words) and len(denied) == len(questions.injection.calls)
+    print(f"{' '.join(words)}: {len(denied)} calls denied once each")

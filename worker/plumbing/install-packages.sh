@@ -1,0 +1,30 @@
+#!/bin/sh
+# install-packages.sh PYTHON: the worker's packages, of requirements.txt beside this file, into
+# /opt/distributed-something. It is run while the image is built, in a stage of its own: what it
+# installs for building is not in the image.
+set -eu
+
+python="$1"
+here="$(dirname "$0")"
+"/usr/bin/$python" -c 'import sys; sys.exit(sys.version_info < (3, 8) and "Error: the worker needs Python 3.8 or newer, this one is " + sys.version + "\nFix: name a newer one that the distribution has at the top of the Dockerfile: ARG python=python3.8")'
+# Another Python than the distribution's first lacks a part that its pip needs.
+if [ "$python" != python3 ]; then more=python3-distutils; fi
+apt-get update
+DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
+    ca-certificates "$python-venv" ${more:+"$more"}
+"/usr/bin/$python" -m venv /opt/distributed-something
+cd /opt/distributed-something
+bin/pip install --no-cache-dir --upgrade pip
+bin/pip install --no-cache-dir --prefer-binary -r "$here/requirements.txt"
+bin/pip uninstall --yes setuptools pip
+
+cd lib/python3*/site-packages
+if [ -d awscli ]; then
+    # It carries the descriptions of all services a second time, as plain text: compressed they are
+    # a fifth. Of its examples only what `aws s3 help` takes is kept. -Es: it runs with the worker's
+    # packages even where PYTHONPATH names others.
+    sed -i '1s/$/ -Es/' /opt/distributed-something/bin/aws
+    find awscli -path '*/botocore/data/*.json' -exec gzip -n {} +
+    find awscli/examples -type f ! -name '_*' -delete
+    find awscli/examples -type d -empty -delete
+fi
