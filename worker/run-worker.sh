@@ -27,8 +27,15 @@ if [[ "$(id -u)" == 0 && "${WORKER_USER:-root}" != root ]]; then
     chown "$WORKER_USER" "$WORK_FOLDER"
     HOME="$(getent passwd "$WORKER_USER" | cut -d: -f6)"
     export HOME WORK_FOLDER USER="$WORKER_USER" LOGNAME="$WORKER_USER"
-    group="$(id -g "$WORKER_USER")"
-    python=(setpriv --reuid="$(id -u "$WORKER_USER")" --regid="$group" --init-groups "${python[@]}")
+    # By Python, since not every distribution has setpriv. What tells it to stop meanwhile waits.
+    become='import os, pwd, signal, sys
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
+user = pwd.getpwnam(sys.argv[1])
+os.initgroups(user.pw_name, user.pw_gid)
+os.setgid(user.pw_gid)
+os.setuid(user.pw_uid)
+os.execv(sys.argv[2], sys.argv[2:])'
+    python=("${python[@]}" -c "$become" "$WORKER_USER" "${python[@]}")
 fi
 
 # exec: Python becomes process 1 and gets the signals that ECS and docker send.

@@ -16,6 +16,8 @@ def _start(script: str) -> None:
     # Who is stopped before there is any work has nothing to settle.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda number, frame: os._exit(0))
+    # run-worker.sh keeps them back.
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM, signal.SIGINT})
     # As Python does for a script: what lies beside it can be imported.
     sys.path[0] = os.path.dirname(os.path.abspath(script))
     sys.argv = sys.argv[1:]

@@ -7,9 +7,11 @@ set -eu
 python="$1"
 here="$(dirname "$0")"
 "/usr/bin/$python" -c 'import sys; sys.exit(sys.version_info < (3, 8) and "Error: the worker needs Python 3.8 or newer, this one is " + sys.version + "\nFix: name a newer one that the distribution has at the top of the Dockerfile: ARG python=python3.8")'
+# Another Python than the distribution's first lacks a part that its pip needs.
+if [ "$python" != python3 ]; then more=python3-distutils; fi
 apt-get update
 DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
-    ca-certificates "$python-venv"
+    ca-certificates "$python-venv" ${more:+"$more"}
 "/usr/bin/$python" -m venv /opt/distributed-something
 cd /opt/distributed-something
 bin/pip install --no-cache-dir --upgrade pip
