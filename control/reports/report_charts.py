@@ -17,7 +17,7 @@ from typing import Any
 
 from control import units
 from control.errors import UserError
-from control.reports import figures
+from control.reports import chart_axes
 from control.services import records
 from control.words import several
 
@@ -87,11 +87,18 @@ def progress(report: Report) -> Chart | None:
     word = "done or skipped" if any(found["skipped"]) else "done"
     both = (word, _DONE, done), ("failed", _FAILED, failed)
     lines = [line for line in both if line[2][-1]]
+    most = max(counts[-1] for _, _, counts in lines)
+    x = chart_axes.time(begin, begin + len(done) * step)
+    y = chart_axes.count("jobs", most)
     layers: list[Spec] = []
-    for word, colour, counts in lines:
+    for i, (word, colour, counts) in enumerate(lines):
         points = [{"t": begin * 1000, "n": 0}]
         points += [{"t": (begin + (i + 1) * step) * 1000, "n": n} for i, n in enumerate(counts)]
-        layers += _line(points, colour, f"{counts[-1]:,} {word}", done[-1] + failed[-1])
+        # Of two lines with the same end, the second is the lower one.
+        above = [line[2][-1] for line in lines[:i]]
+        above += [line[2][-1] for line in lines[i + 1 :] if line[2][-1] > counts[-1]]
+        label = {"text": f"{counts[-1]:,} {word}", "dy": chart_axes.beside(counts[-1], above, most)}
+        layers += _line(points, colour, label, {"x": x, "y": y})
     says = (
         f"{several(done[-1] + failed[-1], 'job')} ended within "
         f"{units.duration(len(done) * step)}, {failed[-1]:,} of them failed."
@@ -99,13 +106,12 @@ def progress(report: Report) -> Chart | None:
     return draw(says, {"layer": layers})
 
 
-def _line(points: list[Spec], colour: str, label: str, most: float) -> list[Spec]:
+def _line(points: list[Spec], colour: str, label: Spec, encoding: Spec) -> list[Spec]:
     """A line with its name at its end."""
-    encoding = {"x": _time_axis(), "y": _y("jobs", most)}
     end = {
         "data": {"values": points[-1:]},
         "mark": {
-            **{"type": "text", "align": "right", "dy": -8, "dx": -2, "text": label},
+            **{"type": "text", "align": "right", "dx": -2, **label},
             **{"color": colour, "fontWeight": "bold"},
         },
         "encoding": encoding,
@@ -122,16 +128,13 @@ def machines(report: Report) -> Chart | None:
     begin, step = records.seconds(found["begin"]), found["step"]
     counts = [*found["up"], found["up"][-1]]  # the last holds until the end of its bin
     points = [{"t": (begin + i * step) * 1000, "n": count} for i, count in enumerate(counts)]
-    most = max(found["up"])
-    says = f"At most {several_or_part(most)} at a time, {found['hours']:,.1f} machine-hours."
+    # Counts are means of a bin: 1.9 where the second machine came a little later.
+    most = math.ceil(max(found["up"]))
+    says = f"At most {several(most, 'machine')} at a time, {found['hours']:,.1f} machine-hours."
     mark = {"type": "area", "interpolate": "step-after", "color": _DONE, "opacity": 0.8}
-    encoding = {"x": _time_axis(), "y": _y("machines", most)}
+    x = chart_axes.time(begin, begin + len(found["up"]) * step)
+    encoding = {"x": x, "y": chart_axes.count("machines", most)}
     return draw(says, {"data": {"values": points}, "mark": mark, "encoding": encoding})
-
-
-def several_or_part(count: float) -> str:
-    """'3 machines', '2.4 machines'."""
-    return several(round(count), "machine") if count == round(count) else f"{count:.1f} machines"
 
 
 def durations(report: Report) -> Chart | None:
@@ -257,20 +260,3 @@ def _beyond(end: float, beyond: int, total: int, x: Spec) -> Spec:
         "mark": {**mark, "color": "var(--soft)"},
         "encoding": encoding,
     }
-
-
-def _time_axis() -> Spec:
-    label = (
-        "utchours(datum.value) + utcminutes(datum.value) + utcseconds(datum.value) == 0"
-        " ? utcFormat(datum.value, '%d %b') : utcFormat(datum.value, '%H:%M')"
-    )
-    axis = {"title": None, "tickCount": 5, "labelExpr": label}
-    return {"field": "t", "type": "temporal", "scale": {"type": "utc"}, "axis": axis}
-
-
-def _y(title: str, most: float) -> Spec:
-    """The axis of whole things, from 0 to `most` of them."""
-    step = max(1, round(figures.step(max(most, 1) / 4)))
-    values = list(range(0, math.ceil(most) + 1, step))
-    axis = {"title": title, "values": values, "format": ",d"}
-    return {"field": "n", "type": "quantitative", "axis": axis, "scale": {"zero": True}}
