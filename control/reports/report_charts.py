@@ -26,6 +26,8 @@ Spec = dict[str, Any]
 
 WIDTHS = {"wide": 500, "narrow": 360}
 _HEIGHT = 200
+# A limit is drawn if it lies within so many times of what the bars take.
+_NEAR = 1.5
 _DONE, _FAILED, _INK, _PAPER = "var(--done)", "var(--failed)", "var(--ink)", "var(--paper)"
 _CONFIG: Spec = {
     "background": None,
@@ -40,6 +42,7 @@ _CONFIG: Spec = {
     "axisX": {"grid": False, "domain": True, "domainColor": "var(--line)"},
     "text": {"fontSize": 12, "color": _INK},
 }
+_SHOWN = {True: "", False: ", more than the chart shows"}
 _MARK_LABEL = re.compile(r'<(path|text)([^>]*?) aria-label="([^"]*)"([^>]*)/>')
 
 
@@ -160,15 +163,17 @@ def memory(report: Report) -> Chart | None:
     found = report["jobs"]["memory_mb"]
     if not found or found["count"] < 2:
         return None
-    at_once = int(report["settings"]["DOCKER_CORES"])
-    share = report["settings"]["MEMORY"] / at_once
+    together = int(report["settings"]["DOCKER_CORES"])
+    share = report["settings"]["MEMORY"] / together
+    shown = _near(share, found)
+    each = "each job" if together == 1 else f"each of {together} jobs that run together"
     says = (
-        f"Jobs peaked at {units.megabytes(found['most'])}; MEMORY leaves each of "
-        f"{at_once} at once {units.megabytes(share)}."
+        f"The largest job used {units.megabytes(found['most'])} of memory; MEMORY gives {each} "
+        f"{units.megabytes(share)}{_SHOWN[shown]}."
     )
-    size, unit = (1000, "GB") if max(found["most"], share) >= 1000 else (1, "MB")
-    marks = [(share / size, "MEMORY for each")]
-    return draw(says, _histogram(found, size, unit, marks, units.megabytes))
+    size, unit = (1000, "GB") if max(found["most"], share * shown) >= 1000 else (1, "MB")
+    marks = [(share / size, "MEMORY for each job")] if shown else []
+    return draw(says, _histogram(found, size, unit, marks, units.megabytes, "more"))
 
 
 def cores(report: Report) -> Chart | None:
@@ -177,16 +182,22 @@ def cores(report: Report) -> Chart | None:
     if not found or found["count"] < 2:
         return None
     share = report["settings"]["CPU_SHARES"] / 1024 / int(report["settings"]["DOCKER_CORES"])
+    shown = _near(share, found)
     says = (
-        f"A job kept {found['mean']:.2g} processors busy on average; there is "
-        f"{share:.2g} for each at once."
+        f"A job kept {found['mean']:.2g} processors busy on average; there "
+        f"{'is' if share == 1 else 'are'} {share:.2g} for each job{_SHOWN[shown]}."
     )
-    marks = [(share, "for each")]
+    marks = [(share, "for each job")] if shown else []
 
     def named(value: float) -> str:
         return f"{value:.3g} processors"
 
-    return draw(says, _histogram(found, 1, "processors", marks, named))
+    return draw(says, _histogram(found, 1, "processors", marks, named, "more"))
+
+
+def _near(value: float, found: Mapping[str, Any]) -> bool:
+    """Whether a value may be drawn beside the bars, and leaves them room."""
+    return value <= _NEAR * len(found["histogram"]["counts"]) * found["histogram"]["width"]
 
 
 def _histogram(
@@ -195,6 +206,7 @@ def _histogram(
     unit: str,
     rules: Sequence[tuple[float, str]],
     named: Callable[[float], str],
+    beyond: str = "longer",
 ) -> Spec:
     """Bars of a share of jobs; values are divided by `size`, which makes them `unit`."""
     histogram = found["histogram"]
@@ -234,7 +246,7 @@ def _histogram(
     for value, label in rules:
         layers += _rule(value, label, x, len(counts) * width / size)
     if histogram["beyond"]:
-        layers.append(_beyond(len(counts) * width / size, histogram["beyond"], total, x))
+        layers.append(_beyond(len(counts) * width / size, histogram["beyond"] / total, beyond, x))
     return {"layer": layers}
 
 
@@ -250,9 +262,9 @@ def _rule(value: float, label: str, x: Spec, end: float) -> list[Spec]:
     ]
 
 
-def _beyond(end: float, beyond: int, total: int, x: Spec) -> Spec:
+def _beyond(end: float, share: float, word: str, x: Spec) -> Spec:
     """How many lie outside of the chart, at its right end."""
-    text = f"{units.percent(beyond / total)} longer →"
+    text = f"{units.percent(share)} {word} →"
     mark = {"type": "text", "text": text, "align": "right", "baseline": "bottom", "dy": -4}
     encoding = {"x": {"field": "v", **x}, "y": {"datum": 0}}
     return {

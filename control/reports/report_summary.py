@@ -55,7 +55,9 @@ def tiles(report: Report) -> Iterator[tuple[str, str, str]]:
     yield (
         "Machine-hours",
         f"{machines['hours']:,.1f}",
-        f"{units.percent(machines['busy_share'])} of places in use" if machines["hours"] else "",
+        f"{units.percent(machines['busy_share'])} of them busy with jobs"
+        if machines["hours"]
+        else "",
     )
     yield "Cost", *_cost_tile(report["cost"])
 

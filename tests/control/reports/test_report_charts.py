@@ -8,7 +8,8 @@ import pytest
 
 from control.reports import report_charts
 from control.services import records
-from tests.report_example import BEGAN
+from tests import report_example
+from tests.report_example import BEGAN, record
 
 LINE = 12  # px, the height of a line of text
 
@@ -97,3 +98,61 @@ def test_no_number_stands_above_the_plot():
     chart = progress([0, 20], [0, 28])
     numbers = [y for text, _, y in texts(chart) if re.fullmatch(r"\d+", text)]
     assert len(numbers) >= 3 and min(numbers) >= 0
+
+
+@pytest.fixture
+def made(write_config):
+    """Makes the report of done jobs with such settings."""
+
+    def make(done, **settings):
+        content = report_example.make(write_config(), done)
+        content["settings"] = {**content["settings"], "DOCKER_CORES": 1, **settings}
+        return content
+
+    return make
+
+
+def numbers(chart):
+    return [float(text) for text in written(chart) if re.fullmatch(r"\d+(\.\d+)?", text)]
+
+
+def test_memory_far_below_its_limit_has_a_scale_of_its_own(made):
+    done = [record(i, peak_memory_mb=20.0 + i) for i in range(5)]
+    chart = report_charts.memory(made(done, MEMORY=15_000))
+    assert "MB" in written(chart) and 10 <= max(numbers(chart)) <= 30
+    assert not [text for text in written(chart) if "MEMORY" in text]
+    assert chart.says == (
+        "The largest job used 24 MB of memory; MEMORY gives each job 15 GB, more than the chart "
+        "shows."
+    )
+
+
+def test_memory_near_its_limit_is_shown_against_it(made):
+    done = [record(i, peak_memory_mb=3000.0 + i) for i in range(5)]
+    chart = report_charts.memory(made(done, MEMORY=16_000, DOCKER_CORES=4))
+    assert {"GB", "MEMORY for each job"} <= set(written(chart))
+    assert chart.says == (
+        "The largest job used 3.0 GB of memory; MEMORY gives each of 4 jobs that run together 4 GB."
+    )
+
+
+@pytest.mark.parametrize(
+    ("shares", "said", "drawn"),
+    [
+        (1024, "there is 1 for each job.", True),
+        (2048, "there are 2 for each job, more than the chart shows.", False),
+    ],
+)
+def test_processors_are_shown_against_those_there_are(made, shares, said, drawn):
+    done = [record(i, seconds=100.0, cpu_seconds=70.0 + i) for i in range(5)]
+    chart = report_charts.cores(made(done, CPU_SHARES=shares))
+    assert chart.says == f"A job kept 0.72 processors busy on average; {said}"
+    assert ("for each job" in written(chart)) is drawn
+
+
+def test_what_lies_beyond_a_chart_is_more_and_only_of_time_longer(made):
+    jobs = [record(i, seconds=10.0, peak_memory_mb=100.0) for i in range(200)]
+    jobs.append(record(200, seconds=1000.0, peak_memory_mb=9000.0))
+    content = made(jobs)
+    assert "0.5 % longer →" in written(report_charts.durations(content))
+    assert "0.5 % more →" in written(report_charts.memory(content))

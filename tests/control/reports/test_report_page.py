@@ -106,6 +106,7 @@ def test_the_page_is_whole_and_needs_nothing_else(page, changes):
         ({"submitted": 5, "end_reason": "no machine ever came"}, "ended: no machine ever came."),
         (RUNS["some"], "tool exited with code 3"),
         (RUNS["with costs"], "$0.32 about, all included"),
+        (RUNS["with costs"], "2.0 0.7 % of them busy with jobs"),
         ({"done": [record(1)], "machine_time": TIME}, "EC2 tells no price"),
         ({"done": [record(1)], "machine_time": TIME, "charged": False}, "nothing was charged"),
     ],
