@@ -200,7 +200,8 @@ def cores(report: Report) -> Chart | None:
 
 def _near(value: float, found: Mapping[str, Any]) -> bool:
     """Whether a value may be drawn beside the bars, and leaves them room."""
-    return value <= _NEAR * len(found["histogram"]["counts"]) * found["histogram"]["width"]
+    histogram = found["histogram"]
+    return bool(value <= _NEAR * len(histogram["counts"]) * histogram["width"])
 
 
 def _histogram(
