@@ -93,7 +93,8 @@ def progress(report: Report) -> Chart | None:
     most = max(counts[-1] for _, _, counts in lines)
     x = chart_axes.time(begin, begin + len(done) * step)
     y = chart_axes.count("jobs", most)
-    layers: list[Spec] = []
+    drawn: list[Spec] = []
+    names: list[Spec] = []
     for i, (word, colour, counts) in enumerate(lines):
         points = [{"t": begin * 1000, "n": 0}]
         points += [{"t": (begin + (i + 1) * step) * 1000, "n": n} for i, n in enumerate(counts)]
@@ -101,26 +102,28 @@ def progress(report: Report) -> Chart | None:
         above = [line[2][-1] for line in lines[:i]]
         above += [line[2][-1] for line in lines[i + 1 :] if line[2][-1] > counts[-1]]
         label = {"text": f"{counts[-1]:,} {word}", "dy": chart_axes.beside(counts[-1], above, most)}
-        layers += _line(points, colour, label, {"x": x, "y": y})
+        line, name = _line(points, colour, label, {"x": x, "y": y})
+        drawn.append(line)
+        names.append(name)
     says = (
         f"{several(done[-1] + failed[-1], 'job')} ended within "
         f"{units.duration(len(done) * step)}, {failed[-1]:,} of them failed."
     )
-    return draw(says, {"layer": layers})
+    return draw(says, {"layer": drawn + names})
 
 
-def _line(points: list[Spec], colour: str, label: Spec, encoding: Spec) -> list[Spec]:
-    """A line with its name at its end."""
+def _line(points: list[Spec], colour: str, label: Spec, encoding: Spec) -> tuple[Spec, Spec]:
+    """A line, and its name at its end with a rim that hides lines below it."""
     end = {
         "data": {"values": points[-1:]},
         "mark": {
             **{"type": "text", "align": "right", "dx": -2, **label},
-            **{"color": colour, "fontWeight": "bold"},
+            **{"color": colour, "fontWeight": "bold", "stroke": _PAPER, "strokeWidth": 4},
         },
         "encoding": encoding,
     }
     mark = {"type": "line", "color": colour, "strokeWidth": 2, "strokeJoin": "round"}
-    return [{"data": {"values": points}, "mark": mark, "encoding": encoding}, end]
+    return {"data": {"values": points}, "mark": mark, "encoding": encoding}, end
 
 
 def machines(report: Report) -> Chart | None:
@@ -197,7 +200,8 @@ def cores(report: Report) -> Chart | None:
 
 def _near(value: float, found: Mapping[str, Any]) -> bool:
     """Whether a value may be drawn beside the bars, and leaves them room."""
-    return bool(value <= _NEAR * len(found["histogram"]["counts"]) * found["histogram"]["width"])
+    histogram = found["histogram"]
+    return bool(value <= _NEAR * len(histogram["counts"]) * histogram["width"])
 
 
 def _histogram(

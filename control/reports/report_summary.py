@@ -19,14 +19,22 @@ def state(report: Report) -> str:
     if not report["submitted"]:
         return "No job has been submitted."
     if report["ended"] and left:
-        return f"The run has ended; {left:,} of {jobs} have no record."
+        return f"The run has ended; {_part(left, report['submitted'])} no record."
     if report["ended"]:
         return f"The run has ended: {_outcome(report['failed'], report['submitted'])}."
     if report["end_reason"]:
         return f"Its machines were ended: {report['end_reason']}."
     if not left:
-        return f"All {jobs} have ended; the run is about to end."
-    return f"Under way: {left:,} of {jobs} have not ended yet."
+        ended = "Its only job has" if report["submitted"] == 1 else f"All {jobs} have"
+        return f"{ended} ended; the run is about to end."
+    return f"Under way: {_part(left, report['submitted'])} not ended yet."
+
+
+def _part(left: int, submitted: int) -> str:
+    """'its only job has', '1 of 5 jobs has', '3 of 5 jobs have'."""
+    if submitted == 1:
+        return "its only job has"
+    return f"{left:,} of {submitted:,} jobs {'has' if left == 1 else 'have'}"
 
 
 def _outcome(failed: int, submitted: int) -> str:
@@ -55,9 +63,7 @@ def tiles(report: Report) -> Iterator[tuple[str, str, str]]:
     yield (
         "Machine-hours",
         f"{machines['hours']:,.1f}",
-        f"{units.percent(machines['busy_share'])} of them busy with jobs"
-        if machines["hours"]
-        else "",
+        f"{units.percent(machines['busy_share'])} busy with jobs" if machines["hours"] else "",
     )
     yield "Cost", *_cost_tile(report["cost"])
 

@@ -9,6 +9,7 @@ import pytest
 from control.reports import report_charts
 from control.services import records
 from tests import report_example
+from tests.conftest import ROOT
 from tests.report_example import BEGAN, record
 
 LINE = 12  # px, the height of a line of text
@@ -49,6 +50,17 @@ def test_the_names_of_two_lines_are_not_written_over_each_other(name, done, fail
     assert abs(one - other) >= LINE
     if done != failed:
         assert (one < other) == (done > failed)
+
+
+def test_no_line_goes_through_the_name_of_another():
+    svg = progress([0, 3], [0, 3]).svg["wide"]
+    names = re.findall(r"<text[^>]*>3 (?:done|failed)<", svg)
+    assert len(names) == 2
+    for name in names:
+        # Its rim hides what is below it, and all lines are below it.
+        assert 'stroke="var(--paper)"' in name
+        assert svg.index(name) > svg.rindex("mark-line")
+    assert "paint-order: stroke" in (ROOT / "control/reports/report_page.css").read_text()
 
 
 MINUTE, HOUR, DAY = 60, 3600, 86_400
