@@ -219,7 +219,7 @@ def test_jobs_go_straight_to_the_queue_and_only_once(run_it, write_config, aws, 
 
 def test_without_a_run_setup_is_named(run_it, write_config, aws):
     code, _, error = run_it("--config", write_config(), "--plates", "P1")
-    assert code == 1 and "run.py setup" in error
+    assert code == 1 and "config.py setup" in error
 
 
 def test_help_names_every_way(run_it):

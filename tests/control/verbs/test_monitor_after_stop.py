@@ -60,8 +60,8 @@ def test_a_step_in_the_middle_of_stop_mails_nothing(started, monkeypatch):
     run = records.change(aws.s3, run, lambda r: records.Run(**{**vars(r), "topic_arn": topic}))
     end_machines = ending.end_machines
 
-    def with_a_step(aws, run):
-        yield from end_machines(aws, run)
+    def with_a_step(aws, run, *how):
+        yield from end_machines(aws, run, *how)
         if not steps:
             steps.append(1)
             steps.append(step(aws, run, time.time(), AT_ONCE))
