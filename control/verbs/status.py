@@ -33,6 +33,14 @@ if TYPE_CHECKING:
 # A listing of a million records takes some seconds: they are not counted more often than this.
 WATCH_SECONDS = 15
 _LABEL = 10
+# The commands that a cure may name, and what is said of them.
+_COMMAND = re.compile(r"\b(submitJob JOBFILE|failures|retry|monitor|stop|setup|startCluster)\b")
+_MEANT = {
+    "failures": "   (then retry sends them again, or monitor ends what is still there)",
+    "monitor": "   (ends what is still there)",
+    "stop": "   (as long as nothing runs, it only costs)",
+}
+_FOR_JOBS_LEFT = ("stop", "setup", "startCluster")
 
 
 def show(aws: AWS, config: Config, run: Run, *, as_json: bool) -> RunState:
@@ -143,19 +151,13 @@ def next_verb(state: RunState, fleet: str) -> str:
         return "report   (what it did and cost), or setup for a new run"
     if why is None or why.passing:
         return "monitor, or status --watch"
-    if why.situation == "dead letters only":
-        return "failures   (then retry sends them again, or monitor ends what is still there)"
-    fixed = {"no jobs": "submitJob JOBFILE", "queue gone": "retry"}
-    if why.situation in fixed:
-        return fixed[why.situation]
-    if state.jobs.finished >= state.jobs.submitted:
-        return "monitor   (ends what is still there)"
     if not why.lasting:
         return "status --watch   (if it stays so, stop ends the machines: they cost)"
-    named = re.search(r"\b(stop|setup|startCluster)\b", why.fix)
-    if named and named[1] == "stop":
-        return "stop   (as long as nothing runs, it only costs)"
-    return "setup" if named and named[1] == "setup" else f"startCluster {fleet}"
+    named = _COMMAND.search(why.fix)
+    verb = named[0] if named else "startCluster"
+    if verb in _FOR_JOBS_LEFT and state.jobs.finished >= state.jobs.submitted:
+        verb = "monitor"
+    return f"{verb} {fleet}" if verb == "startCluster" else verb + _MEANT.get(verb, "")
 
 
 def one_line(state: RunState) -> str:
