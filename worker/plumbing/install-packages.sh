@@ -7,9 +7,13 @@ set -eu
 python="$1"
 here="$(dirname "$0")"
 "/usr/bin/$python" -c 'import sys; sys.exit(sys.version_info < (3, 8) and "Error: the worker needs Python 3.8 or newer, this one is " + sys.version + "\nFix: name a newer one that the distribution has at the top of the Dockerfile: ARG python=python3.8")'
-# Another Python than the distribution's first lacks a part that its pip needs.
-if [ "$python" != python3 ]; then more=python3-distutils; fi
 apt-get update
+# Another Python than the distribution's first lacks a part that its pip needs; newer distributions
+# have no such package, and their pip no such need.
+more=
+if [ "$python" != python3 ] && apt-cache show python3-distutils >/dev/null 2>&1; then
+    more=python3-distutils
+fi
 DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
     ca-certificates "$python-venv" ${more:+"$more"}
 "/usr/bin/$python" -m venv /opt/distributed-something
