@@ -62,26 +62,31 @@ def refresh(config: Config, folder: Path) -> bool:
     """Bring what `assemble` made up to date with what has been edited since; whether any had.
 
     Each file is replaced at once: a container that starts meanwhile reads the old or the new one.
+    What an editor keeps beside a file is left out. What comes and goes meanwhile is looked at again
+    the next time.
     """
     sources: dict[Path, Path] = {}
     for root in (settings.CHECKOUT / "worker", config.project / "worker"):
-        files = (path for path in root.rglob("*") if path.is_file())
-        own = (path for path in files if "__pycache__" not in path.parts)
-        sources.update((path.relative_to(root), path) for path in own)
-    edited = {name: path for name, path in sources.items() if _differ(path, folder / name)}
-    for name, path in edited.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        half_done = folder / f"{name}.new"
-        shutil.copy2(path, half_done)
-        half_done.replace(folder / name)
-    return bool(edited)
+        for path in root.rglob("*"):
+            hidden = path.name.startswith(".") or path.name.endswith("~")
+            if not hidden and "__pycache__" not in path.parts and path.is_file():
+                sources[path.relative_to(root)] = path
+    return any([_taken_over(path, folder / name) for name, path in sources.items()])
 
 
-def _differ(one: Path, other: Path) -> bool:
-    if not other.exists():
-        return True
-    now, then = one.stat(), other.stat()
-    return (now.st_mtime_ns, now.st_size) != (then.st_mtime_ns, then.st_size)
+def _taken_over(source: Path, copy: Path) -> bool:
+    """Whether a file differed from its copy, which now is like it."""
+    half_done = copy.with_name(f"{copy.name}.new")
+    try:
+        now, then = source.stat(), copy.stat() if copy.exists() else None
+        if then and (now.st_mtime_ns, now.st_size) == (then.st_mtime_ns, then.st_size):
+            return False
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(source, half_done)
+    except FileNotFoundError:
+        return False
+    half_done.replace(copy)
+    return True
 
 
 def provide_image(engine: ContainerEngine, config: Config, folder: Path, wish: Containers) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import threading
 
 import pytest
 
@@ -63,6 +64,33 @@ def test_what_is_edited_while_it_is_served_is_taken_over(config, tmp_path):
     assert (folder / "generic-worker.py").read_text() == "mine = 22\n"
     assert (folder / "scripts/new.py").exists()
     assert not local_worker.refresh(config, folder)
+
+
+def test_what_an_editor_leaves_and_takes_away_again_is_no_trouble(config, tmp_path):
+    own = config.project / "worker"
+    own.mkdir(parents=True)
+    folder = local_worker.assemble(config, tmp_path / "assembled")
+    for name in (".generic-worker.py.swp", "generic-worker.py~"):
+        (own / name).write_text("")
+    assert not local_worker.refresh(config, folder)
+
+    ended = threading.Event()
+
+    def save_again_and_again():
+        while not ended.is_set():
+            for number in range(20):
+                (own / f"4913-{number}").touch()
+            for number in range(20):
+                (own / f"4913-{number}").unlink()
+
+    saving = threading.Thread(target=save_again_and_again)
+    saving.start()
+    try:
+        for _ in range(100):
+            local_worker.refresh(config, folder)
+    finally:
+        ended.set()
+        saving.join()
 
 
 class Engine:
