@@ -49,7 +49,7 @@ def stop(
         _say("Would stay, which costs nothing:", [t for t in found if not t.costs])
         return
     # First of all: a monitor that looks in between must not take the end for AWS's own.
-    now = records.utc(time.time())
+    now = records.utc(clock())
     run = records.change(aws.s3, run, lambda r: dataclasses.replace(r, stopped=r.stopped or now))
     for line in ending.end_machines(aws, run, clock):
         screen.say(line)

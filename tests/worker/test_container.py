@@ -116,6 +116,27 @@ def test_a_stop_while_the_queue_is_empty_takes_no_message_along(cloud, start_con
     assert cloud.waiting() == (1, 0)
 
 
+def test_told_to_stop_again_in_its_last_moments_it_still_ends_with_0(
+    cloud, start_container, job_script, until
+):
+    script = job_script("pass")
+    # Python lets go of this after its signal handlers.
+    late = """
+import signal, sys
+class Late:
+    def __del__(self, kill=os.kill, own=os.getpid, pid=os.getpid(), number=signal.SIGTERM):
+        if own() == pid:
+            kill(pid, number)
+sys.late = Late()
+if __name__"""
+    script.write_text(script.read_text().replace("if __name__", late.lstrip(), 1))
+    container = start_container(script)
+    until(lambda: b"workers of" in container.output.read_bytes())
+    container.send_signal(signal.SIGTERM)
+    assert container.wait(20) == 0
+    assert b"container: stopped" in container.output.read_bytes()
+
+
 def test_a_killed_worker_is_replaced_and_its_job_is_done_by_another(
     cloud, start_container, until, job_script, tmp_path
 ):

@@ -74,6 +74,16 @@ def test_a_price_below_the_market_is_said_while_it_waits_and_with_the_whole_hist
     assert "MACHINE_PRICE" in told.splitlines()[-1]
 
 
+def test_the_machines_of_a_fleet_that_has_ended_are_not_wanted_any_more(started, capsys):
+    aws, run = started()
+    for _ in ending.end_machines(aws, run):
+        continue
+    capsys.readouterr()
+    with pytest.raises(ExplainedError, match="cancelled"):
+        waited(aws, run, lambda: False)
+    assert "Machines: 0 wanted, 0 up" in capsys.readouterr().out
+
+
 def test_what_waiting_cannot_mend_ends_it_at_once(started, monkeypatch):
     aws, run = started(MACHINE_PRICE=0.0001)
     events = [("launchSpecTemporarilyBlacklisted", "Error Code: InvalidKeyPair.NotFound")]
