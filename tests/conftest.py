@@ -15,6 +15,7 @@ from control import settings
 from control.checks import registry
 from control.services import account, records
 from control.verbs import setup, setup_aws
+from tests.injection import Injection
 
 ROOT = Path(__file__).parent.parent
 BUCKET = "test-bucket"
@@ -125,6 +126,19 @@ def embedded_server(tmp_path_factory):
     state = tmp_path_factory.mktemp("embedded")
     with embedded_aws.running(worker_folder=ROOT / "worker", state_folder=state) as server:
         yield server
+
+
+@pytest.fixture(scope="module")
+def breakable(embedded_server):
+    """Clients of the AWS on this computer whose calls can be made to fail: (clients, injection)."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in embedded_server.environment.items():
+            patch.setenv(name, value)
+        session = boto3.Session(
+            region_name="us-east-1", aws_access_key_id="embedded", aws_secret_access_key="embedded"
+        )
+        injection = Injection(session)
+        yield account.AWS(session), injection
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ import sys
 import time
 import types
 
-import boto3
 import pytest
 
 import run
@@ -21,30 +20,17 @@ from control.services import account
 from control.verbs import monitor
 from tests import account_state
 from tests.conftest import ROOT
-from tests.injection import Broken, Injection, changing
+from tests.injection import Broken, changing
 from tests.typed_verbs import Verbs
 
 AT_ONCE = Pace(poll=0.05, settle=0.1, spare=0.1, register=60)
 ZERO = {"ApproximateNumberOfMessages": "0"}
 
 
-@pytest.fixture(scope="module")
-def site(embedded_server):
-    """Clients of the AWS on this computer whose calls can be made to fail: (clients, injection)."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in embedded_server.environment.items():
-            patch.setenv(name, value)
-        session = boto3.Session(
-            region_name="us-east-1", aws_access_key_id="embedded", aws_secret_access_key="embedded"
-        )
-        injection = Injection(session)
-        yield account.AWS(session), injection
-
-
 @pytest.fixture
-def verbs(site, embedded, project, monkeypatch):
+def verbs(breakable, embedded, project, monkeypatch):
     """The verbs of new projects, as they are typed."""
-    aws, injection = site
+    aws, injection = breakable
     monkeypatch.setattr(account, "connect", lambda config: aws)
     monkeypatch.setattr(run, "Pace", lambda: AT_ONCE)
     # It only looks on, and what it looks for never comes: the containers fit on no machine.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import types
 
-import boto3
 import pytest
 
 import run
@@ -13,23 +12,9 @@ from control import command
 from control.jobs import job_file
 from control.services import account
 from control.verbs import submit
-from tests.injection import Injection
 from tests.test_every_call import ACTIONS, PREFIXES
 from tests.typed_verbs import Verbs
 from tests.worker_records import put
-
-
-@pytest.fixture(scope="module")
-def site(embedded_server):
-    """Clients of the AWS on this computer whose calls can be made to fail: (clients, injection)."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in embedded_server.environment.items():
-            patch.setenv(name, value)
-        session = boto3.Session(
-            region_name="us-east-1", aws_access_key_id="embedded", aws_secret_access_key="embedded"
-        )
-        injection = Injection(session)
-        yield account.AWS(session), injection
 
 
 class Questions(Verbs):
@@ -69,8 +54,8 @@ class Questions(Verbs):
 
 
 @pytest.fixture
-def questions(site, embedded, project, monkeypatch):
-    aws, injection = site
+def questions(breakable, embedded, project, monkeypatch):
+    aws, injection = breakable
     monkeypatch.setattr(account, "connect", lambda config: aws)
     # Pauses of botocore before it tries again.
     monkeypatch.setattr("botocore.endpoint.time", types.SimpleNamespace(sleep=lambda _: None))

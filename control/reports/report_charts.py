@@ -42,7 +42,6 @@ _CONFIG: Spec = {
     "axisX": {"grid": False, "domain": True, "domainColor": "var(--line)"},
     "text": {"fontSize": 12, "color": _INK},
 }
-_SHOWN = {True: "", False: ", more than the chart shows"}
 _MARK_LABEL = re.compile(r'<(path|text)([^>]*?) aria-label="([^"]*)"([^>]*)/>')
 
 
@@ -172,7 +171,7 @@ def memory(report: Report) -> Chart | None:
     each = "each job" if together == 1 else f"each of {together} jobs that run together"
     says = (
         f"The largest job used {units.megabytes(found['most'])} of memory; MEMORY gives {each} "
-        f"{units.megabytes(share)}{_SHOWN[shown]}."
+        f"{units.megabytes(share)}{_unless(shown)}."
     )
     size, unit = (1000, "GB") if max(found["most"], share * shown) >= 1000 else (1, "MB")
     marks = [(share / size, "MEMORY for each job")] if shown else []
@@ -188,7 +187,7 @@ def cores(report: Report) -> Chart | None:
     shown = _near(share, found)
     says = (
         f"A job kept {found['mean']:.2g} processors busy on average; there "
-        f"{'is' if share == 1 else 'are'} {share:.2g} for each job{_SHOWN[shown]}."
+        f"{'is' if share == 1 else 'are'} {share:.2g} for each job{_unless(shown)}."
     )
     marks = [(share, "for each job")] if shown else []
 
@@ -196,6 +195,11 @@ def cores(report: Report) -> Chart | None:
         return f"{value:.3g} processors"
 
     return draw(says, _histogram(found, 1, "processors", marks, named, "more"))
+
+
+def _unless(shown: bool) -> str:
+    """What is said of a limit that is not drawn."""
+    return "" if shown else ", more than the chart shows"
 
 
 def _near(value: float, found: Mapping[str, Any]) -> bool:

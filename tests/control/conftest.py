@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 import run as command_line
+from control.monitoring import ending
 from control.services import account
+from control.verbs import start_cluster, submit
+from tests.conftest import ROOT
 
 
 @pytest.fixture
@@ -19,3 +24,15 @@ def typed(embedded, monkeypatch, capsys):
         return capsys.readouterr().out
 
     return type_
+
+
+@pytest.fixture
+def stuck(set_up, tmp_path):
+    """A run with a machine, whose two jobs no container can take: (clients, config, run)."""
+    aws, config, run = set_up(MEMORY=900_000, CLUSTER_MACHINES=1)
+    path = tmp_path / "jobs.json"
+    path.write_text(json.dumps({"groups": [{"n": 1}, {"n": 2}]}))
+    submit.submit(aws, run, path, tmp_path)
+    run = start_cluster.start(aws, config, run, ROOT / "files/exampleFleet.json", yes=True)
+    yield aws, config, run
+    list(ending.end_machines(aws, run))

@@ -18,16 +18,11 @@ AT_ONCE = Pace(poll=0.2, settle=0.5, spare=0.3, register=60)
 
 
 @pytest.fixture
-def started(set_up, tmp_path):
-    """A run with machines, whose jobs no container can take."""
-    aws, config, run = set_up(MEMORY=900_000, CLUSTER_MACHINES=1)
-    path = tmp_path / "jobs.json"
-    path.write_text(json.dumps({"groups": [{"n": 1}, {"n": 2}]}))
-    submit.submit(aws, run, path, tmp_path)
-    run = start_cluster.start(aws, config, run, ROOT / "files/exampleFleet.json", yes=True)
+def started(stuck):
+    """With an alarm, as the monitor makes one: (clients, run)."""
+    aws, _, run = stuck
     alarms.put(aws.cloudwatch, run, "i-1", 4)
-    yield aws, run
-    list(ending.end_machines(aws, run))
+    return aws, run
 
 
 def live_fleets(aws, run):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 
 import pytest
@@ -11,31 +10,19 @@ from control.monitoring import ending
 from control.monitoring.observed import Pace
 from control.monitoring.step import step
 from control.services import fleet, notify, records
-from control.verbs import monitor, start_cluster, stop, submit
+from control.verbs import monitor, start_cluster, stop
 from tests.conftest import ROOT
 
 AT_ONCE = Pace(poll=0.2, settle=0.5, spare=0.3, register=60)
 FLEET = ROOT / "files/exampleFleet.json"
 
 
-@pytest.fixture
-def started(set_up, tmp_path):
-    """A run with a machine, whose two jobs no container can take: (clients, config, run)."""
-    aws, config, run = set_up(MEMORY=900_000, CLUSTER_MACHINES=1)
-    path = tmp_path / "jobs.json"
-    path.write_text(json.dumps({"groups": [{"n": 1}, {"n": 2}]}))
-    submit.submit(aws, run, path, tmp_path)
-    run = start_cluster.start(aws, config, run, FLEET, yes=True)
-    yield aws, config, run
-    list(ending.end_machines(aws, run))
-
-
 def newest(aws, run):
     return records.load(aws.s3, run.bucket, run.app_name, run.run_id)
 
 
-def test_monitor_says_that_it_was_stopped_and_how_to_go_on(started):
-    aws, _, run = started
+def test_monitor_says_that_it_was_stopped_and_how_to_go_on(stuck):
+    aws, _, run = stuck
     stop.stop(aws, run, dry_run=False, pause=0.05)
     with pytest.raises(monitor.Unfinished) as caught:
         monitor.watch(aws, run, AT_ONCE)
@@ -44,16 +31,16 @@ def test_monitor_says_that_it_was_stopped_and_how_to_go_on(started):
     assert "startCluster" in caught.value.fix and "retry" not in caught.value.fix
 
 
-def test_a_fleet_that_ended_with_jobs_that_wait_is_cured_by_start_cluster_alone(started):
-    aws, _, run = started
+def test_a_fleet_that_ended_with_jobs_that_wait_is_cured_by_start_cluster_alone(stuck):
+    aws, _, run = stuck
     fleet.cancel(aws.ec2, [run.fleets[0]["fleet_id"]])
     with pytest.raises(monitor.Unfinished, match="AWS has ended the fleet") as caught:
         monitor.watch(aws, run, AT_ONCE)
     assert "startCluster" in caught.value.fix and "retry" not in caught.value.fix
 
 
-def test_a_step_in_the_middle_of_stop_mails_nothing(started, monkeypatch):
-    aws, _, run = started
+def test_a_step_in_the_middle_of_stop_mails_nothing(stuck, monkeypatch):
+    aws, _, run = stuck
     told, steps = [], []
     monkeypatch.setattr(notify, "tell_end", lambda *words: told.append(words))
     topic = aws.sns.create_topic(Name="Topic")["TopicArn"]
@@ -71,8 +58,8 @@ def test_a_step_in_the_middle_of_stop_mails_nothing(started, monkeypatch):
     assert steps[1].ended and told == []
 
 
-def test_start_cluster_forgets_the_stop(started):
-    aws, config, run = started
+def test_start_cluster_forgets_the_stop(stuck):
+    aws, config, run = stuck
     stop.stop(aws, run, dry_run=False, pause=0.05)
     assert newest(aws, run).stopped
     start_cluster.start(aws, config, newest(aws, run), FLEET, yes=True)

@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 
 from control.errors import ExplainedError
 from control.runs import leftovers
 from control.services import alarms, fleet, records
-from control.verbs import setup, start_cluster, stop, submit
+from control.verbs import setup, start_cluster, stop
 from tests.conftest import ROOT
 from tests.injection import untold_fleets
 
 
 @pytest.fixture
-def started(set_up, tmp_path):
-    """A run with a machine, whose two jobs no container can take: (clients, config, run)."""
-    aws, config, run = set_up(MEMORY=900_000, CLUSTER_MACHINES=1)
-    path = tmp_path / "jobs.json"
-    path.write_text(json.dumps({"groups": [{"n": 1}, {"n": 2}]}))
-    submit.submit(aws, run, path, tmp_path)
-    run = start_cluster.start(aws, config, run, ROOT / "files/exampleFleet.json", yes=True)
+def started(stuck):
+    """With an alarm, as the monitor makes one: (clients, config, run)."""
+    aws, config, run = stuck
     alarms.put(aws.cloudwatch, run, "i-1", 4)
     yield aws, config, run
     stop.stop(aws, run, dry_run=False, pause=0.05)
