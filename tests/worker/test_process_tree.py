@@ -117,3 +117,29 @@ def test_a_process_whose_parent_was_gone_before_it_could_tell_the_kernel_ends(pa
     worker = os.path.dirname(os.path.dirname(process_tree.__file__))
     environ = {**os.environ, "PYTHONPATH": worker}
     assert subprocess.run([sys.executable, "-c", program], env=environ).returncode == code
+
+
+# Each holds so much memory that its end takes a moment.
+FORKS = """
+import os, time
+for _ in range(20):
+    if os.fork() == 0:
+        held = bytearray(10_000_000)
+        os.write(1, b".")
+        time.sleep(300)
+time.sleep(300)
+"""
+
+
+def test_members_of_a_group_whose_parent_has_ended_are_waited_for_too():
+    """They are the children of another process by then, and not below the leader."""
+    command = [sys.executable, "-c", FORKS]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True) as child:
+        assert child.stdout.read(20) == b"." * 20
+        members = process_tree.below(child.pid)
+        os.kill(child.pid, signal.SIGKILL)
+        while not process_tree.is_zombie(child.pid):
+            time.sleep(0.01)
+
+        assert process_tree.end(child.pid, 0)
+        assert len(members) == 20 and process_tree.living(members) == set()

@@ -7,7 +7,7 @@ import ctypes
 import os
 import signal
 import time
-from typing import Callable, Iterable, NamedTuple
+from typing import Callable, Iterable, Iterator, NamedTuple
 
 # prctl(2)
 _PR_SET_PDEATHSIG = 1
@@ -18,7 +18,7 @@ _POLL_SECONDS = 0.02
 # What has not ended so long after SIGKILL hangs in the kernel: on a mount that is gone, mostly.
 KILL_SECONDS = 5.0
 # Fields of /proc/PID/stat, counted from the state on: proc(5).
-_STATE, _PARENT, _STARTED = 0, 1, 19
+_STATE, _PARENT, _GROUP, _STARTED = 0, 1, 2, 19
 
 
 class Process(NamedTuple):
@@ -86,15 +86,16 @@ def end(pid: int, grace: float, clock: Callable[[], float] = time.monotonic) -> 
     waited for, so that its number cannot be another's; it is left to be waited for. Returns
     whether all have ended: what hangs in the kernel does not.
     """
-    found = below(pid)
+    found = _belonging_to(pid)
     _signal_group(pid, signal.SIGTERM)
     _signal(found, signal.SIGTERM)
     deadline = clock() + grace
     while clock() < deadline and (found or not is_zombie(pid)):
         time.sleep(_POLL_SECONDS)
-        found = living(found | below(pid))
+        found = living(found | _belonging_to(pid))
+    found |= _belonging_to(pid)
     _signal_group(pid, signal.SIGKILL)
-    all_ended = kill(found | below(pid), clock)
+    all_ended = kill(found, clock)
     deadline = clock() + KILL_SECONDS
     while clock() < deadline and not is_zombie(pid):
         time.sleep(_POLL_SECONDS)
@@ -115,15 +116,27 @@ def kill(found: set[Process], clock: Callable[[], float] = time.monotonic) -> bo
     return True
 
 
+def _belonging_to(leader: int) -> set[Process]:
+    """All below it, and those of its group: whose parents have ended are another's children."""
+    group = b"%d" % leader
+    members = {one for one, fields in _all() if fields[_GROUP] == group and one.pid != leader}
+    return below(leader) | members
+
+
 def _tree() -> dict[int, list[Process]]:
     """Of every process that can be seen: its children."""
     tree: dict[int, list[Process]] = {}
+    for process, fields in _all():
+        tree.setdefault(int(fields[_PARENT]), []).append(process)
+    return tree
+
+
+def _all() -> Iterator[tuple[Process, list[bytes]]]:
+    """Every process that can be seen, with its fields."""
     for name in os.listdir("/proc"):
         fields = _stat(int(name)) if name.isdigit() else []
         if fields:
-            process = Process(int(name), int(fields[_STARTED]))
-            tree.setdefault(int(fields[_PARENT]), []).append(process)
-    return tree
+            yield Process(int(name), int(fields[_STARTED])), fields
 
 
 def _stat(pid: int) -> list[bytes]:
