@@ -182,18 +182,24 @@ def service_is_gone(verbs):
     return verbs.state()["cluster"] == []
 
 
-@pytest.mark.parametrize(
-    ("verb", "moment"), [("startCluster", template_is_there), ("monitor", service_is_gone)]
-)
-def test_killed_in_the_midst_a_verb_is_completed_by_the_next(verbs, verb, moment):
-    _, expected = unbroken(verbs, verb)
+def killed_at(moment, verbs, verb):
+    """Type a verb as a process of its own, and kill it then; whether that was before its end."""
     getattr(verbs, WORLDS[verb])()
     command = [sys.executable, "run.py", *verbs.words(verb)]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL) as process:
         while not moment(verbs) and process.poll() is None:
             time.sleep(0.001)
         process.kill()
-    assert process.returncode == -signal.SIGKILL, "it had ended before it was killed"
+    return process.returncode == -signal.SIGKILL
+
+
+@pytest.mark.parametrize(
+    ("verb", "moment"), [("startCluster", template_is_there), ("monitor", service_is_gone)]
+)
+def test_killed_in_the_midst_a_verb_is_completed_by_the_next(verbs, verb, moment):
+    _, expected = unbroken(verbs, verb)
+    # On a busy computer a verb may end before this sees the moment: then once more.
+    assert any(killed_at(moment, verbs, verb) for _ in range(10)), "it always ended before"
     verbs.type(verb)
     assert verbs.differs_from(expected) == []
     if verb in ENDS:

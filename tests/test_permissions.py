@@ -155,8 +155,12 @@ def enforced(made, server, monkeypatch):
     return made
 
 
-def start(aws, config, tmp_path):
-    """setup, submitJob and startCluster."""
+def start(an_account, config, tmp_path):
+    """setup, submitJob and startCluster as the control node, of a run of its own."""
+    before = records.current(an_account.admin.s3, BUCKET, config.APP_NAME)
+    if before and not before.ended:
+        list(ending.end_run(an_account.admin, before, time.time()))
+    aws = an_account.as_role(roles.CONTROL_ROLE)
     run = setup.setup(aws, config)
     jobs = tmp_path / "jobs.json"
     names = ("a", "b", "c", "missing")
@@ -168,7 +172,7 @@ def start(aws, config, tmp_path):
 def test_from_setup_to_the_end_as_control_node_and_worker(enforced, tmp_path):
     an_account, config = enforced
     aws = an_account.as_role(roles.CONTROL_ROLE)
-    run = start(aws, config, tmp_path)
+    run = start(an_account, config, tmp_path)
     assert waiting.wait_for_machines(aws, run, poll_seconds=0.2)
     waiting.say_why_not(aws, run)
     end = time.monotonic() + LIMIT
@@ -193,7 +197,7 @@ def test_from_setup_to_the_end_as_control_node_and_worker(enforced, tmp_path):
 def test_check_and_status_may_ask_all_that_they_ask(enforced, tmp_path):
     an_account, config = enforced
     aws = an_account.as_role(roles.CONTROL_ROLE)
-    run = start(aws, config, tmp_path)
+    run = start(an_account, config, tmp_path)
     found = check.findings(aws, config, fleet_file.FleetFile(), time.time())
     assert [one for one in found if one.outcome == "failed" or "permission" in one.what] == []
     assert {one.check for one in found if one.outcome == "not checkable"} == {
@@ -210,7 +214,7 @@ def test_the_auto_monitor_ends_a_run_as_its_role(enforced, tmp_path):
     an_account, config = enforced
     config = dataclasses.replace(config, AUTO_MONITOR=True, NOTIFY_EMAIL="ada@example.org")
     aws = an_account.as_role(roles.CONTROL_ROLE)
-    run = start(aws, config, tmp_path)
+    run = start(an_account, config, tmp_path)
     end = time.monotonic() + LIMIT
     keys = an_account.keys_of(roles.MONITOR_ROLE)
     with lambda_runtime.running(monitor_function.zipped(), tmp_path, keys) as function:
@@ -226,9 +230,11 @@ def test_the_auto_monitor_ends_a_run_as_its_role(enforced, tmp_path):
 
 def test_more_and_fewer_machines_and_stop_as_the_control_node(enforced, tmp_path):
     an_account, config = enforced
-    config = dataclasses.replace(config, AUTO_MONITOR=True, CLUSTER_MACHINES=1)
+    # No container can take its jobs: all four wait until the end.
+    changes = {"AUTO_MONITOR": True, "CLUSTER_MACHINES": 1, "MEMORY": 900_000}
+    config = dataclasses.replace(config, **changes)
     aws = an_account.as_role(roles.CONTROL_ROLE)
-    run = start(aws, config, tmp_path)
+    run = start(an_account, config, tmp_path)
     two = setup.setup(aws, dataclasses.replace(config, CLUSTER_MACHINES=2))
     run = start_cluster.start(aws, config, two, ROOT / "files/exampleFleet.json", yes=True)
     assert [entry["target"] for entry in run.fleets] == [2]
