@@ -18,11 +18,12 @@ def test_what_one_process_writes_another_reads():
     pid = os.fork()
     if pid == 0:
         board.set_busy(1, True)
-        board.count_fault("00ff", True)
+        board.count_fault("00ff", "a disk of no size")
         os._exit(0)
     os.waitpid(pid, 0)
 
-    assert board.anybody_busy() and board.faults == 1
+    assert board.anybody_busy()
+    assert (board.faults, board.last_fault) == (1, "a disk of no size")
     assert woken(board)
     board.drain()
     assert not woken(board)
@@ -56,25 +57,36 @@ def test_a_worker_waits_for_protection_but_not_for_long(state, waits):
 def test_faults_in_a_row_are_counted_until_there_are_too_many():
     board = Board(1)
     for number in range(300):
-        board.count_fault(f"{number:016x}", True)
+        board.count_fault(f"{number:016x}", f"reason {number}")
         assert board.faults == min(number + 1, MOST_FAULTS)
+        assert board.last_fault == f"reason {number}"
 
-    board.count_fault("00ff", False)
+    board.count_fault("00ff", "")
 
     assert board.faults == 0
+
+
+@pytest.mark.parametrize("why", ["x" * 2000, "ä" * 2000, "lone \ud800 surrogate"])
+def test_a_reason_of_any_length_and_kind_spoils_nothing_else(why):
+    board = Board(2)
+
+    board.count_fault("00ff", why)
+
+    assert board.faults == 1 and not board.anybody_busy()
+    assert why.startswith(board.last_fault[:5]) and len(board.last_fault) >= 5
 
 
 def test_one_job_that_fails_again_and_again_is_one_fault():
     board = Board(1)
     for _ in range(3):
-        board.count_fault("00ff00ff00ff00ff", True)
+        board.count_fault("00ff00ff00ff00ff", "no disk")
 
     assert board.faults == 1
 
 
 def test_a_receive_that_says_nothing_about_the_machine_leaves_the_row_alone():
     board = Board(1)
-    board.count_fault("00ff", True)
+    board.count_fault("00ff", "no disk")
 
     board.count_fault("00aa", None)
 

@@ -151,8 +151,18 @@ def test_out_of_memory_is_told_from_other_kills(job, monkeypatch):
 
 
 def test_a_program_that_is_not_in_the_image_is_missing_on_every_machine(job):
-    with pytest.raises(JobFailed, match="no-such-program: program not found") as failure:
+    with pytest.raises(MachineFault, match="no-such-program: program not found") as failure:
         job.run(["no-such-program"])
+
+    assert not failure.value.retry
+
+
+@pytest.mark.parametrize("program", ["input/script.sh", "./script.sh"])
+def test_a_script_that_the_job_lacks_says_nothing_about_the_machine(job, program):
+    name = job.folder / program if program.startswith("input") else program
+
+    with pytest.raises(JobFailed, match="script.sh: program not found") as failure:
+        job.run([name])
 
     assert not failure.value.retry and not isinstance(failure.value, MachineFault)
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import threading
+import time
 
 import pytest
 
@@ -22,7 +23,7 @@ def test_polls_get_longer_the_longer_a_worker_is_idle(idle, visibility, seconds)
 def work(until):
     """Runs a worker's loop until something holds, then stops it."""
 
-    def run(worker, condition, board=None):
+    def run(worker, condition, board=None, clock=time.monotonic):
         board = board or Board(1)
 
         def stop_then():
@@ -33,7 +34,7 @@ def work(until):
 
         stopper = threading.Thread(target=stop_then)
         stopper.start()
-        loop.work(worker, 0, board)
+        loop.work(worker, 0, board, clock)
         stopper.join()
         return board
 
@@ -143,10 +144,46 @@ def test_after_three_faults_of_its_own_a_machine_stops_taking_jobs(cloud, make_w
     assert len(cloud.states("attempts")) == 3
 
 
+def test_a_program_that_is_not_in_the_image_burns_three_jobs_and_no_more(
+    cloud, make_worker, work, capfd
+):
+    for number in range(5):
+        cloud.send({"name": f"job {number}"})
+    said = []
+
+    def has_said():
+        said.append(capfd.readouterr().out)
+        return any("takes no job: 3 jobs in a row" in text for text in said)
+
+    work(make_worker(lambda job: job.run(["no-such-program"])), has_said)
+
+    assert "the last one: no-such-program: program not found in the image" in "".join(said)
+    assert cloud.waiting()[0] == 2
+    assert cloud.states("records") == ["failed.json"] * 3
+
+
+def test_why_no_job_is_taken_is_said_again_every_minute(
+    cloud, make_worker, work, monkeypatch, capfd
+):
+    monkeypatch.setattr(machine, "unfit", lambda *arguments: "the disk is full")
+    monkeypatch.setattr(loop, "SECONDS_UNFIT", 0.001)
+    now = [0.0]
+
+    def clock():
+        now[0] += 10
+        return now[0]
+
+    work(make_worker(write_result), lambda: now[0] > 1210, clock=clock)
+
+    # At 10 s and at each sixth look after it.
+    said = capfd.readouterr().out
+    assert 20 <= said.count("worker 0: takes no job: the disk is full") <= 22
+
+
 def test_a_job_that_fails_for_its_own_reasons_ends_the_row_of_faults(cloud, make_worker, work):
     board = Board(1)
-    board.count_fault("00ff", True)
-    board.count_fault("00fe", True)
+    board.count_fault("00ff", "no disk")
+    board.count_fault("00fe", "no disk")
     cloud.send({"name": "A1"})
 
     work(make_worker(lambda job: None), lambda: cloud.states("attempts"), board)

@@ -1,6 +1,6 @@
 """What the processes of one container share: who is busy, and what the container found out.
 
-A few bytes of memory, and a pipe that wakes the container. Nothing here can block or be left locked
+Some bytes of memory, and a pipe that wakes the container. Nothing here can block or be left locked
 by a process that was killed. Each byte is written by one side only, but for the row of faults: of
 two workers that add to it at the same moment one may be forgotten, so that the container finds out
 a job later.
@@ -22,7 +22,10 @@ UNPROTECTED, PROTECTED, REFUSED, NOT_OFFERED = 0, 1, 2, 3
 _PROTECTION, _FAULTS = 0, 1
 # A job in the row of faults is known by so many bytes of a hash.
 _JOB = 8
-_FIRST_WORKER = _FAULTS + MOST_FAULTS * _JOB
+# What is kept of the reason of its last one.
+_REASON = 500
+_LAST_FAULT = _FAULTS + MOST_FAULTS * _JOB
+_FIRST_WORKER = _LAST_FAULT + _REASON
 _POLL_SECONDS = 0.01
 
 
@@ -54,22 +57,33 @@ class Board:
         """Different jobs in a row that failed for reasons of this machine, MOST_FAULTS at most."""
         return len(self._row())
 
-    def count_fault(self, job: str, is_one: bool | None) -> None:
-        """Note whether a job failed for the machine's reasons; None if it was not run to its end.
+    @property
+    def last_fault(self) -> str:
+        """Why the last of them failed."""
+        kept = self._bytes[_LAST_FAULT:_FIRST_WORKER].rstrip(b"\0")
+        return kept.decode("utf-8", "ignore")
+
+    def count_fault(self, job: str, why: str | None) -> None:
+        """Note for which reason of the machine's a job failed: "" for none, None if it was not run
+        to its end.
 
         The same job counts once: it may be the one that is unfit.
         """
-        if is_one is None:
+        if why is None:
             return
-        row = self._row() if is_one else []
+        row = self._row() if why else []
         mark = hashlib.sha256(job.encode()).digest()[:_JOB]
-        if is_one and mark not in row:
+        if why and mark not in row:
             row.append(mark)
-        size = _FIRST_WORKER - _FAULTS
-        self._bytes[_FAULTS:_FIRST_WORKER] = b"".join(row)[:size].ljust(size, b"\0")
+        self._put(_FAULTS, _LAST_FAULT, b"".join(row))
+        self._put(_LAST_FAULT, _FIRST_WORKER, why.encode("utf-8", "replace"))
+
+    def _put(self, start: int, end: int, content: bytes) -> None:
+        size = end - start
+        self._bytes[start:end] = content[:size].ljust(size, b"\0")
 
     def _row(self) -> list[bytes]:
-        marks = (self._bytes[at : at + _JOB] for at in range(_FAULTS, _FIRST_WORKER, _JOB))
+        marks = (self._bytes[at : at + _JOB] for at in range(_FAULTS, _LAST_FAULT, _JOB))
         return [mark for mark in marks if any(mark)]
 
     def anybody_busy(self) -> bool:

@@ -25,7 +25,9 @@ class JobFailed(Exception):
 
 
 class MachineFault(JobFailed):
-    """The job failed for a reason that lies in this machine: others would fail on it as well."""
+    """The job failed for a reason that lies in this machine or in the image: others would fail on
+    it as well.
+    """
 
 
 class LeaseLost(Exception):

@@ -105,13 +105,53 @@ class Job:
         kills = resources.oom_kills()
         with Search(errors) if errors else contextlib.nullcontext() as search:
             log = search.write if search else None
-            code = _start(words, Path(cwd or self.temp_dir), env, stdout, log).wait()
+            code = self._start(words, Path(cwd or self.temp_dir), env, stdout, log).wait()
         if code < 0:
             raise _killed(words[0], signal_name(-code), kills, self.config)
         if search and search.found:
             raise JobFailed(f"{words[0]}: {search.found}", exit_code=code)
         if code > 0:
             raise JobFailed(f"{words[0]} exited with code {code}", exit_code=code)
+
+    def _start(
+        self,
+        words: list[str],
+        cwd: Path,
+        env: Mapping[str, str] | None,
+        stdout: IO[Any] | None,
+        log: int | None,
+    ) -> subprocess.Popen[Any]:
+        if not cwd.is_dir():
+            raise JobFailed(f"{words[0]} cannot start in {cwd}: there is no such folder")
+        try:
+            return subprocess.Popen(
+                words,
+                cwd=cwd,
+                env=env,
+                stdin=subprocess.DEVNULL,
+                stdout=log if stdout is None else stdout,
+                stderr=log,
+                preexec_fn=partial(_be_program, os.getpid()),
+            )
+        except FileNotFoundError:
+            raise self._no_program(words[0], cwd, "program not found in the image") from None
+        except ValueError as error:
+            raise JobFailed(f"{words[0]} cannot be started: {error}") from None
+        except OSError as error:
+            if error.errno in (errno.E2BIG, errno.ENAMETOOLONG):
+                raise JobFailed(f"{words[0]} cannot be started: {error.strerror}") from None
+            if error.errno in (errno.EACCES, errno.ENOEXEC):
+                why = f"no program that can be started ({error.strerror})"
+                raise self._no_program(words[0], cwd, why) from None
+            raise MachineFault(f"{words[0]} cannot be started: {error.strerror}") from None
+
+    def _no_program(self, program: str, cwd: Path, why: str) -> JobFailed:
+        """Another attempt would not find it either. Of what is not among the job's own files the
+        next job will not: a machine that finds out several times in a row takes no more.
+        """
+        is_path = os.sep in program
+        own = is_path and self.folder.resolve() in (cwd / program).resolve().parents
+        return (JobFailed if own else MachineFault)(f"{program}: {why}", retry=False)
 
     def download(
         self,
@@ -151,39 +191,6 @@ def _a_list(command: Sequence[object]) -> list[object]:
     if not command:
         raise TypeError("job.run got an empty list")
     return list(command)
-
-
-def _start(
-    words: list[str],
-    cwd: Path,
-    env: Mapping[str, str] | None,
-    stdout: IO[Any] | None,
-    log: int | None,
-) -> subprocess.Popen[Any]:
-    if not cwd.is_dir():
-        raise JobFailed(f"{words[0]} cannot start in {cwd}: there is no such folder")
-    try:
-        return subprocess.Popen(
-            words,
-            cwd=cwd,
-            env=env,
-            stdin=subprocess.DEVNULL,
-            stdout=log if stdout is None else stdout,
-            stderr=log,
-            preexec_fn=partial(_be_program, os.getpid()),
-        )
-    except FileNotFoundError:
-        # Every machine has the same image: another attempt would not find it either.
-        raise JobFailed(f"{words[0]}: program not found in the image", retry=False) from None
-    except ValueError as error:
-        raise JobFailed(f"{words[0]} cannot be started: {error}") from None
-    except OSError as error:
-        if error.errno in (errno.E2BIG, errno.ENAMETOOLONG):
-            raise JobFailed(f"{words[0]} cannot be started: {error.strerror}") from None
-        if error.errno in (errno.EACCES, errno.ENOEXEC):
-            what = f"{words[0]} is no program that can be started: {error.strerror}"
-            raise JobFailed(what, retry=False) from None
-        raise MachineFault(f"{words[0]} cannot be started: {error.strerror}") from None
 
 
 def _be_program(parent: int) -> None:

@@ -26,6 +26,8 @@ POLL_SHARE = 1 / 8
 # the moment of asking.
 POLL_SHARE_OF_VISIBILITY = 1 / 3
 SECONDS_UNFIT = 10.0
+# Why no job is taken is said again so often: the monitor looks for it among the newest lines.
+SECONDS_BETWEEN_REFUSALS = 60.0
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
 
 
@@ -44,22 +46,23 @@ def work(
     """Do jobs until told to stop; an empty queue is polled quietly."""
     last_busy = clock()
     pause = FIRST_PAUSE
-    said = ""
+    refusals = _Refusals(index, clock)
     while not worker.stop.is_set:
         trouble = _trouble(worker, board)
         if trouble:
-            said = _say_once(f"worker {index}: takes no job: {trouble}", said)
+            refusals.say(trouble)
             worker.stop.wait(SECONDS_UNFIT)
             continue
         try:
             wait = poll_seconds(clock() - last_busy, worker.settings.visibility)
             raw, asked = _receive(worker, wait)
         except AWS_ERRORS as error:
-            said = _say_once(f"worker {index}: no message to be had: {_explain(error)}", said)
+            refusals.say(f"no message to be had: {_explain(error)}")
             worker.stop.wait(pause)
             pause = min(2 * pause, LONGEST_PAUSE)
             continue
-        pause, said = FIRST_PAUSE, ""
+        pause = FIRST_PAUSE
+        refusals.end()
         if raw is not None:
             board.set_busy(index, True)
             try:
@@ -69,11 +72,11 @@ def work(
             last_busy = clock()
 
 
-def attend(worker: Worker, raw: Mapping[str, Any], asked: float) -> bool | None:
-    """Do what a message says and settle it; whether it failed for this machine's own reasons.
+def attend(worker: Worker, raw: Mapping[str, Any], asked: float) -> str | None:
+    """Do what a message says and settle it; for which reason of this machine's own it failed.
 
-    None if that cannot be said, since no job ran to its end. Never raises for anything about a
-    message: the next may be better.
+    "" if it did not; None if that cannot be said, since no job ran to its end. Never raises for
+    anything about a message: the next may be better.
     """
     name = "a message"
     try:
@@ -87,7 +90,7 @@ def attend(worker: Worker, raw: Mapping[str, Any], asked: float) -> bool | None:
     except AWS_ERRORS as error:
         say(f"[{name}] could not be settled, it will come again: {error}")
         # What this job cannot write the next one cannot either.
-        return True if is_setup_fault(error) else None
+        return str(error) if is_setup_fault(error) else None
     except Exception:
         # A bug of ours must not take the worker with it, nor the jobs that it would still do.
         traceback.print_exc()
@@ -95,7 +98,7 @@ def attend(worker: Worker, raw: Mapping[str, Any], asked: float) -> bool | None:
     return None
 
 
-def _attend(worker: Worker, message: Message, asked: float) -> bool | None:
+def _attend(worker: Worker, message: Message, asked: float) -> str | None:
     settings, sqs = worker.settings, worker.clients.sqs
 
     def extend(seconds: int) -> None:
@@ -109,8 +112,8 @@ def _attend(worker: Worker, message: Message, asked: float) -> bool | None:
         outcome = attempt.do()
         attempt.settle(outcome)
         if outcome.machine:
-            return True
-        return False if outcome.kind in (settle.DONE, settle.FAILED) and attempt.has_run else None
+            return outcome.reason
+        return "" if outcome.kind in (settle.DONE, settle.FAILED) and attempt.has_run else None
     finally:
         lease.close()
         attempt.close()
@@ -118,7 +121,8 @@ def _attend(worker: Worker, message: Message, asked: float) -> bool | None:
 
 def _trouble(worker: Worker, board: Board) -> str:
     if board.faults >= machine.MOST_FAULTS:
-        return f"{board.faults} jobs in a row failed for reasons of this machine"
+        count, last = board.faults, board.last_fault
+        return f"{count} jobs in a row failed for reasons of this machine, the last one: {last}"
     return machine.unfit(worker.folder, worker.settings.needs_mount)
 
 
@@ -143,8 +147,22 @@ def _explain(error: BaseException) -> str:
     return str(error)
 
 
-def _say_once(text: str, said: str) -> str:
-    """Say `text` unless it is what was `said` last; returns it."""
-    if text != said:
-        say(text)
-    return text
+class _Refusals:
+    """Says why a worker takes no job: when that changes, and now and then while it lasts."""
+
+    def __init__(self, index: int, clock: Callable[[], float]) -> None:
+        self._index = index
+        self._clock = clock
+        self.end()
+
+    def end(self) -> None:
+        """It takes jobs."""
+        self._said, self._due = "", float("-inf")
+
+    def say(self, why: str) -> None:
+        now = self._clock()
+        if why == self._said and now < self._due:
+            return
+        # The contract's words: the monitor knows the line by them.
+        say(f"worker {self._index}: takes no job: {why}")
+        self._said, self._due = why, now + SECONDS_BETWEEN_REFUSALS
