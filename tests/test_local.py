@@ -134,6 +134,24 @@ def test_a_worker_that_cannot_start_is_said_and_given_up(own_project, tmp_path):
     assert "containers end right after their start" in err.lower()
 
 
+def test_a_program_that_is_not_in_the_image_ends_the_run_and_says_so(own_project, tmp_path):
+    folder = own_project(*({"name": f"job{n}", "do": "work"} for n in range(9)))
+    worker = folder / "worker/generic-worker.py"
+    worker.write_text(
+        WORKER.replace("    (job.output_dir", '    job.run(["no-such"])\n    (job.output_dir')
+    )
+    output = tmp_path / "output"
+    code, out, err = typed(
+        "--config", folder, "local", "files/jobs.json", "--output", output, "--workers", 1
+    )
+    assert code == 1
+    assert "the last one: no-such: program not found in the image." in err
+    assert err.endswith("\nFix: Mend what it says, then run the same command again.\n")
+    assert "Correct its name in worker/generic-worker.py" in out
+    assert "9 jobs: 6 waiting, 0 in work, 0 done, 3 failed" in out
+    assert next(output.glob("runs/*/*/report.html")).exists()
+
+
 def test_inputs_lie_where_the_job_file_says_they_do(own_project, tmp_path):
     folder = own_project({"name": "x"})
     (folder / "data/in").mkdir(parents=True)

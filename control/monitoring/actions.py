@@ -38,9 +38,9 @@ def carry_out(aws: AWS, run: Run, action: Action, seen: Observed) -> Iterator[st
             yield f"fleet {fleet_id}: {several(machines, 'machine')} wanted"
         case Remove(machines=spare):
             yield from _remove(aws, run, spare)
-        case EndBroken(instance_ids):
+        case EndBroken(instance_ids, why):
             fleet.terminate(aws.ec2, instance_ids)
-            yield f"ended, as they never joined the cluster: {', '.join(instance_ids)}"
+            yield f"ended, as {why}: {', '.join(instance_ids)}"
         case EndCostly():
             yield from _end_costly(aws, run, action)
         case PutAlarm(machine):

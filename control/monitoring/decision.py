@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from control.monitoring import cheapest, idle
+from control.monitoring import cheapest, idle, refusing
 from control.monitoring.hourly_limit import enforce
 from control.monitoring.observed import Machine, Memory, Observed, Pace
 from control.monitoring.orders import (
@@ -30,6 +30,7 @@ def decide(
     memory = _remember_empty(seen, memory, pace)
     memory = _remember_service(seen, memory)
     memory = _remember_fleets(seen, memory)
+    memory = refusing.remember(seen, memory, pace)
     end = (
         _end(seen, memory, pace)
         or _cannot_go_on(seen, memory, pace)
@@ -38,6 +39,9 @@ def decide(
     )
     if end is not None:
         return [end], memory
+    refused, memory = refusing.decide(seen, memory, pace)
+    if refused is not None:
+        return [refused], memory
     memory, broken = _broken(seen, memory, pace)
     if memory.never_registered >= pace.give_up_machines:
         return [EndMachines(_why_broken(memory.never_registered, pace))], memory
@@ -126,14 +130,9 @@ def _fleet_is_gone(seen: Observed, memory: Memory, pace: Pace) -> bool:
     return bool(seen.fleets or seen.asked) and not _costs(seen)
 
 
-def _at_work(seen: Observed) -> bool:
-    in_flight = seen.queue is not None and seen.queue.in_flight > 0
-    return in_flight or any(m.busy_tasks for m in seen.machines)
-
-
 def _never_works(seen: Observed, pace: Pace) -> Action | None:
     """Containers that only start and end do no work, and their machines cost money."""
-    if seen.jobs.finished or _at_work(seen) or not seen.stopped:
+    if seen.jobs.finished or seen.at_work or not seen.stopped:
         return None
     reason, times = Counter(one.why for one in seen.stopped).most_common(1)[0]
     hosts: defaultdict[str, set[str]] = defaultdict(set)
@@ -147,7 +146,7 @@ def _never_works(seen: Observed, pace: Pace) -> Action | None:
 def _has_no_place(seen: Observed, settings: Mapping[str, Any], pace: Pace) -> Action | None:
     """Machines that can take no container cost money, and others of their kind could not either."""
     service = seen.service
-    if service is None or service.running or service.pending or _at_work(seen):
+    if service is None or service.running or service.pending or seen.at_work:
         return None
     joined = [m for m in seen.machines if m.container_instance and not m.draining]
     reason = idle.placement(service.last_word, settings)
@@ -165,7 +164,7 @@ def _broken(seen: Observed, memory: Memory, pace: Pace) -> tuple[Memory, tuple[M
     broken: tuple[Machine, ...] = ()
     if readings >= pace.register_readings:
         broken = tuple(m for m in unregistered if seen.now - m.launched > pace.register)
-    count = 0 if _at_work(seen) else memory.never_registered + len(broken)
+    count = 0 if seen.at_work else memory.never_registered + len(broken)
     readings = min(readings, pace.register_readings)
     return replace(memory, unregistered_readings=readings, never_registered=count), broken
 

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from control import reasons_fleet
 from control.monitoring.observed import Machine, Observed
-from control.reasons_idle import CONTAINERS, MACHINES, PLACEMENT, RUN, STOPPED, Idle, told
+from control.reasons_idle import (
+    CONTAINERS,
+    MACHINES,
+    PLACEMENT,
+    RUN,
+    STOPPED,
+    Idle,
+    told,
+)
+from control.reasons_refused import REFUSED
 from control.services import fleet, queues, records
 from control.services.fleet import LIVE_STATES
 from control.words import several
@@ -63,7 +72,7 @@ def why(seen: Observed, heard: Heard, run: Run, patience: float = PATIENCE_SECON
     if running and queue and queue.total == queue.delayed > 0:
         return told("jobs delayed", RUN["jobs delayed"], delayed=f"{queue.delayed:,}")
     if running:
-        return None
+        return refusal(seen.refusals) if seen.refusals else None
     names = run.settings
     if queue is None:
         words = {"queue": names.get("SQS_QUEUE_NAME", ""), "unfinished": f"{left:,}"}
@@ -193,6 +202,13 @@ def stopped(message: str, run: Run) -> Idle:
         MEMORY=run.settings.get("MEMORY", "?"),
         log_group=run.log_group,
     )
+
+
+def refusal(said: Sequence[str]) -> Idle:
+    """Why the containers that run take no job, from what they said of it, the newest last."""
+    message = said[-1] if said else "their log does not say why"
+    words, reason = next((w, r) for w, r in REFUSED.items() if w.lower() in message.lower())
+    return told(words or "takes no job", reason, message=message.rstrip(".") + ".")
 
 
 def _plain(message: str) -> str:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from control.monitoring.observed import Machine, Memory, Observed, Pace, Stopped
-from control.services import alarms, cluster, fleet, queues, records, spot_prices
+from control.services import alarms, cluster, fleet, logs, queues, records, spot_prices
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from control.services.fleet import FleetState
     from control.services.records import JobCounts, Run
 
+# A worker that takes no job says why every minute (contract.md).
+SECONDS_HEARD = 180
+
 
 def observe(
     aws: AWS,
@@ -26,7 +29,7 @@ def observe(
     counted: JobCounts | None = None,
     count: Callable[[S3Client, Run], JobCounts] = records.count,
 ) -> Observed:
-    """Ask SQS, S3, EC2, ECS and CloudWatch once each.
+    """Ask SQS, S3, EC2, ECS and CloudWatch once each; the log only if jobs wait in vain.
 
     `counted` is taken for the counts of jobs while the queue holds any: to list a million records
     each minute would cost more than it tells.
@@ -35,7 +38,7 @@ def observe(
     service = cluster.service_state(aws.ecs, run)
     # The queue is asked before the records: a job finished in between is then in one of the two.
     waiting = queues.counts(aws.sqs, run.queue_url)
-    return Observed(
+    seen = Observed(
         now=now,
         queue=waiting,
         jobs=counted if counted and waiting and waiting.total else count(aws.s3, run),
@@ -48,6 +51,10 @@ def observe(
         stopped_at=run.stopped,
         cheapest_since=run.cheapest_since,
     )
+    if not seen.takes_no_job:
+        return seen
+    since = now - SECONDS_HEARD
+    return replace(seen, refusals=logs.refusals(aws.logs, run.log_group, run.app_name, since))
 
 
 def price(aws: AWS, run: Run, seen: Observed, memory: Memory, pace: Pace) -> Memory:

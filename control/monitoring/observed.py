@@ -57,7 +57,21 @@ class Observed:
     stopped: tuple[Stopped, ...] = ()
     asked: Mapping[str, int] = field(default_factory=dict)
     stopped_at: str = ""  # when `stop` was typed, if no machines were asked for since
+    refusals: tuple[str, ...] = ()  # why workers take no job, if jobs wait and none has one
     cheapest_since: float = 0.0  # when `monitor --cheapest` was typed; 0: it was not
+
+    @property
+    def at_work(self) -> bool:
+        """Whether any job is being done, as far as SQS and ECS tell."""
+        in_flight = self.queue is not None and self.queue.in_flight > 0
+        return in_flight or any(m.busy_tasks for m in self.machines)
+
+    @property
+    def takes_no_job(self) -> bool:
+        """Whether jobs wait, containers run, and none has a job."""
+        waiting = self.queue is not None and self.queue.visible > 0
+        running = self.service is not None and self.service.running > 0
+        return waiting and running and not self.at_work
 
 
 @dataclass(frozen=True)
@@ -72,6 +86,12 @@ class Memory:
     # Readings in a row in which some machine had not registered, and machines ended for it.
     unregistered_readings: int = 0
     never_registered: int = 0
+    # Since when so many jobs waited while containers ran and took none, and how many jobs were
+    # done when machines were last ended for it.
+    refused_since: float | None = None
+    refused_readings: int = 0
+    refused_waiting: int = 0
+    refused_done: int = 0
     # Whether any container of this run was seen to protect itself: then those without work can be
     # told from those with work.
     protection_works: bool = False
@@ -96,6 +116,8 @@ class Pace:
     # A clock may jump, so a wait must have been seen in so many readings too.
     settle_readings: int = 3
     register_readings: int = 5
+    # So long containers may run beside waiting jobs and take none, if they say why.
+    refuse: float = 300
     # After this many machines that never registered, more of them would not either.
     give_up_machines: int = 3
     # After this many containers that ended by themselves before any job was done, likewise.

@@ -31,9 +31,10 @@ class Remove:
 
 @dataclass(frozen=True)
 class EndBroken:
-    """End machines that never joined the cluster; the fleet replaces them."""
+    """End machines that are of no use; the fleet replaces them."""
 
     instance_ids: tuple[str, ...]
+    why: str = "they never joined the cluster"
 
 
 @dataclass(frozen=True)

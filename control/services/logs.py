@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 # The logs of every job are on S3 for good; CloudWatch, which costs more, keeps them for two months.
 RETENTION_DAYS = 60
 _PAUSE = 0.25
+# A worker's words before the reason (contract.md); a job's line begins with its name instead.
+_REFUSAL = "takes no job"
+_WORKER = re.compile(r"worker \d+: ")
 
 
 class Event(NamedTuple):
@@ -50,31 +54,62 @@ def of_job(
     since: float,
     wait: Callable[[float], object] = time.sleep,
 ) -> Iterator[Event]:
-    """The lines of a job since a time in seconds since 1970, whichever containers wrote them.
+    """The lines of a job since a time in seconds since 1970, whichever containers wrote them."""
+    own = f"[{job_name}] "
+    for event in _filtered(logs, group, own.strip(), since, wait):
+        if event.text.startswith(own):
+            yield event._replace(text=event.text[len(own) :])
+
+
+def refusals(
+    logs: CloudWatchLogsClient,
+    group: str,
+    app_name: str,
+    since: float,
+    wait: Callable[[float], object] = time.sleep,
+) -> tuple[str, ...]:
+    """Why workers of an app have said, since a time in seconds since 1970, that they take no job;
+    the newest last.
+    """
+    # The group may be shared; the awslogs driver begins a stream's name with the app's.
+    events = _filtered(logs, group, _REFUSAL, since, wait, logStreamNamePrefix=f"{app_name}/")
+    found = []
+    for event in sorted(events, key=lambda event: event.time):
+        who, _, why = event.text.partition(f"{_REFUSAL}: ")
+        if _WORKER.fullmatch(who):
+            found.append(why)
+    return tuple(found)
+
+
+def _filtered(
+    logs: CloudWatchLogsClient,
+    group: str,
+    words: str,
+    since: float,
+    wait: Callable[[float], object],
+    **more: str,
+) -> Iterator[Event]:
+    """The lines with exactly these words, wherever they stand; none if there is no log group.
 
     Asks at most four times a second: FilterLogEvents takes five in an account and region
     (CloudWatch Logs quotas), and others ask, too.
     """
-    own = f"[{job_name}] "
-    token: dict[str, str] = {}
     while True:
         try:
             page = logs.filter_log_events(
                 logGroupName=group,
-                # In quotes: the exact words, wherever they stand.
-                filterPattern=f'"{own.strip()}"',
+                filterPattern=f'"{words}"',
                 startTime=int(since * 1000),
-                **token,  # type: ignore[arg-type]
+                **more,  # type: ignore[arg-type]
             )
         except logs.exceptions.ResourceNotFoundException:
             return
         for event in page["events"]:
-            if event["message"].startswith(own):
-                text = event["message"][len(own) :].rstrip("\n")
-                yield Event(event["eventId"], event["timestamp"] / 1000, text)
+            text = event["message"].rstrip("\n")
+            yield Event(event["eventId"], event["timestamp"] / 1000, text)
         if "nextToken" not in page:
             return
-        token = {"nextToken": page["nextToken"]}
+        more["nextToken"] = page["nextToken"]
         wait(_PAUSE)
 
 

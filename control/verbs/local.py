@@ -20,7 +20,7 @@ from control import local_environment, screen, settings
 from control.errors import ExplainedError, UserError
 from control.jobs import job_file, survey
 from control.monitoring.observed import Pace
-from control.services import account
+from control.services import account, records
 from control.verbs import (
     failures,
     local_worker,
@@ -49,7 +49,8 @@ if TYPE_CHECKING:
 # The embedded AWS brings machines within a second, and its counts do not lag.
 # How often `--serve` looks whether the worker has been edited.
 _LOOK_SECONDS = 1.0
-PACE = Pace(poll=1.0, settle=2.0, spare=1.0, register=60, listing=0.3, patience=20)
+_AGAIN = "Mend what it says, then run the same command again."
+PACE = Pace(poll=1.0, settle=2.0, spare=1.0, register=60, refuse=15, listing=0.3, patience=20)
 
 
 @dataclass(frozen=True)
@@ -190,19 +191,25 @@ def run(
         submit.report(outcome, the_run, job_path)
         fleet_path = settings.find(config, "files/exampleFleet.json")
         the_run = start_cluster.start(aws, here, the_run, fleet_path, yes=True)
+        given_up = None
         try:
             counts = monitor.watch(aws, the_run, PACE)
+        except monitor.Unfinished as error:
+            given_up, counts = error, records.count(aws.s3, the_run)
         finally:
             take_outputs(aws.s3, here.AWS_BUCKET, output, keys)
         page = report.in_folder(aws, config, the_run, output)
         _summary(config, counts, clock() - began, output)
         screen.say(f"Report: {page}")
+        if given_up:
+            # The queue of which its cure speaks ends with this command.
+            raise monitor.Unfinished(given_up.what, _AGAIN)
         failures.raise_for_failed(
             aws.s3,
             the_run,
             counts,
             lambda record: str(output / record["log_key"]),
-            "Mend what the logs say, then run the same command again.",
+            _AGAIN,
         )
     return counts
 

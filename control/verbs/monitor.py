@@ -163,7 +163,11 @@ def _unfinished(aws: AWS, run: Run, taken: Step) -> Unfinished:
             f"{why}. The machines were ended; the queue stays.",
             "Mend what the lines above say, in worker/ or in the image, and start again.",
         )
-    queue = taken.seen.queue
+    queue, said = taken.seen.queue, taken.seen.refusals
+    if said:
+        return Unfinished(
+            f"{why}. The machines were ended; the queue stays.", idle.refusal(said).fix
+        )
     if queue and queue.total:
         return Unfinished(
             f"{why}. The machines were ended; the queue stays.",

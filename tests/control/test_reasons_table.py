@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from control import reasons_check, reasons_fleet, reasons_idle
+from control import reasons_check, reasons_fleet, reasons_idle, reasons_refused
 from tests.conftest import ROOT
 
 PAGE = ROOT / "documentation/troubleshooting.md"
@@ -15,6 +15,7 @@ TABLES = {
     "machines": reasons_idle.MACHINES,
     "history": reasons_fleet.EVENTS,
     "containers": {**reasons_idle.CONTAINERS, **reasons_idle.PLACEMENT, **reasons_idle.STOPPED},
+    "refusals": reasons_refused.REFUSED,
     "check": reasons_check.FOUND,
 }
 

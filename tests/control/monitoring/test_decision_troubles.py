@@ -237,3 +237,56 @@ def test_records_missing_at_the_end_end_the_machines_only():
 def test_records_that_come_late_end_the_run():
     missing = replace(ONE_LEFT, jobs=JobCounts(200, 199, 0, 0))
     assert play(missing, missing, missing, ONE_LEFT)[3] == [EndRun()]
+
+
+WHY = "the disk is full: 0.01 GB of 30.0 GB are free"
+REFUSED = replace(
+    BUSY,
+    queue=Counts(100, 0, 0),
+    jobs=JobCounts(200, 0, 0, 0),
+    machines=(idle(0), idle(1), empty(2)),
+    refusals=(WHY,),
+)
+
+
+def test_containers_that_take_no_job_end_the_run_after_five_minutes_with_their_reason():
+    said = play(*[REFUSED] * 6)
+    assert ends(said) == [5]
+    assert said[5][0].why == f"The containers run, but take no job: {WHY}"
+
+
+def test_without_a_reason_heard_they_are_given_fifteen_minutes():
+    said = play(*[replace(REFUSED, refusals=())] * 16)
+    assert ends(said) == [15] and "does not say why" in said[15][0].why
+
+
+@pytest.mark.parametrize(
+    "works",
+    [
+        replace(REFUSED, queue=Counts(100, 1, 0)),
+        replace(REFUSED, queue=Counts(99, 0, 0)),
+        replace(REFUSED, machines=(machine(0), idle(1))),
+        replace(REFUSED, service=service(2, running=0)),
+    ],
+    ids=["in flight", "one fewer", "busy", "not running"],
+)
+def test_a_sign_of_work_starts_the_wait_anew(works):
+    said = play(*[REFUSED] * 5, works, *[REFUSED] * 5)
+    assert ends(said) == []
+
+
+@pytest.mark.parametrize("jump", [-10 * HOUR, 10 * HOUR], ids=["back", "forward"])
+def test_a_clock_that_jumps_ends_no_containers_on_two_readings(jump):
+    later = replace(REFUSED, now=NOW + 60 + jump)
+    assert ends(play(REFUSED, later)) == []
+
+
+def test_machines_that_did_jobs_before_are_replaced_and_given_up_if_others_do_none_either():
+    """A disk that has filled up over a thousand jobs is empty on another machine."""
+    worked = replace(REFUSED, jobs=JobCounts(200, 90, 0, 10))
+    said = play(*[worked] * 12)
+    assert said[5] == [EndBroken(("i-0", "i-1"), f"the containers run, but take no job: {WHY}")]
+    assert ends(said) == [11]
+    more = replace(worked, jobs=JobCounts(200, 95, 0, 10))
+    said = play(*[worked] * 6, *[more] * 6)
+    assert ends(said) == [] and isinstance(said[11][0], EndBroken)

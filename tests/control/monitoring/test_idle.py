@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from control import reasons_idle
+from control import reasons_idle, reasons_refused
 from control.monitoring import idle
 from control.monitoring.idle import Heard
 from control.monitoring.observed import Stopped
@@ -134,6 +134,19 @@ SITUATIONS = {
 }
 
 
+FULL = "the disk is full: 0.01 GB of 30.0 GB are free"
+THREE = "3 jobs in a row failed for reasons of this machine, the last one: "
+REFUSALS = {
+    "program not found": f"{THREE}wcx: program not found in the image",
+    "no program that can be started": f"{THREE}x.sh: no program that can be started (Permission)",
+    "the disk is full": FULL,
+    "the memory is full": "the memory is full: 3 MB are free",
+    "is not mounted": "SOURCE_BUCKET is not mounted at /home/ubuntu/bucket",
+    "AccessDenied": "no message to be had: An error occurred (AccessDenied) when calling",
+    "takes no job": "no message to be had: Could not connect to the endpoint URL",
+}
+
+
 def explained(situation):
     seen, words = SITUATIONS[situation]
     return idle.why(seen, Heard(words.get("history", ()), dead=3), words.get("run", asked()))
@@ -152,6 +165,15 @@ def test_every_reason_there_is_has_its_situation():
     tables += (reasons_idle.PLACEMENT, reasons_idle.STOPPED)
     every = {situation or "container stopped" for table in tables for situation in table}
     assert every == set(SITUATIONS)
+
+
+@pytest.mark.parametrize("situation", REFUSALS)
+def test_containers_that_take_no_job_say_why(situation):
+    seen = replace(BUSY, queue=WAITING, refusals=("something earlier", REFUSALS[situation]))
+    found = idle.why(seen, Heard(), asked())
+    assert found.situation == situation and found.lasting and not found.passing
+    assert found.what == f"The containers run, but take no job: {REFUSALS[situation]}."
+    assert set(REFUSALS) == {words or "takes no job" for words in reasons_refused.REFUSED}
 
 
 @pytest.mark.parametrize("seen", [BUSY, replace(BUSY, queue=Counts(3, 0, 0))])
