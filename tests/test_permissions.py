@@ -18,6 +18,7 @@ from control.errors import ExplainedError
 from control.monitoring import ending, run_state, waiting
 from control.runs import account_runs, leftovers
 from control.services import account, fleet_file, monitor_function, records, roles, schedules
+from control.services import logs as services_logs
 from control.verbs import (
     check,
     failures,
@@ -226,6 +227,20 @@ def test_the_auto_monitor_ends_a_run_as_its_role(enforced, tmp_path):
     ended = records.load(aws.s3, BUCKET, run.app_name, run.run_id)
     assert ended.ended and ended.mailed
     assert records.count(aws.s3, run).finished == 4
+
+
+@pytest.mark.parametrize("role", [roles.CONTROL_ROLE, roles.MONITOR_ROLE])
+def test_who_watches_a_run_may_read_why_its_containers_take_no_job(enforced, role):
+    an_account, config = enforced
+    run = setup.setup(an_account.as_role(roles.CONTROL_ROLE), config)
+    stream = {"logGroupName": run.log_group, "logStreamName": f"{run.app_name}/worker/{role}"}
+    an_account.admin.logs.create_log_stream(**stream)
+    now = time.time()
+    line = {"timestamp": int(now * 1000), "message": f"worker 0: takes no job: told to {role}\n"}
+    an_account.admin.logs.put_log_events(**stream, logEvents=[line])
+    aws = an_account.as_role(role)
+    heard = services_logs.refusals(aws.logs, run.log_group, run.app_name, now - 1)
+    assert heard[-1] == f"told to {role}"
 
 
 def test_more_and_fewer_machines_and_stop_as_the_control_node(enforced, tmp_path):
