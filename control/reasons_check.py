@@ -160,7 +160,8 @@ FOUND: dict[str, Reason] = {
     ),
     # inputs
     "no inputs": Reason(
-        "{absent} of the first jobs' inputs are not in s3://{bucket}: {first}.",
+        "{absent} that the first jobs name as {named} are not in s3://{bucket}, such as {first}; "
+        "not looked at: {others}.",
         "Correct the job file, put them there, or correct SOURCE_BUCKET; then submit again.",
     ),
 }

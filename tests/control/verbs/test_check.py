@@ -541,15 +541,24 @@ def test_settings_changed_since_setup_and_another_account(embedded, project, hub
 
 
 @pytest.mark.parametrize(
-    ("shared", "groups", "outcome"),
+    ("shared", "groups", "outcome", "what"),
     [
-        ({"input_location": "images"}, [{"well": "A1"}], PASSED),
-        ({}, [{"input": "images/a.tif"}, {"input": "images/missing.tif"}], WARNED),
-        ({"source": "images"}, [{"well": "A1"}], UNKNOWN),
+        (
+            *({"input_location": "images", "output_location": "x"}, [{"plate": 7, "well": "A1"}]),
+            *(PASSED, "name as input_location is in s3://test-bucket: 1 of 1 there"),
+        ),
+        (
+            *({}, [{"input": "images/a.tif", "well": 1}, {"input": "images/missing.tif"}]),
+            *(WARNED, "1 of 2 that the first jobs name as input are not in s3://test-bucket, "),
+        ),
+        (
+            *({"source": "images"}, [{"plate": 7, "well": "A1"}]),
+            *(UNKNOWN, "no value whose name begins with `input` is in the first jobs"),
+        ),
     ],
     ids=["there", "one is missing", "none is named"],
 )
-def test_inputs_of_the_first_jobs(embedded, project, hub, tmp_path, shared, groups, outcome):
+def test_inputs_of_the_first_jobs(embedded, project, hub, tmp_path, shared, groups, outcome, what):
     embedded.s3.put_object(Bucket=BUCKET, Key="images/a.tif", Body=b"")
     config = project()
     run = setup.setup(embedded, config)
@@ -558,9 +567,16 @@ def test_inputs_of_the_first_jobs(embedded, project, hub, tmp_path, shared, grou
     submit.submit(embedded, run, path, tmp_path)
     every = check.findings(embedded, config, AUTO, time.time())
     one = only([one for one in every if one.check == "inputs"], outcome)
+    assert what in one.what
+    # What was not looked at is said; of outputs nobody expects it.
+    others = one.what.rstrip(".").partition("; not looked at: ")[2].split(", ")
+    assert others == [*(["source"] if "source" in shared else []), *_others(groups)]
     if outcome == WARNED:
-        assert one.found == "no inputs"
-        assert "images/missing.tif" in one.what and "1 of 2" in one.what
+        assert one.found == "no inputs" and "such as images/missing.tif" in one.what
+
+
+def _others(groups):
+    return [name for name in groups[0] if not name.startswith("input")]
 
 
 def test_every_finding_there_is_was_built_here():
