@@ -28,7 +28,7 @@ from control.checks.findings import (
     guarded,
     unknown,
 )
-from control.errors import ExplainedError
+from control.errors import ExplainedError, UserError
 from control.services import account, fleet_file
 from control.words import several
 
@@ -56,13 +56,15 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("job timeout", inputs.timeout),
     ("inputs", inputs.inputs),
 )
+_ON_THIS_COMPUTER = ("config", "image name", "job timeout")
 _COLOURS = {FAILED: "red", WARNED: "yellow", UNKNOWN: "cyan"}
 
 
 def findings(aws: AWS, config: Config, file: FleetFile, now: float) -> list[Finding]:
     """What all checks find. Changes nothing.
 
-    Without credentials nothing else can be checked, and each of the others says so.
+    Where AWS cannot be asked who is asking, it can be asked nothing: that is said once, and what
+    stands on this computer is checked all the same.
     """
     subject = Subject(aws, config, file, now)
     try:
@@ -71,13 +73,20 @@ def findings(aws: AWS, config: Config, file: FleetFile, now: float) -> list[Find
         explained = reasons.explain(error)
         if explained is None:
             raise
-        wrong = Finding("credentials", FAILED, explained.what, explained.fix)
-        return [wrong, *(unknown(name, "without credentials") for name in dict(CHECKS))]
+        return [one for name, _ in CHECKS for one in _without_aws(name, subject, explained)]
     access.find_run(subject)
     found: list[Finding] = []
     for name, check in CHECKS:
         found += guarded(name, check, subject)
     return found
+
+
+def _without_aws(name: str, subject: Subject, why: ExplainedError) -> list[Finding]:
+    if name == "credentials":
+        return [Finding(name, FAILED, why.what, why.fix)]
+    if name in _ON_THIS_COMPUTER:
+        return guarded(name, dict(CHECKS)[name], subject)
+    return [unknown(name, "needs credentials" if isinstance(why, UserError) else "needs AWS")]
 
 
 def check(aws: AWS, config: Config, fleet_path: Path, *, as_json: bool) -> None:

@@ -586,14 +586,24 @@ def test_every_finding_there_is_was_built_here():
     assert unseen == []
 
 
-def test_without_credentials_the_rest_is_not_checkable(embedded, project, answering, typed):
-    error = {"Error": {"Code": "ExpiredToken", "Message": "expired"}}
-    answering(embedded.sts, "GetCallerIdentity", error)
-    code, out = typed(project(), "check", "--json")
+@pytest.mark.parametrize(
+    ("code", "said", "why"),
+    [("ExpiredToken", "has expired", "needs credentials"), ("Unavailable", "refused", "needs AWS")],
+)
+def test_where_aws_does_not_know_who_asks_that_is_said_once(
+    embedded, project, answering, typed, code, said, why
+):
+    answering(embedded.sts, "GetCallerIdentity", {"Error": {"Code": code, "Message": "no"}})
+    exit_code, out = typed(project(), "check", "--json")
     told = json.loads(out)
-    assert code == 1 and told["outcome"] == "failed"
-    assert "has expired" in told["checks"][0]["what"].lower()
-    assert {one["outcome"] for one in told["checks"][1:]} == {UNKNOWN}
+    assert exit_code == 1 and told["outcome"] == "failed"
+    checks = {one["check"]: one for one in told["checks"]}
+    assert list(checks) == [name for name, _ in check.CHECKS] and len(told["checks"]) == len(checks)
+    assert said in checks["credentials"]["what"].lower() and checks["credentials"]["fix"]
+    local = {name for name, one in checks.items() if one["outcome"] == PASSED}
+    assert local == {"config", "image name", "job timeout"}
+    rest = [one for name, one in checks.items() if name not in {*local, "credentials"}]
+    assert {(one["outcome"], one["what"]) for one in rest} == {(UNKNOWN, why)}
 
 
 @pytest.fixture
