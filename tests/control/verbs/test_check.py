@@ -180,6 +180,21 @@ def test_the_machines_of_others_count_for_the_quota(found, quota, embedded, answ
 
 
 @pytest.mark.parametrize(
+    ("code", "word", "what"),
+    [
+        ("NoSuchResourceException", "quota untold", "quota of spot machines in us-east-1"),
+        ("AccessDeniedException", "quota not read", "lacks servicequotas:GetServiceQuota"),
+    ],
+)
+def test_a_quota_that_is_not_told_is_to_be_looked_up(found, embedded, answering, code, word, what):
+    raw = "The request failed because the specified resource does not exist."
+    answering(embedded.quotas, "GetServiceQuota", {"Error": {"Code": code, "Message": raw}})
+    one = only(found("quota"), UNKNOWN)
+    assert one.found == word and what in one.what
+    assert raw not in one.what and "2 machines take 8 vCPUs" in one.fix
+
+
+@pytest.mark.parametrize(
     ("kind", "code"),
     [
         *(("m5.xlarge", "L-34B43A08"), ("im4gn.large", "L-34B43A08"), ("g5.xlarge", "L-3819A6DF")),
@@ -192,7 +207,6 @@ def test_which_quota_a_machine_type_counts_for(kind, code):
 
 
 def test_what_aws_does_not_tell_is_not_checkable(found):
-    assert "GetServiceQuota" in only(found("quota"), UNKNOWN).what
     assert "GetSpotPlacementScores" in only(found("placement score"), UNKNOWN).what
 
 
