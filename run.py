@@ -128,7 +128,7 @@ def watch(args: argparse.Namespace) -> None:
     monitor.say_end(run, counts)
     report.at_the_end(aws, config, run)
     typed = _typed(args)
-    fix = f"Mend what the logs say, then send those jobs again: {typed} retry"
+    fix = f"Mend what {typed} failures shows, then send those jobs again: {typed} retry"
     failures.raise_for_failed(aws.s3, run, counts, failures.by_verb(typed), fix)
 
 
@@ -212,8 +212,7 @@ def stop_run(args: argparse.Namespace) -> None:
             "Check APP_NAME and AWS_BUCKET in config.py.",
         )
     if run.ended and not any(thing.costs for thing in leftovers.of_run(aws, run)):
-        stop.say_ended(aws, run)
-        _next(args, "setup   (begins a new run)")
+        _next(args, status.after_the_end(stop.say_ended(aws, run)))
         return
     setup.refuse_others(run, who.arn, args.take_over or args.dry_run)
     stop.stop(aws, run, dry_run=args.dry_run)

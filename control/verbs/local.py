@@ -202,7 +202,8 @@ def run(
             the_run,
             counts,
             lambda record: str(output / record["log_key"]),
-            "Mend what the logs say, then run the same command again.",
+            "Mend what the logs say, then run the same command again. (On AWS: python run.py "
+            "failures shows this, and python run.py retry sends those jobs again.)",
         )
     return counts
 

@@ -18,7 +18,7 @@ from control.words import several
 if TYPE_CHECKING:
     from control.runs.leftovers import Thing
     from control.services.account import AWS
-    from control.services.records import Run
+    from control.services.records import JobCounts, Run
 
 # Machines are reported as running for a moment after they were told to end.
 _GONE_SECONDS = 120
@@ -94,13 +94,14 @@ def _say(title: str, things: Sequence[Thing]) -> None:
         screen.say(f"  {kind:<17}{', '.join(names[:_NAMED])}{more}")
 
 
-def say_ended(aws: AWS, run: Run) -> None:
-    """Say that there is nothing to end, and how the run's jobs ended."""
+def say_ended(aws: AWS, run: Run) -> JobCounts:
+    """Say that there is nothing to end, and how the run's jobs ended; returns that."""
     counts = records.count(aws.s3, run)
     screen.say(
         f"Run {run.run_id} of {run.app_name} has ended, and its machines with it: "
         f"{counts.in_words()}."
     )
+    return counts
 
 
 def say_unfinished(aws: AWS, run: Run) -> int:
