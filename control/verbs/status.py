@@ -15,7 +15,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from control import reasons, screen
+from control import reasons, screen, units
 from control.monitoring import run_state
 from control.runs import account_runs
 from control.services import records
@@ -218,9 +218,10 @@ def _left_in_words(left: Left) -> str:
 
 def _cost_in_words(spent: Spent) -> str:
     so_far, hourly = spent.so_far, spent.hourly
-    text = f"${so_far.dollars:.2f} so far for {so_far.hours:.1f} machine-hours"
+    cost, hours = units.dollars(so_far.dollars), units.hours(so_far.hours)
+    text = f"{cost} so far for {hours} machine-hours"
     if so_far.unpriced_hours:
-        text += f" ({so_far.unpriced_hours:.1f} of them at a price that is not known)"
+        text += f" ({units.hours(so_far.unpriced_hours)} of them at a price that is not known)"
     if hourly:
         text += f", ${hourly:.2f} an hour now"
     if spent.expected:
