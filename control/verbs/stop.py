@@ -40,13 +40,13 @@ def stop(
     ExplainedError if something that costs money is still there after two minutes.
     """
     found = leftovers.of_run(aws, run, clock)
-    costly = [thing for thing in found if thing.costs]
-    if not costly:
+    going = [thing for thing in found if thing.goes]
+    if not any(thing.costs for thing in found):
         screen.say("Nothing of it costs money.")
-    else:
-        _say("Would be ended:" if dry_run else "Will be ended:", costly)
+    if going:
+        _say("Would be ended:" if dry_run else "Will be ended:", going)
     if dry_run:
-        _say("Would stay, which costs nothing:", [t for t in found if not t.costs])
+        _say("Would stay, which costs nothing:", [t for t in found if not t.goes])
         return
     # First of all: a monitor that looks in between must not take the end for AWS's own.
     now = records.utc(clock())
