@@ -170,12 +170,17 @@ def make_report(args: argparse.Namespace) -> None:
 def show_failures(args: argparse.Namespace) -> None:
     config, aws = _connected(args)
     run = finding.run(aws.s3, config.AWS_BUCKET, config.APP_NAME, args.run)
-    failures.show(aws.s3, run, _typed(args), form=args.form, job_file=args.job_file)
+    newest = records.latest(aws.s3, config.AWS_BUCKET, config.APP_NAME)
+    then = retry.next_verb(run, newest, str(args.job_file or ""))
+    failures.show(aws.s3, run, _typed(args), form=args.form, job_file=args.job_file, then=then)
 
 
 def retry_jobs(args: argparse.Namespace) -> None:
     config, aws = _connected(args)
     run = records.latest(aws.s3, config.AWS_BUCKET, config.APP_NAME)
+    retry.refuse_earlier(
+        finding.run(aws.s3, config.AWS_BUCKET, config.APP_NAME, args.run or run.run_id), run
+    )
     wanted = retry.Wanted(args.jobs, args.reason, args.unfinished)
     if retry.retry(aws, config, run, wanted, dry_run=args.dry_run) and not args.dry_run:
         _next(args, f"startCluster {usage.FLEET}   (if its machines are still up: monitor)")
