@@ -125,7 +125,7 @@ def watch(args: argparse.Namespace) -> None:
     except monitor.Unfinished:
         report.at_the_end(aws, config, run)
         raise
-    monitor.say_end(run, counts)
+    monitor.say_end(aws, run, counts)
     report.at_the_end(aws, config, run)
     typed = _typed(args)
     fix = f"Mend what {typed} failures shows, then send those jobs again: {typed} retry"

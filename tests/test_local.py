@@ -102,6 +102,7 @@ def test_a_failed_job_is_said_and_its_log_is_kept(own_project, tmp_path):
     assert " failures " in err and " retry " in err
     assert "1 of 2 jobs failed for good, for 1 reason:" in out
     assert "1 job: told to fail\n" in out and "    | about to fail\n" in out
+    assert f"\nOutputs: {output}/out/good/\n" in out
     assert (output / "out/good/done.txt").read_text() == "good ['a', 1]"
     assert not (output / "out/bad").exists()
     (log,) = output.glob("runs/*/*/logs/*.txt")
@@ -269,6 +270,7 @@ def test_each_verb_singly_beside_a_served_aws(served, tmp_path):
     code, out, err = beside("monitor")
     assert code == 1 and err.startswith("Error: 1 of 2 jobs failed.")
     assert f"    log: python run.py --config {folder} logs bad" in out
+    assert "\nOutputs: s3://test-bucket/out/good/\n" in out
     assert f"python run.py --config {folder} failures" in err
     assert f"python run.py --config {folder} retry" in err
     code, _, err = beside("submitJob", "files/jobs.json")
