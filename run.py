@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import sys
 import time
 from collections.abc import Sequence
@@ -29,6 +30,7 @@ from control.runs import finding, leftovers
 from control.services import account, records
 from control.verbs import (
     check,
+    due,
     failures,
     local,
     local_worker,
@@ -69,8 +71,9 @@ def set_up_account(args: argparse.Namespace) -> None:
 
 def set_up(args: argparse.Namespace) -> None:
     config = local.load_config(args.config)
-    setup.setup(account.connect(config), config, take_over=args.take_over)
-    _next(args, f"submitJob {usage.JOBS}")
+    aws = account.connect(config)
+    made = setup.setup(aws, config, take_over=args.take_over)
+    _next(args, due.next_verb(aws, made))
 
 
 def submit_job(args: argparse.Namespace) -> None:
@@ -97,7 +100,7 @@ def start_machines(args: argparse.Namespace) -> None:
     run = records.live(aws.s3, config.AWS_BUCKET, config.APP_NAME)
     fleet_path = settings.find(config, args.fleet_file)
     if not args.no_check:
-        check.before_start(aws, config, fleet_path)
+        check.before_start(aws, config, fleet_path, _typed(args))
     try:
         run = start_cluster.start(aws, config, run, fleet_path, yes=args.yes, add=args.add)
     except start_cluster.Declined:
@@ -136,9 +139,9 @@ def check_all(args: argparse.Namespace) -> None:
     config = local.load_config(args.config)
     aws = account.connect(config)
     fleet_path = settings.find(config, args.fleet_file)
-    check.check(aws, config, fleet_path, as_json=args.json)
-    if not args.json:
-        _next(args, "setup, or if that is done: submitJob and startCluster")
+    then = check.check(aws, config, fleet_path, _typed(args), as_json=args.json)
+    if then:
+        _next(args, then)
 
 
 def show_status(args: argparse.Namespace) -> None:
@@ -270,7 +273,7 @@ def _next(args: argparse.Namespace, words: str) -> None:
 
 def _typed(args: argparse.Namespace) -> str:
     """How a command for the same project begins."""
-    where = "" if args.config == Path() else f" --config {args.config}"
+    where = "" if args.config == Path() else f" --config {shlex.quote(str(args.config))}"
     return f"python run.py{where}"
 
 

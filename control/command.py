@@ -147,13 +147,17 @@ def explain(error: BaseException) -> ExplainedError:
 def for_config(fix: str, argv: Sequence[str]) -> str:
     """A cure whose commands name the project that was named: its --config, if one was typed."""
     words = [*argv, ""]
-    named = [words[at + 1] for at, word in enumerate(argv) if word == _CONFIG]
-    named += [word.partition("=")[2] for word in argv if word.startswith(f"{_CONFIG}=")]
+    configs = [words[at + 1] for at, word in enumerate(argv) if word == _CONFIG]
+    configs += [word.partition("=")[2] for word in argv if word.startswith(f"{_CONFIG}=")]
     # What is no project at all is what the error is about.
-    if not any(named) or _CONFIG in fix or Path(named[-1]).suffix not in ("", ".py"):
+    if not any(configs) or _CONFIG in fix or Path(configs[-1]).suffix not in ("", ".py"):
         return fix
-    start = f"python run.py {_CONFIG} {shlex.quote(named[-1])} "
-    return re.sub(r"\bpython run\.py (?!\w+ --help)(?=\w)", lambda _: start, fix)
+    return named(fix, f"python run.py {_CONFIG} {shlex.quote(configs[-1])}")
+
+
+def named(text: str, command: str) -> str:
+    """A text whose commands begin as the user's own: `command` is 'python run.py --config X'."""
+    return re.sub(r"\bpython run\.py (?!\w+ --help)(?=\w)", lambda _: f"{command} ", text)
 
 
 def print_error(what: str, fix: str) -> None:
