@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import sys
 import time
 from collections.abc import Sequence
@@ -29,6 +30,7 @@ from control.runs import finding, leftovers
 from control.services import account, records
 from control.verbs import (
     check,
+    due,
     failures,
     local,
     local_worker,
@@ -69,8 +71,9 @@ def set_up_account(args: argparse.Namespace) -> None:
 
 def set_up(args: argparse.Namespace) -> None:
     config = local.load_config(args.config)
-    setup.setup(account.connect(config), config, take_over=args.take_over)
-    _next(args, f"submitJob {usage.JOBS}")
+    aws = account.connect(config)
+    made = setup.setup(aws, config, take_over=args.take_over)
+    _next(args, due.next_verb(aws, made))
 
 
 def submit_job(args: argparse.Namespace) -> None:
@@ -97,7 +100,7 @@ def start_machines(args: argparse.Namespace) -> None:
     run = records.live(aws.s3, config.AWS_BUCKET, config.APP_NAME)
     fleet_path = settings.find(config, args.fleet_file)
     if not args.no_check:
-        check.before_start(aws, config, fleet_path)
+        check.before_start(aws, config, fleet_path, _typed(args))
     try:
         run = start_cluster.start(aws, config, run, fleet_path, yes=args.yes, add=args.add)
     except start_cluster.Declined:
@@ -125,10 +128,10 @@ def watch(args: argparse.Namespace) -> None:
     except monitor.Unfinished:
         report.at_the_end(aws, config, run)
         raise
-    monitor.say_end(run, counts)
+    monitor.say_end(aws, run, counts)
     report.at_the_end(aws, config, run)
     typed = _typed(args)
-    fix = f"Mend what the logs say, then send those jobs again: {typed} retry"
+    fix = f"Mend what {typed} failures shows, then send those jobs again: {typed} retry"
     failures.raise_for_failed(aws.s3, run, counts, failures.by_verb(typed), fix)
 
 
@@ -136,9 +139,9 @@ def check_all(args: argparse.Namespace) -> None:
     config = local.load_config(args.config)
     aws = account.connect(config)
     fleet_path = settings.find(config, args.fleet_file)
-    check.check(aws, config, fleet_path, as_json=args.json)
-    if not args.json:
-        _next(args, "setup, or if that is done: submitJob and startCluster")
+    then = check.check(aws, config, fleet_path, _typed(args), as_json=args.json)
+    if then:
+        _next(args, then)
 
 
 def show_status(args: argparse.Namespace) -> None:
@@ -170,12 +173,17 @@ def make_report(args: argparse.Namespace) -> None:
 def show_failures(args: argparse.Namespace) -> None:
     config, aws = _connected(args)
     run = finding.run(aws.s3, config.AWS_BUCKET, config.APP_NAME, args.run)
-    failures.show(aws.s3, run, _typed(args), form=args.form, job_file=args.job_file)
+    newest = records.latest(aws.s3, config.AWS_BUCKET, config.APP_NAME)
+    then = retry.next_verb(run, newest, str(args.job_file or ""))
+    failures.show(aws.s3, run, _typed(args), form=args.form, job_file=args.job_file, then=then)
 
 
 def retry_jobs(args: argparse.Namespace) -> None:
     config, aws = _connected(args)
     run = records.latest(aws.s3, config.AWS_BUCKET, config.APP_NAME)
+    retry.refuse_earlier(
+        finding.run(aws.s3, config.AWS_BUCKET, config.APP_NAME, args.run or run.run_id), run
+    )
     wanted = retry.Wanted(args.jobs, args.reason, args.unfinished)
     if retry.retry(aws, config, run, wanted, dry_run=args.dry_run) and not args.dry_run:
         _next(args, f"startCluster {usage.FLEET}   (if its machines are still up: monitor)")
@@ -212,8 +220,7 @@ def stop_run(args: argparse.Namespace) -> None:
             "Check APP_NAME and AWS_BUCKET in config.py.",
         )
     if run.ended and not any(thing.costs for thing in leftovers.of_run(aws, run)):
-        stop.say_ended(aws, run)
-        _next(args, "setup   (begins a new run)")
+        _next(args, status.after_the_end(stop.say_ended(aws, run)))
         return
     setup.refuse_others(run, who.arn, args.take_over or args.dry_run)
     stop.stop(aws, run, dry_run=args.dry_run)
@@ -266,7 +273,7 @@ def _next(args: argparse.Namespace, words: str) -> None:
 
 def _typed(args: argparse.Namespace) -> str:
     """How a command for the same project begins."""
-    where = "" if args.config == Path() else f" --config {args.config}"
+    where = "" if args.config == Path() else f" --config {shlex.quote(str(args.config))}"
     return f"python run.py{where}"
 
 

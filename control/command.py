@@ -57,13 +57,34 @@ class Parser(argparse.ArgumentParser):
             option = word.split("=")[0]
             if option.startswith("--") and option != "--" and option not in self.options():
                 close = suggestions.word_like(option, self.options())
-                typed = " ".join([self.prog, *[verb for verb in self.verbs() if verb in args][:1]])
-                fix = f"See: python {typed} --help"
-                raise UserError(
-                    f"{typed}: there is no option {option}.",
-                    f"Did you mean {close}? {fix}" if close else fix,
-                )
-        return super().parse_args(args, namespace)
+                raise self._surplus(f"there is no option {option}", args, close)
+        parsed, surplus = self.parse_known_args(args, namespace)
+        if surplus:
+            raise self._surplus(f"it does not take {' '.join(surplus)}", args)
+        return parsed
+
+    def _surplus(self, what: str, args: Sequence[str], close: str | None = None) -> UserError:
+        """The error for a word too many: what its verb takes, and where that is explained."""
+        verb = next((word for word in args if word in self.verbs()), "")
+        typed = f"{self.prog} {verb}".rstrip()
+        takes = f"; it takes {self.verbs()[verb].takes()}" if verb else ""
+        fix = f"See: python {typed} --help"
+        return UserError(
+            f"{typed}: {what}{takes}.", f"Did you mean {close}? {fix}" if close else fix
+        )
+
+    def takes(self) -> str:
+        """What may follow, in brackets what may be left out: 'JOBFILE [--again] [--dry-run]'."""
+        words = []
+        for action in self._actions:
+            option = action.option_strings[-1] if action.option_strings else ""
+            if option in (_DEBUG, _CONFIG, "--help") or action.help == argparse.SUPPRESS:
+                continue
+            value = "" if action.nargs == 0 else str(action.metavar or action.dest)
+            word = f"{option} {value}".strip()
+            needed = action.required and action.nargs not in ("?", "*")
+            words.append(word if needed else f"[{word}]")
+        return " ".join(words) or "nothing more"
 
     def error(self, message: str) -> NoReturn:
         fix = f"See: python {self.prog} --help"
@@ -126,13 +147,17 @@ def explain(error: BaseException) -> ExplainedError:
 def for_config(fix: str, argv: Sequence[str]) -> str:
     """A cure whose commands name the project that was named: its --config, if one was typed."""
     words = [*argv, ""]
-    named = [words[at + 1] for at, word in enumerate(argv) if word == _CONFIG]
-    named += [word.partition("=")[2] for word in argv if word.startswith(f"{_CONFIG}=")]
+    configs = [words[at + 1] for at, word in enumerate(argv) if word == _CONFIG]
+    configs += [word.partition("=")[2] for word in argv if word.startswith(f"{_CONFIG}=")]
     # What is no project at all is what the error is about.
-    if not any(named) or _CONFIG in fix or Path(named[-1]).suffix not in ("", ".py"):
+    if not any(configs) or _CONFIG in fix or Path(configs[-1]).suffix not in ("", ".py"):
         return fix
-    start = f"python run.py {_CONFIG} {shlex.quote(named[-1])} "
-    return re.sub(r"\bpython run\.py (?!\w+ --help)(?=\w)", lambda _: start, fix)
+    return named(fix, f"python run.py {_CONFIG} {shlex.quote(configs[-1])}")
+
+
+def named(text: str, command: str) -> str:
+    """A text whose commands begin as the user's own: `command` is 'python run.py --config X'."""
+    return re.sub(r"\bpython run\.py (?!\w+ --help)(?=\w)", lambda _: f"{command} ", text)
 
 
 def print_error(what: str, fix: str) -> None:

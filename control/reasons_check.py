@@ -104,6 +104,16 @@ FOUND: dict[str, Reason] = {
         "{machines}.",
         "Ask for more at Service Quotas (Amazon EC2, '{quota}'); fewer machines come until then.",
     ),
+    "quota untold": Reason(
+        "AWS does not say what this account's quota of spot machines in {region} is ({quota}).",
+        "Look at Service Quotas (Amazon EC2) in the AWS console: {machines} machines take {needs} "
+        "vCPUs.",
+    ),
+    "quota not read": Reason(
+        "your login may not read the account's quota of spot machines (it lacks {permission}).",
+        "Look at Service Quotas (Amazon EC2, '{quota}') in the AWS console: {machines} machines "
+        "take {needs} vCPUs.",
+    ),
     # MEMORY, CPU_SHARES, GPUS_PER_TASK, TASKS_PER_MACHINE
     "memory": Reason(
         "MEMORY = {MEMORY} does not fit on {type}: of its {advertised} MiB at most {most} are for "
@@ -160,7 +170,8 @@ FOUND: dict[str, Reason] = {
     ),
     # inputs
     "no inputs": Reason(
-        "{absent} of the first jobs' inputs are not in s3://{bucket}: {first}.",
+        "{absent} that the first jobs name as {named} are not in s3://{bucket}, such as {first}; "
+        "not looked at: {others}.",
         "Correct the job file, put them there, or correct SOURCE_BUCKET; then submit again.",
     ),
 }

@@ -11,6 +11,14 @@ def duration(seconds: float) -> str:
     return f"{_figures(seconds / 86_400)} days"
 
 
+def hours(amount: float) -> str:
+    """A number of machine-hours: '0', '0.0067', '0.35', '4.0', '1,234.5'; less than one hour with
+    two figures, for what is small is not nothing."""
+    if amount >= 1 or amount == 0:
+        return f"{amount:,.1f}" if amount else "0"
+    return f"{amount:.2g}" if amount >= 0.0001 else "under 0.0001"
+
+
 def megabytes(mb: float) -> str:
     """'640 MB', '1.9 GB', '2.3 TB'."""
     for limit, size, unit in ((1000, 1, "MB"), (1e6, 1000, "GB")):

@@ -74,6 +74,8 @@ def _run(add: _Add) -> None:
         help="also those without a record, if the queue lost them",
     )
     one.add_argument("--dry-run", action="store_true", help="show, send nothing")
+    # Of an earlier run it only says what to type instead.
+    one.add_argument("--run", metavar="RUN_ID", default="", help=argparse.SUPPRESS)
     one = add("startCluster", "request the machines", f"startCluster {FLEET}")
     one.add_argument("fleet_file", metavar="FLEETFILE", nargs="?", default=FLEET)
     one.add_argument("--yes", action="store_true", help="do not ask before spending money")

@@ -99,8 +99,10 @@ def test_a_failed_job_is_said_and_its_log_is_kept(own_project, tmp_path):
     )
     assert code == 1
     assert re.fullmatch(r"Error: 1 of 2 jobs failed\.\nFix: .+\n", err)
+    assert " failures " in err and " retry " in err
     assert "1 of 2 jobs failed for good, for 1 reason:" in out
     assert "1 job: told to fail\n" in out and "    | about to fail\n" in out
+    assert f"\nOutputs: {output}/out/good/\n" in out
     assert (output / "out/good/done.txt").read_text() == "good ['a', 1]"
     assert not (output / "out/bad").exists()
     (log,) = output.glob("runs/*/*/logs/*.txt")
@@ -286,13 +288,17 @@ def test_each_verb_singly_beside_a_served_aws(served, tmp_path):
     code, out, err = beside("monitor")
     assert code == 1 and err.startswith("Error: 1 of 2 jobs failed.")
     assert f"    log: python run.py --config {folder} logs bad" in out
+    assert "\nOutputs: s3://test-bucket/out/good/\n" in out
+    assert f"python run.py --config {folder} failures" in err
     assert f"python run.py --config {folder} retry" in err
     code, _, err = beside("submitJob", "files/jobs.json")
     assert code == 1 and "has ended" in err
     code, out, _ = beside("status")
     assert code == 0 and ", ended 20" in out and "1 done, 0 skipped, 1 failed of 2 jobs" in out
+    assert f"Next: python run.py --config {folder} failures " in out
     code, out, _ = beside("stop")
     assert code == 0 and "has ended" in out and "1 job done, 0 skipped, 1 failed" in out
+    assert f"Next: python run.py --config {folder} failures " in out
     records = _records(folder, server)
     assert sorted(r["state"] for r in records) == ["done", "failed"]
     assert all(set(r) == _fields_of_the_contract() for r in records)

@@ -68,6 +68,11 @@ def warned(check: str, found: str, **words: object) -> Finding:
     return _told(check, WARNED, found, words)
 
 
+def untold(check: str, found: str, **words: object) -> Finding:
+    """Not checkable, for a reason that has a cure."""
+    return _told(check, UNKNOWN, found, words)
+
+
 def _told(check: str, outcome: str, found: str, words: dict[str, object]) -> Finding:
     reason = FOUND[found]
     # No capital at the beginning: it may be the name of an image or of a subnet.

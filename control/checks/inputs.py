@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from control.checks.findings import Finding, Subject, failed, passed, unknown, warned
 from control.runs import submitted
 
 _FIRST_JOBS = 5
+_NAMED = 5
 
 
 def timeout(subject: Subject) -> Iterator[Finding]:
@@ -28,41 +29,62 @@ def inputs(subject: Subject) -> Iterator[Finding]:
 
     What a job reads, only worker/generic-worker.py knows. Values of a name that begins with
     "input" are taken for keys or the beginnings of keys: so the template's jobs and those of
-    run_batch_general.py name them.
+    run_batch_general.py name them. Which others there are is said: they were not looked at.
     """
     run = subject.run
     if subject.no_run:
-        yield unknown("inputs", subject.no_run)
+        yield unknown("inputs", "needs the records of the run, which cannot be read: see config")
         return
     if run is None or run.ended or not run.submissions:
         yield unknown("inputs", "no jobs have been submitted yet")
         return
     first = list(itertools.islice(submitted.entries(subject.aws.s3, run), _FIRST_JOBS))
-    named = dict.fromkeys(one for entry in first for one in named_inputs(entry["body"]))
-    if not named:
-        yield unknown(
-            "inputs",
-            'no value of the first jobs has a name that begins with "input": what they read, only '
-            "worker/generic-worker.py knows",
-        )
+    values = [pair for entry in first for pair in _values(entry["body"])]
+    named = list(dict.fromkeys(name for name, _ in values))
+    inputs = [name for name in named if _names_an_input(name)]
+    others = [name for name in named if not _names_an_input(name) and not _names_an_output(name)]
+    keys = list(dict.fromkeys(key for name, key in values if name in inputs and key))
+    if not keys:
+        what = "no value whose name begins with `input` is in the first jobs"
+        yield unknown("inputs", f"{what}; not looked at: {_some(others)}")
         return
     bucket = subject.config.SOURCE_BUCKET
-    absent = [key for key in named if not _is_there(subject, bucket, key)]
+    absent = [key for key in keys if not _is_there(subject, bucket, key)]
+    words = {"named": _some(inputs), "bucket": bucket, "others": _some(others)}
     if absent:
-        words = {"absent": f"{len(absent)} of {len(named)}", "bucket": bucket, "first": absent[0]}
-        yield warned("inputs", "no inputs", **words)
+        some = {"absent": f"{len(absent)} of {len(keys)}", "first": absent[0]}
+        yield warned("inputs", "no inputs", **words, **some)
     else:
-        yield passed("inputs", f"the first jobs' are in s3://{bucket}: {', '.join(named)}")
+        yield passed(
+            "inputs",
+            f"what the first jobs name as {words['named']} is in s3://{bucket}: {len(keys)} of "
+            f"{len(keys)} there; not looked at: {words['others']}",
+        )
 
 
-def named_inputs(body: Mapping[str, Any] | str) -> Iterator[str]:
-    """The values of a job's message that are keys, or beginnings of keys, by their names."""
+def _names_an_input(name: str) -> bool:
+    return name.lower().startswith("input")
+
+
+def _names_an_output(name: str) -> bool:
+    """What is not there yet need not be looked for, nor is that said."""
+    return name.lower().startswith("output")
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more or "nothing"
+
+
+def _values(body: Mapping[str, Any] | str) -> Iterator[tuple[str, str]]:
+    """(name, value) of all that a job's message holds; "" for a value that can be no key."""
     message: Mapping[str, Any] = json.loads(body) if isinstance(body, str) else body
     group = message.get("group", {})
     for values in (message, group if isinstance(group, Mapping) else {}):
         for name, value in values.items():
-            if name.lower().startswith("input") and isinstance(value, str) and value:
-                yield value.removeprefix("/")
+            if values is message and name == "group":
+                continue
+            yield name, value.removeprefix("/") if isinstance(value, str) else ""
 
 
 def _is_there(subject: Subject, bucket: str, key: str) -> bool:

@@ -6,7 +6,10 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from control.checks.findings import Finding, Subject, failed, passed, unknown, warned
+from botocore.exceptions import ClientError
+
+from control import reasons
+from control.checks.findings import Finding, Subject, failed, passed, unknown, untold, warned
 from control.services import spot_prices, tags
 from control.services.machines import MachineType
 from control.words import several
@@ -25,6 +28,8 @@ _QUOTAS = {
     "f": ("L-88CF9481", "All F Spot Instance Requests"),
     "x": ("L-E3A00192", "All X Spot Instance Requests"),
 }
+# What AWS answers instead of a quota -> its name in reasons_check.py.
+_UNTOLD = {"NoSuchResourceException": "quota untold", "AccessDenied": "quota not read"}
 _DAY = 24 * 3600
 _UP = ("pending", "running")
 # AWS rates from 1 to 10 (API reference of GetSpotPlacementScores).
@@ -54,19 +59,27 @@ def quota(subject: Subject) -> Iterator[Finding]:
 
 
 def _quota(subject: Subject, code: str, name: str, kinds: list[MachineType]) -> Finding:
-    answer = subject.aws.quotas.get_service_quota(ServiceCode="ec2", QuotaCode=code)
-    limit = int(answer["Quota"]["Value"])
-    used = _vcpus_of_others(subject, code)
     least, most = (of(k.vcpus for k in kinds) for of in (min, max))
     machines = subject.config.CLUSTER_MACHINES
-    words: dict[str, object] = {"quota": name, "limit": limit, "used": used, "machines": machines}
+    needs = machines * most
+    words: dict[str, object] = {"quota": name, "machines": machines}
+    try:
+        answer = subject.aws.quotas.get_service_quota(ServiceCode="ec2", QuotaCode=code)
+    except ClientError as error:
+        found = _UNTOLD.get(reasons.code_of(error))
+        if found is None:
+            raise
+        words |= {"permission": reasons.permission(error), "region": subject.config.AWS_REGION}
+        return untold("quota", found, **words, needs=needs)
+    limit = int(answer["Quota"]["Value"])
+    used = _vcpus_of_others(subject, code)
+    words |= {"limit": limit, "used": used}
     free = limit - used
     if free < least:
         smallest = next(k.name for k in kinds if k.vcpus == least)
         return failed("quota", "no quota", **words, type=smallest, needs=least)
-    if free < machines * most:
+    if free < needs:
         return warned("quota", "small quota", **words, fit=free // most)
-    needs = machines * most
     return passed("quota", f"{name}: {limit} vCPUs, {used} in use, {needs} needed")
 
 

@@ -161,9 +161,9 @@ def _left(left: Left | None) -> dict[str, Any] | None:
 def _cost(spent: Spent) -> dict[str, Any]:
     low, high = spent.expected or (None, None)
     return {
-        "machine_hours": _cents(spent.so_far.hours),
+        "machine_hours": round(spent.so_far.hours, 6),
         "dollars": _cents(spent.so_far.dollars),
-        "unpriced_hours": _cents(spent.so_far.unpriced_hours),
+        "unpriced_hours": round(spent.so_far.unpriced_hours, 6),
         "dollars_per_hour": _cents(spent.hourly),
         "expected_low": _cents(low),
         "expected_high": _cents(high),

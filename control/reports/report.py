@@ -196,7 +196,7 @@ def _machines(run: Run, busy_seconds: float) -> dict[str, Any]:
         "begin": records.utc(up[0][0]) if up else "",
         "step": run.machine_time.get("step", 0),
         "up": [round(count, 2) for _, count in up],
-        "hours": round(hours, 3),
+        "hours": round(hours, 6),
         "places": places,
         "busy_share": min(1.0, round(busy_seconds / 3600 / hours / places, 4)) if hours else 0.0,
     }
@@ -223,11 +223,11 @@ def _cost(cost: Cost, beside: list[extras.Extra], charged: bool) -> dict[str, An
     known = cost.unpriced_hours < cost.hours
     return {
         "charged": charged,
-        "machine_hours": round(cost.hours, 3),
+        "machine_hours": round(cost.hours, 6),
         "machines": round(cost.dollars, 6) if known else None,
-        "unpriced_hours": round(cost.unpriced_hours, 3),
+        "unpriced_hours": round(cost.unpriced_hours, 6),
         "kinds": [
-            {"kind": one.kind, "hours": round(one.hours, 3), "dollars": _rounded(one.dollars)}
+            {"kind": one.kind, "hours": round(one.hours, 6), "dollars": _rounded(one.dollars)}
             for one in cost.kinds
         ],
         "beside": [dataclasses.asdict(one) for one in beside],

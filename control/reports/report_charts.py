@@ -135,7 +135,8 @@ def machines(report: Report) -> Chart | None:
     points = [{"t": (begin + i * step) * 1000, "n": count} for i, count in enumerate(counts)]
     # Counts are means of a bin: 1.9 where the second machine came a little later.
     most = math.ceil(max(found["up"]))
-    says = f"At most {several(most, 'machine')} at a time, {found['hours']:,.1f} machine-hours."
+    hours = units.hours(found["hours"])
+    says = f"At most {several(most, 'machine')} at a time, {hours} machine-hours."
     mark = {"type": "area", "interpolate": "step-after", "color": _DONE, "opacity": 0.8}
     x = chart_axes.time(begin, begin + len(found["up"]) * step)
     encoding = {"x": x, "y": chart_axes.count("machines", most)}

@@ -74,7 +74,11 @@ def render(
         loader=jinja2.FileSystemLoader(_FOLDER),
     )
     environment.filters.update(
-        several=several, dollars=units.dollars, duration=units.duration, share=units.percent
+        several=several,
+        hours=units.hours,
+        dollars=units.dollars,
+        duration=units.duration,
+        share=units.percent,
     )
     script = (_FOLDER / _SCRIPT).read_text(encoding="utf-8")
     reasons, rows = _failures(failed, log_link)

@@ -62,7 +62,7 @@ def tiles(report: Report) -> Iterator[tuple[str, str, str]]:
     machines = report["machines"]
     yield (
         "Machine-hours",
-        f"{machines['hours']:,.1f}",
+        units.hours(machines["hours"]),
         f"{units.percent(machines['busy_share'])} busy with jobs" if machines["hours"] else "",
     )
     yield "Cost", *_cost_tile(report["cost"])

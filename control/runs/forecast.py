@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from control.runs import spending
 from control.services import records
 from control.services.prices import Prices
-from control.units import dollars, duration
+from control.units import dollars, duration, hours
 from control.words import several
 
 if TYPE_CHECKING:
@@ -56,14 +56,15 @@ def _mean(report: Any) -> float:
 
 def in_words(settings: dict[str, Any], jobs: int, before: Before, prices: Prices) -> str:
     """Machine-hours, and dollars from the lowest to the highest spot price of 30 days."""
-    hours = spending.needed_hours(settings, jobs, before.seconds)
+    needed = spending.needed_hours(settings, jobs, before.seconds)
     limit = settings["MACHINE_PRICE"]
     low, high = (
-        dollars(hours * (price if limit is None else min(price, limit)))
+        dollars(needed * (price if limit is None else min(price, limit)))
         for price in (prices.lowest, prices.highest)
     )
     span = low if low == high else f"{low} to {high}"
     return (
         f"Expected: {several(jobs, 'job')} of {duration(before.seconds)} each, as in run "
-        f"{before.run_id}, fill {hours:.1f} machine-hours: {span} at the spot prices of 30 days."
+        f"{before.run_id}, fill {hours(needed)} machine-hours: {span} at the spot prices of "
+        "30 days."
     )

@@ -25,11 +25,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Thing:
-    """One resource; `costs` if it costs money, or brings up what does, as long as it is there."""
+    """One resource; `costs` if it costs money, or brings up what does, as long as it is there.
+
+    `stop` takes away what costs, and what was of use to that alone.
+    """
 
     kind: str
     name: str
     costs: bool
+    of_use_to_it: bool = False
+
+    @property
+    def goes(self) -> bool:
+        """Whether `stop` takes it away."""
+        return self.costs or self.of_use_to_it
 
     def __str__(self) -> str:
         return f"{self.kind} {self.name}"
@@ -58,7 +67,7 @@ def _costly(aws: AWS, run: Run, now: float) -> Iterator[Thing]:
 
 def _free(aws: AWS, run: Run) -> Iterator[Thing]:
     for name in fleet.launch_templates(aws.ec2, run):
-        yield Thing("launch template", name, costs=False)
+        yield Thing("launch template", name, costs=False, of_use_to_it=True)
     for setting in ("SQS_QUEUE_NAME", "SQS_DEAD_LETTER_QUEUE"):
         if queues.url(aws.sqs, run.settings[setting]):
             yield Thing("queue", run.settings[setting], costs=False)

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from control import units
 from control.runs import machine_time
 from control.services import spot_prices
 
@@ -101,13 +102,15 @@ def needed_hours(settings: Mapping[str, Any], jobs: int, seconds_a_job: float) -
 def in_words(cost: Cost) -> str:
     """The sentence about machine-hours and dollars."""
     if not cost.kinds or cost.unpriced_hours == cost.hours:
-        return f"Machines: {cost.hours:.1f} hours; what they cost is not known."
+        return f"Machines: {units.hours(cost.hours)} hours; what they cost is not known."
     without = (
-        f" (without {cost.unpriced_hours:.1f} hours of which EC2 tells no price)"
+        f" (without {units.hours(cost.unpriced_hours)} hours of which EC2 tells no price)"
         if cost.unpriced_hours
         else ""
     )
+    dollars = units.dollars(cost.dollars)
+    about = dollars if dollars.startswith("under") else f"about {dollars}"
     return (
-        f"Machines: {cost.hours:.1f} hours, about ${cost.dollars:.2f}{without} at the spot prices "
-        "of that time; disks, requests and logs come on top."
+        f"Machines: {units.hours(cost.hours)} hours, {about}{without} at the spot prices of "
+        "that time; disks, requests and logs come on top."
     )

@@ -28,8 +28,10 @@ from control.checks.findings import (
     guarded,
     unknown,
 )
-from control.errors import ExplainedError
+from control.command import named
+from control.errors import ExplainedError, UserError
 from control.services import account, fleet_file
+from control.verbs import due
 from control.words import several
 
 if TYPE_CHECKING:
@@ -56,14 +58,20 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("job timeout", inputs.timeout),
     ("inputs", inputs.inputs),
 )
+_ON_THIS_COMPUTER = ("config", "image name", "job timeout")
 _COLOURS = {FAILED: "red", WARNED: "yellow", UNKNOWN: "cyan"}
 
 
 def findings(aws: AWS, config: Config, file: FleetFile, now: float) -> list[Finding]:
     """What all checks find. Changes nothing.
 
-    Without credentials nothing else can be checked, and each of the others says so.
+    Where AWS cannot be asked who is asking, it can be asked nothing: that is said once, and what
+    stands on this computer is checked all the same.
     """
+    return _look(aws, config, file, now)[1]
+
+
+def _look(aws: AWS, config: Config, file: FleetFile, now: float) -> tuple[Subject, list[Finding]]:
     subject = Subject(aws, config, file, now)
     try:
         subject.identity = account.identity(aws.sts)
@@ -71,31 +79,58 @@ def findings(aws: AWS, config: Config, file: FleetFile, now: float) -> list[Find
         explained = reasons.explain(error)
         if explained is None:
             raise
-        wrong = Finding("credentials", FAILED, explained.what, explained.fix)
-        return [wrong, *(unknown(name, "without credentials") for name in dict(CHECKS))]
+        rest = [one for name, _ in CHECKS for one in _without_aws(name, subject, explained)]
+        return subject, rest
     access.find_run(subject)
     found: list[Finding] = []
     for name, check in CHECKS:
         found += guarded(name, check, subject)
-    return found
+    return subject, found
 
 
-def check(aws: AWS, config: Config, fleet_path: Path, *, as_json: bool) -> None:
-    """Show what all checks find. Raises ExplainedError, exit code 1, if one failed."""
-    found = findings(aws, config, fleet_file.read(fleet_path), time.time())
+def _without_aws(name: str, subject: Subject, why: ExplainedError) -> list[Finding]:
+    if name == "credentials":
+        return [Finding(name, FAILED, why.what, why.fix)]
+    if name in _ON_THIS_COMPUTER:
+        return guarded(name, dict(CHECKS)[name], subject)
+    return [unknown(name, "needs credentials" if isinstance(why, UserError) else "needs AWS")]
+
+
+def check(aws: AWS, config: Config, fleet_path: Path, command: str, *, as_json: bool) -> str:
+    """Show what all checks find; returns the verb that is due. `command` is how the user starts
+    one. Raises ExplainedError, exit code 1, if one failed."""
+    subject, found = _look(aws, config, fleet_file.read(fleet_path), time.time())
+    found = _for_project(found, command)
     if as_json:
         screen.answer(_as_json(found))
     else:
         _say(found)
         screen.say(f"{_in_words(found)}.")
     _raise_for_failed(found, "then check again.")
+    return "" if as_json else _due(subject, found, str(fleet_path))
 
 
-def before_start(aws: AWS, config: Config, fleet_path: Path) -> None:
+def _due(subject: Subject, found: Iterable[Finding], fleet_path: str) -> str:
+    if any(one.found == "settings changed" for one in found):
+        return "setup   (takes over what was changed)"
+    try:
+        return due.next_verb(subject.aws, subject.run, fleet_path)
+    except (ClientError, BotoCoreError):
+        # What may not be asked here is no reason to stop: status asks more, and says what failed.
+        return "status"
+
+
+def _for_project(found: Iterable[Finding], command: str) -> list[Finding]:
+    """With cures that name the project that was named."""
+    return [dataclasses.replace(one, fix=named(one.fix, command)) for one in found]
+
+
+def before_start(aws: AWS, config: Config, fleet_path: Path, command: str) -> None:
     """What startCluster does first: say what is wrong, and stop at what failed."""
     found = findings(aws, config, fleet_file.read(fleet_path), time.time())
+    found = _for_project(found, command)
     _say(one for one in found if one.outcome in (FAILED, WARNED))
-    screen.say(f"Checked: {_in_words(found)}. All of it: python run.py check")
+    screen.say(f"Checked: {_in_words(found)}. All of it: {command} check")
     _raise_for_failed(found, "or start all the same: --no-check")
 
 

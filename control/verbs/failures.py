@@ -42,10 +42,17 @@ _FIELDS = (
 
 
 def show(
-    s3: S3Client, run: Run, command: str, *, form: str = "", job_file: Path | None = None
+    s3: S3Client,
+    run: Run,
+    command: str,
+    *,
+    form: str = "",
+    job_file: Path | None = None,
+    then: str = "retry",
 ) -> None:
     """Print the failed jobs: in words, with "all" of them, as "json" or "csv"; `command` is how
-    the user starts a verb. With `job_file` write one of those given up, too.
+    the user starts a verb, `then` the one to type next. With `job_file` write one of those given
+    up, too.
     """
     if job_file is not None and job_file.exists():
         raise UserError(f"{job_file} exists already.", "Name a file that does not exist.")
@@ -56,7 +63,7 @@ def show(
             for path in write_job_files(s3, run, found.given_up, job_file):
                 screen.say(f"Written: {path}")
         if found.given_up:
-            screen.next_command(f"{command} retry   (sends those again that failed for good)")
+            screen.next_command(f"{command} {then}")
 
 
 def _answer(found: Failures, run: Run, command: str, form: str) -> None:

@@ -20,6 +20,7 @@ from control import local_environment, screen, settings
 from control.errors import ExplainedError, UserError
 from control.jobs import job_file, survey
 from control.monitoring.observed import Pace
+from control.runs import outputs
 from control.services import account, records
 from control.verbs import (
     failures,
@@ -199,7 +200,8 @@ def run(
         finally:
             take_outputs(aws.s3, here.AWS_BUCKET, output, keys)
         page = report.in_folder(aws, config, the_run, output)
-        _summary(config, counts, clock() - began, output)
+        places = outputs.folders(aws.s3, the_run)
+        _summary(config, counts, clock() - began, output, places)
         screen.say(f"Report: {page}")
         if given_up:
             # The queue of which its cure speaks ends with this command.
@@ -209,7 +211,8 @@ def run(
             the_run,
             counts,
             lambda record: str(output / record["log_key"]),
-            _AGAIN,
+            f"{_AGAIN} (On AWS: python run.py failures shows this, and python run.py retry sends "
+            "those jobs again.)",
         )
     return counts
 
@@ -268,10 +271,12 @@ def _say_adapted(config: Config, here: Config, workers: int) -> None:
         screen.say(f"For the {several(workers, 'worker')} of this computer: {', '.join(changed)}.")
 
 
-def _summary(config: Config, counts: JobCounts, seconds: float, output: Path) -> None:
+def _summary(
+    config: Config, counts: JobCounts, seconds: float, output: Path, places: list[str]
+) -> None:
     at_once = config.CLUSTER_MACHINES * config.TASKS_PER_MACHINE * config.DOCKER_CORES
     screen.say(f"{counts.in_words()} in {seconds:.1f} seconds.")
-    screen.say(f"Outputs: {output}/")
+    screen.say(outputs.in_words(f"{output}/", places, f"all: ls {output}"))
     screen.say(
         f"On AWS the same would have run on {several(config.CLUSTER_MACHINES, 'spot machine')} "
         f"({' or '.join(config.MACHINE_TYPE)}), {several(config.TASKS_PER_MACHINE, 'container')} "

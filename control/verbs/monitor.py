@@ -15,7 +15,7 @@ from control.errors import ExplainedError
 from control.monitoring import auto_monitor, idle, observation
 from control.monitoring.observed import Observed, Pace
 from control.monitoring.step import Step, step
-from control.runs import submitted
+from control.runs import outputs, submitted
 from control.services import logs, monitor_function, records
 from control.words import several
 
@@ -182,13 +182,11 @@ def _unfinished(aws: AWS, run: Run, taken: Step) -> Unfinished:
     )
 
 
-def say_end(run: Run, counts: JobCounts) -> None:
+def say_end(aws: AWS, run: Run, counts: JobCounts) -> None:
     """Say how the jobs ended, and where everything lies."""
     screen.say(f"The run has ended, and its machines with it: {counts.in_words()}.")
-    screen.say(
-        f"Outputs: s3://{run.settings['DESTINATION_BUCKET']}/ (where output_prefix of "
-        "worker/generic-worker.py puts them)"
-    )
+    root = f"s3://{run.settings['DESTINATION_BUCKET']}/"
+    screen.say(outputs.in_words(root, outputs.folders(aws.s3, run), f"all: aws s3 ls {root}"))
     screen.say(f"Records and logs: s3://{run.bucket}/{run.prefix}")
 
 

@@ -65,6 +65,39 @@ def retry(aws: AWS, config: Config, run: Run, wanted: Wanted, *, dry_run: bool =
         journal.close()
 
 
+def refuse_earlier(asked: Run, newest: Run) -> None:
+    """Raise UserError if it is not the newest run that was asked for: all verbs work on that one's
+    queue and machines, so the jobs of an earlier run can only become jobs of it."""
+    if asked.run_id != newest.run_id:
+        sends = _by_file("failed.json", newest)
+        raise UserError(
+            f"retry sends jobs of the newest run only, {newest.run_id}; {asked.run_id} is an "
+            "earlier one.",
+            f"Make them jobs of the newest: python run.py failures --run {asked.run_id} --job-file "
+            f"failed.json, then: {' and '.join(f'python run.py {verb}' for verb in sends)}",
+        )
+
+
+def next_verb(run: Run, newest: Run, written: str) -> str:
+    """What to type after `failures`, which has written the job file of that name, if any."""
+    if run.run_id == newest.run_id:
+        return "retry   (sends those again that failed for good)"
+    sends = _by_file(written or "failed.json", newest)
+    if not written:
+        then = ", then ".join(sends)
+        return (
+            f"failures --run {run.run_id} --job-file failed.json   (then {then}: retry is for the "
+            "newest run)"
+        )
+    first, *more = sends
+    return f"{first}   (then {more[0]})" if more else first
+
+
+def _by_file(path: str, newest: Run) -> list[str]:
+    """What sends the jobs of a file: the newest run takes them, or one that begins anew."""
+    return [*(["setup"] if newest.ended else []), f"submitJob {path}"]
+
+
 @dataclass
 class _Choice:
     """Which jobs are sent, and why others are not.

@@ -26,6 +26,7 @@ from control.services import (
 from control.services.account import AWS
 from control.services.records import Run
 from control.settings import Config
+from control.verbs import due
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -71,6 +72,8 @@ def setup(
         ("records", f"s3://{run.bucket}/{run.prefix}"),
     ):
         screen.say(f"  {kind:<18}{name}")
+    if before is not None and before.run_id != run.run_id:
+        due.say_left_behind(aws, before)
     return run
 
 

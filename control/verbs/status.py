@@ -15,7 +15,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from control import reasons, screen
+from control import reasons, screen, units
 from control.monitoring import run_state
 from control.runs import account_runs
 from control.services import records
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from control.runs.account_runs import AccountRun
     from control.runs.progress import Left, Rate
     from control.services.account import AWS
-    from control.services.records import Run
+    from control.services.records import JobCounts, Run
     from control.settings import Config
 
 # A listing of a million records takes some seconds: they are not counted more often than this.
@@ -40,6 +40,7 @@ _MEANT = {
     "monitor": "   (ends what is still there)",
     "stop": "   (as long as nothing runs, it only costs)",
 }
+_WHY_FAILED = "failures   (says why; then retry sends those jobs again)"
 _FOR_JOBS_LEFT = ("stop", "setup", "startCluster")
 
 
@@ -145,19 +146,29 @@ def lines(state: RunState) -> Iterator[tuple[str, str]]:
 
 
 def next_verb(state: RunState, fleet: str) -> str:
-    """What to type next: of a cure the first command that it names."""
-    why = state.idle
+    """What to type next: of a cure the first command that it names; where there is none to do,
+    what failed comes first."""
+    why, jobs = state.idle, state.jobs
     if state.word == "ended":
-        return "report   (what it did and cost), or setup for a new run"
+        return after_the_end(jobs)
     if why is None or why.passing:
-        return "monitor, or status --watch"
+        return f"{_WHY_FAILED}, or monitor" if jobs.failed else "monitor, or status --watch"
     if not why.lasting:
         return "status --watch   (if it stays so, stop ends the machines: they cost)"
     named = _COMMAND.search(why.fix)
     verb = named[0] if named else "startCluster"
-    if verb in _FOR_JOBS_LEFT and state.jobs.finished >= state.jobs.submitted:
+    if verb in _FOR_JOBS_LEFT and jobs.finished >= jobs.submitted:
         verb = "monitor"
     return f"{verb} {fleet}" if verb == "startCluster" else verb + _MEANT.get(verb, "")
+
+
+def after_the_end(jobs: JobCounts) -> str:
+    """What to type next about a run that has ended."""
+    if jobs.failed:
+        return _WHY_FAILED
+    if jobs.finished < jobs.submitted:
+        return "retry   (sends the jobs again that have no record)"
+    return "report   (what it did and cost), or setup for a new run"
 
 
 def one_line(state: RunState) -> str:
@@ -207,9 +218,10 @@ def _left_in_words(left: Left) -> str:
 
 def _cost_in_words(spent: Spent) -> str:
     so_far, hourly = spent.so_far, spent.hourly
-    text = f"${so_far.dollars:.2f} so far for {so_far.hours:.1f} machine-hours"
+    cost, hours = units.dollars(so_far.dollars), units.hours(so_far.hours)
+    text = f"{cost} so far for {hours} machine-hours"
     if so_far.unpriced_hours:
-        text += f" ({so_far.unpriced_hours:.1f} of them at a price that is not known)"
+        text += f" ({units.hours(so_far.unpriced_hours)} of them at a price that is not known)"
     if hourly:
         text += f", ${hourly:.2f} an hour now"
     if spent.expected:

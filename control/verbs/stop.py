@@ -18,7 +18,7 @@ from control.words import several
 if TYPE_CHECKING:
     from control.runs.leftovers import Thing
     from control.services.account import AWS
-    from control.services.records import Run
+    from control.services.records import JobCounts, Run
 
 # Machines are reported as running for a moment after they were told to end.
 _GONE_SECONDS = 120
@@ -40,13 +40,13 @@ def stop(
     ExplainedError if something that costs money is still there after two minutes.
     """
     found = leftovers.of_run(aws, run, clock)
-    costly = [thing for thing in found if thing.costs]
-    if not costly:
+    going = [thing for thing in found if thing.goes]
+    if not any(thing.costs for thing in found):
         screen.say("Nothing of it costs money.")
-    else:
-        _say("Would be ended:" if dry_run else "Will be ended:", costly)
+    if going:
+        _say("Would be ended:" if dry_run else "Will be ended:", going)
     if dry_run:
-        _say("Would stay, which costs nothing:", [t for t in found if not t.costs])
+        _say("Would stay, which costs nothing:", [t for t in found if not t.goes])
         return
     # First of all: a monitor that looks in between must not take the end for AWS's own.
     now = records.utc(clock())
@@ -94,13 +94,14 @@ def _say(title: str, things: Sequence[Thing]) -> None:
         screen.say(f"  {kind:<17}{', '.join(names[:_NAMED])}{more}")
 
 
-def say_ended(aws: AWS, run: Run) -> None:
-    """Say that there is nothing to end, and how the run's jobs ended."""
+def say_ended(aws: AWS, run: Run) -> JobCounts:
+    """Say that there is nothing to end, and how the run's jobs ended; returns that."""
     counts = records.count(aws.s3, run)
     screen.say(
         f"Run {run.run_id} of {run.app_name} has ended, and its machines with it: "
         f"{counts.in_words()}."
     )
+    return counts
 
 
 def say_unfinished(aws: AWS, run: Run) -> int:

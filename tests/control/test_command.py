@@ -91,7 +91,8 @@ def parser():
     verbs = parser.add_subparsers(dest="verb", required=True)
     submit = verbs.add_parser("submitJob")
     submit.add_argument("file")
-    submit.add_argument("--number", type=int)
+    submit.add_argument("--number", type=int, metavar="NUMBER")
+    verbs.add_parser("stop")
     return parser
 
 
@@ -104,6 +105,11 @@ def parser():
         (["submitJob"], "file", "python run.py submitJob --help"),
         (["submitJob", "f", "--number", "x"], "invalid int value: 'x'", "submitJob --help"),
         (["submitJob", "f", "--numbr", "1"], "no option --numbr", "Did you mean --number?"),
+        (["submitJob", "f", "--fast"], "it takes file [--number NUMBER].", "submitJob --help"),
+        (["submitJob", "f", "g"], "it does not take g; it takes file", "submitJob --help"),
+        (["stop", "now"], "it does not take now; it takes nothing more.", "stop --help"),
+        # An option of another verb's.
+        (["stop", "--number", "1"], "it does not take --number 1", "stop --help"),
     ],
 )
 def test_wrong_usage_is_two_lines_and_exit_code_2(capsys, argv, what, fix):

@@ -20,6 +20,17 @@ def test_durations(seconds, said):
 
 
 @pytest.mark.parametrize(
+    ("amount", "said"),
+    [
+        *[(0, "0"), (0.00001, "under 0.0001"), (0.00671, "0.0067"), (0.35, "0.35")],
+        *[(1, "1.0"), (4.04, "4.0"), (1234.52, "1,234.5")],
+    ],
+)
+def test_hours_of_machines(amount, said):
+    assert units.hours(amount) == said
+
+
+@pytest.mark.parametrize(
     ("mb", "said"),
     [(0, "0 MB"), (49.5, "49.5 MB"), (1900, "1.9 GB"), (15_000, "15 GB"), (3e6, "3 TB")],
 )

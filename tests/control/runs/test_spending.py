@@ -41,7 +41,11 @@ def test_without_a_price_no_cost_is_invented():
     ("time", "prices", "said"),
     [
         (TIME, PRICES, "Machines: 4.0 hours, about $0.70 at the spot prices of that time; "),
-        ({}, {}, "Machines: 0.0 hours; what they cost is not known."),
+        (
+            {"until": 7200.0, "seconds": {KIND: 24.0}},
+            *(PRICES, "Machines: 0.0067 hours, under $0.01 at the spot prices of that time; "),
+        ),
+        ({}, {}, "Machines: 0 hours; what they cost is not known."),
         (TIME, {}, "Machines: 4.0 hours; what they cost is not known."),
         (
             {**TIME, "seconds": {**TIME["seconds"], OTHER: 1800.0}},
@@ -49,7 +53,7 @@ def test_without_a_price_no_cost_is_invented():
             "about $0.70 (without 0.5 hours of which EC2 tells no price) at",
         ),
     ],
-    ids=["all known", "no machines", "no price", "some known"],
+    ids=["all known", "seconds", "no machines", "no price", "some known"],
 )
 def test_the_sentence(time, prices, said):
     assert said in spending.in_words(spending.cost(time, prices))

@@ -180,6 +180,21 @@ def test_the_machines_of_others_count_for_the_quota(found, quota, embedded, answ
 
 
 @pytest.mark.parametrize(
+    ("code", "word", "what"),
+    [
+        ("NoSuchResourceException", "quota untold", "quota of spot machines in us-east-1"),
+        ("AccessDeniedException", "quota not read", "lacks servicequotas:GetServiceQuota"),
+    ],
+)
+def test_a_quota_that_is_not_told_is_to_be_looked_up(found, embedded, answering, code, word, what):
+    raw = "The request failed because the specified resource does not exist."
+    answering(embedded.quotas, "GetServiceQuota", {"Error": {"Code": code, "Message": raw}})
+    one = only(found("quota"), UNKNOWN)
+    assert one.found == word and what in one.what
+    assert raw not in one.what and "2 machines take 8 vCPUs" in one.fix
+
+
+@pytest.mark.parametrize(
     ("kind", "code"),
     [
         *(("m5.xlarge", "L-34B43A08"), ("im4gn.large", "L-34B43A08"), ("g5.xlarge", "L-3819A6DF")),
@@ -192,7 +207,6 @@ def test_which_quota_a_machine_type_counts_for(kind, code):
 
 
 def test_what_aws_does_not_tell_is_not_checkable(found):
-    assert "GetServiceQuota" in only(found("quota"), UNKNOWN).what
     assert "GetSpotPlacementScores" in only(found("placement score"), UNKNOWN).what
 
 
@@ -541,15 +555,24 @@ def test_settings_changed_since_setup_and_another_account(embedded, project, hub
 
 
 @pytest.mark.parametrize(
-    ("shared", "groups", "outcome"),
+    ("shared", "groups", "outcome", "what"),
     [
-        ({"input_location": "images"}, [{"well": "A1"}], PASSED),
-        ({}, [{"input": "images/a.tif"}, {"input": "images/missing.tif"}], WARNED),
-        ({"source": "images"}, [{"well": "A1"}], UNKNOWN),
+        (
+            *({"input_location": "images", "output_location": "x"}, [{"plate": 7, "well": "A1"}]),
+            *(PASSED, "name as input_location is in s3://test-bucket: 1 of 1 there"),
+        ),
+        (
+            *({}, [{"input": "images/a.tif", "well": 1}, {"input": "images/missing.tif"}]),
+            *(WARNED, "1 of 2 that the first jobs name as input are not in s3://test-bucket, "),
+        ),
+        (
+            *({"source": "images"}, [{"plate": 7, "well": "A1"}]),
+            *(UNKNOWN, "no value whose name begins with `input` is in the first jobs"),
+        ),
     ],
     ids=["there", "one is missing", "none is named"],
 )
-def test_inputs_of_the_first_jobs(embedded, project, hub, tmp_path, shared, groups, outcome):
+def test_inputs_of_the_first_jobs(embedded, project, hub, tmp_path, shared, groups, outcome, what):
     embedded.s3.put_object(Bucket=BUCKET, Key="images/a.tif", Body=b"")
     config = project()
     run = setup.setup(embedded, config)
@@ -558,9 +581,16 @@ def test_inputs_of_the_first_jobs(embedded, project, hub, tmp_path, shared, grou
     submit.submit(embedded, run, path, tmp_path)
     every = check.findings(embedded, config, AUTO, time.time())
     one = only([one for one in every if one.check == "inputs"], outcome)
+    assert what in one.what
+    # What was not looked at is said; of outputs nobody expects it.
+    others = one.what.rstrip(".").partition("; not looked at: ")[2].split(", ")
+    assert others == [*(["source"] if "source" in shared else []), *_others(groups)]
     if outcome == WARNED:
-        assert one.found == "no inputs"
-        assert "images/missing.tif" in one.what and "1 of 2" in one.what
+        assert one.found == "no inputs" and "such as images/missing.tif" in one.what
+
+
+def _others(groups):
+    return [name for name in groups[0] if not name.startswith("input")]
 
 
 def test_every_finding_there_is_was_built_here():
@@ -570,14 +600,24 @@ def test_every_finding_there_is_was_built_here():
     assert unseen == []
 
 
-def test_without_credentials_the_rest_is_not_checkable(embedded, project, answering, typed):
-    error = {"Error": {"Code": "ExpiredToken", "Message": "expired"}}
-    answering(embedded.sts, "GetCallerIdentity", error)
-    code, out = typed(project(), "check", "--json")
+@pytest.mark.parametrize(
+    ("code", "said", "why"),
+    [("ExpiredToken", "has expired", "needs credentials"), ("Unavailable", "refused", "needs AWS")],
+)
+def test_where_aws_does_not_know_who_asks_that_is_said_once(
+    embedded, project, answering, typed, code, said, why
+):
+    answering(embedded.sts, "GetCallerIdentity", {"Error": {"Code": code, "Message": "no"}})
+    exit_code, out = typed(project(), "check", "--json")
     told = json.loads(out)
-    assert code == 1 and told["outcome"] == "failed"
-    assert "has expired" in told["checks"][0]["what"].lower()
-    assert {one["outcome"] for one in told["checks"][1:]} == {UNKNOWN}
+    assert exit_code == 1 and told["outcome"] == "failed"
+    checks = {one["check"]: one for one in told["checks"]}
+    assert list(checks) == [name for name, _ in check.CHECKS] and len(told["checks"]) == len(checks)
+    assert said in checks["credentials"]["what"].lower() and checks["credentials"]["fix"]
+    local = {name for name, one in checks.items() if one["outcome"] == PASSED}
+    assert local == {"config", "image name", "job timeout"}
+    rest = [one for name, one in checks.items() if name not in {*local, "credentials"}]
+    assert {(one["outcome"], one["what"]) for one in rest} == {(UNKNOWN, why)}
 
 
 @pytest.fixture

@@ -339,6 +339,22 @@ def test_the_next_command_is_the_one_of_the_cure(situation, verb):
 
 
 @pytest.mark.parametrize(
+    ("jobs", "ended", "next_words"),
+    [
+        (records.JobCounts(3, 2, 0, 1), True, "failures   (says why; then retry "),
+        (records.JobCounts(3, 2, 0, 0), True, "retry   (sends the jobs again that have no record)"),
+        (records.JobCounts(3, 3, 0, 0), True, "report "),
+        (records.JobCounts(3, 1, 0, 1), False, "failures   (says why; then retry "),
+        (records.JobCounts(3, 1, 0, 0), False, "monitor, or status --watch"),
+    ],
+)
+def test_where_there_is_nothing_to_cure_what_failed_is_next(jobs, ended, next_words):
+    seen = None if ended else dataclasses.replace(readings.BUSY, jobs=jobs)
+    state = RunState(None, 0.0, jobs, seen, None, None, None, None)
+    assert status.next_verb(state, "FLEET").startswith(next_words)
+
+
+@pytest.mark.parametrize(
     ("seconds", "words"),
     [
         (-5, "0 s"),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from control.errors import ExplainedError
 from control.runs import leftovers
-from control.services import alarms, fleet, records
+from control.services import alarms, dashboard, fleet, records
 from control.verbs import setup, start_cluster, stop
 from tests.conftest import ROOT
 from tests.injection import untold_fleets
@@ -19,6 +21,7 @@ def started(stuck):
     alarms.put(aws.cloudwatch, run, "i-1", 4)
     yield aws, config, run
     stop.stop(aws, run, dry_run=False, pause=0.05)
+    dashboard.delete(aws.cloudwatch, run)
 
 
 def costly(aws, run):
@@ -61,6 +64,32 @@ def test_a_dry_run_shows_the_same_and_ends_nothing(started, typed):
     assert "Would be ended:" in said and run.fleets[0]["fleet_id"] in said
     assert "Would stay" in said and f"{config.APP_NAME}Queue" in said
     assert costly(aws, run) >= before
+
+
+@pytest.mark.parametrize("cleans", [True, False])
+def test_a_dry_run_lists_exactly_what_stop_takes_away(started, typed, cleans):
+    aws, config, run = started
+    settings = {**run.settings, "CLEAN_DASHBOARD": cleans}
+    run = records.change(aws.s3, run, lambda r: dataclasses.replace(r, settings=settings))
+    aws.ec2.get_waiter("instance_running").wait(
+        Filters=[{"Name": "tag:distributed-something", "Values": [run.app_name]}],
+        WaiterConfig={"Delay": 1, "MaxAttempts": 30},
+    )
+    before = {str(thing) for thing in leftovers.of_run(aws, run)}
+    said = typed(config, "stop", "--dry-run")
+    would, stay = said.split("Would stay, which costs nothing:")
+    typed(config, "stop")
+    after = {str(thing) for thing in leftovers.of_run(aws, run)}
+    assert listed(would) == before - after and listed(stay) == after
+    assert any(thing.startswith("launch template ") for thing in before - after)
+    shown = f"dashboard {run.app_name}"
+    assert (shown in after) != cleans and shown in before
+
+
+def listed(said):
+    """The things in what stop prints: two blanks, their kind, their names."""
+    lines = [line for line in said.splitlines() if line.startswith("  ")]
+    return {f"{line[2:19].strip()} {name}" for line in lines for name in line[19:].split(", ")}
 
 
 def test_it_goes_on_after_a_stop(started, typed):

@@ -1,0 +1,77 @@
+"""Jobs of a run before the newest: what is said of them works when it is typed."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+
+import pytest
+
+import run as command_line
+from control.errors import UserError
+from control.jobs import job_file
+from control.services import queues, records
+from control.verbs import setup, submit
+from tests.worker_records import put
+
+
+@pytest.fixture
+def ended(set_up, tmp_path):
+    """A run that has ended, one of whose three jobs failed and one has no record."""
+    aws, config, run = set_up()
+    path = tmp_path / "jobs.json"
+    path.write_text(json.dumps({"groups": [{"name": name} for name in ("good", "bad", "lost")]}))
+    submit.submit(aws, run, path, tmp_path)
+    jobs = {job.name: job for job in job_file.read(path).jobs()}
+    put(aws.s3, run, jobs["good"], "done")
+    put(aws.s3, run, jobs["bad"], "failed", log_key="")
+    queues.delete(aws.sqs, run.queue_url)
+    when = "2026-01-01T00:00:00Z"
+    return aws, config, records.change(aws.s3, run, lambda r: dataclasses.replace(r, ended=when))
+
+
+def next_of(said):
+    """What the last line says to type: the words behind `python run.py --config FOLDER`."""
+    (line,) = (line for line in said.splitlines() if line.startswith("Next: "))
+    return re.sub(r"^Next: python run.py --config \S+ ", "", line)
+
+
+def test_retry_says_what_to_type_instead_and_that_works(ended, typed, tmp_path, monkeypatch):
+    aws, config, old = ended
+    new = setup.setup(aws, config)
+    assert new.run_id != old.run_id
+    with pytest.raises(UserError, match=f"newest run only, {new.run_id}") as refused:
+        typed(config, "retry", "--run", old.run_id)
+    monkeypatch.chdir(tmp_path)
+    verbs = re.findall(r"python run.py (.*?)(?:, then: |$)", refused.value.fix)
+    assert [words.split()[0] for words in verbs] == ["failures", "submitJob"]
+    for words in verbs:
+        said = typed(config, *words.split())
+    assert "1 job sent" in said
+    assert records.count(aws.s3, new).submitted == 1
+
+
+def test_retry_may_name_the_newest_run(ended, typed):
+    _, config, run = ended
+    assert "2 jobs would be sent" in typed(config, "retry", "--run", run.run_id, "--dry-run")
+
+
+def test_failures_of_an_earlier_run_end_with_what_sends_them(
+    ended, typed, tmp_path, monkeypatch, capsys
+):
+    aws, config, old = ended
+
+    def asked(*words):
+        command_line.main(["--config", str(config.path.parent), "failures", *words])
+        return next_of(capsys.readouterr().err)
+
+    monkeypatch.chdir(tmp_path)
+    assert asked().startswith("retry ")
+    setup.setup(aws, config)
+    first = asked("--run", old.run_id)
+    command, then = first.split("   (")
+    assert command == f"failures --run {old.run_id} --job-file failed.json"
+    assert then.startswith("then submitJob failed.json:")
+    assert asked(*command.split()[1:]) == "submitJob failed.json"
+    assert "1 job sent" in typed(config, "submitJob", "failed.json")
