@@ -106,13 +106,13 @@ FOUND: dict[str, Reason] = {
     ),
     "quota untold": Reason(
         "AWS does not say what this account's quota of spot machines in {region} is ({quota}).",
-        "Look at Service Quotas (Amazon EC2) in the AWS console: {machines} machines take {needs} "
-        "vCPUs.",
+        "Look at Service Quotas (Amazon EC2) in the AWS console: CLUSTER_MACHINES = {machines} "
+        "needs {needs} vCPUs.",
     ),
     "quota not read": Reason(
         "your login may not read the account's quota of spot machines (it lacks {permission}).",
-        "Look at Service Quotas (Amazon EC2, '{quota}') in the AWS console: {machines} machines "
-        "take {needs} vCPUs.",
+        "Look at Service Quotas (Amazon EC2, '{quota}') in the AWS console: CLUSTER_MACHINES = "
+        "{machines} needs {needs} vCPUs.",
     ),
     # MEMORY, CPU_SHARES, GPUS_PER_TASK, TASKS_PER_MACHINE
     "memory": Reason(

@@ -191,7 +191,7 @@ def test_a_quota_that_is_not_told_is_to_be_looked_up(found, embedded, answering,
     answering(embedded.quotas, "GetServiceQuota", {"Error": {"Code": code, "Message": raw}})
     one = only(found("quota"), UNKNOWN)
     assert one.found == word and what in one.what
-    assert raw not in one.what and "2 machines take 8 vCPUs" in one.fix
+    assert raw not in one.what and "CLUSTER_MACHINES = 2 needs 8 vCPUs" in one.fix
 
 
 @pytest.mark.parametrize(
