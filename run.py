@@ -100,7 +100,7 @@ def start_machines(args: argparse.Namespace) -> None:
     run = records.live(aws.s3, config.AWS_BUCKET, config.APP_NAME)
     fleet_path = settings.find(config, args.fleet_file)
     if not args.no_check:
-        check.before_start(aws, config, fleet_path, _typed(args))
+        check.before_start(aws, config, fleet_path)
     try:
         run = start_cluster.start(aws, config, run, fleet_path, yes=args.yes, add=args.add)
     except start_cluster.Declined:
@@ -139,7 +139,7 @@ def check_all(args: argparse.Namespace) -> None:
     config = local.load_config(args.config)
     aws = account.connect(config)
     fleet_path = settings.find(config, args.fleet_file)
-    then = check.check(aws, config, fleet_path, _typed(args), as_json=args.json)
+    then = check.check(aws, config, fleet_path, as_json=args.json)
     if then:
         _next(args, then)
 

@@ -16,7 +16,7 @@ from botocore.exceptions import EndpointConnectionError
 from rich.console import Console
 from rich.text import Text
 
-from control import local_environment, reasons, suggestions
+from control import local_environment, reasons, screen, suggestions
 from control.errors import ExplainedError, Interrupted, UserError
 
 _CONFIG = "--config"
@@ -101,6 +101,11 @@ def run_main(main: Callable[[Sequence[str]], int | None], argv: Sequence[str]) -
     0 done, 1 AWS or the run failed, 2 the user's mistake, 130 Ctrl-C. `--debug`, wherever it
     stands, shows the traceback too; `main` never sees it.
     """
+    with screen.for_project(_config_option(argv)):
+        return _run_main(main, argv)
+
+
+def _run_main(main: Callable[[Sequence[str]], int | None], argv: Sequence[str]) -> int:
     debug = _DEBUG in argv
     try:
         return main([word for word in argv if word != _DEBUG]) or 0
@@ -114,7 +119,7 @@ def run_main(main: Callable[[Sequence[str]], int | None], argv: Sequence[str]) -
         if debug:
             traceback.print_exc()
         explained = explain(error)
-        print_error(explained.what, for_config(explained.fix, argv))
+        print_error(explained.what, explained.fix)
         return explained.exit_code
 
 
@@ -144,25 +149,22 @@ def explain(error: BaseException) -> ExplainedError:
     )
 
 
-def for_config(fix: str, argv: Sequence[str]) -> str:
-    """A cure whose commands name the project that was named: its --config, if one was typed."""
+def _config_option(argv: Sequence[str]) -> str:
+    """The --config that was typed, if any, as it is typed again."""
     words = [*argv, ""]
     configs = [words[at + 1] for at, word in enumerate(argv) if word == _CONFIG]
     configs += [word.partition("=")[2] for word in argv if word.startswith(f"{_CONFIG}=")]
     # What is no project at all is what the error is about.
-    if not any(configs) or _CONFIG in fix or Path(configs[-1]).suffix not in ("", ".py"):
-        return fix
-    return named(fix, f"python run.py {_CONFIG} {shlex.quote(configs[-1])}")
-
-
-def named(text: str, command: str) -> str:
-    """A text whose commands begin as the user's own: `command` is 'python run.py --config X'."""
-    return re.sub(r"\bpython run\.py (?!\w+ --help)(?=\w)", lambda _: f"{command} ", text)
+    if not any(configs) or Path(configs[-1]).suffix not in ("", ".py"):
+        return ""
+    return f"{_CONFIG} {shlex.quote(configs[-1])}"
 
 
 def print_error(what: str, fix: str) -> None:
     """The two lines, on standard error."""
     console = Console(stderr=True, highlight=False, soft_wrap=not sys.stderr.isatty())
+    # A cure that is about --config has its own.
+    fix = fix if _CONFIG in fix else screen.named(fix)
     for label, style, text in (("Error:", "bold red", what), ("Fix:", "bold", fix)):
         console.print(Text.assemble((label, style), " ", " ".join(text.split())))
 

@@ -23,6 +23,8 @@ Advance = Callable[[int], None]
 
 
 _beside = ContextVar("_beside", default=False)
+_project = ContextVar("_project", default="")
+_COMMAND = re.compile(r"\bpython run\.py (?!\w+ --help)(?=\w)")
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-_])")
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029]")
 
@@ -36,6 +38,21 @@ def beside_an_answer() -> Iterator[None]:
         yield
     finally:
         _beside.reset(token)
+
+
+@contextmanager
+def for_project(option: str) -> Iterator[None]:
+    """Within the block the commands that are said name the project: by "--config X", or ""."""
+    token = _project.set(f"{option} " if option else "")
+    try:
+        yield
+    finally:
+        _project.reset(token)
+
+
+def named(text: str) -> str:
+    """A text whose commands, such as "python run.py status", name the project."""
+    return _COMMAND.sub(lambda found: found[0] + _project.get(), text)
 
 
 def answer(text: str) -> None:
@@ -73,6 +90,7 @@ def _console(on_stderr: bool) -> Console:
 
 def say(text: str = "") -> None:
     """A line for people; on a terminal broken between words, never wider than it."""
+    text = named(text)
     if is_terminal():
         console().print(text, markup=False)
     else:

@@ -28,7 +28,6 @@ from control.checks.findings import (
     guarded,
     unknown,
 )
-from control.command import named
 from control.errors import ExplainedError, UserError
 from control.services import account, fleet_file
 from control.verbs import due
@@ -96,11 +95,11 @@ def _without_aws(name: str, subject: Subject, why: ExplainedError) -> list[Findi
     return [unknown(name, "needs credentials" if isinstance(why, UserError) else "needs AWS")]
 
 
-def check(aws: AWS, config: Config, fleet_path: Path, command: str, *, as_json: bool) -> str:
-    """Show what all checks find; returns the verb that is due. `command` is how the user starts
-    one. Raises ExplainedError, exit code 1, if one failed."""
+def check(aws: AWS, config: Config, fleet_path: Path, *, as_json: bool) -> str:
+    """Show what all checks find; returns the verb that is due. Raises ExplainedError, exit code 1,
+    if one failed.
+    """
     subject, found = _look(aws, config, fleet_file.read(fleet_path), time.time())
-    found = _for_project(found, command)
     if as_json:
         screen.answer(_as_json(found))
     else:
@@ -120,17 +119,11 @@ def _due(subject: Subject, found: Iterable[Finding], fleet_path: str) -> str:
         return "status"
 
 
-def _for_project(found: Iterable[Finding], command: str) -> list[Finding]:
-    """With cures that name the project that was named."""
-    return [dataclasses.replace(one, fix=named(one.fix, command)) for one in found]
-
-
-def before_start(aws: AWS, config: Config, fleet_path: Path, command: str) -> None:
+def before_start(aws: AWS, config: Config, fleet_path: Path) -> None:
     """What startCluster does first: say what is wrong, and stop at what failed."""
     found = findings(aws, config, fleet_file.read(fleet_path), time.time())
-    found = _for_project(found, command)
     _say(one for one in found if one.outcome in (FAILED, WARNED))
-    screen.say(f"Checked: {_in_words(found)}. All of it: {command} check")
+    screen.say(f"Checked: {_in_words(found)}. All of it: python run.py check")
     _raise_for_failed(found, "or start all the same: --no-check")
 
 
@@ -151,7 +144,7 @@ def _table(found: Iterable[Finding]) -> Table:
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     for one in found:
-        fix = f"\nFix: {one.fix}" if one.fix else ""
+        fix = f"\nFix: {screen.named(one.fix)}" if one.fix else ""
         colour = _COLOURS.get(one.outcome, "green")
         table.add_row(one.check, Text(one.outcome, colour), Text(screen.printable(one.what) + fix))
     return table

@@ -115,7 +115,7 @@ def _grid(state: RunState) -> Table:
     grid.add_column(no_wrap=True)
     grid.add_column(overflow="fold")
     for label, text in lines(state):
-        grid.add_row(Text(label, "bold"), Text(screen.printable(text)))
+        grid.add_row(Text(label, "bold"), Text(screen.named(screen.printable(text))))
     return grid
 
 

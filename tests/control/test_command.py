@@ -9,7 +9,7 @@ import pytest
 from boto3.exceptions import S3UploadFailedError
 from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError
 
-from control import command
+from control import command, screen
 from control.errors import ExplainedError, UserError
 
 REPOSITORY = Path(__file__).parents[2]
@@ -154,9 +154,17 @@ def test_a_reader_that_has_seen_enough_causes_no_complaint():
         (["--config", "job.json", "status"], "python run.py"),
     ],
 )
-def test_a_cure_names_the_config_that_was_typed(argv, typed):
+def test_commands_that_are_said_and_those_of_a_cure_name_the_config_that_was_typed(
+    argv, typed, capsys
+):
     fix = "python run.py setup; then python run.py status"
-    assert command.for_config(fix, argv) == f"{typed} setup; then {typed} status"
-    assert command.for_config("See: python run.py local --help", argv).endswith(
-        "run.py local --help"
-    )
+
+    def main(_):
+        screen.say(f"Next: {fix}")
+        raise UserError("Wrong.", f"{fix}. See: python run.py local --help")
+
+    command.run_main(main, argv)
+    said, error = capsys.readouterr()
+    assert said == f"Next: {typed} setup; then {typed} status\n"
+    assert f"Fix: {typed} setup; then {typed} status. See: python run.py local --help\n" in error
+    assert screen.named(fix) == fix
