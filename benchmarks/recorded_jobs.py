@@ -190,7 +190,7 @@ class Jobs:
             "output_prefix": f"projects/screen/results/{name}" if done else "",
             "output_files": 4 if done else 0,
             "output_bytes": 81_000 + number % 977 if done else 0,
-            "last_lines": log_lines(name, reason, attempt)[-30:] if ran else [],
+            "last_lines": log_lines(name, reason, attempt)[1:-1][-30:] if ran else [],
             "log_key": log if ran else "",
             "state": state,
         }

@@ -5,6 +5,7 @@ import os
 
 import pytest
 
+from plumbing import own_lines
 from plumbing.joblog import LAST_LINES, LONGEST_LINE, JobLog
 
 
@@ -108,3 +109,52 @@ def test_a_full_disk_does_not_stop_the_job(log_of, monkeypatch):
 
     assert b"".join(printed) == b"[A1] one\n"
     assert "No space left" in log.fault
+
+
+def own(text):
+    """As own_lines writes it from within the job's process."""
+    return own_lines.MARK + text + b"\n"
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 1000])
+def test_lines_of_the_workers_own_from_within_the_job_stand_among_those_of_the_job(log_of, size):
+    log, printed = log_of()
+    whole = b"one\n" + own(b"running: x") + b"two\x1e\n50%" + own(b"ended: x") + b"three\x1e\x16"
+
+    for start in range(0, len(whole), size):
+        log.add(whole[start : start + size])
+    log.line("FAILED")
+
+    lines = [b"one", b"running: x", b"two\x1e", b"50%", b"ended: x", b"three\x1e\x16", b"FAILED"]
+    assert log.path.read_bytes().split(b"\n") == [*lines, b""]
+    assert b"".join(printed) == b"".join(b"[A1] %s\n" % line for line in lines)
+    assert log.last_lines() == ["one", "two\x1e", "50%", "three\x1e\x16"]
+
+
+def test_the_last_lines_of_the_job_are_not_pushed_out_by_the_workers_own(log_of):
+    log, _ = log_of()
+
+    log.add(b"what it said\n")
+    for _ in range(5000):
+        log.add(own(b"running: a program that says nothing, with a long line of arguments"))
+
+    assert log.last_lines() == ["what it said"]
+
+
+def test_very_many_lines_of_the_workers_own_reach_the_limit_too(log_of):
+    log, printed = log_of(limit=1000)
+
+    for _ in range(200):
+        log.add(own(b"running: x"))
+
+    assert 1000 < len(b"".join(printed)) < 2000
+    assert b"LOG_MB_PER_JOB reached" in b"".join(printed)
+    assert log.path.read_bytes() == b"running: x\n" * 200
+
+
+def test_a_mark_that_no_line_follows_is_not_held_back_for_ever(log_of):
+    log, _ = log_of()
+
+    log.add(own_lines.MARK + b"x" * 10_000)
+
+    assert log.path.read_bytes().strip() == b"x" * 10_000

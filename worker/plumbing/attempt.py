@@ -48,6 +48,7 @@ class Attempt:
         self._worker = worker
         self._message = message
         self._lease = lease
+        self._began = time.monotonic()
         deadline = time.monotonic() + min(settings.job_timeout + SECONDS_AFTER_JOB, LONGEST)
         self._may_begin = Guard(lease, worker.stop, deadline, after_stop=0).check
         self._may_upload = Guard(lease, worker.stop, deadline, UPLOAD_AFTER_STOP).check
@@ -129,10 +130,14 @@ class Attempt:
             may_give_back = self._until_after_stop(GIVE_BACK_AFTER_STOP)
             settler.give_back(self._message, plan.visible_in, may_give_back)
         if outcome.kind == settle.DONE:
-            say(f"DONE {self._job.name}")
+            say(f"DONE {self._job.name} after {self._seconds:.1f} s")
         # An interrupted job's message comes first: another machine waits for it, nobody for this.
         if plan.attempt == settle.INTERRUPTED:
             self._send_log(check)
+
+    @property
+    def _seconds(self) -> float:
+        return time.monotonic() - self._began
 
     @property
     def has_run(self) -> bool:
@@ -210,8 +215,13 @@ class Attempt:
         if not items and settings.expected_files > 0:
             raise JobFailed("run_job wrote nothing into job.output_dir")
         size = sum(item.size for item in items)
+        files = "1 file" if len(items) == 1 else f"{len(items):,} files"
         where = f"s3://{settings.destination_bucket}/{self._known.prefix}/"
-        self._log.line(f"uploading {len(items)} files, {size / 1e6:.3f} MB, to {where}")
+        # The log's last line: it goes with the outputs, and the job is done only after that.
+        self._log.line(
+            f"run_job succeeded after {self._seconds:.1f} s; "
+            f"uploading {files}, {size / 1e6:.3f} MB, to {where}"
+        )
         if not is_first(self._message):
             leftovers.abort_uploads(self._worker.clients.s3, items, self._may_upload)
         upload.send_all(self._worker.clients.s3, [*items, *self._log_items()], self._may_upload)
@@ -255,8 +265,9 @@ class Attempt:
         return Guard(self._lease, self._worker.stop, float("inf"), seconds).check
 
     def _tell(self, outcome: Outcome, plan: Plan) -> None:
-        state = plan.record or outcome.kind
-        text = f"{state.upper()} {self._job.name}: {outcome.reason}".rstrip(": ")
+        state = (plan.record or outcome.kind).upper()
+        after = f" after {self._seconds:.1f} s" if self._log is not None else ""
+        text = f"{state} {self._job.name}{after}: {outcome.reason}".rstrip(": ")
         if plan.visible_in:
             text += f"; again in {plan.visible_in} s"
         if self._log is not None:

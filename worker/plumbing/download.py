@@ -37,20 +37,22 @@ def fetch_one(
     folder: Path,
     check: Callable[[], None],
     only: str | None = None,
+    sizes: list[int] | None = None,
 ) -> Path:
     """Fetch the key `name`, or all below it if it is a prefix; returns the file or folder.
 
     A key becomes a file in `folder` with the last part of its name; a prefix fills `folder` with
-    what lies below it. With `only` it is a prefix, of which just what matches is fetched. Raises
-    JobFailed that names what is missing.
+    what lies below it. With `only` it is a prefix, of which just what matches is fetched. `sizes`
+    takes the bytes of each file. Raises JobFailed that names what is missing.
     """
+    sizes = [] if sizes is None else sizes
     if not name.strip("/"):
         raise JobFailed(
             "download needs a key or a prefix: '' would be the whole bucket", retry=False
         )
     if only is None and not name.endswith("/"):
         target = inside(folder, name.rpartition("/")[2])
-        if _fetch_key(s3, bucket, name, target, check):
+        if _fetch_key(s3, bucket, name, target, check, sizes):
             return target
     prefix = name if name.endswith("/") else f"{name}/"
     keys = [key for key in list_keys(s3, bucket, prefix, check) if not key.endswith("/")]
@@ -62,7 +64,7 @@ def fetch_one(
             f"of {len(keys)} files below s3://{bucket}/{prefix} none matches {only}", retry=False
         )
     pairs = [(key, inside(folder, key[len(prefix) :])) for key in wanted]
-    _fetch_all(s3, bucket, pairs, check)
+    _fetch_all(s3, bucket, pairs, check, sizes)
     return folder
 
 
@@ -72,7 +74,12 @@ def _matches(name: str, pattern: str) -> bool:
 
 
 def fetch_list(
-    s3: S3Client, bucket: str, keys: Sequence[str], folder: Path, check: Callable[[], None]
+    s3: S3Client,
+    bucket: str,
+    keys: Sequence[str],
+    folder: Path,
+    check: Callable[[], None],
+    sizes: list[int] | None = None,
 ) -> list[Path]:
     """Fetch these keys, several at a time; returns the files in the same order."""
     wanted = [(key, inside(folder, key.rpartition("/")[2])) for key in keys]
@@ -80,7 +87,7 @@ def fetch_list(
         raise JobFailed(
             "two keys of the list end in the same name: download them to two folders", retry=False
         )
-    _fetch_all(s3, bucket, wanted, check)
+    _fetch_all(s3, bucket, wanted, check, [] if sizes is None else sizes)
     return [path for _, path in wanted]
 
 
@@ -90,17 +97,28 @@ def list_keys(s3: S3Client, bucket: str, prefix: str, check: Callable[[], None])
 
 
 def _fetch_all(
-    s3: S3Client, bucket: str, wanted: Sequence[tuple[str, Path]], check: Callable[[], None]
+    s3: S3Client,
+    bucket: str,
+    wanted: Sequence[tuple[str, Path]],
+    check: Callable[[], None],
+    sizes: list[int],
 ) -> None:
     def fetch(pair: tuple[str, Path]) -> None:
         key, path = pair
-        if not _fetch_key(s3, bucket, key, path, check):
+        if not _fetch_key(s3, bucket, key, path, check, sizes):
             raise JobFailed(f"s3://{bucket}/{key} does not exist", retry=False)
 
     each(fetch, wanted, CONNECTIONS)
 
 
-def _fetch_key(s3: S3Client, bucket: str, key: str, path: Path, check: Callable[[], None]) -> bool:
+def _fetch_key(
+    s3: S3Client,
+    bucket: str,
+    key: str,
+    path: Path,
+    check: Callable[[], None],
+    sizes: list[int],
+) -> bool:
     """Fetch one object; False if there is none."""
     path.parent.mkdir(parents=True, exist_ok=True)
     # A name of its own, which is never too long nor that of another.
@@ -127,6 +145,7 @@ def _fetch_key(s3: S3Client, bucket: str, key: str, path: Path, check: Callable[
             raise JobFailed(f"{what}: {error}") from error
         raise
     os.replace(partial, path)
+    sizes.append(size)
     return True
 
 

@@ -12,7 +12,8 @@ from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Mapping, Sequence
 
-from plumbing import download, process_tree, resources
+from plumbing import command_line, download, own_lines, process_tree, resources
+from plumbing.downloads import Downloads
 from plumbing.failures import JobFailed, MachineFault
 from plumbing.process import signal_name
 from plumbing.search import Search
@@ -42,6 +43,7 @@ class Job:
     source_bucket: str
     s3: S3Client = field(repr=False)
     download_seconds: float = field(default=0.0, repr=False)
+    downloads: Downloads = field(default_factory=Downloads, repr=False)
 
     @property
     def input_dir(self) -> Path:
@@ -95,17 +97,23 @@ class Job:
         """Run a program, given as a list of its name and arguments, and wait for it.
 
         There is no shell: each element reaches the program as it is. What it writes goes to the
-        job's log. `cwd` is where it starts (default: job.temp_dir), `env` is its environment, and
-        `stdout` an open file that takes its results if it prints them. Raises JobFailed unless it
-        exits with 0; also if a line of what it prints has the regular expression `errors` in it:
-        that line is then the reason, with the last line of a Python traceback that it begins or
-        that follows it.
+        job's log, between two lines that name the command and how it ended. `cwd` is where it
+        starts (default: job.temp_dir), `env` is its environment, and `stdout` an open file that
+        takes its results if it prints them. Raises JobFailed unless it exits with 0; also if a
+        line of what it prints has the regular expression `errors` in it: that line is then the
+        reason, with the last line of a Python traceback that it begins or that follows it.
         """
         words = [str(word) for word in _a_list(command)]
+        self.downloads.tell()
+        own_lines.write(f"running: {command_line.shown(words)}")
+        started = time.monotonic()
         kills = resources.oom_kills()
         with Search(errors) if errors else contextlib.nullcontext() as search:
             log = search.write if search else None
             code = self._start(words, Path(cwd or self.temp_dir), env, stdout, log).wait()
+        how = f"by {signal_name(-code)}" if code < 0 else f"with exit code {code}"
+        seconds = time.monotonic() - started
+        own_lines.write(f"ended: {command_line.program(words[0])} {how} after {seconds:.1f} s")
         if code < 0:
             raise _killed(words[0], signal_name(-code), kills, self.config)
         if search and search.found:
@@ -173,12 +181,25 @@ class Job:
         started = time.monotonic()
         folder = self.input_dir if to is None else self._own(self.input_dir / to)
         where = (self.s3, bucket or self.source_bucket)
+        sizes: list[int] = []
+        fetched: Any
         try:
             if isinstance(what, str):
-                return download.fetch_one(*where, what, folder, _no_limit, only)
-            return download.fetch_list(*where, what, folder, _no_limit)
+                fetched = download.fetch_one(*where, what, folder, _no_limit, only, sizes)
+            else:
+                fetched = download.fetch_list(*where, what, folder, _no_limit, sizes)
         finally:
-            self.download_seconds += time.monotonic() - started
+            seconds = time.monotonic() - started
+            self.download_seconds += seconds
+        if what:
+            self.downloads.add(_named(where[1], what, only), len(sizes), sum(sizes), seconds)
+        return fetched
+
+
+def _named(bucket: str, what: str | Sequence[str], only: str | None) -> str:
+    if isinstance(what, str):
+        return f"s3://{bucket}/{what}{f' ({only})' if only else ''}"
+    return f"s3://{bucket}/{what[0]}{f' and {len(what) - 1:,} more' if len(what) > 1 else ''}"
 
 
 def _no_limit() -> None:

@@ -1,13 +1,17 @@
-"""A job's own log: all of it in a file, the first part of it on standard output as well."""
+"""A job's own log: all of it in a file, the first part of it on standard output as well.
+
+Lines of the worker's own stand among those of the job. The last lines, by which a failure is
+explained, are the job's alone.
+"""
 
 from __future__ import annotations
 
 import os
 import re
 from pathlib import Path
-from typing import Callable, Iterable
+from typing import Callable, Iterable, Sequence
 
-from plumbing import console
+from plumbing import console, own_lines
 
 LAST_LINES = 30
 # Of a line in last_lines; the log itself has all of it.
@@ -35,47 +39,82 @@ class JobLog:
         self._left = limit
         self._write = write
         self._unfinished = b""
+        # What may be the beginning of a line of the worker's own.
+        self._held = b""
         self._tail = bytearray()
 
     def line(self, text: str) -> None:
         """A line of the worker's own about the job; printed in any case."""
+        self._let_go()
         data = text.replace("\n", " ").encode("utf-8", "replace")
-        if self._tail and not self._tail.endswith((b"\n", b"\r")):
-            self.add(b"\n")
-        self._keep(data + b"\n")
+        self._save_own(data)
         self._print([data])
 
     def add(self, data: bytes) -> None:
-        """What the job has written, in whichever pieces."""
-        self._keep(data)
+        """What the job has written, in whichever pieces, and what own_lines wrote between."""
+        data, self._held = self._held + data, b""
+        while True:
+            before, mark, rest = data.partition(own_lines.MARK)
+            if not mark:
+                break
+            self._add(before)
+            line, end, data = rest.partition(b"\n")
+            if not end and len(rest) < own_lines.LONGEST:
+                self._held = mark + rest
+                return
+            self._save_own(line)
+            self._print_some([line])
+        held = own_lines.begun(data)
+        self._held = data[len(data) - held :]
+        self._add(data[: len(data) - held])
+
+    def _let_go(self) -> None:
+        """What was held is no line of the worker's own: nothing of it came any more."""
+        held, self._held = self._held, b""
+        self._add(held)
+
+    def _add(self, data: bytes) -> None:
+        self._tail += data
+        if len(self._tail) > 2 * _TAIL_BYTES:
+            del self._tail[:-_TAIL_BYTES]
+        self._save(data)
         if self._left <= 0:
             return
         *lines, self._unfinished = _LINE_END.split(self._unfinished + data)
         while len(self._unfinished) > LONGEST_LINE:
             lines.append(self._unfinished[:LONGEST_LINE])
             self._unfinished = self._unfinished[LONGEST_LINE:]
-        self._left -= sum(map(len, lines))
-        self._print(lines)
-        if self._left <= 0:
-            self._print([b"(LOG_MB_PER_JOB reached: the rest is only in the job's log on S3)"])
+        self._print_some(lines)
+
+    def _save_own(self, data: bytes) -> None:
+        if self._tail and not self._tail.endswith((b"\n", b"\r")):
+            self._add(b"\n")
+        self._save(data + b"\n")
 
     def last_lines(self) -> list[str]:
-        """The last lines of the log."""
+        """The last lines that the job has written."""
         lines = _LINE_END.split(bytes(self._tail[-_TAIL_BYTES:]))
         texts = [line.decode("utf-8", "replace") for line in lines if line]
         return [text[:LONGEST_LAST_LINE] for text in texts[-LAST_LINES:]]
 
     def close(self) -> None:
+        self._let_go()
         os.close(self._file)
 
-    def _keep(self, data: bytes) -> None:
-        self._tail += data
-        if len(self._tail) > 2 * _TAIL_BYTES:
-            del self._tail[:-_TAIL_BYTES]
+    def _save(self, data: bytes) -> None:
         try:
             os.write(self._file, data)
         except OSError as error:
             self.fault = f"the log could not be written: {error.strerror}"
+
+    def _print_some(self, lines: Sequence[bytes]) -> None:
+        """As much as the limit lets through."""
+        if self._left <= 0:
+            return
+        self._left -= sum(map(len, lines))
+        self._print(lines)
+        if self._left <= 0:
+            self._print([b"(LOG_MB_PER_JOB reached: the rest is only in the job's log on S3)"])
 
     def _print(self, lines: Iterable[bytes]) -> None:
         out = b""

@@ -52,6 +52,7 @@ def perform(job: Job, run_job: Callable[[Job], object]) -> dict[str, Any]:
     except BaseException as error:
         _print_traceback()
         result["reason"] = f"run_job raised {type(error).__name__}: {error}"
+    job.downloads.tell()
     result["download_seconds"] = job.download_seconds
     return result
 

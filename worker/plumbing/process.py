@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Callable
 
-from plumbing import process_tree, resources
+from plumbing import own_lines, process_tree, resources
 from plumbing.flag import Flag
 
 # A program gets so many seconds between SIGTERM and SIGKILL.
@@ -270,6 +270,7 @@ def _take_signals_and_output(output: int) -> None:
     os.dup2(nothing, 0)
     os.dup2(output, 1)
     os.dup2(output, 2)
+    own_lines.begin(1)
     os.close(nothing)
     # A second way into the pipe would keep it open when the job closes its output.
     os.close(output)
