@@ -120,7 +120,12 @@ def _ask(add: _Add) -> None:
     _run_option(one)
     one = add("logs", "what a job wrote", "logs P1-A01")
     one.add_argument("job", metavar="JOB", nargs="?", help="its name, id or a part of them")
-    one.add_argument("--attempt", type=_positive, metavar="N", help="default: the last")
+    one.add_argument(
+        "--attempt",
+        metavar="S.N",
+        default="",
+        help="as `failures` and `logs JOB` name them, such as 1.2; default: the last",
+    )
     one.add_argument("--follow", action="store_true", help="go on until the job has ended")
     one.add_argument(
         "--grep", metavar="TEXT", default="", help="lines with it; without JOB of all failed jobs"

@@ -20,7 +20,7 @@ from control.errors import UserError
 from control.reports import report_charts, report_summary
 from control.reports.report import clean
 from control.reports.report_reading import Record, number, text
-from control.runs import alike
+from control.runs import alike, attempts
 from control.words import several
 
 Report = Mapping[str, Any]
@@ -166,7 +166,8 @@ def _bytes(value: str) -> int:
 
 def _facts(one: Record) -> str:
     """The line about a failed job's last attempt."""
-    facts = [f"attempt {number(one, 'attempt'):.0f} of {number(one, 'attempts_allowed'):.0f}"]
+    fields = ("submission", "receive", "attempt", "attempts_allowed")
+    facts = [attempts.in_words(*(int(number(one, name)) for name in fields), is_given_up=True)]
     if number(one, "seconds"):
         facts.append(f"after {units.duration(number(one, 'seconds'))}")
     if number(one, "peak_memory_mb"):

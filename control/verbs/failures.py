@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from control import screen
 from control.errors import ExplainedError, UserError
 from control.jobs import job_file, jobs
-from control.runs import alike, given_up, submitted
+from control.runs import alike, attempts, given_up, submitted
 from control.runs.alike import Group
 from control.services import records
 from control.words import several
@@ -35,8 +35,8 @@ _NAMED, _LINES = 2, 3
 _RECORDED_LINES = 30
 # In --json and --csv, in this order; a record's own fields, but for the first two.
 _FIELDS = (
-    *("job_name", "job_id", "state", "reason", "submission", "attempt", "attempts_allowed"),
-    *("exit_code", "signal", "started", "ended", "machine", "machine_type"),
+    *("job_name", "job_id", "state", "reason", "submission", "receive", "attempt"),
+    *("attempts_allowed", "exit_code", "signal", "started", "ended", "machine", "machine_type"),
 )
 
 
@@ -129,24 +129,24 @@ def in_words(found: Failures, log: LogOf, *, all_jobs: bool = False) -> Iterator
             f"for {several(len(groups), 'reason')}:"
         )
     for group in groups:
-        yield from _group(group, log, all_jobs)
+        yield from _group(group, log, all_jobs, is_given_up=True)
     if found.trying:
         read = len(found.attempts)
         seen = "" if read == found.trying else f" (of {read:,} of them:)"
         yield ""
         yield f"{several(found.trying, 'job')} failed once or more and will be tried again{seen}:"
         for group in alike.groups(found.attempts):
-            yield from _group(group, log, all_jobs)
+            yield from _group(group, log, all_jobs, is_given_up=False)
 
 
-def _group(group: Group, log: LogOf, all_jobs: bool) -> Iterator[str]:
+def _group(group: Group, log: LogOf, all_jobs: bool, *, is_given_up: bool) -> Iterator[str]:
     first = group.records[0]
     yield ""
     yield f"{several(len(group.records), 'job')}: {group.reason}"
     if all_jobs:
-        yield from (f"  {_one(record)}" for record in group.records)
+        yield from (f"  {_one(record, is_given_up)}" for record in group.records)
         return
-    yield f"  {_one(first)}"
+    yield f"  {_one(first, is_given_up)}"
     if first["reason"] != group.reason:
         yield f"    {first['reason']}"
     yield from (screen.cut(f"    | {line}") for line in first["last_lines"])
@@ -157,13 +157,12 @@ def _group(group: Group, log: LogOf, all_jobs: bool) -> Iterator[str]:
         yield f"  also {', '.join(also)}{f' and {rest:,} more' if rest else ''}"
 
 
-def _one(record: Record) -> str:
+def _one(record: Record, is_given_up: bool) -> str:
     machine = f"{record['machine']} ({record['machine_type']})".removesuffix(" ()")
     ended = record["ended"][:16].replace("T", " ")
-    return (
-        f"{record['job_name']}: {record['attempt']} of "
-        f"{several(record['attempts_allowed'], 'attempt')}, {ended} UTC, {machine}"
-    )
+    numbers = (record[name] for name in ("submission", "receive", "attempt", "attempts_allowed"))
+    attempt = attempts.in_words(*numbers, is_given_up=is_given_up)
+    return f"{record['job_name']}: {attempt}, {ended} UTC, {machine}"
 
 
 def as_json(found: Failures, run: Run) -> dict[str, Any]:

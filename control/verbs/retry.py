@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 from control import screen
 from control.errors import ExplainedError, UserError
-from control.runs import alike, finding, given_up, submitted
+from control.runs import alike, attempts, finding, given_up, submitted
 from control.runs.finding import Found
 from control.runs.given_up import Retiring
 from control.runs.journal import Journal
 from control.runs.submitted import Ids, Parts, Submissions
 from control.services import queues, records
-from control.verbs import logs, setup, submit
+from control.verbs import setup, submit
 from control.verbs.submit import Outcome
 from control.words import several
 
@@ -194,7 +194,7 @@ def _named(aws: AWS, run: Run, word: str, failed: Collection[Found]) -> Found:
         return finding.choose(word, failed, f"the jobs given up in {where}")
     if job in failed:
         return job
-    state = logs.known(aws.s3, run, job.id).in_words()
+    state = attempts.known(aws.s3, run, job.id).in_words()
     raise UserError(
         f"{job.name} (id {job.id}) is not given up: {state}.",
         "Only jobs that are given up are sent again: python run.py failures --all",

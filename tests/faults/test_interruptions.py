@@ -68,7 +68,7 @@ def _check_attempts(site: Site, rounds: int) -> None:
         attempt = site.attempt(f"job-{number}", rounds, "interrupted")
         assert (attempt["attempt"], attempt["attempts_allowed"]) == (1, RETRIES)
         log = site.read(attempt["log_key"]).decode()
-        assert "attempt 1 of 3" in log and "INTERRUPTED" in log
+        assert f"attempt 1.{rounds} (1 of {RETRIES})" in log and "INTERRUPTED" in log
 
 
 @together(60, SQS_MESSAGE_VISIBILITY=VISIBILITY, JOB_RETRIES=RETRIES)

@@ -135,3 +135,15 @@ def test_a_job_whose_output_is_closed_runs_programs_all_the_same(log):
     _, failed = log(run_job)
 
     assert failed["signal"] == signal.SIGTERM.name
+
+
+def test_a_log_says_that_a_job_is_given_up_and_whether_it_had_all_its_attempts(log, cloud):
+    lines, _ = log(lambda job: job.run(["false"]), JOB_RETRIES="1")
+    assert re.fullmatch(r"attempt 1\.1 \(1 of 1\) on i-.*", lines[0])
+    assert lines[-1].endswith(": false exited with code 1; given up after 1 attempt")
+
+
+def test_a_log_says_that_a_job_is_given_up_at_its_first_attempt(log):
+    lines, _ = log(lambda job: job["no-such-key"], JOB_RETRIES="3")
+    assert lines[0].startswith("attempt 1.1 (1 of 3) on ")
+    assert lines[-1].endswith("; given up: another attempt would end the same")

@@ -170,7 +170,8 @@ class Attempt:
             folder.mkdir(parents=True)
         self._log = JobLog(self._job.log_path, self._job.name, settings.log_bytes)
         self._log.line(
-            f"attempt {self._known.past.counted + 1} of {settings.job_retries} on {worker.identity}"
+            f"attempt {self._keys.name} ({self._known.past.counted + 1} of "
+            f"{settings.job_retries}) on {worker.identity}"
         )
         worker.protect()
         self._check()
@@ -270,7 +271,15 @@ class Attempt:
         text = f"{state} {self._job.name}{after}: {outcome.reason}".rstrip(": ")
         if plan.visible_in:
             text += f"; again in {plan.visible_in} s"
+        if plan.record == settle.FAILED:
+            text += f"; {self._given_up(outcome)}"
         if self._log is not None:
             self._log.line(text)
         else:
             say(text)
+
+    def _given_up(self, outcome: Outcome) -> str:
+        tries = self._known.past.counted + (outcome.kind == settle.FAILED)
+        if tries < self._worker.settings.job_retries:
+            return "given up: another attempt would end the same"
+        return "given up after 1 attempt" if tries == 1 else f"given up after {tries} attempts"

@@ -34,6 +34,11 @@ class Keys:
     receive: int
 
     @property
+    def name(self) -> str:
+        """As people call this attempt, and its files."""
+        return f"{self.submission}.{self.receive}"
+
+    @property
     def run(self) -> str:
         return f"runs/{self.app_name}/{self.run_id}/"
 
@@ -50,7 +55,7 @@ class Keys:
 
     @property
     def log(self) -> str:
-        return f"{self.run}logs/{self.job_id}.{self.submission}.{self.receive}.txt"
+        return f"{self.run}logs/{self.job_id}.{self.name}.txt"
 
 
 @dataclass(frozen=True)

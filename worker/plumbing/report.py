@@ -62,8 +62,11 @@ class Report:
         ended = time.time()
         ran = not past.counted >= allowed
         log_key = keys.log if log else ""
-        if not ran and past.failed:
-            log_key = dataclasses.replace(keys, receive=past.failed[-1]).log
+        if not ran:
+            # This receive only found that there are no attempts left: the last one was another.
+            keys = dataclasses.replace(keys, receive=max(past.failed + past.silent))
+            if past.failed:
+                log_key = dataclasses.replace(keys, receive=past.failed[-1]).log
         return {
             "job_id": keys.job_id,
             "job_name": name,

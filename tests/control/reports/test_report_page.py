@@ -200,6 +200,14 @@ def test_a_sample_is_said(page, write_config):
     assert "From 20 of 98,000 done jobs, chosen at random." in said
 
 
+def test_a_failed_job_names_its_last_attempt_as_logs_takes_it(page):
+    of_a_retry = failed(1, submission=2, receive=4)
+    at_once = failed(2, receive=1, attempt=1)
+    words = Outline(page([], [of_a_retry, at_once])).words
+    assert "attempt 2.4 (3 of 3), after" in words
+    assert "attempt 1.1 (1 of 3, given up: another would end the same), after" in words
+
+
 def test_last_lines_are_the_end_of_the_log_in_whole_lines(page):
     lines = [f"line {i} " + "x" * 90 for i in range(30)]
     text = page([], [failed(1, last_lines=lines)])

@@ -69,7 +69,9 @@ def test_alike_ones_together_with_an_example(aws, run, some, capsys):
     assert words[0] == "5 of 9 jobs failed for good, for 2 reasons:"
     first, *lines = words[1].splitlines()
     assert first == "4 jobs: FILE: no line N"
-    example = re.match(r"  (P1-A\d\d): 3 of 3 attempts, 2026-01-01 00:12 UTC, i-1", lines[0])
+    example = re.match(
+        r"  (P1-A\d\d): attempt 1\.3 \(3 of 3\), 2026-01-01 00:12 UTC, i-1", lines[0]
+    )
     number = int(example[1][-2:])
     assert lines[1:5] == [
         f"    {example[1]}.csv: no line {number + 10}",
@@ -78,11 +80,19 @@ def test_alike_ones_together_with_an_example(aws, run, some, capsys):
         f"    log: python run.py logs {example[1]}",
     ]
     assert re.fullmatch(r"  also P1-A\d\d, P1-A\d\d and 1 more", lines[5])
-    assert words[2].startswith("1 job: prog exited with code 3\n  P1-A04: 3 of 3 attempts")
+    assert words[2].startswith("1 job: prog exited with code 3\n  P1-A04: attempt 1.3 (3 of 3), ")
     assert "also" not in words[2]
     assert words[3] == "1 job failed once or more and will be tried again:"
-    assert words[4].startswith("1 job: took too long\n  P1-A05: 1 of 3 attempts")
+    assert words[4].startswith("1 job: took too long\n  P1-A05: attempt 1.1 (1 of 3), ")
     assert err.startswith("Next: python run.py retry")
+
+
+def test_a_job_given_up_before_all_attempts_is_said_to_be(aws, run, sent, capsys):
+    job = sent([{"name": "a"}])["a"]
+    put(aws.s3, run, job, "attempt failed", submission=2, receive=4, attempt=2)
+    put(aws.s3, run, job, "failed", submission=2, receive=4, attempt=2)
+    out, _ = said(capsys, aws, run)
+    assert "a: attempt 2.4 (2 of 3, given up: another would end the same), 2026" in out
 
 
 def test_all_are_named_if_asked_for(aws, run, some, capsys):
@@ -198,7 +208,8 @@ import sys; sys.path.insert(0, {str(ROOT)!r})
 from control import screen
 from control.services import records
 from control.verbs import failures
-record = dict(job_name="P" * 120, attempt=3, attempts_allowed=3, ended="2026-01-01T00:00:00Z",
+record = dict(job_name="P" * 120, submission=1, receive=3, attempt=3, attempts_allowed=3,
+    ended="2026-01-01T00:00:00Z",
     machine="i-0123456789abcdef0", machine_type="m5.xlarge", reason="why " * 90,
     last_lines=["x" * 500])
 counts = records.JobCounts(2, 0, 0, 2)

@@ -78,13 +78,17 @@ def test_the_last_attempt_or_the_one_asked_for(aws, run, sent, shown):
     tried_three_times(aws, run, job)
     lines, said = shown("a")
     assert lines == ["third", "Error: x", "ü"]
-    assert said.startswith(f"a (id {job.id}): done; attempts: 1 failed, 2 interrupted, 3 left no")
-    assert said.rstrip().endswith("10 done")
-    assert shown("a", attempt=1)[0] == ["first"]
-    assert shown(job.id, attempt=2)[0] == ["second"]
+    assert said.startswith(
+        f"a (id {job.id}): done; attempts: 1.1 failed, 1.2 interrupted, 1.3 left"
+    )
+    assert "1.10 done\n" in said
+    assert said.endswith("This is attempt 1.10; another: --attempt 1.2\n")
+    assert shown("a", attempt="1.1")[0] == ["first"]
+    assert shown(job.id, attempt="2")[0] == ["second"]
     assert shown("a", grep="error")[0] == ["Error: x"]
-    with pytest.raises(UserError, match="has no attempt 11"):
-        shown("a", attempt=11)
+    for name in ("11", "1.11", "2.1", "first", "1.1.1", "0"):
+        with pytest.raises(UserError, match=f"has no attempt {name}: done; attempts: 1.1 failed"):
+            shown("a", attempt=name)
 
 
 def test_attempts_of_a_retry_follow_those_before(aws, run, sent, shown):
@@ -92,26 +96,42 @@ def test_attempts_of_a_retry_follow_those_before(aws, run, sent, shown):
     give_up(aws.s3, run, job, attempts=2, lines=["old"])
     put(aws.s3, run, job, "done", submission=2, receive=1, lines=["new"])
     lines, said = shown("a")
-    assert lines == ["new"] and "attempts: 1 failed, 2 failed, 3 done" in said
-    assert shown("a", attempt=2)[0] == ["old"]
+    assert lines == ["new"] and "attempts: 1.1 failed, 1.2 failed, 2.1 done" in said
+    assert shown("a", attempt="1.2")[0] == ["old"]
+    assert shown("a", attempt="1")[0] == ["new"]
+
+
+def test_attempts_that_were_killed_without_a_word_are_known_from_the_record(
+    aws, run, sent, writes, shown
+):
+    job = sent("a")["a"]
+    writes("[a] attempt 1.2 (2 of 3) on i-2", "[a] dying", stream="two")
+    put(aws.s3, run, job, "failed", receive=3, log_key="")
+    assert "failed; attempts: 1.1 left no word, 1.2 left no word, 1.3 left no" in shown("a")[1]
+    assert shown("a", attempt="1.2")[0] == ["attempt 1.2 (2 of 3) on i-2", "dying"]
+    assert shown("a", attempt="1.3")[0] == []
 
 
 def test_while_it_runs_what_cloudwatch_has_of_it(aws, run, sent, writes, shown):
     sent("a", "a2")
     assert "No attempt at it has begun" in shown("a2")[1]
     writes(
-        "[a] attempt 1 of 3 on i-1", "[a] one", "[a2] other", "so it says [a] it", "[a] \x1b[0mtwo"
+        "[a] attempt 1.1 (1 of 3) on i-1",
+        "[a] one",
+        "[a2] other",
+        "so it says [a] it",
+        "[a] \x1b[0mtwo",
     )
     lines, said = shown("a")
-    assert lines == ["attempt 1 of 3 on i-1", "one", "two"]
+    assert lines == ["attempt 1.1 (1 of 3) on i-1", "one", "two"]
     assert "From CloudWatch, as of now" in said
-    writes("[a] attempt 2 of 3 on i-2", "[a] again", stream="two")
-    assert shown("a")[0] == ["attempt 2 of 3 on i-2", "again"]
+    writes("[a] attempt 1.2 (2 of 3) on i-2", "[a] again", stream="two")
+    assert shown("a")[0] == ["attempt 1.2 (2 of 3) on i-2", "again"]
 
 
 def test_between_two_attempts_the_log_of_the_last_is_shown(aws, run, sent, writes, shown):
     job = sent("a")["a"]
-    writes("[a] attempt 1 of 3 on i-1", "[a] one", "[a] FAILED a: it failed; again in 10 s")
+    writes("[a] attempt 1.1 (1 of 3) on i-1", "[a] one", "[a] FAILED a: it failed; again in 10 s")
     put(aws.s3, run, job, "attempt failed", lines=["all of it"])
     assert shown("a")[0] == ["all of it"]
 
@@ -120,11 +140,11 @@ def test_an_attempt_that_was_killed_without_a_word_is_looked_for_in_cloudwatch(
     aws, run, sent, writes, shown
 ):
     job = sent("a")["a"]
-    writes("[a] attempt 1 of 3 on i-1", "[a] dying")
-    writes("[a] attempt 2 of 3 on i-2", "[a] fine", stream="two")
+    writes("[a] attempt 1.1 (1 of 3) on i-1", "[a] dying")
+    writes("[a] attempt 1.2 (2 of 3) on i-2", "[a] fine", stream="two")
     put(aws.s3, run, job, "done", receive=2, lines=["fine"])
-    lines, said = shown("a", attempt=1)
-    assert lines == ["attempt 1 of 3 on i-1", "dying"]
+    lines, said = shown("a", attempt="1.1")
+    assert lines == ["attempt 1.1 (1 of 3) on i-1", "dying"]
     assert "left no log on S3" in said
     assert shown("a")[0] == ["fine"]
 
@@ -143,7 +163,7 @@ def test_a_log_group_that_is_gone_is_no_error(aws, run, sent, shown):
 
 def test_it_is_followed_until_its_record_and_no_line_comes_twice(aws, run, sent, writes, shown):
     job = sent("a")["a"]
-    writes("[a] attempt 1 of 3 on i-1", "[a] 0")
+    writes("[a] attempt 1.1 (1 of 3) on i-1", "[a] 0")
     pauses = []
 
     def wait(seconds):
@@ -158,7 +178,7 @@ def test_it_is_followed_until_its_record_and_no_line_comes_twice(aws, run, sent,
         assert number < 10
 
     lines, said = shown("a", follow=True, wait=wait)
-    assert lines == ["attempt 1 of 3 on i-1", "0", "1", "2", "3", "late"]
+    assert lines == ["attempt 1.1 (1 of 3) on i-1", "0", "1", "2", "3", "late"]
     assert said.rstrip().endswith("a: done")
     assert shown("a", follow=True, wait=wait)[0] == ["all of it"]
 

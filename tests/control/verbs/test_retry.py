@@ -142,7 +142,7 @@ def test_a_selection_is_sent(aws, run, config, sent, wanted, names, capsys):
     ("word", "what"),
     [
         ("P1", "means 2 jobs of the jobs given up in run"),
-        ("done", "is not given up: done; attempts: 1 done"),
+        ("done", "is not given up: done; attempts: 1.1 done"),
         ("waits", "is not given up: not finished; no attempt has ended yet"),
         ("P1-A0", "is not given up: done"),
         ("nobody", "No job of run"),
