@@ -33,6 +33,7 @@ from control.verbs import (
     due,
     failures,
     local,
+    local_past,
     local_worker,
     logs,
     monitor,
@@ -138,8 +139,7 @@ def watch(args: argparse.Namespace) -> None:
 def check_all(args: argparse.Namespace) -> None:
     config = local.load_config(args.config)
     aws = account.connect(config)
-    fleet_path = settings.find(config, args.fleet_file)
-    then = check.check(aws, config, fleet_path, as_json=args.json)
+    then = check.check(aws, config, settings.find(config, args.fleet_file), as_json=args.json)
     if then:
         _next(args, then)
 
@@ -149,11 +149,11 @@ def show_status(args: argparse.Namespace) -> None:
         raise UserError(
             "`status` shows all runs once: --all and --watch.", "Leave one of them out."
         )
-    config, aws = _connected(args)
     if args.all:
+        config, aws = _connected(args)
         status.show_all(aws, config, as_json=args.json)
         return
-    run = records.latest(aws.s3, config.AWS_BUCKET, config.APP_NAME)
+    config, aws, run = _with_run(args)
     if args.watch:
         status.watch(aws, run)
         return
@@ -163,27 +163,23 @@ def show_status(args: argparse.Namespace) -> None:
 
 
 def make_report(args: argparse.Namespace) -> None:
-    config, aws = _connected(args)
-    run = finding.run(aws.s3, config.AWS_BUCKET, config.APP_NAME, args.run)
+    config, aws, run = _with_run(args)
     then = report.show(aws, config, run, args.output, as_json=args.json)
     if then:
         _next(args, then)
 
 
 def show_failures(args: argparse.Namespace) -> None:
-    config, aws = _connected(args)
-    run = finding.run(aws.s3, config.AWS_BUCKET, config.APP_NAME, args.run)
+    config, aws, run = _with_run(args)
     newest = records.latest(aws.s3, config.AWS_BUCKET, config.APP_NAME)
     then = retry.next_verb(run, newest, str(args.job_file or ""))
     failures.show(aws.s3, run, _typed(args), form=args.form, job_file=args.job_file, then=then)
 
 
 def retry_jobs(args: argparse.Namespace) -> None:
-    config, aws = _connected(args)
+    config, aws, asked = _with_run(args)
     run = records.latest(aws.s3, config.AWS_BUCKET, config.APP_NAME)
-    retry.refuse_earlier(
-        finding.run(aws.s3, config.AWS_BUCKET, config.APP_NAME, args.run or run.run_id), run
-    )
+    retry.refuse_earlier(asked, run)
     wanted = retry.Wanted(args.jobs, args.reason, args.unfinished)
     if retry.retry(aws, config, run, wanted, dry_run=args.dry_run) and not args.dry_run:
         _next(args, f"startCluster {usage.FLEET}   (if its machines are still up: monitor)")
@@ -201,8 +197,7 @@ def show_log(args: argparse.Namespace) -> None:
             "`logs` follows, and counts the attempts of, one job only.",
             "Name a job, or leave --follow and --attempt out.",
         )
-    config, aws = _connected(args)
-    run = finding.run(aws.s3, config.AWS_BUCKET, config.APP_NAME, args.run)
+    _, aws, run = _with_run(args)
     if args.job:
         logs.show(aws, run, args.job, attempt=args.attempt, follow=args.follow, grep=args.grep)
     else:
@@ -264,6 +259,14 @@ def _connected(args: argparse.Namespace) -> tuple[settings.Config, account.AWS]:
     aws = account.connect(config)
     account.identity(aws.sts)
     return config, aws
+
+
+def _with_run(args: argparse.Namespace) -> tuple[settings.Config, account.AWS, records.Run]:
+    """The same with the run that --run names, else the last one."""
+    with local_past.explained(args.config):
+        config, aws = _connected(args)
+        named = getattr(args, "run", "")
+        return config, aws, finding.run(aws.s3, config.AWS_BUCKET, config.APP_NAME, named)
 
 
 def _next(args: argparse.Namespace, words: str) -> None:

@@ -113,6 +113,11 @@ def test_a_failed_job_is_said_and_its_log_is_kept(own_project, tmp_path):
     report = json.loads((log.parent.parent / "report.json").read_text(encoding="utf-8"))
     assert (report["done"], report["failed"], report["cost"]["charged"]) == (1, 1, False)
     assert f"    log: {log}\n" in out
+    no_keys = {k: v for k, v in os.environ.items() if not k.startswith("AWS_") or "ACCESS" not in k}
+    for words in (["failures"], ["logs", "bad"], ["retry"], ["status"], ["report"]):
+        code, _, err = typed("--config", folder, *words, env=no_keys)
+        assert code == 2 and "No AWS credentials" in err
+        assert "1 job done, 0 skipped, 1 failed" in err and os.path.relpath(page, ROOT) in err
 
 
 def test_outputs_that_would_leave_the_folder_are_refused(own_project, tmp_path):
@@ -307,6 +312,7 @@ def test_each_verb_singly_beside_a_served_aws(served, tmp_path):
     assert _nothing_left(folder)
     code, _, err = beside("status")
     assert code == 1 and "The AWS on this computer has ended" in err
+    assert f"are in {os.path.relpath(tmp_path / 'output', ROOT)}/." in err
 
 
 def test_a_shell_that_reads_the_served_file_reaches_that_aws_until_it_ends(served, tmp_path):

@@ -24,6 +24,7 @@ from control.runs import outputs
 from control.services import account, records
 from control.verbs import (
     failures,
+    local_past,
     local_worker,
     monitor,
     report,
@@ -203,6 +204,7 @@ def run(
         places = outputs.folders(aws.s3, the_run)
         _summary(config, counts, clock() - began, output, places)
         screen.say(f"Report: {page}")
+        local_past.remember(config, output, counts, page)
         if given_up:
             # The queue of which its cure speaks ends with this command.
             raise monitor.Unfinished(given_up.what, _AGAIN)
@@ -244,6 +246,7 @@ def serve(config: Config, options: Options, say_next: Callable[[], object]) -> N
                 if not worker.image and local_worker.refresh(config, worker.folder):
                     screen.say("worker/ has changed: containers that start from now on run it.")
         take_outputs(aws.s3, here.AWS_BUCKET, options.output, keys)
+        local_past.remember(config, options.output)
         screen.say(f"Outputs: {options.output}/")
 
 

@@ -1,0 +1,96 @@
+"""What a verb says that asks AWS in vain, after runs on this computer."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+import pytest
+from botocore.exceptions import EndpointConnectionError, NoCredentialsError
+
+from control import settings
+from control.errors import ExplainedError, UserError
+from control.services.records import JobCounts
+from control.verbs import local_past
+
+NO_RUN = UserError("App has not been set up.", "Type setup.")
+
+
+@pytest.fixture
+def project(write_config, tmp_path, monkeypatch):
+    """Where config.py is, with a folder of results."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "out").mkdir()
+    return settings.load(write_config())
+
+
+def asked(project, error):
+    with local_past.explained(project.project):
+        raise error
+
+
+def ended(project, failed=1):
+    local_past.remember(
+        project,
+        project.project / "out",
+        JobCounts(3, 3 - failed, 0, failed),
+        project.project / "out/runs/App/R/report.html",
+    )
+
+
+@pytest.mark.parametrize("error", [NoCredentialsError(), NO_RUN], ids=["no way", "no run"])
+def test_after_a_run_on_this_computer_it_is_said_where_its_results_are(project, error):
+    ended(project)
+
+    with pytest.raises(UserError) as told:
+        asked(project, error)
+
+    assert "There is no run on AWS to ask: " in told.value.what
+    assert "2 jobs done, 0 skipped, 1 failed" in told.value.what
+    assert "in out/, its report is out/runs/App/R/report.html, with the logs" in told.value.what
+    assert "local --serve" in told.value.fix
+
+
+def test_no_logs_are_promised_of_a_run_without_failures(project):
+    ended(project, failed=0)
+
+    with pytest.raises(UserError, match=r"report\.html\. To ask"):
+        asked(project, NO_RUN)
+
+
+@pytest.mark.parametrize("since", ["nothing", "another run", "results removed", "note broken"])
+def test_the_error_stays_as_it_is_if_the_last_run_was_none_here(project, since):
+    if since != "nothing":
+        ended(project)
+    if since == "another run":
+        os.utime(project.project / ".runs/local.json", (1, 1))
+        (project.project / ".runs/App/R").mkdir(parents=True)
+    if since == "results removed":
+        shutil.rmtree(project.project / "out")
+    if since == "note broken":
+        (project.project / ".runs/local.json").write_text('{"output"')
+
+    with pytest.raises(NoCredentialsError):
+        asked(project, NoCredentialsError())
+
+
+def test_a_shell_whose_served_aws_has_ended_is_told_where_its_results_are(project, monkeypatch):
+    local_past.remember(project, project.project / "out")
+    monkeypatch.setenv("EMBEDDED_AWS", "1")
+
+    with pytest.raises(ExplainedError, match="has ended.* logs of failed jobs are in out/"):
+        asked(project, EndpointConnectionError(endpoint_url="http://127.0.0.1:9"))
+
+
+def test_beside_a_served_aws_other_errors_stay_as_they_are(project, monkeypatch):
+    local_past.remember(project, project.project / "out")
+    monkeypatch.setenv("EMBEDDED_AWS", "1")
+
+    with pytest.raises(UserError, match="^App has not been set up"):
+        asked(project, NO_RUN)
+
+
+def test_a_project_that_cannot_be_written_to_is_no_reason_to_fail(project):
+    (project.project / ".runs").write_text("a file in its place")
+
+    ended(project)
