@@ -278,17 +278,17 @@ def tries(number: int, job_id: int) -> int:
 
 
 def given_up_at(number: int, job_id: int) -> int:
-    """The receive at which its failed record was written."""
-    return tries(number, job_id) or ALLOWED + 1
+    """The receive that its failed record names: that of its last attempt."""
+    return tries(number, job_id) or ALLOWED
 
 
 def log_lines(name: str, reason: str, attempt: int) -> list[str]:
     """What a job has written."""
-    lines = [f"attempt {attempt} of {ALLOWED} on i-0123456789abcdef0 (m5.xlarge)"]
+    lines = [f"attempt 1.{attempt} ({attempt} of {ALLOWED}) on i-0123456789abcdef0 (m5.xlarge)"]
     lines += [f"module {step} of 60: {name} image {step * 7 % 11}" for step in range(60)]
     if not reason:
         where = f"s3://{BUCKET}/projects/screen/results/{name}/"
-        return [*lines, f"uploading 4 files, 0.081 MB, to {where}"]
+        return [*lines, f"run_job succeeded after 9.0 s; uploading 4 files, 0.081 MB, to {where}"]
     return [*lines, "Traceback (most recent call last):", f"FAILED {name}: {reason}"]
 
 
