@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import shlex
 import sys
 import time
 from collections.abc import Sequence
@@ -67,14 +66,14 @@ def set_up_account(args: argparse.Namespace) -> None:
     for line in setup_aws.destroy(aws, config) if args.destroy else setup_aws.make(aws, config):
         screen.say(line)
     if not args.destroy:
-        _next(args, "setup")
+        _next("setup")
 
 
 def set_up(args: argparse.Namespace) -> None:
     config = local.load_config(args.config)
     aws = account.connect(config)
     made = setup.setup(aws, config, take_over=args.take_over)
-    _next(args, due.next_verb(aws, made))
+    _next(due.next_verb(aws, made))
 
 
 def submit_job(args: argparse.Namespace) -> None:
@@ -93,7 +92,7 @@ def submit_job(args: argparse.Namespace) -> None:
     path = settings.find(config, args.job_file)
     aws = account.connect(config)
     submit.to_live_run(aws, config, path, again=args.again, missing=args.missing)
-    _next(args, f"startCluster {usage.FLEET}")
+    _next(f"startCluster {usage.FLEET}")
 
 
 def start_machines(args: argparse.Namespace) -> None:
@@ -112,7 +111,7 @@ def start_machines(args: argparse.Namespace) -> None:
     poll = local.PACE.poll if local_environment.leads_here() else waiting.POLL_SECONDS
     if not waiting.wait_for_machines(aws, run, poll_seconds=poll):
         waiting.say_why_not(aws, run)
-    _next(args, "monitor")
+    _next("monitor")
 
 
 def watch(args: argparse.Namespace) -> None:
@@ -131,9 +130,8 @@ def watch(args: argparse.Namespace) -> None:
         raise
     monitor.say_end(aws, run, counts)
     report.at_the_end(aws, config, run)
-    typed = _typed(args)
-    fix = f"Mend what {typed} failures shows, then send those jobs again: {typed} retry"
-    failures.raise_for_failed(aws.s3, run, counts, failures.by_verb(typed), fix)
+    fix = "Mend what python run.py failures shows, then send those jobs again: python run.py retry"
+    failures.raise_for_failed(aws.s3, run, counts, failures.by_verb(), fix)
 
 
 def check_all(args: argparse.Namespace) -> None:
@@ -141,7 +139,7 @@ def check_all(args: argparse.Namespace) -> None:
     aws = account.connect(config)
     then = check.check(aws, config, settings.find(config, args.fleet_file), as_json=args.json)
     if then:
-        _next(args, then)
+        _next(then)
 
 
 def show_status(args: argparse.Namespace) -> None:
@@ -159,21 +157,27 @@ def show_status(args: argparse.Namespace) -> None:
         return
     state = status.show(aws, config, run, as_json=args.json)
     if not args.json:
-        _next(args, status.next_verb(state, usage.FLEET))
+        _next(status.next_verb(state, usage.FLEET))
 
 
 def make_report(args: argparse.Namespace) -> None:
     config, aws, run = _with_run(args)
     then = report.show(aws, config, run, args.output, as_json=args.json)
     if then:
-        _next(args, then)
+        _next(then)
 
 
 def show_failures(args: argparse.Namespace) -> None:
     config, aws, run = _with_run(args)
     newest = records.latest(aws.s3, config.AWS_BUCKET, config.APP_NAME)
-    then = retry.next_verb(run, newest, str(args.job_file or ""))
-    failures.show(aws.s3, run, _typed(args), form=args.form, job_file=args.job_file, then=then)
+    failures.show(
+        aws.s3,
+        run,
+        form=args.form,
+        job_file=args.job_file,
+        then=retry.next_verb(run, newest, str(args.job_file or "")),
+        earlier=run.run_id != newest.run_id,
+    )
 
 
 def retry_jobs(args: argparse.Namespace) -> None:
@@ -182,14 +186,14 @@ def retry_jobs(args: argparse.Namespace) -> None:
     retry.refuse_earlier(asked, run)
     wanted = retry.Wanted(args.jobs, args.reason, args.unfinished)
     if retry.retry(aws, config, run, wanted, dry_run=args.dry_run) and not args.dry_run:
-        _next(args, f"startCluster {usage.FLEET}   (if its machines are still up: monitor)")
+        _next(f"startCluster {usage.FLEET}   (if its machines are still up: monitor)")
 
 
 def show_log(args: argparse.Namespace) -> None:
     if not args.job and not args.grep:
         raise UserError(
             "`logs` was given no job.",
-            f"Name one, as `{_typed(args)} failures` does; or search the logs of all failed jobs "
+            "Name one, as `python run.py failures` does; or search the logs of all failed jobs "
             "with --grep TEXT.",
         )
     if not args.job and (args.follow or args.attempt):
@@ -215,14 +219,14 @@ def stop_run(args: argparse.Namespace) -> None:
             "Check APP_NAME and AWS_BUCKET in config.py.",
         )
     if run.ended and not any(thing.costs for thing in leftovers.of_run(aws, run)):
-        _next(args, status.after_the_end(stop.say_ended(aws, run)))
+        _next(status.after_the_end(stop.say_ended(aws, run)))
         return
     setup.refuse_others(run, who.arn, args.take_over or args.dry_run)
     stop.stop(aws, run, dry_run=args.dry_run)
     if stop.say_unfinished(aws, run):
-        _next(args, f"startCluster {usage.FLEET}   (to go on)")
+        _next(f"startCluster {usage.FLEET}   (to go on)")
     else:
-        _next(args, "monitor   (removes the queue too), or submitJob")
+        _next("monitor   (removes the queue too), or submitJob")
 
 
 def run_here(args: argparse.Namespace) -> None:
@@ -235,7 +239,7 @@ def run_here(args: argparse.Namespace) -> None:
     options = local.Options(workers, inputs, output, containers)
     if args.serve:
         there = "setup   (there; Ctrl-C here ends everything)"
-        local.serve(config, options, say_next=lambda: _next(args, there))
+        local.serve(config, options, say_next=lambda: _next(there))
         return
     if not args.job_file:
         raise UserError(
@@ -269,15 +273,8 @@ def _with_run(args: argparse.Namespace) -> tuple[settings.Config, account.AWS, r
         return config, aws, finding.run(aws.s3, config.AWS_BUCKET, config.APP_NAME, named)
 
 
-def _next(args: argparse.Namespace, words: str) -> None:
-    """The next command, for the same project."""
-    screen.next_command(f"{_typed(args)} {words}")
-
-
-def _typed(args: argparse.Namespace) -> str:
-    """How a command for the same project begins."""
-    where = "" if args.config == Path() else f" --config {shlex.quote(str(args.config))}"
-    return f"python run.py{where}"
+def _next(words: str) -> None:
+    screen.next_command(f"python run.py {words}")
 
 
 _VERBS = {

@@ -184,7 +184,7 @@ def test_from_setup_to_the_end_as_control_node_and_worker(enforced, tmp_path):
     assert (counts.done, counts.failed) == (3, 1)
     made = an_account.admin.s3.get_object(Bucket="outputs", Key="out/a/done.txt")
     assert made["Body"].read() == b"TEXT"
-    failures.show(aws.s3, run, "python run.py")
+    failures.show(aws.s3, run)
     logs.show(aws, run, "missing")
     logs.show(aws, run, "a", attempt=1)
     assert retry.retry(aws, config, records.latest(aws.s3, BUCKET, run.app_name), Wanted()) == 1

@@ -43,41 +43,42 @@ _FIELDS = (
 def show(
     s3: S3Client,
     run: Run,
-    command: str,
     *,
     form: str = "",
     job_file: Path | None = None,
     then: str = "retry",
+    earlier: bool = False,
 ) -> None:
-    """Print the failed jobs: in words, with "all" of them, as "json" or "csv"; `command` is how
-    the user starts a verb, `then` the one to type next. With `job_file` write one of those given
-    up, too.
+    """Print the failed jobs: in words, with "all" of them, as "json" or "csv"; `then` is the verb
+    to type next. With `job_file` write one of those given up, too. `earlier`: it is not the newest
+    run.
     """
     if job_file is not None and job_file.exists():
         raise UserError(f"{job_file} exists already.", "Name a file that does not exist.")
     with screen.beside_an_answer():
         found = find(s3, run, lines=_RECORDED_LINES if form == "json" else _LINES)
-        _answer(found, run, command, form)
+        _answer(found, run, by_verb(run.run_id if earlier else ""), form)
         if job_file is not None and found.given_up:
             for path in write_job_files(s3, run, found.given_up, job_file):
                 screen.say(f"Written: {path}")
         if found.given_up:
-            screen.next_command(f"{command} {then}")
+            screen.next_command(f"python run.py {then}")
 
 
-def _answer(found: Failures, run: Run, command: str, form: str) -> None:
+def _answer(found: Failures, run: Run, log: LogOf, form: str) -> None:
     if form == "json":
         screen.answer(json.dumps(as_json(found, run), indent=1, ensure_ascii=False))
     elif form == "csv":
         screen.answer(as_csv(found, run).rstrip("\n"))
     else:
-        for line in in_words(found, by_verb(command), all_jobs=form == "all"):
+        for line in in_words(found, log, all_jobs=form == "all"):
             screen.answer_in_words(line)
 
 
-def by_verb(command: str) -> LogOf:
-    """The command that shows a job's log."""
-    return lambda record: f"{command} logs {record['job_name']}"
+def by_verb(run_id: str = "") -> LogOf:
+    """The command that shows a job's log, of another run than the newest if one is named."""
+    option = f" --run {run_id}" if run_id else ""
+    return lambda record: f"python run.py logs {record['job_name']}{option}"
 
 
 @dataclass(frozen=True)

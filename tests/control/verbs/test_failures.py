@@ -18,8 +18,6 @@ from tests.conftest import ROOT
 from tests.terminal import lines_on_terminal
 from tests.worker_records import give_up, put
 
-TYPED = "python run.py"
-
 
 @pytest.fixture
 def sent(aws, run, tmp_path):
@@ -59,8 +57,14 @@ def some(aws, run, sent):
 def said(capsys, aws, run, **how):
     """What failures prints: (the answer, what is said beside it)."""
     capsys.readouterr()
-    failures.show(aws.s3, run, TYPED, **how)
+    failures.show(aws.s3, run, **how)
     return capsys.readouterr()
+
+
+def test_the_logs_of_an_earlier_run_are_asked_of_that_run(aws, run, some, capsys):
+    assert "python run.py logs P1-A04\n" in said(capsys, aws, run).out
+    out, _ = said(capsys, aws, run, earlier=True)
+    assert f"python run.py logs P1-A04 --run {run.run_id}\n" in out
 
 
 def test_alike_ones_together_with_an_example(aws, run, some, capsys):
@@ -215,7 +219,7 @@ record = dict(job_name="P" * 120, submission=1, receive=3, attempt=3, attempts_a
 counts = records.JobCounts(2, 0, 0, 2)
 other = dict(record, job_name="Q" * 120, reason="why " * 90 + "1")
 found = failures.Failures(counts, [record, other], 0, [])
-for line in failures.in_words(found, failures.by_verb("python run.py")):
+for line in failures.in_words(found, failures.by_verb()):
     screen.answer_in_words(line)
 """
     (tmp_path / "it.py").write_text(code)
