@@ -91,8 +91,8 @@ def submit_job(args: argparse.Namespace) -> None:
     config = local.load_config(args.config)
     path = settings.find(config, args.job_file)
     aws = account.connect(config)
-    submit.to_live_run(aws, config, path, again=args.again, missing=args.missing)
-    _next(f"startCluster {usage.FLEET}")
+    run = submit.to_live_run(aws, config, path, again=args.again, missing=args.missing)
+    _next(due.next_verb(aws, run))
 
 
 def start_machines(args: argparse.Namespace) -> None:
@@ -127,11 +127,14 @@ def watch(args: argparse.Namespace) -> None:
         counts = monitor.watch(aws, run, pace)
     except monitor.Unfinished:
         report.at_the_end(aws, config, run)
+        counts = records.count(aws.s3, run)
+        failures.say_why(aws.s3, run, counts, failures.by_verb())
         raise
     monitor.say_end(aws, run, counts)
     report.at_the_end(aws, config, run)
+    failures.say_why(aws.s3, run, counts, failures.by_verb())
     fix = "Mend what python run.py failures shows, then send those jobs again: python run.py retry"
-    failures.raise_for_failed(aws.s3, run, counts, failures.by_verb(), fix)
+    failures.raise_for_failed(counts, fix)
 
 
 def check_all(args: argparse.Namespace) -> None:
@@ -175,7 +178,7 @@ def show_failures(args: argparse.Namespace) -> None:
         run,
         form=args.form,
         job_file=args.job_file,
-        then=retry.next_verb(run, newest, str(args.job_file or "")),
+        then=due.after_failures(run, newest, str(args.job_file or "")),
         earlier=run.run_id != newest.run_id,
     )
 
@@ -183,7 +186,7 @@ def show_failures(args: argparse.Namespace) -> None:
 def retry_jobs(args: argparse.Namespace) -> None:
     config, aws, asked = _with_run(args)
     run = records.latest(aws.s3, config.AWS_BUCKET, config.APP_NAME)
-    retry.refuse_earlier(asked, run)
+    due.refuse_earlier(asked, run)
     wanted = retry.Wanted(args.jobs, args.reason, args.unfinished)
     if retry.retry(aws, config, run, wanted, dry_run=args.dry_run) and not args.dry_run:
         _next(f"startCluster {usage.FLEET}   (if its machines are still up: monitor)")
@@ -223,10 +226,8 @@ def stop_run(args: argparse.Namespace) -> None:
         return
     setup.refuse_others(run, who.arn, args.take_over or args.dry_run)
     stop.stop(aws, run, dry_run=args.dry_run)
-    if stop.say_unfinished(aws, run):
-        _next(f"startCluster {usage.FLEET}   (to go on)")
-    else:
-        _next("monitor   (removes the queue too), or submitJob")
+    counts = stop.say_unfinished(aws, run)
+    _next(due.after_stop(run, counts))
 
 
 def run_here(args: argparse.Namespace) -> None:
@@ -239,7 +240,8 @@ def run_here(args: argparse.Namespace) -> None:
     options = local.Options(workers, inputs, output, containers)
     if args.serve:
         there = "setup   (there; Ctrl-C here ends everything)"
-        local.serve(config, options, say_next=lambda: _next(there))
+        path = settings.find(config, args.job_file) if args.job_file else None
+        local.serve(config, options, lambda: _next(there), path)
         return
     if not args.job_file:
         raise UserError(

@@ -60,7 +60,7 @@ class Parser(argparse.ArgumentParser):
                 raise self._surplus(f"there is no option {option}", args, close)
         parsed, surplus = self.parse_known_args(args, namespace)
         if surplus:
-            raise self._surplus(f"it does not take {' '.join(surplus)}", args)
+            raise self._surplus(f"it does not take '{' '.join(surplus)}'", args)
         return parsed
 
     def _surplus(self, what: str, args: Sequence[str], close: str | None = None) -> UserError:
@@ -101,7 +101,7 @@ def run_main(main: Callable[[Sequence[str]], int | None], argv: Sequence[str]) -
     0 done, 1 AWS or the run failed, 2 the user's mistake, 130 Ctrl-C. `--debug`, wherever it
     stands, shows the traceback too; `main` never sees it.
     """
-    with screen.for_project(_config_option(argv)):
+    with screen.for_project(config_option(argv)):
         return _run_main(main, argv)
 
 
@@ -149,13 +149,16 @@ def explain(error: BaseException) -> ExplainedError:
     )
 
 
-def _config_option(argv: Sequence[str]) -> str:
+def config_option(argv: Sequence[str]) -> str:
     """The --config that was typed, if any, as it is typed again."""
     words = [*argv, ""]
     configs = [words[at + 1] for at, word in enumerate(argv) if word == _CONFIG]
     configs += [word.partition("=")[2] for word in argv if word.startswith(f"{_CONFIG}=")]
     # What is no project at all is what the error is about.
-    if not any(configs) or Path(configs[-1]).suffix not in ("", ".py"):
+    if not any(configs):
+        return ""
+    path = Path(configs[-1])
+    if path.suffix not in ("", ".py") and not path.is_dir():
         return ""
     return f"{_CONFIG} {shlex.quote(configs[-1])}"
 

@@ -152,6 +152,10 @@ def find(config: Config, path: str | Path) -> Path:
     return Path(path)
 
 
+class Placeholder(UserError):
+    """A setting that nobody has filled in."""
+
+
 def load(where: str | Path = ".", *, embedded: bool = False) -> Config:
     """Run the config file `where` (a file, or a folder that holds config.py) and check it.
 
@@ -211,7 +215,7 @@ def _typed(
     value = given[name]
     if isinstance(value, str) and PLACEHOLDER.search(value):
         if not embedded or spec.metadata["local"] is None:
-            raise UserError(
+            raise Placeholder(
                 f"{path}: {name} is still the placeholder '{value}'.",
                 "Put your own value there, or try without AWS: python run.py local "
                 f"files/exampleJob.json ({name} is filled in then).",

@@ -14,7 +14,7 @@ def duration(seconds: float) -> str:
 def hours(amount: float) -> str:
     """A number of machine-hours: '0', '0.0067', '0.35', '4.0', '1,234.5'; less than one hour with
     two figures, for what is small is not nothing."""
-    if amount >= 1 or amount == 0:
+    if amount >= 0.995 or amount == 0:
         return f"{amount:,.1f}" if amount else "0"
     return f"{amount:.2g}" if amount >= 0.0001 else "under 0.0001"
 

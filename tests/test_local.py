@@ -225,6 +225,26 @@ def test_only_the_first_jobs_are_done_if_that_is_asked_for(own_project, tmp_path
     assert sorted(path.name for path in (output / "out").iterdir()) == ["a", "b"]
 
 
+def test_a_served_aws_has_the_inputs_that_a_job_file_names(own_project, tmp_path):
+    folder = own_project({"name": "a", "do": "work"})
+    (folder / "pictures").mkdir()
+    (folder / "pictures/one.tif").write_text("pixels")
+    jobs = {"input_location": "pictures", "groups": [{"name": "a", "do": "work"}]}
+    (folder / "files/jobs.json").write_text(json.dumps(jobs))
+    server = Served(folder, tmp_path / "output", "files/jobs.json")
+    try:
+        aws = server.environment
+        names = ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+        url, key, secret = (aws[name] for name in names)
+        session = boto3.Session(key, secret, region_name="us-east-1")
+        s3 = session.client("s3", endpoint_url=url)
+        (bucket,) = (bucket["Name"] for bucket in s3.list_buckets()["Buckets"])
+        (entry,) = s3.list_objects_v2(Bucket=bucket)["Contents"]
+        assert entry["Key"] == "pictures/one.tif"
+    finally:
+        assert server.stop() == 0
+
+
 class Served:
     """A `local --serve` in the background, what it says, and the environment in its file."""
 

@@ -144,7 +144,7 @@ class Verbs:
         self.with_machines()
         the_run = self.run()
         self.aws.sqs.purge_queue(QueueUrl=the_run.queue_url)
-        self._put(the_run, "records/0123456789abcdef.done.json")
+        self._put(the_run, "records/0123456789abcdef.done.json", b"{}")
         memory = {"empty_since": 1.0, "empty_readings": 3}
         records.change(self.aws.s3, the_run, lambda r: dataclasses.replace(r, memory=memory))
         run.monitor_file.write(self.config, self.run())
@@ -186,5 +186,5 @@ class Verbs:
             assert time.monotonic() < until
             time.sleep(0.01)
 
-    def _put(self, the_run, key):
-        self.aws.s3.put_object(Bucket=BUCKET, Key=the_run.prefix + key, Body=b"")
+    def _put(self, the_run, key, body=b""):
+        self.aws.s3.put_object(Bucket=BUCKET, Key=the_run.prefix + key, Body=body)

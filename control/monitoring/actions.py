@@ -13,6 +13,7 @@ from control.monitoring.orders import (
     EndBroken,
     EndCostly,
     EndMachines,
+    EndRefusing,
     EndRun,
     PutAlarm,
     Remove,
@@ -38,11 +39,11 @@ def carry_out(aws: AWS, run: Run, action: Action, seen: Observed) -> Iterator[st
             yield f"fleet {fleet_id}: {several(machines, 'machine')} wanted"
         case Remove(machines=spare):
             yield from _remove(aws, run, spare)
-        case EndBroken(instance_ids, why):
+        case EndBroken(instance_ids):
             fleet.terminate(aws.ec2, instance_ids)
-            yield f"ended, as {why}: {', '.join(instance_ids)}"
-        case EndCostly():
-            yield from _end_costly(aws, run, action)
+            yield f"ended, as they never joined the cluster: {', '.join(instance_ids)}"
+        case EndRefusing() | EndCostly():
+            yield from _end_with_work(aws, run, action)
         case PutAlarm(machine):
             alarms.put(aws.cloudwatch, run, machine.instance_id, machine.vcpus)
         case DeleteAlarms(names):
@@ -63,16 +64,17 @@ def _remove(aws: AWS, run: Run, spare: tuple[Machine, ...]) -> Iterator[str]:
         yield f"ended, as no work was left for them: {', '.join(free)}"
 
 
-def _end_costly(aws: AWS, run: Run, action: EndCostly) -> Iterator[str]:
-    """Of those that had no work, one that has begun some since is left to end it: it gets no more.
+def _end_with_work(aws: AWS, run: Run, action: EndRefusing | EndCostly) -> Iterator[str]:
+    if isinstance(action, EndCostly):
+        yield from _end_costly(aws, run, action)
+        return
+    ended = _end(aws, run, action.machines)
+    if ended:
+        yield f"ended, as {action.why}: {', '.join(m.instance_id for m in ended)}"
 
-    The others are not drained first: broken off in between, they would work on at this cost.
-    """
-    idle = [m for m in action.machines if not m.busy_tasks]
-    cluster.drain(aws.ecs, run, [m.container_instance for m in idle if m.container_instance])
-    at_work = cluster.at_work(aws.ecs, run) if idle else set()
-    ended = [m for m in action.machines if m.busy_tasks or m.container_instance not in at_work]
-    fleet.terminate(aws.ec2, [m.instance_id for m in ended])
+
+def _end_costly(aws: AWS, run: Run, action: EndCostly) -> Iterator[str]:
+    ended = _end(aws, run, action.machines)
     if ended:
         names = ", ".join(m.instance_id for m in ended)
         containers = sum(m.busy_tasks for m in ended)
@@ -81,3 +83,17 @@ def _end_costly(aws: AWS, run: Run, action: EndCostly) -> Iterator[str]:
             f"ended, as the machines cost ${action.hourly:.2f} an hour, above MAX_HOURLY_COST = "
             f"{action.limit:g}: {names}{back if containers else ''}"
         )
+
+
+def _end(aws: AWS, run: Run, machines: tuple[Machine, ...]) -> list[Machine]:
+    """End machines, with what work they had; returns those that were.
+
+    Of those that had none, one that has begun some since is left to end it: it gets no more. The
+    others are not drained first: broken off in between, they would work on.
+    """
+    idle = [m for m in machines if not m.busy_tasks]
+    cluster.drain(aws.ecs, run, [m.container_instance for m in idle if m.container_instance])
+    at_work = cluster.at_work(aws.ecs, run) if idle else set()
+    ended = [m for m in machines if m.busy_tasks or m.container_instance not in at_work]
+    fleet.terminate(aws.ec2, [m.instance_id for m in ended])
+    return ended

@@ -7,6 +7,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from botocore.exceptions import ClientError
+
+from control import reasons
 from control.monitoring.observed import Machine, Memory, Observed, Pace, Stopped
 from control.services import alarms, cluster, fleet, logs, queues, records, spot_prices
 
@@ -53,8 +56,18 @@ def observe(
     )
     if not seen.takes_no_job:
         return seen
-    since = now - SECONDS_HEARD
-    return replace(seen, refusals=logs.refusals(aws.logs, run.log_group, run.app_name, since))
+    # What is done since machines were last replaced decides: no count from a while ago will do.
+    return replace(seen, jobs=count(aws.s3, run), refusals=_refusals(aws, run, now))
+
+
+def _refusals(aws: AWS, run: Run, now: float) -> tuple[str, ...]:
+    """Whoever may not read the log still sees that nothing is done, and does what must be done."""
+    try:
+        return logs.refusals(aws.logs, run.log_group, run.app_name, now - SECONDS_HEARD)
+    except ClientError as error:
+        if reasons.is_passing(error):
+            raise
+        return ()
 
 
 def price(aws: AWS, run: Run, seen: Observed, memory: Memory, pace: Pace) -> Memory:
@@ -85,9 +98,27 @@ def _asked(fleet: dict[str, Any]) -> int:
     return confirmed
 
 
-def _machines(aws: AWS, run: Run, fleets: list[FleetState]) -> tuple[Machine, ...]:
+def machines_up(ec2: EC2Client, fleets: list[FleetState]) -> list[Machine]:
+    """The machines of the fleets, as EC2 alone tells of them."""
     fleet_of = {i: state.fleet_id for state in fleets for i in state.instances}
-    if not fleet_of:
+    return [
+        Machine(
+            instance_id=described["InstanceId"],
+            fleet_id=fleet_of[described["InstanceId"]],
+            launched=described["LaunchTime"].timestamp(),
+            vcpus=_vcpus(described.get("CpuOptions", {})),
+            kind=f"{described['InstanceType']} {described['Placement']['AvailabilityZone']}",
+        )
+        for described in _describe(ec2, list(fleet_of))
+    ]
+
+
+def _vcpus(cpu: Mapping[str, int]) -> int:
+    return max(1, cpu.get("CoreCount", 1) * cpu.get("ThreadsPerCore", 1))
+
+
+def _machines(aws: AWS, run: Run, fleets: list[FleetState]) -> tuple[Machine, ...]:
+    if not any(state.instances for state in fleets):
         return ()
     registered = cluster.machines(aws.ecs, run)
     tasks = list(cluster.tasks(aws.ecs, run))
@@ -97,23 +128,18 @@ def _machines(aws: AWS, run: Run, fleets: list[FleetState]) -> tuple[Machine, ..
         task.get("containerInstanceArn", "") for task in tasks if task["taskArn"] in busy
     )
     found = []
-    for described in _describe(aws.ec2, list(fleet_of)):
-        joined = registered.get(described["InstanceId"], {})
+    for machine in machines_up(aws.ec2, fleets):
+        joined = registered.get(machine.instance_id, {})
         arn = joined.get("containerInstanceArn", "")
-        cpu = described.get("CpuOptions", {})
         found.append(
-            Machine(
-                instance_id=described["InstanceId"],
-                fleet_id=fleet_of[described["InstanceId"]],
-                launched=described["LaunchTime"].timestamp(),
-                vcpus=max(1, cpu.get("CoreCount", 1) * cpu.get("ThreadsPerCore", 1)),
+            replace(
+                machine,
                 container_instance=arn,
                 draining=joined.get("status") == "DRAINING",
                 tasks=on[arn] if arn else 0,
                 busy_tasks=busy_on[arn] if arn else 0,
                 stopping=not on[arn] and _holds_something(joined),
                 connected=joined.get("agentConnected", True),
-                kind=f"{described['InstanceType']} {described['Placement']['AvailabilityZone']}",
             )
         )
     return tuple(found)

@@ -86,11 +86,13 @@ class Memory:
     # Readings in a row in which some machine had not registered, and machines ended for it.
     unregistered_readings: int = 0
     never_registered: int = 0
-    # Since when so many jobs waited while containers ran and took none, and how many jobs were
-    # done when machines were last ended for it.
+    # Since when, and when last, so many jobs waited while so many containers ran and took none;
+    # and how many jobs were done when machines were last ended for it.
     refused_since: float | None = None
+    refused_last: float = 0.0
     refused_readings: int = 0
     refused_waiting: int = 0
+    refused_running: int = 0
     refused_done: int = 0
     # Whether any container of this run was seen to protect itself: then those without work can be
     # told from those with work.

@@ -31,10 +31,18 @@ class Remove:
 
 @dataclass(frozen=True)
 class EndBroken:
-    """End machines that are of no use; the fleet replaces them."""
+    """End machines that never joined the cluster; the fleet replaces them."""
 
     instance_ids: tuple[str, ...]
-    why: str = "they never joined the cluster"
+
+
+@dataclass(frozen=True)
+class EndRefusing:
+    """End machines whose containers take no job, unless one has taken one since; the fleet
+    replaces them."""
+
+    machines: tuple[Machine, ...]
+    why: str
 
 
 @dataclass(frozen=True)
@@ -73,6 +81,7 @@ Action = (
     | SetTarget
     | Remove
     | EndBroken
+    | EndRefusing
     | EndCostly
     | PutAlarm
     | DeleteAlarms

@@ -93,8 +93,8 @@ def _after_the_end(aws: AWS, run: Run, seen: Observed, why: str) -> None:
     if run.topic_arn and not run.mailed:
         cost = spending.in_words(spending.so_far(aws.ec2, run.machine_time, seen.now))
         notify.tell_end(aws, run, seen.jobs, why, cost)
+    if why:
+        records.change(aws.s3, run, lambda r: dataclasses.replace(r, end_reason=why))
     if run.schedule:
-        if why:
-            records.change(aws.s3, run, lambda r: dataclasses.replace(r, end_reason=why))
         schedules.delete(aws.scheduler, run.schedule)
         records.change(aws.s3, run, lambda r: dataclasses.replace(r, schedule=""))

@@ -155,11 +155,15 @@ def run_ids(s3: S3Client, bucket: str, app_name: str) -> list[str]:
     ]
 
 
+class NoRun(ExplainedError):
+    """Nothing was set up under this APP_NAME and bucket."""
+
+
 def latest(s3: S3Client, bucket: str, app_name: str) -> Run:
-    """The newest run, ended or not. Raises ExplainedError if none was set up."""
+    """The newest run, ended or not. Raises NoRun if none was set up."""
     run = current(s3, bucket, app_name)
     if run is None or not (run.ended or run.queue_url):
-        raise ExplainedError(f"{app_name} has not been set up.", "Run: python run.py setup")
+        raise NoRun(f"{app_name} has not been set up.", "Run: python run.py setup")
     return run
 
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
 from control import screen, usage
+from control.errors import UserError
 from control.services import fleet, records
 from control.words import several
 
 if TYPE_CHECKING:
     from control.services.account import AWS
-    from control.services.records import Run
+    from control.services.records import JobCounts, Run
 
 
 def next_verb(aws: AWS, run: Run | None, fleet_file: str = usage.FLEET) -> str:
@@ -21,10 +23,17 @@ def next_verb(aws: AWS, run: Run | None, fleet_file: str = usage.FLEET) -> str:
         return f"submitJob {usage.JOBS}"
     if any(fleet.has_machines(one.state) for one in _fleets(aws, run)):
         return "monitor, or status --watch"
-    counts = records.count(aws.s3, run)
-    if counts.finished >= counts.submitted:
-        return "monitor   (ends what is still there), or submitJob"
-    return f"startCluster {fleet_file}"
+    return after_stop(run, records.count(aws.s3, run), fleet_file)
+
+
+def after_stop(run: Run, counts: JobCounts, fleet_file: str = usage.FLEET) -> str:
+    """The verb that comes next where no machine is up."""
+    if counts.finished < counts.submitted:
+        return f"startCluster {fleet_file}"
+    if counts.failed:
+        return "failures   (says why; then retry sends those jobs again)"
+    ends = "monitor   (ends what is still there), or " if run.fleets else ""
+    return f"{ends}submitJob {usage.JOBS}"
 
 
 def _fleets(aws: AWS, run: Run) -> list[fleet.FleetState]:
@@ -44,3 +53,36 @@ def say_left_behind(aws: AWS, before: Run) -> None:
         f"In the last run, {before.run_id}, {' and '.join(failed + lost)}. To have them done in "
         "this one: submitJob JOBFILE --missing, which sends what no run has done."
     )
+
+
+def refuse_earlier(asked: Run, newest: Run) -> None:
+    """Raise UserError if it is not the newest run that was asked for: all verbs work on that one's
+    queue and machines, so the jobs of an earlier run can only become jobs of it."""
+    if asked.run_id != newest.run_id:
+        sends = _by_file("failed.json", newest)
+        raise UserError(
+            f"retry sends jobs of the newest run only, {newest.run_id}; {asked.run_id} is an "
+            "earlier one.",
+            f"Make them jobs of the newest: python run.py failures --run {asked.run_id} --job-file "
+            f"failed.json, then: {' and '.join(f'python run.py {verb}' for verb in sends)}",
+        )
+
+
+def after_failures(run: Run, newest: Run, written: str) -> str:
+    """What to type after `failures`, which has written the job file of that name, if any."""
+    if run.run_id == newest.run_id:
+        return "retry   (once it is mended: sends those again that failed for good)"
+    sends = _by_file(written or "failed.json", newest)
+    if not written:
+        then = ", then ".join(sends)
+        return (
+            f"failures --run {run.run_id} --job-file failed.json   (then {then}: retry is for the "
+            "newest run)"
+        )
+    first, *more = sends
+    return f"{first}   (then {more[0]})" if more else first
+
+
+def _by_file(path: str, newest: Run) -> list[str]:
+    """What sends the jobs of a file: the newest run takes them, or one that begins anew."""
+    return [*(["setup"] if newest.ended else []), f"submitJob {shlex.quote(path)}"]

@@ -121,7 +121,11 @@ def in_words(found: Failures, log: LogOf, *, all_jobs: bool = False) -> Iterator
     counts = found.counts
     number = len(found.given_up)
     if not number and not found.trying:
-        yield f"No job has failed: {several(counts.submitted, 'job')}, {counts.in_words()}."
+        yield (
+            f"No job has failed: {counts.in_words()}, of {several(counts.submitted, 'job')}."
+            if counts.submitted
+            else "No job has failed, for none has been submitted."
+        )
         return
     groups = alike.groups(found.given_up)
     if number:
@@ -240,10 +244,15 @@ def write_job_files(s3: S3Client, run: Run, given_up: Sequence[Record], out: Pat
     return [path for path, _ in written]
 
 
-def raise_for_failed(s3: S3Client, run: Run, counts: JobCounts, log: LogOf, fix: str) -> None:
-    """Show why jobs failed and raise ExplainedError, if any did; `fix` is what to do then."""
+def say_why(s3: S3Client, run: Run, counts: JobCounts, log: LogOf) -> None:
+    """Say why jobs failed, if any did; `log` says where the log of a job is."""
+    if counts.failed:
+        for line in in_words(find(s3, run), log):
+            screen.say(line)
+
+
+def raise_for_failed(counts: JobCounts, fix: str) -> None:
+    """Raise ExplainedError if any job failed; `fix` is what to do then."""
     if not counts.failed:
         return
-    for line in in_words(find(s3, run), log):
-        screen.say(line)
     raise ExplainedError(f"{counts.failed:,} of {several(counts.submitted, 'job')} failed.", fix)

@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 # How often `--serve` looks whether the worker has been edited.
 _LOOK_SECONDS = 1.0
 _AGAIN = "Mend what it says, then run the same command again."
-PACE = Pace(poll=1.0, settle=2.0, spare=1.0, register=60, refuse=15, listing=0.3, patience=20)
+PACE = Pace(poll=1.0, settle=2.0, spare=1.0, register=60, refuse=20, listing=0.3, patience=20)
 
 
 @dataclass(frozen=True)
@@ -205,23 +205,30 @@ def run(
         _summary(config, counts, clock() - began, output, places)
         screen.say(f"Report: {page}")
         local_past.remember(config, output, counts, page)
+        failures.say_why(aws.s3, the_run, counts, lambda record: str(output / record["log_key"]))
         if given_up:
             # The queue of which its cure speaks ends with this command.
-            raise monitor.Unfinished(given_up.what, _AGAIN)
+            raise monitor.Unfinished(f"{given_up.why}.", _AGAIN)
         failures.raise_for_failed(
-            aws.s3,
-            the_run,
             counts,
-            lambda record: str(output / record["log_key"]),
             f"{_AGAIN} (On AWS: python run.py failures shows this, and python run.py retry sends "
             "those jobs again.)",
         )
     return counts
 
 
-def serve(config: Config, options: Options, say_next: Callable[[], object]) -> None:
-    """Keep the embedded AWS up until Ctrl-C or SIGTERM, and say how other commands reach it."""
+def serve(
+    config: Config,
+    options: Options,
+    say_next: Callable[[], object],
+    job_path: Path | None = None,
+) -> None:
+    """Keep the embedded AWS up until Ctrl-C or SIGTERM, and say how other commands reach it. With
+    a job file its inputs are in the bucket.
+    """
     given = given_input(options.inputs) if options.inputs else None
+    if job_path and not given:
+        given = default_input(config, job_file.read(job_path).shared)
     prepare_output(options.output)
     screen.say("Bringing up an AWS on this computer; wait for the line to type.")
     with ExitStack() as stack:
@@ -236,7 +243,8 @@ def serve(config: Config, options: Options, say_next: Callable[[], object]) -> N
             _say_adapted(config, here, options.workers)
             if given is None:
                 screen.say(
-                    f"Its bucket {here.AWS_BUCKET} is empty: --input FOLDER would put one into it."
+                    f"Its bucket {here.AWS_BUCKET} is empty: --input FOLDER would put one into it, "
+                    "or a job file, after `local`, the folder that it names as input_location."
                 )
             url = os.environ["AWS_ENDPOINT_URL"]
             screen.say(f"In another terminal, in this folder, type (it leads to {url}):")

@@ -13,10 +13,11 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import EndpointConnectionError
+from botocore.exceptions import EndpointConnectionError, NoCredentialsError
 
-from control import command, local_environment
+from control import command, local_environment, settings
 from control.errors import ExplainedError, UserError
+from control.services import records
 from control.verbs.submit import STATE_FOLDER
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from control.settings import Config
 
 _NOTE = "local.json"
+# An AWS that does answer, with a refusal or a fault of its own, has its own words and cure.
+_NO_RUN = (NoCredentialsError, records.NoRun, settings.Placeholder)
 
 
 def remember(
@@ -53,19 +56,21 @@ def explained(where: Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:
+        here = local_environment.leads_here()
+        if not isinstance(error, EndpointConnectionError if here else _NO_RUN):
+            raise
         note = _newest(where if where.is_dir() else where.parent)
-        gone = isinstance(error, EndpointConnectionError)
-        if not note or (local_environment.leads_here() and not gone):
+        if not note:
             raise
         told = command.explain(error)
-        if local_environment.leads_here():
+        if here:
             raise ExplainedError(f"{told.what} {_left(note)}", told.fix) from error
         jobs = f", {note['jobs']}" if "jobs" in note else ""
         raise UserError(
-            f"There is no run on AWS to ask: {told.what} The last run here was on this computer "
+            f"No run on AWS could be asked: {told.what} The last run here was on this computer "
             f"(ended {note['ended']}{jobs}). Its AWS is gone. {_left(note)}",
             "To ask a run on this computer by `failures`, `logs` and `retry`, keep its AWS up and "
-            "run its jobs there: python run.py local --serve",
+            "run its jobs there: python run.py local JOBFILE --serve",
         ) from error
 
 

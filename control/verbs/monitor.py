@@ -46,7 +46,11 @@ def be_cheapest(aws: AWS, run: Run, now: float) -> Run:
 
 
 class Unfinished(ExplainedError):
-    """Jobs are left, and the machines were ended."""
+    """Jobs are left, and the machines were ended; `why` says that alone."""
+
+    def __init__(self, what: str, fix: str, why: str = "") -> None:
+        super().__init__(what, fix)
+        self.why = why or what
 
 
 def watch(
@@ -155,23 +159,21 @@ def _silence(seconds: float) -> str:
 def _unfinished(aws: AWS, run: Run, taken: Step) -> Unfinished:
     """The error that says why the machines were ended although jobs are left."""
     why = f"{taken.unfinished[0].upper()}{taken.unfinished[1:]}"
+    what = f"{why}. The machines were ended; the queue stays."
     if taken.seen.stopped and not taken.seen.jobs.finished:
         screen.say("The last lines of a container:")
         for line in logs.last_lines(aws.logs, run.log_group, _LOG_LINES):
             screen.say(f"  {line}")
-        return Unfinished(
-            f"{why}. The machines were ended; the queue stays.",
-            "Mend what the lines above say, in worker/ or in the image, and start again.",
-        )
+        fix = "Mend what the lines above say, in worker/ or in the image, and start again."
+        return Unfinished(what, fix, why)
     queue, said = taken.seen.queue, taken.seen.refusals
     if said:
-        return Unfinished(
-            f"{why}. The machines were ended; the queue stays.", idle.refusal(said).fix
-        )
+        return Unfinished(what, idle.refusal(said).fix, why)
     if queue and queue.total:
         return Unfinished(
-            f"{why}. The machines were ended; the queue stays.",
+            what,
             "Go on with the jobs that wait: python run.py startCluster files/exampleFleet.json",
+            why,
         )
     names = list(itertools.islice(submitted.without_record(aws.s3, run), _SHOWN))
     named = ", ".join(names) + (" ..." if len(names) == _SHOWN else "")

@@ -56,7 +56,7 @@ def retry(aws: AWS, config: Config, run: Run, wanted: Wanted, *, dry_run: bool =
         if dry_run:
             return _show(aws, run, choice)
         if not choice.most:
-            screen.say("No job is given up: there is nothing to send.")
+            screen.say(_nothing(aws, run, wanted))
             return 0
         if choice.queue_gone:
             run = setup.reopen(aws, config, run)
@@ -65,37 +65,14 @@ def retry(aws: AWS, config: Config, run: Run, wanted: Wanted, *, dry_run: bool =
         journal.close()
 
 
-def refuse_earlier(asked: Run, newest: Run) -> None:
-    """Raise UserError if it is not the newest run that was asked for: all verbs work on that one's
-    queue and machines, so the jobs of an earlier run can only become jobs of it."""
-    if asked.run_id != newest.run_id:
-        sends = _by_file("failed.json", newest)
-        raise UserError(
-            f"retry sends jobs of the newest run only, {newest.run_id}; {asked.run_id} is an "
-            "earlier one.",
-            f"Make them jobs of the newest: python run.py failures --run {asked.run_id} --job-file "
-            f"failed.json, then: {' and '.join(f'python run.py {verb}' for verb in sends)}",
-        )
-
-
-def next_verb(run: Run, newest: Run, written: str) -> str:
-    """What to type after `failures`, which has written the job file of that name, if any."""
-    if run.run_id == newest.run_id:
-        return "retry   (sends those again that failed for good)"
-    sends = _by_file(written or "failed.json", newest)
-    if not written:
-        then = ", then ".join(sends)
+def _nothing(aws: AWS, run: Run, wanted: Wanted) -> str:
+    failed = records.count(aws.s3, run).failed if wanted.reason else 0
+    if failed:
         return (
-            f"failures --run {run.run_id} --job-file failed.json   (then {then}: retry is for the "
-            "newest run)"
+            f"Of {several(failed, 'job')} given up, none has '{wanted.reason}' in its reason: "
+            "there is nothing to send. python run.py failures shows the reasons."
         )
-    first, *more = sends
-    return f"{first}   (then {more[0]})" if more else first
-
-
-def _by_file(path: str, newest: Run) -> list[str]:
-    """What sends the jobs of a file: the newest run takes them, or one that begins anew."""
-    return [*(["setup"] if newest.ended else []), f"submitJob {path}"]
+    return "No job is given up: there is nothing to send."
 
 
 @dataclass
@@ -196,8 +173,9 @@ def _named(aws: AWS, run: Run, word: str, failed: Collection[Found]) -> Found:
         return job
     state = attempts.known(aws.s3, run, job.id).in_words()
     raise UserError(
-        f"{job.name} (id {job.id}) is not given up: {state}.",
-        "Only jobs that are given up are sent again: python run.py failures --all",
+        f"{job.name} (id {job.id}) is not given up now: {state}.",
+        "Only jobs that are given up are sent again: python run.py failures --all names them. One "
+        "that was sent again and is not finished is waiting or running: python run.py status",
     )
 
 

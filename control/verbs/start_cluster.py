@@ -62,9 +62,12 @@ def start(
     setup.say_changes(run, config)
     unfinished = _unfinished(aws, run)
     if unfinished <= 0:
+        failed = records.count(aws.s3, run).failed
         raise ExplainedError(
             f"{run.app_name} has no unfinished jobs, so machines would have nothing to do.",
-            "Submit some first: python run.py submitJob files/exampleJob.json",
+            "Send those again that failed, once what failed is mended: python run.py retry"
+            if failed
+            else "Submit some first: python run.py submitJob files/exampleJob.json",
         )
     for entry in fleet_request.past(run, clock()):
         screen.say(

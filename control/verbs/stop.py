@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 from control import screen
 from control.errors import ExplainedError
-from control.monitoring import auto_monitor, ending
-from control.runs import leftovers
-from control.services import dashboard, records
+from control.monitoring import auto_monitor, ending, observation
+from control.runs import leftovers, machine_time
+from control.services import dashboard, fleet, records
 from control.words import several
 
 if TYPE_CHECKING:
@@ -49,8 +49,7 @@ def stop(
         _say("Would stay, which costs nothing:", [t for t in found if not t.goes])
         return
     # First of all: a monitor that looks in between must not take the end for AWS's own.
-    now = records.utc(clock())
-    run = records.change(aws.s3, run, lambda r: dataclasses.replace(r, stopped=r.stopped or now))
+    run = _remember(aws, run, clock())
     for line in ending.end_machines(aws, run, clock):
         screen.say(line)
     if auto_monitor.end(aws, run):
@@ -58,6 +57,19 @@ def stop(
     if run.settings["CLEAN_DASHBOARD"]:
         dashboard.delete(aws.cloudwatch, run)
     _say("Left, which costs nothing:", _left(aws, run, wait, pause, clock))
+
+
+def _remember(aws: AWS, run: Run, now: float) -> Run:
+    """Write down when it was stopped, and how long its machines had been up: nobody else may have
+    looked at them."""
+    machines = observation.machines_up(aws.ec2, fleet.describe(aws.ec2, fleet.of_run(aws.ec2, run)))
+
+    def note(known: Run) -> Run:
+        grown = machine_time.grown(known.machine_time, machines, now)
+        at = known.stopped or records.utc(now)
+        return dataclasses.replace(known, stopped=at, machine_time=grown)
+
+    return records.change(aws.s3, run, note)
 
 
 def _left(
@@ -104,8 +116,8 @@ def say_ended(aws: AWS, run: Run) -> JobCounts:
     return counts
 
 
-def say_unfinished(aws: AWS, run: Run) -> int:
-    """Say how many jobs are unfinished; returns it."""
+def say_unfinished(aws: AWS, run: Run) -> JobCounts:
+    """Say how many jobs are unfinished; returns how all stand."""
     count = records.count(aws.s3, run)
     unfinished = count.submitted - count.finished
     screen.say(
@@ -113,4 +125,4 @@ def say_unfinished(aws: AWS, run: Run) -> int:
         if unfinished
         else f"No job is unfinished: {count.in_words()}."
     )
-    return unfinished
+    return count

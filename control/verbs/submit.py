@@ -46,14 +46,16 @@ class Outcome:
     refused: list[tuple[Job, str]] = field(default_factory=list)
 
 
-def to_live_run(aws: AWS, config: Config, path: Path, *, again: bool, missing: bool) -> None:
-    """Submit to the run that is set up, and say what was done; see `submit` and `report`."""
+def to_live_run(aws: AWS, config: Config, path: Path, *, again: bool, missing: bool) -> Run:
+    """Submit to the run that is set up, and say what was done; returns the run as it is then. See
+    `submit` and `report`."""
     job_file.read(path)  # a mistake in its name or form is said before AWS is asked anything
     account.identity(aws.sts)
     run = records.live(aws.s3, config.AWS_BUCKET, config.APP_NAME)
     setup.say_changes(run, config)
     state = config.project / STATE_FOLDER
     report(submit(aws, run, path, state, again=again, missing=missing), run, path)
+    return records.load(aws.s3, run.bucket, run.app_name, run.run_id)
 
 
 def submit(

@@ -7,6 +7,7 @@ import json
 import pytest
 
 import run as command_line
+from control import command, screen
 from control.monitoring import ending
 from control.services import account
 from control.verbs import start_cluster, submit
@@ -20,7 +21,9 @@ def typed(embedded, monkeypatch, capsys):
 
     def type_(config, *words):
         capsys.readouterr()
-        command_line.main(["--config", str(config.path.parent), *words])
+        argv = ["--config", str(config.path.parent), *words]
+        with screen.for_project(command.config_option(argv)):
+            command_line.main(argv)
         return capsys.readouterr().out
 
     return type_

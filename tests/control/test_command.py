@@ -106,10 +106,10 @@ def parser():
         (["submitJob", "f", "--number", "x"], "invalid int value: 'x'", "submitJob --help"),
         (["submitJob", "f", "--numbr", "1"], "no option --numbr", "Did you mean --number?"),
         (["submitJob", "f", "--fast"], "it takes file [--number NUMBER].", "submitJob --help"),
-        (["submitJob", "f", "g"], "it does not take g; it takes file", "submitJob --help"),
-        (["stop", "now"], "it does not take now; it takes nothing more.", "stop --help"),
+        (["submitJob", "f", "g"], "it does not take 'g'; it takes file", "submitJob --help"),
+        (["stop", "now"], "it does not take 'now'; it takes nothing more.", "stop --help"),
         # An option of another verb's.
-        (["stop", "--number", "1"], "it does not take --number 1", "stop --help"),
+        (["stop", "--number", "1"], "it does not take '--number 1'", "stop --help"),
     ],
 )
 def test_wrong_usage_is_two_lines_and_exit_code_2(capsys, argv, what, fix):

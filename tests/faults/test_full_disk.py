@@ -71,7 +71,7 @@ def test_jobs_that_fill_the_disk_fail_with_that_reason_and_end_the_machines_work
             assert record["log_key"] in site.names("runs/")
         assert _left_by_jobs(disk) == []
         assert site.names("out/") == []
-        _refuses(site, container, "3 jobs in a row failed for reasons of this machine")
+        _refuses(site, container, "3 jobs in a row failed for reasons of the machine or its image")
 
 
 @together(30, SQS_MESSAGE_VISIBILITY=20)

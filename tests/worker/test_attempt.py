@@ -168,7 +168,7 @@ def test_a_job_whose_outputs_are_there_is_skipped_and_said_to_be(cloud, make_wor
 
     attend(make_worker(write_result, CHECK_IF_DONE_BOOL="True"))
 
-    assert cloud.states("records") == ["skipped.json"]
+    assert cloud.record("skipped")["output_prefix"] == "out/A1"
     assert cloud.read("out/A1/result.txt") == b"old"
     assert cloud.waiting() == (0, 0)
 

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from plumbing import command_line
+from plumbing import command_line, own_lines
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,7 @@ def test_a_shell_takes_it_for_the_same_words_and_it_is_one_line(words):
 def test_of_very_many_arguments_the_first_and_the_last_are_shown(number):
     line = command_line.shown(["join", *[f"in/{n}.tif" for n in range(number)], "--out", "a b"])
 
-    assert len(line) < 2100
+    assert len(line) < 1000
     assert line.startswith("join in/0.tif in/1.tif ") and line.endswith(" --out 'a b'")
     left_out = int(line.split("... (")[1].split(" more")[0].replace(",", ""))
     assert line.count(".tif") + left_out == number
@@ -43,3 +43,11 @@ def test_of_a_huge_argument_its_beginning_and_its_end_are_shown():
 
     assert len(line) < 600
     assert line.startswith("sh -c begin") and line.endswith("end")
+
+
+@pytest.mark.parametrize("word", ["'" * 500, "\U0001f52c" * 500, "\x01" * 500])
+def test_however_long_its_words_are_the_program_is_shown_and_a_line_is_not_too_long(word):
+    line = command_line.shown([word, *[word] * 20, "last"])
+
+    assert line.startswith(command_line.program(word)[:100]) and line.endswith("last")
+    assert len(line.encode()) < own_lines.LONGEST - len(own_lines.MARK)

@@ -40,7 +40,7 @@ def test_of_ten_thousand_there_is_a_line_each_for_the_first_and_one_for_the_rest
 
     assert len(lines) == SINGLY + 1
     assert "9,990 more, the last s3://b/" in lines[-1]
-    assert lines[-1].endswith(": 9,990 files, 9.990 MB in 99.9 s")
+    assert lines[-1].endswith(": 9,990 files, 9.990 MB in 99.9 s in all")
 
 
 def test_of_many_that_take_long_it_is_told_from_time_to_time_how_far_they_are(told):

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import errno
 import threading
-import time
 
 import pytest
 
@@ -23,7 +22,7 @@ def test_polls_get_longer_the_longer_a_worker_is_idle(idle, visibility, seconds)
 def work(until):
     """Runs a worker's loop until something holds, then stops it."""
 
-    def run(worker, condition, board=None, clock=time.monotonic):
+    def run(worker, condition, board=None):
         board = board or Board(1)
 
         def stop_then():
@@ -34,7 +33,7 @@ def work(until):
 
         stopper = threading.Thread(target=stop_then)
         stopper.start()
-        loop.work(worker, 0, board, clock)
+        loop.work(worker, 0, board)
         stopper.join()
         return board
 
@@ -162,22 +161,52 @@ def test_a_program_that_is_not_in_the_image_burns_three_jobs_and_no_more(
     assert cloud.states("records") == ["failed.json"] * 3
 
 
-def test_why_no_job_is_taken_is_said_again_every_minute(
-    cloud, make_worker, work, monkeypatch, capfd
-):
-    monkeypatch.setattr(machine, "unfit", lambda *arguments: "the disk is full")
-    monkeypatch.setattr(loop, "SECONDS_UNFIT", 0.001)
-    now = [0.0]
+def test_why_no_job_is_taken_is_said_again_every_minute(make_worker, monkeypatch, capfd):
+    worker, now = make_worker(write_result), [0.0]
 
-    def clock():
+    def unfit(*_):
         now[0] += 10
-        return now[0]
+        if now[0] > 1205:
+            worker.stop.set("the test is over")
+        return "the disk is full"
 
-    work(make_worker(write_result), lambda: now[0] > 1210, clock=clock)
+    monkeypatch.setattr(machine, "unfit", unfit)
+    monkeypatch.setattr(loop, "SECONDS_UNFIT", 0.0)
+
+    loop.work(worker, 0, Board(1), lambda: now[0])
 
     # At 10 s and at each sixth look after it.
-    said = capfd.readouterr().out
-    assert 20 <= said.count("worker 0: takes no job: the disk is full") <= 22
+    assert capfd.readouterr().out.count("worker 0: takes no job: the disk is full") == 21
+
+
+def test_after_ten_minutes_a_machine_tries_one_job_more(cloud, make_worker, monkeypatch, capfd):
+    """It may have been the jobs; or somebody has mended the machine."""
+    for number in range(3):
+        cloud.send({"name": f"job {number}"})
+    worker, board, now = make_worker(write_result), Board(1), [0.0]
+    for number in range(3):
+        board.count_fault(f"{number}", "no disk")
+
+    def wait(_):
+        now[0] += 100
+        # Until then nothing was taken.
+        assert cloud.states("records") == []
+
+    monkeypatch.setattr(worker.stop, "wait", wait)
+    monkeypatch.setattr(loop, "poll_seconds", lambda *_: 1)
+    receive = loop._receive
+
+    def received(*arguments):
+        found, asked = receive(*arguments)
+        if found is None:
+            worker.stop.set("the queue is empty")
+        return found, asked
+
+    monkeypatch.setattr(loop, "_receive", received)
+    loop.work(worker, 0, board, lambda: now[0])
+
+    assert now[0] == 600
+    assert cloud.states("records") == ["done.json"] * 3 and board.faults == 0
 
 
 def test_a_job_that_fails_for_its_own_reasons_ends_the_row_of_faults(cloud, make_worker, work):

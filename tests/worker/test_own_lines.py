@@ -105,7 +105,7 @@ def test_downloads_are_told_before_the_program_that_reads_them(log, cloud):
     ]
     after = lines[1 + SINGLY :]
     assert after[0] == (
-        f"downloaded: 3 more, the last {bucket}/in/09.tif: 3 files, 0.003 MB in 0.0 s"
+        f"downloaded: 3 more, the last {bucket}/in/09.tif: 3 files, 0.003 MB in 0.0 s in all"
     )
     assert after[1] == "running: true"
     assert after[3] == f"downloaded: {bucket}/in/00.tif: 1 file, 0.001 MB in 0.0 s"

@@ -153,7 +153,7 @@ class Attempt:
     def _before(self) -> Outcome | None:
         """Why the job is not to be run; None if it is."""
         worker = self._worker
-        return look_up(
+        outcome = look_up(
             self._known,
             worker.clients.s3,
             worker.settings,
@@ -162,6 +162,9 @@ class Attempt:
             lambda: worker.output_prefix(self._job),
             self._check,
         )
+        if outcome and outcome.kind == settle.SKIPPED:
+            self._report.found(self._known.prefix)
+        return outcome
 
     def _run(self) -> Outcome | None:
         """Run run_job in a process of its own; None if it succeeded."""

@@ -6,11 +6,11 @@ import re
 import shlex
 from typing import Sequence
 
-# Of a line, in characters: some arguments from the beginning and the last ones are enough to
-# know a command by, and the job's values hold the rest.
-LONGEST = 2000
-_LONGEST_WORD = 500
-_END = 400
+# Of a line, in characters, of which UTF-8 takes four bytes at most: some arguments from the
+# beginning and the last ones are enough to know a command by, and the job's values hold the rest.
+LONGEST = 900
+_LONGEST_WORD = 300
+_END = 320
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _SHORT = {"\n": "\\n", "\t": "\\t", "\r": "\\r"}
 
@@ -21,7 +21,8 @@ def shown(words: Sequence[str]) -> str:
     quoted = [_quoted(word) for word in words[: LONGEST // 2]]
     if len(quoted) == len(words) and sum(map(len, quoted)) + len(quoted) <= LONGEST:
         return " ".join(quoted)
-    first = _as_many_as_fit(quoted, LONGEST - _END)
+    # The program at least, however long it is.
+    first = _as_many_as_fit(quoted, LONGEST - _END) or [quoted[0][: LONGEST - _END]]
     rest = words[len(first) :]
     last = _as_many_as_fit([_quoted(word) for word in rest[: -LONGEST // 2 : -1]], _END)
     left_out = f"... ({len(rest) - len(last):,} more) ..."

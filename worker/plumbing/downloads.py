@@ -64,10 +64,11 @@ class Downloads:
         some, self._untold = self._untold, _Several()
         if some.downloads:
             several = f"{some.downloads:,} more, the last {some.what}"
-            what = some.what if some.downloads == 1 else several
-            self._say(what, some.files, some.size, some.seconds)
+            # Of several at the same time the seconds add up.
+            what, total = (some.what, "") if some.downloads == 1 else (several, " in all")
+            self._say(what, some.files, some.size, some.seconds, total)
 
-    def _say(self, what: str, files: int, size: int, seconds: float) -> None:
+    def _say(self, what: str, files: int, size: int, seconds: float, total: str = "") -> None:
         many = "1 file" if files == 1 else f"{files:,} files"
-        self._write(f"downloaded: {what}: {many}, {size / 1e6:.3f} MB in {seconds:.1f} s")
+        self._write(f"downloaded: {what}: {many}, {size / 1e6:.3f} MB in {seconds:.1f} s{total}")
         self._told = self._clock()

@@ -178,6 +178,8 @@ class Job:
         """
         if only is not None and not isinstance(what, str):
             raise TypeError("job.download: only= goes with a prefix, not with a list of keys")
+        if not isinstance(what, str):
+            what = list(what)
         started = time.monotonic()
         folder = self.input_dir if to is None else self._own(self.input_dir / to)
         where = (self.s3, bucket or self.source_bucket)

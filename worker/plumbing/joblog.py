@@ -69,9 +69,12 @@ class JobLog:
         self._add(data[: len(data) - held])
 
     def _let_go(self) -> None:
-        """What was held is no line of the worker's own: nothing of it came any more."""
+        """Nothing more of what was held has come."""
         held, self._held = self._held, b""
-        self._add(held)
+        if held.startswith(own_lines.MARK):
+            self._save_own(held[len(own_lines.MARK) :])
+        else:
+            self._add(held)
 
     def _add(self, data: bytes) -> None:
         self._tail += data

@@ -26,6 +26,9 @@ POLL_SHARE = 1 / 8
 # the moment of asking.
 POLL_SHARE_OF_VISIBILITY = 1 / 3
 SECONDS_UNFIT = 10.0
+# A machine that has stopped for what its jobs failed of tries one more after so long: it may have
+# been the jobs, or somebody has mended it.
+SECONDS_BEFORE_A_TRIAL = 600.0
 # Why no job is taken is said again so often: the monitor looks for it among the newest lines.
 SECONDS_BETWEEN_REFUSALS = 60.0
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
@@ -48,16 +51,18 @@ def work(
     pause = FIRST_PAUSE
     refusals = _Refusals(index, clock)
     while not worker.stop.is_set:
-        trouble = _trouble(worker, board)
+        trouble = _trouble(worker, board, refusals.lasted)
         if trouble:
-            refusals.say(trouble)
+            refusals.say(f"takes no job: {trouble}")
             worker.stop.wait(SECONDS_UNFIT)
             continue
         try:
             wait = poll_seconds(clock() - last_busy, worker.settings.visibility)
             raw, asked = _receive(worker, wait)
         except AWS_ERRORS as error:
-            refusals.say(f"no message to be had: {_explain(error)}")
+            why = f"no message to be had: {_explain(error)}"
+            # What passes by itself is no reason to end the machine.
+            refusals.say(f"takes no job: {why}" if is_setup_fault(error) else why)
             worker.stop.wait(pause)
             pause = min(2 * pause, LONGEST_PAUSE)
             continue
@@ -119,10 +124,12 @@ def _attend(worker: Worker, message: Message, asked: float) -> str | None:
         attempt.close()
 
 
-def _trouble(worker: Worker, board: Board) -> str:
-    if board.faults >= machine.MOST_FAULTS:
+def _trouble(worker: Worker, board: Board, seconds: float) -> str:
+    """Why no job can be taken, after so many seconds in which none could; "" if one can."""
+    if board.faults >= machine.MOST_FAULTS and seconds < SECONDS_BEFORE_A_TRIAL:
         count, last = board.faults, board.last_fault
-        return f"{count} jobs in a row failed for reasons of this machine, the last one: {last}"
+        whose = "of the machine or its image"
+        return f"{count} jobs in a row failed for reasons {whose}, the last one: {last}"
     return machine.unfit(worker.folder, worker.settings.needs_mount)
 
 
@@ -157,12 +164,17 @@ class _Refusals:
 
     def end(self) -> None:
         """It takes jobs."""
-        self._said, self._due = "", float("-inf")
+        self._began, self._said, self._due = float("inf"), "", float("-inf")
 
-    def say(self, why: str) -> None:
+    @property
+    def lasted(self) -> float:
+        """For how many seconds it has taken none."""
+        return max(0.0, self._clock() - self._began)
+
+    def say(self, what: str) -> None:
         now = self._clock()
-        if why == self._said and now < self._due:
+        self._began = min(self._began, now)
+        if what == self._said and now < self._due:
             return
-        # The contract's words: the monitor knows the line by them.
-        say(f"worker {self._index}: takes no job: {why}")
-        self._said, self._due = why, now + SECONDS_BETWEEN_REFUSALS
+        say(f"worker {self._index}: {what}")
+        self._said, self._due = what, now + SECONDS_BETWEEN_REFUSALS

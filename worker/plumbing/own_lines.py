@@ -12,7 +12,7 @@ import sys
 
 # Not what a program writes by chance; JobLog takes it away.
 MARK = b"\x1e\x16own\x16\x1e"
-# In bytes. A write of up to PIPE_BUF is never mixed with what a program writes: pipe(7).
+# In bytes. A write of up to PIPE_BUF is never torn by what a program writes: pipe(7).
 LONGEST = 4096
 
 _log: tuple[int, int] | None = None
@@ -28,7 +28,8 @@ def write(text: str) -> None:
     """Write one line, after all that the job has printed so far."""
     if _log is None:
         return
-    with contextlib.suppress(OSError, ValueError):  # the job may have closed its output
+    # The job may have closed its output, or put something else in its place.
+    with contextlib.suppress(OSError, ValueError, AttributeError):
         sys.stdout.flush()
     data = MARK + text.replace("\n", " ").encode("utf-8", "replace")
     # It may also have put a file of its own into the place of one, which is to hold nothing else.

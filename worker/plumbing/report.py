@@ -42,6 +42,10 @@ class Report:
         if ending.result:
             self._values["download_seconds"] = round(ending.result["download_seconds"], 3)
 
+    def found(self, prefix: str) -> None:
+        """Where the outputs are that were there already."""
+        self._values["output_prefix"] = prefix
+
     def uploaded(self, prefix: str, files: int, size: int, seconds: float) -> None:
         """What was uploaded, and where."""
         self._values["output_prefix"] = prefix
@@ -62,8 +66,11 @@ class Report:
         ended = time.time()
         ran = not past.counted >= allowed
         log_key = keys.log if log else ""
+        values = self._values
         if not ran:
-            # This receive only found that there are no attempts left: the last one was another.
+            # This receive only found that there are no attempts left: the last one was another,
+            # and what machine that had is not known.
+            values = {**values, "machine": "", "machine_type": ""}
             keys = dataclasses.replace(keys, receive=max(past.failed + past.silent))
             if past.failed:
                 log_key = dataclasses.replace(keys, receive=past.failed[-1]).log
@@ -81,7 +88,7 @@ class Report:
             "started": utc(self._started),
             "ended": utc(ended),
             "seconds": round(ended - self._started, 3),
-            **self._values,
+            **values,
             "last_lines": log.last_lines() if log else [],
             "log_key": log_key,
         }

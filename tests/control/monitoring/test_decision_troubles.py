@@ -7,7 +7,15 @@ from dataclasses import replace
 import pytest
 
 from control.monitoring.observed import Memory, Stopped
-from control.monitoring.orders import EndBroken, EndMachines, EndRun, Remove, SetDesired, SetTarget
+from control.monitoring.orders import (
+    EndBroken,
+    EndMachines,
+    EndRefusing,
+    EndRun,
+    Remove,
+    SetDesired,
+    SetTarget,
+)
 from control.services.queues import Counts
 from control.services.records import JobCounts
 from tests.control.readings import (
@@ -285,8 +293,28 @@ def test_machines_that_did_jobs_before_are_replaced_and_given_up_if_others_do_no
     """A disk that has filled up over a thousand jobs is empty on another machine."""
     worked = replace(REFUSED, jobs=JobCounts(200, 90, 0, 10))
     said = play(*[worked] * 12)
-    assert said[5] == [EndBroken(("i-0", "i-1"), f"the containers run, but take no job: {WHY}")]
+    assert said[5] == [
+        EndRefusing((idle(0), idle(1)), f"the containers run, but take no job: {WHY}")
+    ]
     assert ends(said) == [11]
     more = replace(worked, jobs=JobCounts(200, 95, 0, 10))
     said = play(*[worked] * 6, *[more] * 6)
-    assert ends(said) == [] and isinstance(said[11][0], EndBroken)
+    assert ends(said) == [] and isinstance(said[11][0], EndRefusing)
+
+
+def test_a_container_that_came_later_is_given_as_long():
+    more = replace(REFUSED, service=service(3, running=4))
+    assert ends(play(*[REFUSED] * 5, *[more] * 6)) == [10]
+
+
+def test_a_wait_that_nobody_has_looked_at_in_between_begins_anew():
+    """A monitor that was stopped, and is taken up again after the image was mended."""
+    later = [replace(REFUSED, now=NOW + 7200 + 60 * n) for n in range(6)]
+    assert ends(play(*[REFUSED] * 4, *later)) == [9]
+
+
+def test_a_machine_that_came_while_others_refused_is_not_ended_with_them():
+    worked = replace(REFUSED, jobs=JobCounts(200, 90, 0, 10))
+    new = replace(worked, machines=(idle(0), idle(3, launched=NOW + 200)))
+    (order,) = play(*[worked] * 5, new)[5]
+    assert order.machines == (idle(0),)

@@ -135,7 +135,7 @@ SITUATIONS = {
 
 
 FULL = "the disk is full: 0.01 GB of 30.0 GB are free"
-THREE = "3 jobs in a row failed for reasons of this machine, the last one: "
+THREE = "3 jobs in a row failed for reasons of the machine or its image, the last one: "
 REFUSALS = {
     "program not found": f"{THREE}wcx: program not found in the image",
     "no program that can be started": f"{THREE}x.sh: no program that can be started (Permission)",

@@ -109,7 +109,7 @@ def test_a_run_without_failures(aws, run, sent, capsys):
     jobs = sent([{"n": 1}])
     put(aws.s3, run, jobs["1"], "done")
     out, err = said(capsys, aws, run)
-    assert out == "No job has failed: 1 job, 1 job done, 0 skipped, 0 failed.\n" and err == ""
+    assert out == "No job has failed: 1 job done, 0 skipped, 0 failed, of 1 job.\n" and err == ""
 
 
 def test_the_json_is_as_documented(aws, run, some, capsys):

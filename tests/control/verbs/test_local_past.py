@@ -6,14 +6,15 @@ import os
 import shutil
 
 import pytest
-from botocore.exceptions import EndpointConnectionError, NoCredentialsError
+from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError
 
 from control import settings
 from control.errors import ExplainedError, UserError
+from control.services import records
 from control.services.records import JobCounts
 from control.verbs import local_past
 
-NO_RUN = UserError("App has not been set up.", "Type setup.")
+NO_RUN = records.NoRun("App has not been set up.", "Type setup.")
 
 
 @pytest.fixture
@@ -45,10 +46,29 @@ def test_after_a_run_on_this_computer_it_is_said_where_its_results_are(project, 
     with pytest.raises(UserError) as told:
         asked(project, error)
 
-    assert "There is no run on AWS to ask: " in told.value.what
+    assert "No run on AWS could be asked: " in told.value.what
     assert "2 jobs done, 0 skipped, 1 failed" in told.value.what
     assert "in out/, its report is out/runs/App/R/report.html, with the logs" in told.value.what
-    assert "local --serve" in told.value.fix
+    assert "local JOBFILE --serve" in told.value.fix
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ClientError({"Error": {"Code": "ExpiredToken", "Message": "expired"}}, "GetCallerIdentity"),
+        EndpointConnectionError(endpoint_url="https://s3.us-east-1.amazonaws.com"),
+        UserError("App has no run R.", "Name another."),
+        KeyError("a bug"),
+    ],
+    ids=["refused", "no network", "no such run", "bug"],
+)
+def test_what_aws_itself_answers_keeps_its_own_words(project, error):
+    ended(project)
+
+    with pytest.raises(type(error)) as told:
+        asked(project, error)
+
+    assert told.value is error
 
 
 def test_no_logs_are_promised_of_a_run_without_failures(project):
@@ -86,7 +106,7 @@ def test_beside_a_served_aws_other_errors_stay_as_they_are(project, monkeypatch)
     local_past.remember(project, project.project / "out")
     monkeypatch.setenv("EMBEDDED_AWS", "1")
 
-    with pytest.raises(UserError, match="^App has not been set up"):
+    with pytest.raises(records.NoRun, match="^App has not been set up"):
         asked(project, NO_RUN)
 
 

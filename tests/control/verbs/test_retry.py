@@ -86,6 +86,15 @@ def test_a_job_sent_again_counts_as_unfinished(aws, run, config, sent):
     assert not list((config.project / ".runs").rglob("*.json"))
 
 
+def test_a_reason_that_no_job_was_given_up_for_is_told_from_no_job_at_all(
+    aws, run, config, sent, capsys
+):
+    give_up(aws.s3, run, sent("a")["a"])
+    assert retry.retry(aws, config, run, retry.Wanted((), "no such reason", False)) == 0
+    said = capsys.readouterr().out
+    assert "Of 1 job given up, none has 'no such reason' in its reason" in said
+
+
 def test_typed_twice_it_sends_nothing_unless_the_job_failed_again(aws, run, config, sent, capsys):
     jobs = sent("a")
     give_up(aws.s3, run, jobs["a"])
@@ -142,9 +151,9 @@ def test_a_selection_is_sent(aws, run, config, sent, wanted, names, capsys):
     ("word", "what"),
     [
         ("P1", "means 2 jobs of the jobs given up in run"),
-        ("done", "is not given up: done; attempts: 1.1 done"),
-        ("waits", "is not given up: not finished; no attempt has ended yet"),
-        ("P1-A0", "is not given up: done"),
+        ("done", "is not given up now: done; attempts: 1.1 done"),
+        ("waits", "is not given up now: not finished; no attempt has ended yet"),
+        ("P1-A0", "is not given up now: done"),
         ("nobody", "No job of run"),
     ],
 )

@@ -9,6 +9,7 @@ import re
 import pytest
 
 import run as command_line
+from control import screen
 from control.errors import UserError
 from control.jobs import job_file
 from control.services import queues, records
@@ -63,7 +64,9 @@ def test_failures_of_an_earlier_run_end_with_what_sends_them(
     aws, config, old = ended
 
     def asked(*words):
-        command_line.main(["--config", str(config.path.parent), "failures", *words])
+        argv = ["--config", str(config.path.parent), "failures", *words]
+        with screen.for_project(command.config_option(argv)):
+            command_line.main(argv)
         return next_of(capsys.readouterr().err)
 
     monkeypatch.chdir(tmp_path)

@@ -293,6 +293,8 @@ def test_the_monitor_says_why_nothing_runs_and_ends_what_can_never_run(started, 
     with pytest.raises(ExplainedError, match="does not fit on any machine") as caught:
         monitor.watch(aws, run, pace)
     assert "the queue stays" in caught.value.what
+    kept = records.load(aws.s3, run.bucket, run.app_name, run.run_id)
+    assert "does not fit on any machine" in kept.end_reason
     assert capsys.readouterr().out.count("Lower MEMORY") == 1
     assert observation.observe(aws, run, time.time()).machines == ()
 

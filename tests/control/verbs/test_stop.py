@@ -57,6 +57,20 @@ def test_a_fleet_that_ec2_does_not_tell_of_yet_is_ended_all_the_same(started):
     assert fleet.describe(aws.ec2, [fleet_id])[0].state not in fleet.LIVE_STATES
 
 
+def test_what_machines_cost_that_nobody_looked_at_before_is_not_forgotten(started, typed):
+    aws, config, run = started
+    while not fleet.describe(aws.ec2, [run.fleets[0]["fleet_id"]])[0].instances:
+        continue
+    assert not run.machine_time
+    typed(config, "stop")
+    kept = records.load(aws.s3, run.bucket, run.app_name, run.run_id).machine_time
+    (seconds,) = kept["seconds"].values()
+    assert seconds > 0
+    typed(config, "stop")
+    again = records.load(aws.s3, run.bucket, run.app_name, run.run_id).machine_time
+    assert again["seconds"] == kept["seconds"]
+
+
 def test_a_dry_run_shows_the_same_and_ends_nothing(started, typed):
     aws, config, run = started
     before = costly(aws, run)
