@@ -73,8 +73,8 @@ def test_failures_of_an_earlier_run_end_with_what_sends_them(
     assert asked().startswith("retry ")
     setup.setup(aws, config)
     first = asked("--run", old.run_id)
-    command, then = first.split("   (")
-    assert command == f"failures --run {old.run_id} --job-file failed.json"
+    verb, then = first.split("   (")
+    assert verb == f"failures --run {old.run_id} --job-file failed.json"
     assert then.startswith("then submitJob failed.json:")
-    assert asked(*command.split()[1:]) == "submitJob failed.json"
+    assert asked(*verb.split()[1:]) == "submitJob failed.json"
     assert "1 job sent" in typed(config, "submitJob", "failed.json")
