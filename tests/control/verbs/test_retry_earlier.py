@@ -9,7 +9,7 @@ import re
 import pytest
 
 import run as command_line
-from control import screen
+from control import command, screen
 from control.errors import UserError
 from control.jobs import job_file
 from control.services import queues, records
