@@ -186,10 +186,10 @@ def test_from_setup_to_the_end_as_control_node_and_worker(enforced, tmp_path):
     assert made["Body"].read() == b"TEXT"
     failures.show(aws.s3, run)
     logs.show(aws, run, "missing")
-    logs.show(aws, run, "a", attempt=1)
+    logs.show(aws, run, "a", attempt="1.1")
     assert retry.retry(aws, config, records.latest(aws.s3, BUCKET, run.app_name), Wanted()) == 1
     assert retry.retry(aws, config, records.latest(aws.s3, BUCKET, run.app_name), Wanted()) == 0
-    logs.show(aws, run, "missing", attempt=1)
+    logs.show(aws, run, "missing", attempt="1.1")
     for kept in ("records/0123456789abcdef.done.json", "logs/x.txt", "run.json"):
         with pytest.raises(ClientError, match="not authorized to perform: s3:DeleteObject"):
             aws.s3.delete_object(Bucket=BUCKET, Key=f"{run.prefix}{kept}")

@@ -202,11 +202,13 @@ def messages(aws, queue_url):
 
 
 def test_jobs_go_straight_to_the_queue_and_only_once(run_it, write_config, aws, run):
-    argv = ["--config", write_config(), "--plates", "P1,P2", "--wells", "A1-A6"]
+    config = write_config()
+    argv = ["--config", config, "--plates", "P1,P2", "--wells", "A1-A6"]
     code, printed, error = run_it(*argv)
     assert (code, error) == (0, "")
     assert "12 jobs sent to TestQueue." in printed
-    assert printed.splitlines()[-1] == "Next: python run.py startCluster files/exampleFleet.json"
+    start = f"python run.py --config {config} startCluster files/exampleFleet.json"
+    assert printed.splitlines()[-1] == f"Next: {start}"
     sent = messages(aws, run.queue_url)
     assert len(sent) == 12
     assert {m["MessageAttributes"]["job_name"]["StringValue"] for m in sent} >= {"P2-A06"}

@@ -62,7 +62,7 @@ class Copy:
         for line in out.splitlines():
             if head := re.match(r"\d+ jobs?: (.+)", line):
                 reason = head[1]
-            elif job := re.match(r"  (\S+): \d+ of \d+ attempts?,", line):
+            elif job := re.match(r"  (\S+): attempt ", line):
                 found[job[1]] = reason
         assert set(found) == {group["name"] for group in groups}, out + err
         return found
