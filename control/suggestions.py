@@ -21,10 +21,14 @@ def files_in(folder: Path, ending: str) -> str:
 
 
 def file_like(path: Path) -> str | None:
-    """'Did you mean ...?' for a file that does not exist, if one beside it has a like name."""
-    try:
-        beside = [one.name for one in path.parent.iterdir()]
-    except OSError:
-        return None
-    close = word_like(path.name, (name for name in beside if Path(name).suffix == path.suffix))
-    return f"Did you mean {path.parent / close}?" if close else None
+    """'Did you mean ...?' for a file that does not exist, if one beside it, or in files/ there,
+    has a like name."""
+    for folder in (path.parent, path.parent / "files"):
+        try:
+            names = [one.name for one in folder.iterdir() if one.suffix == path.suffix]
+        except OSError:
+            continue
+        close = word_like(path.name, names)
+        if close:
+            return f"Did you mean {folder / close}?"
+    return None

@@ -11,6 +11,11 @@ def duration(seconds: float) -> str:
     return f"{_figures(seconds / 86_400)} days"
 
 
+def minute(time: str) -> str:
+    """'2026-01-31 12:30 UTC' of a time as records have it, '2026-01-31T12:30:59Z'."""
+    return f"{time[:16].replace('T', ' ')} UTC"
+
+
 def hours(amount: float) -> str:
     """A number of machine-hours: '0', '0.0067', '0.35', '4.0', '1,234.5'; less than one hour with
     two figures, for what is small is not nothing."""

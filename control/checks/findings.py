@@ -88,7 +88,10 @@ def guarded(name: str, check: Check, subject: Subject) -> list[Finding]:
         found += check(subject)
     except (ClientError, BotoCoreError) as error:
         explained = reasons.explain(error)
-        found.append(unknown(name, explained.what if explained else str(error)))
+        why = explained.what if explained else str(error)
+        if reasons.code_of(error) == "NotImplemented":
+            why = "the AWS on this computer does not know it"
+        found.append(unknown(name, why))
     except ExplainedError as error:
         found.append(Finding(name, FAILED, error.what, error.fix))
     return found

@@ -58,7 +58,7 @@ def tiles(report: Report) -> Iterator[tuple[str, str, str]]:
         share if not report["skipped"] else (f"and {report['skipped']:,} skipped: {share}"),
     )
     yield "Failed", f"{report['failed']:,}", _retries(report)
-    yield "Time", _elapsed(report), f"since {report['began'][:16].replace('T', ' ')} UTC"
+    yield "Time", _elapsed(report), f"since {units.minute(report['began'])}"
     machines = report["machines"]
     yield (
         "Machine-hours",

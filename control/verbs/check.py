@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import time
 from collections import Counter
 from collections.abc import Iterable
@@ -106,7 +107,7 @@ def check(aws: AWS, config: Config, fleet_path: Path, *, as_json: bool) -> str:
         _say(found)
         screen.say(f"{_in_words(found)}.")
     _raise_for_failed(found, "then check again.")
-    return "" if as_json else _due(subject, found, str(fleet_path))
+    return "" if as_json else _due(subject, found, os.path.relpath(fleet_path))
 
 
 def _due(subject: Subject, found: Iterable[Finding], fleet_path: str) -> str:

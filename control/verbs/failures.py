@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from control import screen
+from control import screen, units
 from control.errors import ExplainedError, UserError
 from control.jobs import job_file, jobs
 from control.runs import alike, attempts, given_up, submitted
@@ -164,10 +164,10 @@ def _group(group: Group, log: LogOf, all_jobs: bool, *, is_given_up: bool) -> It
 
 def _one(record: Record, is_given_up: bool) -> str:
     machine = f"{record['machine']} ({record['machine_type']})".removesuffix(" ()")
-    ended = record["ended"][:16].replace("T", " ")
+    ended = units.minute(record["ended"])
     numbers = (record[name] for name in ("submission", "receive", "attempt", "attempts_allowed"))
     attempt = attempts.in_words(*numbers, is_given_up=is_given_up)
-    return f"{record['job_name']}: {attempt}, {ended} UTC, {machine}"
+    return f"{record['job_name']}: {attempt}, {ended}, {machine}"
 
 
 def as_json(found: Failures, run: Run) -> dict[str, Any]:

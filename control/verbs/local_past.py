@@ -8,14 +8,14 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import time
 from collections.abc import Iterator, Mapping
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import EndpointConnectionError, NoCredentialsError
 
-from control import command, local_environment, settings
+from control import command, local_environment, settings, units
 from control.errors import ExplainedError, UserError
 from control.services import records
 from control.verbs.submit import STATE_FOLDER
@@ -36,7 +36,7 @@ def remember(
     report: Path | None = None,
 ) -> None:
     """Leave the note: the folder of results and, of a single run, how it ended, and its report."""
-    ended = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
+    ended = units.minute(records.utc(time.time()))
     note: dict[str, Any] = {"output": str(output.resolve()), "ended": ended}
     if counts and report:
         note |= {"jobs": counts.in_words(), "report": str(report.resolve())}
@@ -67,8 +67,8 @@ def explained(where: Path) -> Iterator[None]:
             raise ExplainedError(f"{told.what} {_left(note)}", told.fix) from error
         jobs = f", {note['jobs']}" if "jobs" in note else ""
         raise UserError(
-            f"No run on AWS could be asked: {told.what} The last run here was on this computer "
-            f"(ended {note['ended']}{jobs}). Its AWS is gone. {_left(note)}",
+            f"The last run here was on this computer (ended {note['ended']}{jobs}), and its AWS is "
+            f"gone. {_left(note)} A run on AWS itself could not be asked: {told.what}",
             "To ask a run on this computer by `failures`, `logs` and `retry`, keep its AWS up and "
             "run its jobs there: python run.py local JOBFILE --serve",
         ) from error

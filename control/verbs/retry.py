@@ -81,6 +81,7 @@ class _Choice:
 
     `lost`: no message of any of them is left, so that each is sent whatever was sent before.
     `recorded` are the jobs that have a record, where those that have none are sent too.
+    `names` are those of the first jobs that are sent.
     """
 
     given_up: dict[int, Read]
@@ -91,6 +92,7 @@ class _Choice:
     taken: Submissions
     uncertain: Submissions
     outcome: Outcome = field(default_factory=Outcome)
+    names: list[str] = field(default_factory=list)
 
     def wants(self, job_id: int) -> bool:
         without_record = self.recorded is not None and job_id not in self.recorded
@@ -231,6 +233,8 @@ def _to_send(
         number = choice.number(job_id, last)
         choice.outcome.in_file += number > 0
         if number:
+            if len(choice.names) < _SHOWN:
+                choice.names.append(job.name)
             yield job, number
             continue
         if choice.taken[job_id] > last:
@@ -246,9 +250,11 @@ def _one_more(run: Run) -> Run:
 def _report(choice: _Choice, run: Run) -> None:
     """Say exactly what was and was not sent. Raises ExplainedError if SQS refused some."""
     outcome = choice.outcome
+    # Of many, or where some were refused, names would say more than is known.
+    named = f": {', '.join(choice.names)}" if outcome.sent == len(choice.names) > 0 else "."
     screen.say(
         f"{several(outcome.sent, 'job')} sent to {run.queue_url.rsplit('/', 1)[-1]} again, with "
-        "all attempts anew."
+        f"all attempts anew{named}"
     )
     unknown = choice.most - outcome.in_file - outcome.sent_before_break - outcome.already
     kinds = {

@@ -123,7 +123,7 @@ def lines(state: RunState) -> Iterator[tuple[str, str]]:
     """(label, text): what `status` shows."""
     run, jobs, queue = state.run, state.jobs, state.queue
     age = duration(state.now - records.seconds(_set_up(run)))
-    when = f"ended {run.ended}" if run.ended else f"set up {age} ago"
+    when = f"ended {units.minute(run.ended)}" if run.ended else f"set up {age} ago"
     yield "Run", f"{run.app_name} {run.run_id}, {when}, by {run.owner}"
     counted = (
         f"{jobs.done:,} done, {jobs.skipped:,} skipped, {jobs.failed:,} failed of "
@@ -139,7 +139,7 @@ def lines(state: RunState) -> Iterator[tuple[str, str]]:
         yield "Rate", _rate_in_words(state.rate)
     if state.left:
         yield "Left", _left_in_words(state.left)
-    yield "Cost", _cost_in_words(state.spent)
+    yield "Cost", _cost_in_words(state.spent, " so far" if not run.ended else "")
     if state.idle:
         yield "Idle", state.idle.what
         yield "Fix", state.idle.fix
@@ -216,10 +216,10 @@ def _left_in_words(left: Left) -> str:
     return f"about {duration(left.likely)} ({duration(left.low)} to {duration(left.high)})"
 
 
-def _cost_in_words(spent: Spent) -> str:
+def _cost_in_words(spent: Spent, when: str) -> str:
     so_far, hourly = spent.so_far, spent.hourly
     cost, hours = units.dollars(so_far.dollars), units.hours(so_far.hours)
-    text = f"{cost} so far for {hours} machine-hours"
+    text = f"{cost}{when} for {hours} machine-hours"
     if so_far.unpriced_hours:
         text += f" ({units.hours(so_far.unpriced_hours)} of them at a price that is not known)"
     if hourly:

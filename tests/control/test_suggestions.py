@@ -20,4 +20,13 @@ def test_a_file_like_one_beside_it(tmp_path):
     said = file_like(tmp_path / "exampleJobs.json")
     assert said == f"Did you mean {tmp_path / 'exampleJob.json'}?"
     assert file_like(tmp_path / "mine.json") is None
+
+
+def test_a_file_in_the_folder_where_such_files_usually_lie(tmp_path):
+    (tmp_path / "files").mkdir()
+    (tmp_path / "files/myJobs.json").write_text("")
+    assert file_like(tmp_path / "myJobs.json") == f"Did you mean {tmp_path / 'files/myJobs.json'}?"
+
+
+def test_a_folder_that_is_not_there_suggests_nothing():
     assert file_like(Path("no/such/folder/job.json")) is None

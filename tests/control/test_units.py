@@ -19,6 +19,10 @@ def test_durations(seconds, said):
     assert units.duration(seconds) == said
 
 
+def test_a_moment():
+    assert units.minute("2026-01-31T12:30:59Z") == "2026-01-31 12:30 UTC"
+
+
 @pytest.mark.parametrize(
     ("amount", "said"),
     [

@@ -46,7 +46,7 @@ def test_after_a_run_on_this_computer_it_is_said_where_its_results_are(project, 
     with pytest.raises(UserError) as told:
         asked(project, error)
 
-    assert "No run on AWS could be asked: " in told.value.what
+    assert " A run on AWS itself could not be asked: " in told.value.what
     assert "2 jobs done, 0 skipped, 1 failed" in told.value.what
     assert "in out/, its report is out/runs/App/R/report.html, with the logs" in told.value.what
     assert "local JOBFILE --serve" in told.value.fix

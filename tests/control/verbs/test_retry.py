@@ -144,6 +144,8 @@ def test_a_selection_is_sent(aws, run, config, sent, wanted, names, capsys):
     assert names <= set(capsys.readouterr().out.split())
     assert taken_out(aws, run) == {}
     assert retry.retry(aws, config, run, wanted) == len(names)
+    said = capsys.readouterr().out.partition("anew: ")[2].split("\n")[0]
+    assert sorted(said.split(", ") if said else []) == sorted(names)
     assert taken_out(aws, run) == {(name, 2): 1 for name in names}
 
 
