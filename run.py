@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import os
 import sys
 import time
@@ -178,7 +179,7 @@ def show_failures(args: argparse.Namespace) -> None:
         run,
         form=args.form,
         job_file=args.job_file,
-        then=due.after_failures(run, newest, str(args.job_file or "")),
+        then=functools.partial(due.after_failures, run, newest),
         earlier=run.run_id != newest.run_id,
     )
 

@@ -89,7 +89,7 @@ def guarded(name: str, check: Check, subject: Subject) -> list[Finding]:
     except (ClientError, BotoCoreError) as error:
         explained = reasons.explain(error)
         why = explained.what if explained else str(error)
-        if reasons.code_of(error) == "NotImplemented":
+        if isinstance(error, ClientError) and reasons.code_of(error) == "NotImplemented":
             why = "the AWS on this computer does not know it"
         found.append(unknown(name, why))
     except ExplainedError as error:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from control import screen, usage
@@ -59,7 +61,7 @@ def refuse_earlier(asked: Run, newest: Run) -> None:
     """Raise UserError if it is not the newest run that was asked for: all verbs work on that one's
     queue and machines, so the jobs of an earlier run can only become jobs of it."""
     if asked.run_id != newest.run_id:
-        sends = _by_file("failed.json", newest)
+        sends = _by_file([Path("failed.json")], newest)
         raise UserError(
             f"retry sends jobs of the newest run only, {newest.run_id}; {asked.run_id} is an "
             "earlier one.",
@@ -68,11 +70,11 @@ def refuse_earlier(asked: Run, newest: Run) -> None:
         )
 
 
-def after_failures(run: Run, newest: Run, written: str) -> str:
-    """What to type after `failures`, which has written the job file of that name, if any."""
+def after_failures(run: Run, newest: Run, written: Sequence[Path]) -> str:
+    """What to type after `failures`, which has written these job files, if any."""
     if run.run_id == newest.run_id:
         return "retry   (once it is mended: sends those again that failed for good)"
-    sends = _by_file(written or "failed.json", newest)
+    sends = _by_file(written or [Path("failed.json")], newest)
     if not written:
         then = ", then ".join(sends)
         return (
@@ -80,9 +82,10 @@ def after_failures(run: Run, newest: Run, written: str) -> str:
             "newest run)"
         )
     first, *more = sends
-    return f"{first}   (then {more[0]})" if more else first
+    return f"{first}   (then {', then '.join(more)})" if more else first
 
 
-def _by_file(path: str, newest: Run) -> list[str]:
-    """What sends the jobs of a file: the newest run takes them, or one that begins anew."""
-    return [*(["setup"] if newest.ended else []), f"submitJob {shlex.quote(path)}"]
+def _by_file(paths: Sequence[Path], newest: Run) -> list[str]:
+    """What sends the jobs of files: the newest run takes them, or one that begins anew."""
+    begin = ["setup"] if newest.ended else []
+    return begin + [f"submitJob {shlex.quote(str(path))}" for path in paths]

@@ -46,23 +46,24 @@ def show(
     *,
     form: str = "",
     job_file: Path | None = None,
-    then: str = "retry",
+    then: Callable[[Sequence[Path]], str] = lambda _: "retry",
     earlier: bool = False,
 ) -> None:
-    """Print the failed jobs: in words, with "all" of them, as "json" or "csv"; `then` is the verb
-    to type next. With `job_file` write one of those given up, too. `earlier`: it is not the newest
-    run.
+    """Print the failed jobs: in words, with "all" of them, as "json" or "csv". With `job_file`
+    write one of those given up, too. `then` gives the verb to type next, of the job files written.
+    `earlier`: it is not the newest run.
     """
     if job_file is not None and job_file.exists():
         raise UserError(f"{job_file} exists already.", "Name a file that does not exist.")
     with screen.beside_an_answer():
         found = find(s3, run, lines=_RECORDED_LINES if form == "json" else _LINES)
         _answer(found, run, by_verb(run.run_id if earlier else ""), form)
-        if job_file is not None and found.given_up:
-            for path in write_job_files(s3, run, found.given_up, job_file):
-                screen.say(f"Written: {path}")
-        if found.given_up:
-            screen.next_command(f"python run.py {then}")
+        if not found.given_up:
+            return
+        written = write_job_files(s3, run, found.given_up, job_file) if job_file else []
+        for path in written:
+            screen.say(f"Written: {path}")
+        screen.next_command(f"python run.py {then(written)}")
 
 
 def _answer(found: Failures, run: Run, log: LogOf, form: str) -> None:

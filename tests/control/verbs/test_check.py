@@ -207,7 +207,8 @@ def test_which_quota_a_machine_type_counts_for(kind, code):
 
 
 def test_what_aws_does_not_tell_is_not_checkable(found):
-    assert only(found("placement score"), UNKNOWN).what == "the AWS on this computer does not know it"
+    said = only(found("placement score"), UNKNOWN).what
+    assert said == "the AWS on this computer does not know it"
 
 
 @pytest.mark.parametrize(("score", "outcome"), [(2, WARNED), (9, PASSED)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 
 import pytest
 from botocore.exceptions import ClientError
@@ -26,7 +27,8 @@ def next_of(typed, monkeypatch):
         start = f"Next: python run.py --config {config.path.parent} "
         line = typed(config, verb, *([str(FLEET)] if verb == "check" else [])).splitlines()[-1]
         assert line.startswith(start)
-        return line.removeprefix(start).replace(str(FLEET), "FLEET").split("   ")[0]
+        words = line.removeprefix(start).split("   ")[0]
+        return words.replace(os.path.relpath(FLEET), "FLEET") if verb == "check" else words
 
     return ask
 

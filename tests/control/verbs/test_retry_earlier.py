@@ -13,7 +13,7 @@ from control import command, screen
 from control.errors import UserError
 from control.jobs import job_file
 from control.services import queues, records
-from control.verbs import setup, submit
+from control.verbs import due, setup, submit
 from tests.worker_records import put
 
 
@@ -78,3 +78,12 @@ def test_failures_of_an_earlier_run_end_with_what_sends_them(
     assert then.startswith("then submitJob failed.json:")
     assert asked(*verb.split()[1:]) == "submitJob failed.json"
     assert "1 job sent" in typed(config, "submitJob", "failed.json")
+
+
+def test_of_several_job_files_that_were_written_each_is_to_be_sent(ended, tmp_path):
+    _, _, old = ended
+    paths = [tmp_path / "failed.json", tmp_path / "failed-2.json"]
+    newest = dataclasses.replace(old, run_id="29991231T000000Z", ended="")
+    assert due.after_failures(old, newest, paths) == (
+        f"submitJob {paths[0]}   (then submitJob {paths[1]})"
+    )
