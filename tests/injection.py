@@ -54,9 +54,10 @@ class Injection:
         throttle: bool = False,
         counts: Iterator[Mapping[str, str]] | None = None,
     ) -> Iterator[Injection]:
-        """For the time of the block: raise Broken after the call of this number (from 1); deny the
-        first call that is not in this set, and put it there; throttle the first attempt of every
-        call; let SQS count as `counts` says, as long as it says something."""
+        """For the time of the block: raise Broken after the call of this number (from 1) of
+        those that can change something: one that only reads leaves what the call before has left.
+        Deny the first call that is not in this set, and put it there; throttle the first attempt of
+        every call; let SQS count as `counts` says, as long as it says something."""
         self.calls = []
         self._throttled = set()
         self._break_after, self._denied, self._throttling = break_after, deny_beside, throttle
@@ -95,13 +96,14 @@ class Injection:
     def _after_call(self, model, parsed, **_):
         if model.name == "GetQueueAttributes" and self._counts is not None:
             parsed.get("Attributes", {}).update(next(self._counts, {}))
-        if len(self.calls) == self._break_after:
-            raise Broken(f"after call {self._break_after}, {model.name}")
+        made = changing(self.calls)
+        if len(made) == self._break_after and made[-1:] == self.calls[-1:]:
+            raise Broken(f"after call {len(self.calls)}, {model.name}")
 
 
-def changing(calls: Iterable[tuple[str, str]]) -> bool:
-    """Whether one of these calls can change anything."""
-    return any(not operation.startswith(_READS) for _, operation in calls)
+def changing(calls: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Those of the calls that can change something."""
+    return [call for call in calls if not call[1].startswith(_READS)]
 
 
 class _Raw(io.BytesIO):
