@@ -74,7 +74,7 @@ def test_what_aws_itself_answers_keeps_its_own_words(project, error):
 def test_no_logs_are_promised_of_a_run_without_failures(project):
     ended(project, failed=0)
 
-    with pytest.raises(UserError, match=r"report\.html\. To ask"):
+    with pytest.raises(UserError, match=r"report\.html\. A run on AWS"):
         asked(project, NO_RUN)
 
 
