@@ -13,7 +13,9 @@ from control.monitoring.orders import (
     Action,
     DeleteAlarms,
     EndBroken,
+    EndCostly,
     EndMachines,
+    EndRefusing,
     EndRun,
     PutAlarm,
     Remove,
@@ -82,8 +84,8 @@ class Monitor:
                 site.do(e.DeleteAlarms(names))
             case EndRun():
                 end(site)
-            case EndMachines(why):
-                raise RuntimeError(f"The monitor gave a healthy run up: {why}")
+            case EndMachines() | EndRefusing() | EndCostly():
+                raise RuntimeError(f"The monitor ended machines of a healthy run: {action}")
 
 
 class Reference:
