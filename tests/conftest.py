@@ -10,6 +10,7 @@ import boto3
 import botocore.session
 import pytest
 from moto import mock_aws
+from xdist.scheduler import LoadFileScheduling
 
 import embedded_aws
 from benchmarks import aws_stub
@@ -40,14 +41,22 @@ VALUES = {
 botocore.session.create_loader = functools.cache(botocore.session.create_loader)
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items):
-    """A file's tests run in one process, which makes what they share once; all that need containers
-    in the same one, as they share an engine and its images."""
-    for item in items:
-        folder = item.path.parent
-        group = folder.name if folder == ROOT / "tests/containers" else str(item.path)
-        item.add_marker(pytest.mark.xdist_group(group))
+class _ByFile(LoadFileScheduling):
+    """All that need containers are one file, as they share an engine and its images."""
+
+    def _split_scope(self, nodeid):
+        file = super()._split_scope(nodeid)
+        return "tests/containers" if file.startswith("tests/containers/") else file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """A file's tests run in one process, which makes what they share once.
+
+    Not by xdist's groups: pytest 9.2 silently does without them
+    (https://github.com/pytest-dev/pytest-xdist/issues/1386).
+    """
+    return _ByFile(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 @pytest.fixture(autouse=True)
