@@ -18,6 +18,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 from xml.sax.saxutils import escape
 
@@ -31,7 +32,7 @@ class Call:
 
     operation: str
     number: int
-    entries: list[dict] = field(default_factory=list)
+    entries: list[dict[str, Any]] = field(default_factory=list)
     # Answer this HTTP status and error code instead of doing anything.
     status: int = 200
     code: str = ""
@@ -50,11 +51,11 @@ class Stub:
     def __init__(self, fault: Fault | None = None, latency: float = 0, keep: bool = True) -> None:
         self.fault, self.latency, self.keep = fault, latency, keep
         self.url = ""
-        self.messages: list[dict] = []
+        self.messages: list[dict[str, Any]] = []
         self.sent: Counter[str] = Counter()
         self.calls: Counter[str] = Counter()
         self.objects: dict[str, bytes] = {}
-        self.connections: set[asyncio.BaseTransport] = set()
+        self.connections: set[asyncio.Transport] = set()
 
     def names(self) -> list[str]:
         """The job names in the queue, in the order in which SQS took them."""
@@ -103,7 +104,12 @@ class Stub:
         return _http(200, content, "application/x-amz-json-1.0")
 
     def _s3(
-        self, operation: str, key: str, query: dict, headers: dict[str, str], body: bytes
+        self,
+        operation: str,
+        key: str,
+        query: dict[str, list[str]],
+        headers: dict[str, str],
+        body: bytes,
     ) -> bytes:
         if operation == "LIST":
             return self._list(key.strip("/"), query)
@@ -127,7 +133,7 @@ class Stub:
             return _error(404, "NoSuchKey", as_json=False)
         return _http(200, now, "application/octet-stream", etag=_etag(now))
 
-    def _list(self, bucket: str, query: dict) -> bytes:
+    def _list(self, bucket: str, query: dict[str, list[str]]) -> bytes:
         prefix, delimiter = (query.get(name, [""])[0] for name in ("prefix", "delimiter"))
         start = len(bucket) + 2
         keys = sorted(k[start:] for k in self.objects if k.startswith(f"/{bucket}/{prefix}"))
@@ -152,11 +158,12 @@ class _Connection(asyncio.Protocol):
         self._data = b""
         self._continued = False
 
-    def connection_made(self, transport) -> None:
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
         self._transport = transport
         self._stub.connections.add(transport)
 
-    def connection_lost(self, error) -> None:
+    def connection_lost(self, error: Exception | None) -> None:
         self._stub.connections.discard(self._transport)
 
     def data_received(self, data: bytes) -> None:

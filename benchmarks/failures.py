@@ -23,8 +23,8 @@ REPOSITORY = Path(__file__).parents[1]
 sys.path.insert(0, str(REPOSITORY))
 
 from benchmarks import recorded_run  # noqa: E402
-from benchmarks.recorded_jobs import name_of  # noqa: E402
-from benchmarks.recorded_run import APP_NAME, BUCKET, Served, Shape  # noqa: E402
+from benchmarks.recorded_jobs import APP_NAME, BUCKET, Shape, name_of  # noqa: E402
+from benchmarks.recorded_run import Served  # noqa: E402
 
 
 def main() -> None:
@@ -58,13 +58,16 @@ def measured(served: Served, words: list[str], folder: Path) -> None:
     kept = {k: v for k, v in os.environ.items() if not k.startswith("AWS_")}
     command = [sys.executable, __file__, "--client", str(folder), *map(_quoted, words)]
     with (folder / "out").open("w") as out:
-        subprocess.run(
+        ended = subprocess.run(
             command,
             stdout=out,
             stderr=subprocess.PIPE,
-            check=True,
+            text=True,
+            check=False,
             env={**kept, **served.environment()},
         )
+    if ended.returncode:
+        sys.exit(ended.stderr)
     wall = time.perf_counter() - began
     after, using = served.server.counts(), resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu = using.ru_utime + using.ru_stime - used.ru_utime - used.ru_stime
@@ -94,7 +97,7 @@ def client(folder: str, verb: str, *words: str) -> None:
     if verb == "failures":
         path = Path(folder) / "failed.json" if "job-file" in words else None
         form = "json" if "json" in words else ""
-        failures.show(aws.s3, run, "python run.py", form=form, job_file=path)
+        failures.show(aws.s3, run, form=form, job_file=path)
     elif words[0] == "::grep":
         logs.grep_failed(aws, run, words[1])
     else:

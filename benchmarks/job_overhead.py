@@ -21,7 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +81,7 @@ def be_worker(jobs: int) -> None:
     from plumbing.flag import Flag
     from plumbing.lease import Lease
     from plumbing.settle import Settler
+    from plumbing.worker import Worker
 
     settings = environment.read(os.environ)
     session = aws.make_session(settings.region)
@@ -107,7 +108,7 @@ def be_worker(jobs: int) -> None:
     ):
         setattr(holder, attribute, costs.part(name, getattr(holder, attribute)))
     stop = Flag()
-    worker = attempt.Worker(
+    worker = Worker(
         settings,
         clients,
         settler,
@@ -123,8 +124,8 @@ def be_worker(jobs: int) -> None:
     server = int(os.environ["SERVER_PID"])
     attend = loop.attend
 
-    def counted(*arguments: Any) -> bool:
-        fault: bool = attend(*arguments)
+    def counted(worker: Worker, raw: Mapping[str, Any], asked: float) -> str | None:
+        fault = attend(worker, raw, asked)
         done.append([*now(), server_cpu(server)])
         if len(done) == WARM_UP:
             costs.sums.clear()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import math
 import random
 from array import array
 from bisect import bisect_left
@@ -91,7 +92,7 @@ class Jobs:
     def __init__(self, shape: Shape) -> None:
         self.shape = shape
         both = sorted(
-            int.from_bytes(hashlib.sha256(body(number).encode()).digest()[:8]) << 24 | number
+            int.from_bytes(hashlib.sha256(body(number).encode()).digest()[:8], "big") << 24 | number
             for number in range(shape.jobs)
         )
         self.ids = array("Q", (one >> 24 for one in both))
@@ -237,7 +238,7 @@ def _line(number: int, submission: int) -> str:
 def seconds(job_id: int) -> float:
     """How long a job took: most about four minutes, a few much longer."""
     draw = (job_id % 10_007 + 0.5) / 10_007
-    return MEAN_SECONDS / 1.133 * 2.718281828 ** (0.5 * _LENGTHS.inv_cdf(draw))
+    return MEAN_SECONDS / 1.133 * math.exp(0.5 * _LENGTHS.inv_cdf(draw))
 
 
 def reason_of(number: int, job_id: int, kind: str = "failed") -> str:

@@ -23,7 +23,7 @@ REPOSITORY = Path(__file__).parents[1]
 sys.path.insert(0, str(REPOSITORY))
 
 from benchmarks import recorded_run  # noqa: E402
-from benchmarks.recorded_run import APP_NAME, BUCKET, Shape  # noqa: E402
+from benchmarks.recorded_jobs import APP_NAME, BUCKET, Shape  # noqa: E402
 
 KIND = "m5.xlarge us-east-1a"
 FLAGS = (

@@ -170,9 +170,11 @@ def one_by_one(queue_url: str, path: Path) -> None:
     queue = boto3.resource("sqs").Queue(queue_url)
     content = json.loads(path.read_text())
     for number, group in enumerate(content.pop("groups")):
-        attributes = {"job_id": {"DataType": "String", "StringValue": str(number)}}
         body = json.dumps({**content, "group": group})
-        queue.send_message(MessageBody=body, MessageAttributes=attributes)
+        queue.send_message(
+            MessageBody=body,
+            MessageAttributes={"job_id": {"DataType": "String", "StringValue": str(number)}},
+        )
         print("Batch sent.", number)
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "worker")]
@@ -74,7 +75,7 @@ def with_crt(direction: str, folder: Path, prefix: str) -> None:
         _submit_all(manager, s3, direction, folder, prefix)
 
 
-def _submit_all(manager, s3, direction: str, folder: Path, prefix: str) -> None:
+def _submit_all(manager: Any, s3: Any, direction: str, folder: Path, prefix: str) -> None:
     if direction == "upload":
         futures = [
             manager.upload(str(path), BUCKET, f"{prefix}/{path.relative_to(folder)}")
