@@ -25,7 +25,7 @@ example-cellprofiler-image: $(VENV)/.test
 	EXAMPLE_IMAGE=1 $(BIN)/python -m pytest tests/containers/test_cellprofiler.py $(PYTEST)
 
 test: $(VENV)/.test  ## the tests, offline
-	$(BIN)/python -m pytest --numprocesses auto --dist loadfile $(PYTEST)
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder $(PYTEST)
 
 faults: $(VENV)/.test  ## the worker under faults that last: minutes, on a quiet machine
 	$(BIN)/python -m pytest tests/faults $(PYTEST)

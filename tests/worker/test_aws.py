@@ -31,6 +31,23 @@ def test_every_request_says_that_the_worker_sends_it(cloud, clients):
     assert all(name.startswith(aws.USER_AGENT.encode()) for name in said)
 
 
+def test_only_the_body_of_a_file_waits_for_leave_to_be_sent(cloud, clients, tmp_path):
+    asked = []
+    clients.s3.meta.events.register(
+        "before-send", lambda request, **_: asked.append(request.headers.get("Expect"))
+    )
+    path = tmp_path / "large"
+    path.write_bytes(b"of a file")
+
+    clients.s3.put_object(Bucket=cloud.bucket, Key="small", Body=b"in memory")
+    with path.open("rb") as file:
+        clients.s3.put_object(Bucket=cloud.bucket, Key="large", Body=file)
+
+    assert asked == [None, b"100-continue"]
+    for key, body in (("small", b"in memory"), ("large", b"of a file")):
+        assert cloud.s3.get_object(Bucket=cloud.bucket, Key=key)["Body"].read() == body
+
+
 def test_urls_are_signed_by_version_4_also_where_version_2_is_the_default(clients):
     assert clients.s3.meta.region_name == "us-east-1"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Mapping
 
@@ -77,11 +78,29 @@ def make_clients(session: boto3.Session) -> Clients:
         # None of these is repeated by botocore: a worker that was paused for longer than its lease
         # must be asked before each request that leaves a trace. `persistently` repeats them.
         sqs=session.client("sqs", config=_config(_SOON_SECONDS, attempts=1)),
-        s3=_presigning_by_version_4(
-            session.client("s3", config=_config(ANSWER_SECONDS, attempts=1))
+        s3=_sending_at_once(
+            _presigning_by_version_4(
+                session.client("s3", config=_config(ANSWER_SECONDS, attempts=1))
+            )
         ),
         s3_of_jobs=session.client("s3", config=_config(ANSWER_SECONDS)),
     )
+
+
+def _sending_at_once(s3: S3Client) -> S3Client:
+    """The same client: what is in memory follows its head without waiting for S3's leave.
+
+    botocore asks for it (Expect: 100-continue) before every body, however small: one way to S3 and
+    back, and its answer is read byte by byte. It is worth that for a large file only.
+    """
+    # Not for PutObject alone: what is registered for one operation is called before botocore's own.
+    s3.meta.events.register_last("before-call.s3", _expect_nothing)
+    return s3
+
+
+def _expect_nothing(model: Any, params: Mapping[str, Any], **_: Any) -> None:
+    if model.name == "PutObject" and isinstance(params["body"], io.BytesIO):
+        params["headers"].pop("Expect", None)
 
 
 def _presigning_by_version_4(s3: S3Client) -> S3Client:
