@@ -20,6 +20,14 @@ V1 = {
 }
 
 
+@pytest.fixture(autouse=True)
+def nothing_found_yet():
+    """What is found once is not looked for again."""
+    resources._find.cache_clear()
+    yield
+    resources._find.cache_clear()
+
+
 @pytest.fixture
 def cgroup(tmp_path, monkeypatch):
     """Puts files of a memory cgroup where they are looked for."""
@@ -48,6 +56,15 @@ def container(request, cgroup, monkeypatch):
 
 def test_kills_for_want_of_memory_are_counted(container):
     assert resources.oom_kills() == 2
+
+
+def test_a_kill_is_seen_in_the_same_file_again(cgroup, monkeypatch):
+    cgroup(V2, "")
+    monkeypatch.setattr(resources, "_cgroups", lambda: [(resources.CGROUPS, "")])
+    before = resources.oom_kills()
+    cgroup({"memory.events": "oom_kill 3\n"}, "")
+
+    assert (before, resources.oom_kills()) == (2, 3)
 
 
 def test_the_limit_of_the_container_holds(container):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 from pathlib import Path
 from typing import Iterator
@@ -115,17 +116,29 @@ def _reclaimable() -> int:
 
 
 def _read(name: str) -> str:
-    """A file of this process's memory cgroup, v2 or v1; "" if there is none.
+    """A file of this process's memory cgroup, v2 or v1; "" if there is none."""
+    path = _find(name)
+    if path is None:
+        return ""
+    try:
+        with open(path) as file:
+            return file.read()
+    except OSError:
+        return ""
+
+
+# Two files are asked twice for each job, and where they are never changes.
+@functools.lru_cache(maxsize=None)
+def _find(name: str) -> str | None:
+    """Where a file of this process's memory cgroup is.
 
     Within a container the own cgroup is the root of what is mounted; outside it lies below.
     """
     for base, path in _cgroups():
-        for folder in (base / path, base):
-            try:
-                return (folder / name).read_text()
-            except OSError:
-                continue
-    return ""
+        for file in (base / path / name, base / name):
+            if os.access(file, os.R_OK):
+                return str(file)
+    return None
 
 
 def _cgroups() -> Iterator[tuple[Path, str]]:
