@@ -7,6 +7,7 @@ import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,6 +18,13 @@ from tests.faults.together import together
 MB = 1_000_000
 DISK = 24 * MB
 FILL = ["sh", "-c", "head -c 40000000 /dev/zero > filled"]
+# As scripts and programs do that do not look at what a write comes to.
+UNNOTICED = ["sh", "-c", "head -c 40000000 /dev/zero > filled; exit 0"]
+GROUPS: dict[str, dict[str, Any]] = {
+    "download": {"inputs": ["in/huge.bin"]},
+    "run": {"program": FILL},
+    "unnoticed": {"program": UNNOTICED, "files": {"a.txt": 10}},
+}
 
 
 @contextlib.contextmanager
@@ -50,16 +58,15 @@ def _refuses(site: Site, container: Container, reason: str) -> None:
     assert container.process.poll() is None
 
 
-@pytest.mark.parametrize("moment", ["download", "run"])
+@pytest.mark.parametrize("moment", GROUPS)
 @together(40, SQS_MESSAGE_VISIBILITY=20, JOB_RETRIES=1)
 def test_jobs_that_fill_the_disk_fail_with_that_reason_and_end_the_machines_work(
     site: Site, moment
 ):
     with _small_disk(site) as disk:
         site.s3.put_object(Bucket=site.bucket, Key="in/huge.bin", Body=b"x" * 2 * DISK)
-        group = {"inputs": ["in/huge.bin"]} if moment == "download" else {"program": FILL}
         for number in range(3):
-            site.send(f"job-{number}", **group)
+            site.send(f"job-{number}", **GROUPS[moment])
 
         container = site.start()
         until(site.is_settled, BUSY_SECONDS)

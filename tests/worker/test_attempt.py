@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import signal
 import sys
 import threading
@@ -14,8 +15,9 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 from botocore.parsers import ResponseParserError
 
-from plumbing import attempt, persistence, process_tree, settle
+from plumbing import attempt, machine, persistence, process_tree, settle
 from plumbing.failures import JobFailed
+from plumbing.joblog import JobLog
 from plumbing.message import parse
 
 
@@ -305,6 +307,31 @@ def test_a_full_disk_is_the_machines_fault_and_named(cloud, make_worker, attend)
 
     assert attend(make_worker(fill)).startswith("the disk is full")
     assert cloud.record("failed", "attempts")["reason"].startswith("the disk is full: ")
+
+
+class FullLog(JobLog):
+    """On a disk that was full for a moment."""
+
+    def _save(self, data):
+        self.fault = "the log could not be written: No space left on device"
+
+
+@pytest.mark.parametrize("sign", ["the disk is full", FullLog])
+def test_outputs_that_may_be_cut_short_are_not_called_done(
+    cloud, make_worker, attend, monkeypatch, sign
+):
+    """Many programs do not notice, and exit with 0."""
+    if sign is FullLog:
+        monkeypatch.setattr(attempt, "JobLog", FullLog)
+    else:
+        monkeypatch.setattr(machine, "is_full", lambda folder: True)
+    cloud.send({"name": "A1"})
+
+    why = attend(make_worker(write_result))
+
+    assert why == cloud.record("failed", "attempts")["reason"]
+    assert re.fullmatch("(the disk is full|.*No space left.*): outputs may be cut short", why)
+    assert cloud.names("out/") == []
 
 
 def test_what_programs_leave_in_their_temporary_folder_goes_with_the_job(

@@ -8,7 +8,7 @@ import sys
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
-from plumbing import attempt, persistence
+from plumbing import attempt, lookup, persistence
 
 THREE = "abc"
 
@@ -90,3 +90,21 @@ def test_records_lie_elsewhere_if_outputs_have_a_bucket_of_their_own(cloud, make
     )
 
     assert cloud.states("records") == ["done.json"]
+
+
+def test_a_job_that_is_interrupted_without_end_is_given_up_before_sqs_drops_it(
+    cloud, make_worker, attend, monkeypatch
+):
+    monkeypatch.setattr(lookup, "MOST_RECEIVES_ABOVE_RETRIES", 0)
+    cloud.send({"name": "A1"})
+    for _ in range(2):
+        worker = make_worker(write_three)
+        worker.stop.set("spot interruption")
+        attend(worker)
+    assert cloud.states("attempts") == ["1.1.interrupted.json", "1.2.interrupted.json"]
+
+    attend(make_worker(write_three, JOB_RETRIES="3"))
+
+    assert cloud.record("failed")["reason"].startswith("interrupted 2 times")
+    assert len(cloud.dead_letters()) == 1
+    assert cloud.names("out/") == []

@@ -8,6 +8,7 @@ import pytest
 from plumbing import machine, resources
 
 Disk = namedtuple("Disk", "total used free")
+Statvfs = namedtuple("Statvfs", "f_frsize f_blocks f_bfree f_bavail")
 GB = 10**9
 
 
@@ -28,6 +29,27 @@ def test_a_machine_without_disk_or_memory_takes_no_job(monkeypatch, tmp_path, di
     trouble = machine.unfit(tmp_path, needs_mount=False)
 
     assert word in trouble and bool(trouble) == bool(word)
+
+
+@pytest.mark.parametrize(
+    ("blocks", "free", "available", "user", "full"),
+    [
+        (1000, 0, 0, 0, True),
+        (1000, 500, 0, 0, False),  # what only root may use
+        (1000, 500, 0, 1000, True),
+        (1000, 244, 244, 1000, True),
+        (1000, 245, 245, 1000, False),
+        (0, 0, 0, 0, False),  # it does not say
+    ],
+)
+def test_a_disk_without_room_for_what_was_just_written_is_full(
+    monkeypatch, tmp_path, blocks, free, available, user, full
+):
+    answer = Statvfs(f_frsize=4096, f_blocks=blocks, f_bfree=free, f_bavail=available)
+    monkeypatch.setattr(machine.os, "statvfs", lambda folder: answer)
+    monkeypatch.setattr(machine.os, "geteuid", lambda: user)
+
+    assert machine.is_full(tmp_path) is full
 
 
 def test_a_bucket_that_is_not_mounted_is_said(tmp_path):

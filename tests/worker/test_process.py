@@ -229,6 +229,25 @@ def test_a_machine_that_cannot_fork_is_an_error_that_leaves_nothing_open(monkeyp
     assert len(os.listdir("/proc/self/fd")) == before
 
 
+def test_a_process_is_ended_whose_output_cannot_be_taken(tmp_path):
+    def breaks(data):
+        raise ZeroDivisionError("a bug")
+
+    def function():
+        print("ready", flush=True)
+        sh("sleep 300")
+
+    flags = [Flag(), Flag()]
+    child = process.start(function)
+
+    with pytest.raises(ZeroDivisionError):
+        process.watch(child, breaks, tmp_path, *flags, 20.0)
+
+    assert group_of(child.pid) == []
+    for flag in flags:
+        flag.close()
+
+
 def test_signals_have_names():
     assert process.signal_name(9) == "SIGKILL"
     assert process.signal_name(64 + 7) == "signal 71"

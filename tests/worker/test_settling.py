@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import threading
 
 import pytest
-from botocore.exceptions import EndpointConnectionError
+from botocore.exceptions import EndpointConnectionError, ReadTimeoutError
+from botocore.httpsession import URLLib3Session
 
-from plumbing import attempt, persistence
+from plumbing import attempt, persistence, process_tree
 from plumbing.failures import JobFailed
 
 
@@ -99,3 +102,90 @@ def test_a_mark_that_s3_refuses_for_good_does_not_keep_the_message_either(
 
     assert cloud.waiting() == (1, 0)
     assert "not marked as interrupted" in capfd.readouterr().out
+
+
+def test_a_stop_is_marked_once_more_though_uploads_took_all_the_time_for_it(
+    cloud, make_worker, attend, monkeypatch
+):
+    monkeypatch.setattr(attempt, "MARK_AFTER_STOP", 0.0)
+    cloud.send({"name": "A1"})
+
+    worker = make_worker(write_result, protect=lambda: worker.stop.set("spot interruption"))
+    attend(worker)
+
+    assert cloud.states("attempts") == ["1.1.interrupted.json"]
+    assert cloud.waiting() == (1, 0)
+
+
+def test_what_was_given_back_is_not_taken_from_its_next_worker_if_the_answer_was_lost(
+    cloud, make_worker, attend, monkeypatch, capfd
+):
+    monkeypatch.setattr(persistence, "FIRST_PAUSE", 0.01)
+    cloud.send({"name": "A1"})
+    worker = make_worker(write_result, protect=lambda: worker.stop.set("spot interruption"))
+    asked = []
+
+    def lose_the_answer(request, **more):
+        asked.append(1)
+        session = URLLib3Session()
+        assert session.send(request).status_code == 200
+        session.close()
+        # The next worker has waited for it.
+        assert cloud.receive()
+        raise ReadTimeoutError(endpoint_url=request.url)
+
+    worker.clients.sqs.meta.events.register(
+        "before-send.sqs.ChangeMessageVisibility", lose_the_answer
+    )
+
+    attend(worker)
+
+    assert len(asked) == 1
+    assert cloud.waiting() == (0, 1)
+    assert cloud.states("attempts") == ["1.1.interrupted.json"]
+    assert any("logs/" in name for name in cloud.names("runs/"))
+    assert "it comes back by itself" in capfd.readouterr().out
+
+
+def test_a_give_back_that_never_got_to_sqs_is_repeated(cloud, make_worker, attend, monkeypatch):
+    monkeypatch.setattr(persistence, "FIRST_PAUSE", 0.01)
+    cloud.send({"name": "A1"})
+    worker = make_worker(write_result, protect=lambda: worker.stop.set("spot interruption"))
+    asked = []
+
+    def refuse_twice(request, **more):
+        asked.append(1)
+        if len(asked) < 3:
+            raise EndpointConnectionError(endpoint_url=request.url)
+
+    worker.clients.sqs.meta.events.register("before-send.sqs.ChangeMessageVisibility", refuse_twice)
+
+    attend(worker)
+
+    assert len(asked) == 3
+    assert cloud.waiting() == (1, 0)
+
+
+def test_a_job_that_nothing_can_keep_does_not_run(
+    cloud, make_worker, attend, monkeypatch, tmp_path
+):
+    """The machine has no thread left for its lease when its process has started."""
+    start, started = threading.Thread.start, []
+
+    def refuse_the_second(thread):
+        if thread.name == "lease":
+            started.append(1)
+            if len(started) > 1:
+                raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", refuse_the_second)
+    before = process_tree.children(os.getpid())
+    cloud.send({"name": "A1"})
+
+    why = attend(make_worker(lambda job: job.run(["sleep", "300"])))
+
+    assert why == "nothing can keep the job: can't start new thread"
+    assert cloud.record("failed", "attempts")["reason"] == why
+    assert process_tree.children(os.getpid()) <= before
+    assert cloud.waiting() == (0, 1)

@@ -9,7 +9,9 @@ to the first, and a long job a ChangeMessageVisibility every third of SQS_MESSAG
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import itertools
 import random
 import time
 import traceback
@@ -111,7 +113,9 @@ class Attempt:
             self._tell(outcome, plan)
         if plan == Plan():
             return
-        self._lease.keep()
+        # Settling takes seconds: it can do without what keeps a job for hours.
+        with contextlib.suppress(MachineFault):
+            self._lease.keep()
         check = self._until_after_stop(SETTLE_AFTER_STOP)
         if plan.attempt == settle.FAILED:
             self._send_log(check)
@@ -182,7 +186,11 @@ class Attempt:
         # A process with a second thread must not be forked.
         self._lease.release()
         child = process.start(lambda: perform.perform(self._job, worker.run_job))
-        self._lease.keep()
+        try:
+            self._lease.keep()
+        except MachineFault:
+            process.discard(child)
+            raise
         ending = process.watch(
             child,
             self._log.add,
@@ -196,6 +204,9 @@ class Attempt:
             say(f"[{self._job.name}] {self._log.fault}")
         oom_killed = resources.oom_kills() != kills
         outcome = perform.judge(ending, settings.job_timeout, oom_killed, settings.memory_mb)
+        if outcome is None and (self._log.fault or machine.is_full(worker.folder)):
+            why = f"{self._log.fault or 'the disk is full'}: outputs may be cut short"
+            return Outcome(settle.FAILED, why, machine=True)
         if outcome and outcome.kind == settle.FAILED:
             # Asked while its files are still there: a program may only have said so in its output.
             unfit = machine.unfit(worker.folder, settings.needs_mount)
@@ -255,11 +266,20 @@ class Attempt:
             say(f"[{self._job.name}] its log was not uploaded: {error}")
 
     def _mark_interrupted(self, plan: Plan, fields: Mapping[str, Any]) -> None:
-        """Another machine is to get the job in time even if S3 takes no mark for so long."""
-        check = self._until_after_stop(MARK_AFTER_STOP)
+        """Another machine is to get the job in time even if S3 takes no mark for so long.
+
+        Tried once also where uploads that were under way have taken all that time.
+        """
+        once = self._until_after_stop(SETTLE_AFTER_STOP)
+        checks = itertools.chain([once], itertools.repeat(self._until_after_stop(MARK_AFTER_STOP)))
         try:
             self._worker.settler.write(
-                plan, self._message, self._keys, fields, self._known.earlier, check
+                plan,
+                self._message,
+                self._keys,
+                fields,
+                self._known.earlier,
+                lambda: next(checks)(),
             )
         except (Interrupted, *AWS_ERRORS) as error:
             say(f"[{self._job.name}] not marked as interrupted, so that it will count: {error}")

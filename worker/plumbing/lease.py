@@ -14,7 +14,7 @@ import time
 from typing import Any, Callable
 
 from plumbing.console import say
-from plumbing.failures import LeaseLost
+from plumbing.failures import LeaseLost, MachineFault
 from plumbing.flag import Flag
 
 # "can't extend ... to more than a total visibility timeout of 12 hours" from the receive
@@ -77,12 +77,19 @@ class Lease:
             self._try_to_extend()
 
     def keep(self) -> None:
-        """Extend it from now on by a thread, until release(); once is enough."""
+        """Extend it from now on by a thread, until release(); once is enough.
+
+        Raises MachineFault where there can be no other thread.
+        """
         if self._thread is not None:
             return
         self._released.clear()
-        self._thread = threading.Thread(target=self._keep, name="lease", daemon=True)
-        self._thread.start()
+        thread = threading.Thread(target=self._keep, name="lease", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:
+            raise MachineFault(f"nothing can keep the job: {error}") from None
+        self._thread = thread
 
     def release(self) -> None:
         """Extend it no more, until keep(); none is under way, which would undo a give-back."""

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from plumbing.environment import Settings
     from plumbing.message import Message
 
+# SQS drops a job without a word at its hundredth receive above JOB_RETRIES (control/services).
+MOST_RECEIVES_ABOVE_RETRIES = 90
+INTERRUPTIONS = "its machines were taken away, or a program of its own ends its worker"
+
 
 @dataclass
 class Known:
@@ -48,6 +52,9 @@ def look_up(
     if known.past.counted >= settings.job_retries:
         reason = persistently(lambda: records.reason_of(s3, bucket, keys, known.past), what, check)
         return Outcome(settle.GIVEN_UP, reason)
+    if message.receive >= settings.job_retries + MOST_RECEIVES_ABOVE_RETRIES:
+        times = f"interrupted {len(known.past.interrupted)} times before it could end"
+        return Outcome(settle.FAILED, f"{times}: {INTERRUPTIONS}", final=True)
     known.prefix = _prefix_of(output_prefix, settings)
     # What an earlier receive has left there may be a part of its outputs: it never got to its end.
     ask = settings.check_if_done and is_first(message)

@@ -15,6 +15,8 @@ MOUNT = Path("/home/ubuntu/bucket")
 LEAST_DISK = 1_000_000_000
 LEAST_DISK_SHARE = 0.02
 LEAST_MEMORY = 50_000_000
+# A program that ends with less may have found no room for its last file and gone on all the same.
+LEAST_LEFT = 1_000_000
 # After so many jobs in a row that failed for the machine's own reasons it takes no more.
 MOST_FAULTS = 3
 _GB = 1e9
@@ -43,6 +45,14 @@ def unfit(folder: Path, needs_mount: bool, mount: Path = MOUNT) -> str:
     if needs_mount and not os.path.ismount(mount):
         return f"SOURCE_BUCKET is not mounted at {mount} (DOWNLOAD_FILES is False)"
     return ""
+
+
+def is_full(folder: Path) -> bool:
+    """Whether what was just written there may have found no room."""
+    disk = os.statvfs(folder)
+    free = disk.f_bavail if os.geteuid() else disk.f_bfree
+    # Some file systems do not say how large they are.
+    return disk.f_blocks > 0 and free * disk.f_frsize < LEAST_LEFT
 
 
 class Load:

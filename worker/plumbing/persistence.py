@@ -78,6 +78,11 @@ def passes(error: BaseException) -> bool:
     return status >= 500 or status == 429 or code_of(error) in PASSING_CODES
 
 
+def may_have_arrived(error: BaseException) -> bool:
+    """Whether AWS may have done what was asked, though its answer was never read."""
+    return isinstance(error, (HTTPClientError, IncompleteReadError, ResponseParserError))
+
+
 class Guard:
     """Whether work on a job may go on: asked before everything that leaves a trace.
 

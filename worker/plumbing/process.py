@@ -168,6 +168,9 @@ def watch(
             ending.hangs = not process_tree.end(child.pid, GRACE if ending.cut else 0)
         _drain(child, reader, clock() + _DRAIN_SECONDS)
         _, ending.status, usage = os.wait4(child.pid, os.WNOHANG if ending.hangs else 0)
+    except BaseException:
+        _end(child)
+        raise
     finally:
         os.close(child.output)
         os.close(child.result)
@@ -178,12 +181,25 @@ def watch(
     return ending
 
 
+def discard(child: Child) -> None:
+    """End a process that nobody is to watch, with everything below it."""
+    _end(child)
+    os.close(child.output)
+    os.close(child.result)
+
+
 def signal_name(number: int) -> str:
     """SIGKILL for 9."""
     try:
         return signal.Signals(number).name
     except ValueError:
         return f"signal {number}"
+
+
+def _end(child: Child) -> None:
+    all_ended = process_tree.end(child.pid, 0)
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(child.pid, 0 if all_ended else os.WNOHANG)
 
 
 def _follow(

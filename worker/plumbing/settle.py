@@ -7,6 +7,7 @@ receive then finds what was written and goes on from there.
 from __future__ import annotations
 
 import re
+import time
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Callable, Mapping
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Callable, Mapping
 from plumbing import records
 from plumbing.aws import AWS_ERRORS
 from plumbing.console import say
-from plumbing.persistence import persistently
+from plumbing.persistence import may_have_arrived, persistently
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -150,15 +151,38 @@ class Settler:
             check,
         )
 
-    def give_back(self, message: Message, seconds: int, check: Callable[[], None]) -> None:
-        """Make the message visible in so many seconds."""
-        persistently(
-            lambda: self._sqs.change_message_visibility(
-                QueueUrl=self._queue_url, ReceiptHandle=message.handle, VisibilityTimeout=seconds
-            ),
-            f"[{message.job_name}] giving its message back",
-            check,
-        )
+    def give_back(
+        self,
+        message: Message,
+        seconds: int,
+        check: Callable[[], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Make the message visible in so many seconds.
+
+        After an answer that was lost it is not asked for again once the message may be visible: by
+        then it may be another worker's, and would be taken from it.
+        """
+        what = f"[{message.job_name}] giving its message back"
+        may_be_visible = float("inf")
+
+        def call() -> None:
+            nonlocal may_be_visible
+            now = clock()
+            if now >= may_be_visible:
+                return say(f"{what}: whether that was heard is not known; it comes back by itself")
+            try:
+                self._sqs.change_message_visibility(
+                    QueueUrl=self._queue_url,
+                    ReceiptHandle=message.handle,
+                    VisibilityTimeout=seconds,
+                )
+            except AWS_ERRORS as error:
+                if may_have_arrived(error):
+                    may_be_visible = min(may_be_visible, now + seconds)
+                raise
+
+        persistently(call, what, check)
 
     def _put(
         self, key: str, content: Mapping[str, Any], what: str, check: Callable[[], None]
