@@ -16,7 +16,8 @@ import plumbing.records
 from control import settings
 from control.jobs import jobs
 from control.runs import submitted
-from control.services import environment, records
+from control.services import environment, queues, records
+from plumbing import lookup
 from plumbing.message import parse
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\ufffe\uffff"), max_size=30)
@@ -98,6 +99,10 @@ def test_a_part_holds_what_the_contract_says(run, aws):
         "submission": 1,
         "body": {"a": 1, "group": {"plate": "P1"}},
     }
+
+
+def test_the_worker_gives_a_job_up_before_sqs_drops_it():
+    assert lookup.MOST_RECEIVES_ABOVE_RETRIES < queues.RECEIVES_ABOVE_RETRIES
 
 
 def test_the_message_is_canonical_json():

@@ -24,7 +24,7 @@ _NAME = re.compile(r"(?:([1-9]\d*)\.)?([1-9]\d*)")
 
 def in_words(submission: int, receive: int, number: int, allowed: int, *, is_given_up: bool) -> str:
     """'attempt 1.4 (3 of 3)': its name, and how many of those that count it makes, of how many."""
-    at_once = ", given up: another would end the same" if is_given_up and number < allowed else ""
+    at_once = ", given up: another would not help" if is_given_up and number < allowed else ""
     return f"attempt {submission}.{receive} ({number} of {allowed}{at_once})"
 
 

@@ -26,7 +26,7 @@ RETENTION_SECONDS = 14 * 24 * 3600
 _NAME_BLOCKED_SECONDS = 75
 # The worker gives jobs up itself, and does not count interruptions; SQS's own redrive is the net
 # below it, for a message that kills every worker before that can write a word.
-_RECEIVES_ABOVE_RETRIES = 100
+RECEIVES_ABOVE_RETRIES = 100
 
 Wait = Callable[[float], object]
 
@@ -59,7 +59,7 @@ def ensure(
     dead_arn = sqs.get_queue_attributes(QueueUrl=dead_url, AttributeNames=["QueueArn"])
     redrive = {
         "deadLetterTargetArn": dead_arn["Attributes"]["QueueArn"],
-        "maxReceiveCount": config.JOB_RETRIES + _RECEIVES_ABOVE_RETRIES,
+        "maxReceiveCount": config.JOB_RETRIES + RECEIVES_ABOVE_RETRIES,
     }
     wanted: dict[Any, str] = {
         **retention,

@@ -121,8 +121,8 @@ def take_outputs(s3: S3Client, bucket: str, output: Path, inputs: frozenset[str]
 def _fetch(s3: S3Client, bucket: str, key: str, path: Path) -> None:
     """Write an object into a file, which is there under its name when it is whole.
 
-    boto3's download_file asks for each object's size first and starts a dozen threads, for each:
-    three times the work for small ones.
+    boto3's download_file asks for each object's size first, and starts threads for each: three
+    times the work for small ones.
     """
     # A name that is neither too long nor that of an output.
     partial = path.with_name(f".{os.getpid()}-{threading.get_ident()}.part")

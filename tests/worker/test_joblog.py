@@ -108,7 +108,7 @@ def test_a_full_disk_does_not_stop_the_job(log_of, monkeypatch):
     monkeypatch.undo()
 
     assert b"".join(printed) == b"[A1] one\n"
-    assert "No space left" in log.fault
+    assert log.fault == "the disk is full: the log could not be written"
 
 
 def own(text):

@@ -10,7 +10,7 @@ from botocore.exceptions import (
 )
 from botocore.parsers import ResponseParserError
 
-from plumbing import persistence
+from plumbing import aws, container, persistence
 from plumbing.failures import Interrupted, JobFailed, LeaseLost
 
 
@@ -101,6 +101,15 @@ def test_a_check_that_raises_ends_the_repeating():
         persistence.persistently(
             calls_of([answer("SlowDown", 503)] * 5), "upload", check, wait=lambda seconds: None
         )
+
+
+def test_after_a_stop_each_step_waits_for_a_request_of_the_one_before():
+    """What hangs must not take the time for giving the job back."""
+    request = aws.CONNECT_SECONDS + aws.ANSWER_SECONDS
+
+    assert persistence.UPLOAD_AFTER_STOP + request <= persistence.MARK_AFTER_STOP
+    assert persistence.MARK_AFTER_STOP + request <= persistence.GIVE_BACK_AFTER_STOP
+    assert persistence.GIVE_BACK_AFTER_STOP < container.STOP_SECONDS
 
 
 class Held:

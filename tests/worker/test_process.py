@@ -248,6 +248,21 @@ def test_a_process_is_ended_whose_output_cannot_be_taken(tmp_path):
         flag.close()
 
 
+def test_a_process_is_discarded_that_has_not_even_begun(monkeypatch):
+    real = os.setsid
+
+    def late():
+        time.sleep(0.5)
+        real()
+
+    monkeypatch.setattr(os, "setsid", late)
+    child = process.start(lambda: time.sleep(300))
+
+    process.discard(child)
+
+    assert process_tree._stat(child.pid) == []
+
+
 def test_signals_have_names():
     assert process.signal_name(9) == "SIGKILL"
     assert process.signal_name(64 + 7) == "signal 71"

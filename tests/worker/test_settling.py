@@ -7,11 +7,12 @@ import shutil
 import threading
 
 import pytest
-from botocore.exceptions import EndpointConnectionError, ReadTimeoutError
+from botocore.exceptions import ClientError, EndpointConnectionError, ReadTimeoutError
 from botocore.httpsession import URLLib3Session
 
 from plumbing import attempt, persistence, process_tree
 from plumbing.failures import JobFailed
+from plumbing.lease import Lease
 
 
 def write_result(job):
@@ -104,21 +105,15 @@ def test_a_mark_that_s3_refuses_for_good_does_not_keep_the_message_either(
     assert "not marked as interrupted" in capfd.readouterr().out
 
 
-def test_a_stop_is_marked_once_more_though_uploads_took_all_the_time_for_it(
-    cloud, make_worker, attend, monkeypatch
-):
-    monkeypatch.setattr(attempt, "MARK_AFTER_STOP", 0.0)
-    cloud.send({"name": "A1"})
-
-    worker = make_worker(write_result, protect=lambda: worker.stop.set("spot interruption"))
-    attend(worker)
-
-    assert cloud.states("attempts") == ["1.1.interrupted.json"]
-    assert cloud.waiting() == (1, 0)
-
-
-def test_what_was_given_back_is_not_taken_from_its_next_worker_if_the_answer_was_lost(
-    cloud, make_worker, attend, monkeypatch, capfd
+@pytest.mark.parametrize(
+    "error",
+    [
+        ReadTimeoutError(endpoint_url="http://aws"),
+        ClientError({"ResponseMetadata": {"HTTPStatusCode": 500}}, "ChangeMessageVisibility"),
+    ],
+)
+def test_what_was_given_back_is_not_taken_from_its_next_worker_if_no_answer_says_so(
+    cloud, make_worker, attend, monkeypatch, capfd, error
 ):
     monkeypatch.setattr(persistence, "FIRST_PAUSE", 0.01)
     cloud.send({"name": "A1"})
@@ -132,7 +127,7 @@ def test_what_was_given_back_is_not_taken_from_its_next_worker_if_the_answer_was
         session.close()
         # The next worker has waited for it.
         assert cloud.receive()
-        raise ReadTimeoutError(endpoint_url=request.url)
+        raise error
 
     worker.clients.sqs.meta.events.register(
         "before-send.sqs.ChangeMessageVisibility", lose_the_answer
@@ -166,9 +161,7 @@ def test_a_give_back_that_never_got_to_sqs_is_repeated(cloud, make_worker, atten
     assert cloud.waiting() == (1, 0)
 
 
-def test_a_job_that_nothing_can_keep_does_not_run(
-    cloud, make_worker, attend, monkeypatch, tmp_path
-):
+def test_a_job_that_nothing_can_keep_does_not_run(cloud, make_worker, attend, monkeypatch):
     """The machine has no thread left for its lease when its process has started."""
     start, started = threading.Thread.start, []
 
@@ -180,6 +173,8 @@ def test_a_job_that_nothing_can_keep_does_not_run(
         start(thread)
 
     monkeypatch.setattr(threading.Thread, "start", refuse_the_second)
+    kept = []
+    monkeypatch.setattr(Lease, "keep_if_due", lambda lease: kept.append(lease))
     before = process_tree.children(os.getpid())
     cloud.send({"name": "A1"})
 
@@ -188,4 +183,5 @@ def test_a_job_that_nothing_can_keep_does_not_run(
     assert why == "nothing can keep the job: can't start new thread"
     assert cloud.record("failed", "attempts")["reason"] == why
     assert process_tree.children(os.getpid()) <= before
+    assert len(kept) > len(cloud.names("runs/"))  # asked before each write, at least
     assert cloud.waiting() == (0, 1)

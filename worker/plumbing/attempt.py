@@ -9,9 +9,7 @@ to the first, and a long job a ChangeMessageVisibility every third of SQS_MESSAG
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import itertools
 import random
 import time
 import traceback
@@ -20,7 +18,14 @@ from typing import Any, Callable, Mapping
 from plumbing import leftovers, machine, perform, process, records, resources, settle, upload
 from plumbing.aws import AWS_ERRORS, is_setup_fault
 from plumbing.console import say
-from plumbing.failures import Interrupted, JobFailed, LeaseLost, MachineFault
+from plumbing.failures import (
+    MACHINE_ERRORS,
+    Interrupted,
+    JobFailed,
+    LeaseLost,
+    MachineFault,
+    os_reason,
+)
 from plumbing.job import Job
 from plumbing.joblog import JobLog
 from plumbing.lease import LONGEST, Lease
@@ -93,8 +98,8 @@ class Attempt:
         except AWS_ERRORS as error:
             return Outcome(settle.FAILED, f"AWS: {error}", machine=is_setup_fault(error))
         except OSError as error:
-            known = error.errno in perform.MACHINE_ERRORS
-            return Outcome(settle.FAILED, perform.os_reason(error), machine=known)
+            known = error.errno in MACHINE_ERRORS
+            return Outcome(settle.FAILED, os_reason(error), machine=known)
         # A bug of ours: told like any other failure, instead of as a death without a word.
         except Exception as error:
             traceback.print_exc()
@@ -113,10 +118,11 @@ class Attempt:
             self._tell(outcome, plan)
         if plan == Plan():
             return
-        # Settling takes seconds: it can do without what keeps a job for hours.
-        with contextlib.suppress(MachineFault):
-            self._lease.keep()
         check = self._until_after_stop(SETTLE_AFTER_STOP)
+        try:
+            self._lease.keep()
+        except MachineFault:
+            check = self._keeping(check)
         if plan.attempt == settle.FAILED:
             self._send_log(check)
         fields = self._report.fields(
@@ -137,7 +143,7 @@ class Attempt:
             say(f"DONE {self._job.name} after {self._seconds:.1f} s")
         # An interrupted job's message comes first: another machine waits for it, nobody for this.
         if plan.attempt == settle.INTERRUPTED:
-            self._send_log(check)
+            self._send_log(self._until_after_stop(SETTLE_AFTER_STOP))
 
     @property
     def _seconds(self) -> float:
@@ -205,8 +211,8 @@ class Attempt:
         oom_killed = resources.oom_kills() != kills
         outcome = perform.judge(ending, settings.job_timeout, oom_killed, settings.memory_mb)
         if outcome is None and (self._log.fault or machine.is_full(worker.folder)):
-            why = f"{self._log.fault or 'the disk is full'}: outputs may be cut short"
-            return Outcome(settle.FAILED, why, machine=True)
+            why = self._log.fault or "the disk is full"
+            return Outcome(settle.FAILED, f"{why}: outputs may be cut short", machine=True)
         if outcome and outcome.kind == settle.FAILED:
             # Asked while its files are still there: a program may only have said so in its output.
             unfit = machine.unfit(worker.folder, settings.needs_mount)
@@ -266,20 +272,11 @@ class Attempt:
             say(f"[{self._job.name}] its log was not uploaded: {error}")
 
     def _mark_interrupted(self, plan: Plan, fields: Mapping[str, Any]) -> None:
-        """Another machine is to get the job in time even if S3 takes no mark for so long.
-
-        Tried once also where uploads that were under way have taken all that time.
-        """
-        once = self._until_after_stop(SETTLE_AFTER_STOP)
-        checks = itertools.chain([once], itertools.repeat(self._until_after_stop(MARK_AFTER_STOP)))
+        """Another machine is to get the job in time even if S3 takes no mark for so long."""
+        check = self._until_after_stop(MARK_AFTER_STOP)
         try:
             self._worker.settler.write(
-                plan,
-                self._message,
-                self._keys,
-                fields,
-                self._known.earlier,
-                lambda: next(checks)(),
+                plan, self._message, self._keys, fields, self._known.earlier, check
             )
         except (Interrupted, *AWS_ERRORS) as error:
             say(f"[{self._job.name}] not marked as interrupted, so that it will count: {error}")
@@ -287,6 +284,15 @@ class Attempt:
     def _until_after_stop(self, seconds: float) -> Callable[[], None]:
         """A check for settling, which may outlast the job's time: the lease alone limits it."""
         return Guard(self._lease, self._worker.stop, float("inf"), seconds).check
+
+    def _keeping(self, check: Callable[[], None]) -> Callable[[], None]:
+        """The same check, which keeps the job as well, where no thread does it."""
+
+        def checked() -> None:
+            self._lease.keep_if_due()
+            check()
+
+        return checked
 
     def _tell(self, outcome: Outcome, plan: Plan) -> None:
         state = (plan.record or outcome.kind).upper()
@@ -304,5 +310,5 @@ class Attempt:
     def _given_up(self, outcome: Outcome) -> str:
         tries = self._known.past.counted + (outcome.kind == settle.FAILED)
         if tries < self._worker.settings.job_retries:
-            return "given up: another attempt would end the same"
+            return "given up: another attempt would not help"
         return "given up after 1 attempt" if tries == 1 else f"given up after {tries} attempts"

@@ -24,6 +24,7 @@ CONNECTIONS = 16
 QUICK_CONNECTIONS = 32
 CONNECT_SECONDS = 5
 ANSWER_SECONDS = 20
+SECONDS_OF_A_REQUEST = CONNECT_SECONDS + ANSWER_SECONDS
 # The longest long poll, and what its answer may take on the way.
 _POLL_SECONDS = 20 + 10
 # SQS answers within milliseconds, or is better asked again: an extension may be what waits.

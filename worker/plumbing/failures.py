@@ -2,6 +2,18 @@
 
 from __future__ import annotations
 
+import errno
+
+# What an operating system answers for reasons that lie in the machine, not in the job.
+MACHINE_ERRORS = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the disk is full",
+    errno.EROFS: "the disk is read-only",
+    errno.EIO: "the disk or mount does not work",
+    errno.ENOTCONN: "the mounted bucket is gone",
+    errno.ENOMEM: "the machine has no memory left",
+}
+
 
 class JobFailed(Exception):
     """The job failed; the text is what the scientist reads.
@@ -36,3 +48,9 @@ class LeaseLost(Exception):
 
 class Interrupted(Exception):
     """The worker was told to stop."""
+
+
+def os_reason(error: OSError) -> str:
+    """An error of the operating system as a reason."""
+    known = MACHINE_ERRORS.get(error.errno or 0)
+    return f"{known}: {error}" if known else f"{type(error).__name__}: {error}"

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Callable, Iterable, Sequence
 
 from plumbing import console, own_lines
+from plumbing.failures import MACHINE_ERRORS
 
 LAST_LINES = 30
 # Of a line in last_lines; the log itself has all of it.
@@ -108,7 +109,8 @@ class JobLog:
         try:
             os.write(self._file, data)
         except OSError as error:
-            self.fault = f"the log could not be written: {error.strerror}"
+            why = MACHINE_ERRORS.get(error.errno or 0) or error.strerror
+            self.fault = f"{why}: the log could not be written"
 
     def _print_some(self, lines: Sequence[bytes]) -> None:
         """As much as the limit lets through."""

@@ -4,26 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import errno
 import os
 import traceback
 from typing import Any, Callable
 
 from plumbing import process, settle
-from plumbing.failures import JobFailed, MachineFault
+from plumbing.failures import MACHINE_ERRORS, JobFailed, MachineFault, os_reason
 from plumbing.job import OUT_OF_MEMORY, Job, out_of_memory
 from plumbing.process import Ending
 from plumbing.settle import Outcome
-
-# What an operating system answers for reasons that lie in the machine, not in the job.
-MACHINE_ERRORS = {
-    errno.ENOSPC: "the disk is full",
-    errno.EDQUOT: "the disk is full",
-    errno.EROFS: "the disk is read-only",
-    errno.EIO: "the disk or mount does not work",
-    errno.ENOTCONN: "the mounted bucket is gone",
-    errno.ENOMEM: "the machine has no memory left",
-}
 
 HANGS = "a process of the job hangs in the kernel and cannot be ended"
 
@@ -61,12 +50,6 @@ def _print_traceback() -> None:
     """Unless the job has closed its output."""
     with contextlib.suppress(OSError, ValueError):
         traceback.print_exc()
-
-
-def os_reason(error: OSError) -> str:
-    """An error of the operating system as a reason."""
-    known = MACHINE_ERRORS.get(error.errno or 0)
-    return f"{known}: {error}" if known else f"{type(error).__name__}: {error}"
 
 
 def judge(ending: Ending, timeout: float, oom_killed: bool, memory: object) -> Outcome | None:

@@ -20,7 +20,7 @@ from botocore.exceptions import (
 )
 from botocore.parsers import ResponseParserError
 
-from plumbing.aws import AWS_ERRORS, code_of, status_of
+from plumbing.aws import AWS_ERRORS, SECONDS_OF_A_REQUEST, code_of, status_of
 from plumbing.console import say
 from plumbing.failures import Interrupted, JobFailed
 
@@ -59,15 +59,19 @@ PASSING_ERRORS = (
     NoConnectionError,
     ResponseParserError,
 )
+# "Internal server error", "bad gateway", "gateway timeout": what was behind may have done it.
+_UNCERTAIN = (500, 502, 504)
 FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 15.0
 # A stopped container is killed after stopTimeout (110 s). Within that an upload that is under way
 # may be finished, then what became of the job is written, then a last slow request may return. An
 # interrupted job is given back after that too: S3 may be out, and another machine can have it.
-UPLOAD_AFTER_STOP = 55.0
-MARK_AFTER_STOP = 60.0
+# From one to the next there is time for a request that gets no answer, so that a mark is tried
+# after uploads have hung, and the job is given back after the mark has.
+UPLOAD_AFTER_STOP = 40.0
+MARK_AFTER_STOP = UPLOAD_AFTER_STOP + SECONDS_OF_A_REQUEST
 SETTLE_AFTER_STOP = 80.0
-GIVE_BACK_AFTER_STOP = 90.0
+GIVE_BACK_AFTER_STOP = MARK_AFTER_STOP + SECONDS_OF_A_REQUEST
 
 
 def passes(error: BaseException) -> bool:
@@ -79,8 +83,9 @@ def passes(error: BaseException) -> bool:
 
 
 def may_have_arrived(error: BaseException) -> bool:
-    """Whether AWS may have done what was asked, though its answer was never read."""
-    return isinstance(error, (HTTPClientError, IncompleteReadError, ResponseParserError))
+    """Whether AWS may have done what was asked, though no answer says so."""
+    lost = (HTTPClientError, IncompleteReadError, ResponseParserError)
+    return isinstance(error, lost) or status_of(error) in _UNCERTAIN
 
 
 class Guard:

@@ -183,9 +183,11 @@ def watch(
 
 def discard(child: Child) -> None:
     """End a process that nobody is to watch, with everything below it."""
-    _end(child)
-    os.close(child.output)
-    os.close(child.result)
+    try:
+        _end(child)
+    finally:
+        os.close(child.output)
+        os.close(child.result)
 
 
 def signal_name(number: int) -> str:

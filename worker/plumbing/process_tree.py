@@ -95,6 +95,9 @@ def end(pid: int, grace: float, clock: Callable[[], float] = time.monotonic) -> 
         found = living(found | _belonging_to(pid))
     found |= _belonging_to(pid)
     _signal_group(pid, signal.SIGKILL)
+    # One that has just been forked may lead no group yet.
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
     all_ended = kill(found, clock)
     deadline = clock() + KILL_SECONDS
     while clock() < deadline and not is_zombie(pid):

@@ -127,7 +127,7 @@ def _read(name: str) -> str:
         return ""
 
 
-# Two files are asked twice for each job, and where they are never changes.
+# They are read for each job, and never are elsewhere.
 @functools.lru_cache(maxsize=None)
 def _find(name: str) -> str | None:
     """Where a file of this process's memory cgroup is.

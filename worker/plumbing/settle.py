@@ -7,7 +7,6 @@ receive then finds what was written and goes on from there.
 from __future__ import annotations
 
 import re
-import time
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Callable, Mapping
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Callable, Mapping
 from plumbing import records
 from plumbing.aws import AWS_ERRORS
 from plumbing.console import say
+from plumbing.lease import boot_clock
 from plumbing.persistence import may_have_arrived, persistently
 
 if TYPE_CHECKING:
@@ -156,7 +156,7 @@ class Settler:
         message: Message,
         seconds: int,
         check: Callable[[], None],
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = boot_clock,
     ) -> None:
         """Make the message visible in so many seconds.
 

@@ -205,7 +205,7 @@ def test_a_failed_job_names_its_last_attempt_as_logs_takes_it(page):
     at_once = failed(2, receive=1, attempt=1)
     words = Outline(page([], [of_a_retry, at_once])).words
     assert "attempt 2.4 (3 of 3), after" in words
-    assert "attempt 1.1 (1 of 3, given up: another would end the same), after" in words
+    assert "attempt 1.1 (1 of 3, given up: another would not help), after" in words
 
 
 def test_last_lines_are_the_end_of_the_log_in_whole_lines(page):

@@ -96,7 +96,7 @@ def test_a_job_given_up_before_all_attempts_is_said_to_be(aws, run, sent, capsys
     put(aws.s3, run, job, "attempt failed", submission=2, receive=4, attempt=2)
     put(aws.s3, run, job, "failed", submission=2, receive=4, attempt=2)
     out, _ = said(capsys, aws, run)
-    assert "a: attempt 2.4 (2 of 3, given up: another would end the same), 2026" in out
+    assert "a: attempt 2.4 (2 of 3, given up: another would not help), 2026" in out
 
 
 def test_all_are_named_if_asked_for(aws, run, some, capsys):
