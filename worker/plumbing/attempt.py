@@ -18,14 +18,7 @@ from typing import Any, Callable, Mapping
 from plumbing import leftovers, machine, perform, process, records, resources, settle, upload
 from plumbing.aws import AWS_ERRORS, is_setup_fault
 from plumbing.console import say
-from plumbing.failures import (
-    MACHINE_ERRORS,
-    Interrupted,
-    JobFailed,
-    LeaseLost,
-    MachineFault,
-    os_reason,
-)
+from plumbing.failures import Interrupted, JobFailed, LeaseLost, MachineFault
 from plumbing.job import Job
 from plumbing.joblog import JobLog
 from plumbing.lease import LONGEST, Lease
@@ -98,8 +91,7 @@ class Attempt:
         except AWS_ERRORS as error:
             return Outcome(settle.FAILED, f"AWS: {error}", machine=is_setup_fault(error))
         except OSError as error:
-            known = error.errno in MACHINE_ERRORS
-            return Outcome(settle.FAILED, os_reason(error), machine=known)
+            return perform.os_failure(error)
         # A bug of ours: told like any other failure, instead of as a death without a word.
         except Exception as error:
             traceback.print_exc()
@@ -122,7 +114,7 @@ class Attempt:
         try:
             self._lease.keep()
         except MachineFault:
-            check = self._keeping(check)
+            check = self._lease.keeping(check)
         if plan.attempt == settle.FAILED:
             self._send_log(check)
         fields = self._report.fields(
@@ -284,15 +276,6 @@ class Attempt:
     def _until_after_stop(self, seconds: float) -> Callable[[], None]:
         """A check for settling, which may outlast the job's time: the lease alone limits it."""
         return Guard(self._lease, self._worker.stop, float("inf"), seconds).check
-
-    def _keeping(self, check: Callable[[], None]) -> Callable[[], None]:
-        """The same check, which keeps the job as well, where no thread does it."""
-
-        def checked() -> None:
-            self._lease.keep_if_due()
-            check()
-
-        return checked
 
     def _tell(self, outcome: Outcome, plan: Plan) -> None:
         state = (plan.record or outcome.kind).upper()

@@ -16,8 +16,8 @@ from plumbing.aws import make_clients
 from plumbing.board import Board
 from plumbing.environment import Settings
 from plumbing.flag import Flag
+from plumbing.job_process import SIGNALS
 from plumbing.loop import work
-from plumbing.process import SIGNALS
 from plumbing.settle import Settler
 from plumbing.worker import Worker
 

@@ -76,6 +76,15 @@ class Lease:
         if self._thread is None and self._clock() >= self._due():
             self._try_to_extend()
 
+    def keeping(self, check: Callable[[], None]) -> Callable[[], None]:
+        """The same check, which extends the lease as well, where no thread does it."""
+
+        def checked() -> None:
+            self.keep_if_due()
+            check()
+
+        return checked
+
     def keep(self) -> None:
         """Extend it from now on by a thread, until release(); once is enough.
 

@@ -52,6 +52,11 @@ def _print_traceback() -> None:
         traceback.print_exc()
 
 
+def os_failure(error: OSError) -> Outcome:
+    """What an error of the operating system outside of run_job means."""
+    return Outcome(settle.FAILED, os_reason(error), machine=error.errno in MACHINE_ERRORS)
+
+
 def judge(ending: Ending, timeout: float, oom_killed: bool, memory: object) -> Outcome | None:
     """What the end of a job's process means; None if the job did what it should.
 
