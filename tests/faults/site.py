@@ -89,8 +89,8 @@ class Container:
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(BUSY_SECONDS)
 
-    def freeze(self) -> None:
-        """Stop all of it, as a machine that is paused."""
+    def freeze(self) -> list[int]:
+        """Stop all of it, as a machine that is paused; returns the processes."""
         stopped: list[int] = []
         # What was forked during a look is seen by the next; what is stopped forks no more.
         while new := [pid for pid in self.tree() if pid not in stopped]:
@@ -98,6 +98,7 @@ class Container:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGSTOP)
             stopped += new
+        return stopped
 
     def thaw(self) -> None:
         for pid in reversed(self.tree()):
