@@ -19,6 +19,19 @@ def write_result(job):
     (job.output_dir / "result.txt").write_text(job.name)
 
 
+@pytest.fixture
+def interrupted(cloud, make_worker, monkeypatch):
+    """Sends a job, and makes a worker that is told to stop before it starts the program."""
+    monkeypatch.setattr(persistence, "FIRST_PAUSE", 0.01)
+
+    def make():
+        cloud.send({"name": "A1"})
+        worker = make_worker(write_result, protect=lambda: worker.stop.set("spot interruption"))
+        return worker
+
+    return make
+
+
 def removes_its_folder(job):
     shutil.rmtree(job.folder)
 
@@ -65,13 +78,11 @@ def test_an_error_in_the_worker_itself_is_a_failed_attempt_that_says_so(
 
 
 def test_a_stopped_job_goes_to_another_machine_even_if_s3_takes_no_mark_of_it(
-    cloud, make_worker, attend, monkeypatch, capfd
+    cloud, interrupted, attend, monkeypatch, capfd
 ):
     monkeypatch.setattr(attempt, "MARK_AFTER_STOP", 0.5)
     monkeypatch.setattr(attempt, "SETTLE_AFTER_STOP", 1.0)
-    monkeypatch.setattr(persistence, "FIRST_PAUSE", 0.1)
-    cloud.send({"name": "A1"})
-    worker = make_worker(write_result, protect=lambda: worker.stop.set("spot interruption"))
+    worker = interrupted()
 
     def refuse(**more):
         if worker.stop.is_set:
@@ -113,12 +124,9 @@ def test_a_mark_that_s3_refuses_for_good_does_not_keep_the_message_either(
     ],
 )
 def test_what_was_given_back_is_not_taken_from_its_next_worker_if_no_answer_says_so(
-    cloud, make_worker, attend, monkeypatch, capfd, error
+    cloud, interrupted, attend, capfd, error
 ):
-    monkeypatch.setattr(persistence, "FIRST_PAUSE", 0.01)
-    cloud.send({"name": "A1"})
-    worker = make_worker(write_result, protect=lambda: worker.stop.set("spot interruption"))
-    asked = []
+    worker, asked = interrupted(), []
 
     def lose_the_answer(request, **more):
         asked.append(1)
@@ -142,11 +150,8 @@ def test_what_was_given_back_is_not_taken_from_its_next_worker_if_no_answer_says
     assert "it comes back by itself" in capfd.readouterr().out
 
 
-def test_a_give_back_that_never_got_to_sqs_is_repeated(cloud, make_worker, attend, monkeypatch):
-    monkeypatch.setattr(persistence, "FIRST_PAUSE", 0.01)
-    cloud.send({"name": "A1"})
-    worker = make_worker(write_result, protect=lambda: worker.stop.set("spot interruption"))
-    asked = []
+def test_a_give_back_that_never_got_to_sqs_is_repeated(cloud, interrupted, attend):
+    worker, asked = interrupted(), []
 
     def refuse_twice(request, **more):
         asked.append(1)
@@ -180,7 +185,7 @@ def test_a_job_that_nothing_can_keep_does_not_run(cloud, make_worker, attend, mo
 
     why = attend(make_worker(lambda job: job.run(["sleep", "300"])))
 
-    assert why == "nothing can keep the job: can't start new thread"
+    assert why == "the machine can start no thread to keep the job: can't start new thread"
     assert cloud.record("failed", "attempts")["reason"] == why
     assert process_tree.children(os.getpid()) <= before
     assert len(kept) > len(cloud.names("runs/"))  # asked before each write, at least

@@ -97,7 +97,9 @@ class Lease:
         try:
             thread.start()
         except RuntimeError as error:
-            raise MachineFault(f"nothing can keep the job: {error}") from None
+            raise MachineFault(
+                f"the machine can start no thread to keep the job: {error}"
+            ) from None
         self._thread = thread
 
     def release(self) -> None:

@@ -127,7 +127,7 @@ def _read(name: str) -> str:
         return ""
 
 
-# They are read for each job, and never are elsewhere.
+# It is asked for at each job, and never moves.
 @functools.lru_cache(maxsize=None)
 def _find(name: str) -> str | None:
     """Where a file of this process's memory cgroup is.
