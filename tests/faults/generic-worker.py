@@ -12,13 +12,19 @@ STUBBORN = 'trap "" TERM; setsid sh -c \'trap "" TERM; sleep 300\' & sleep 300'
 PATIENT = 'while [ ! -e "$0" ]; do sleep 0.1; done'
 
 
+def worker_pid():
+    """The worker: the parent of the fork server, whose child this process is."""
+    with open(f"/proc/{os.getppid()}/stat") as file:
+        return int(file.read().rpartition(")")[2].split()[1])
+
+
 def output_prefix(job):
     return f"{job.get('place', 'out')}/{job.name}"
 
 
 def run_job(job):
     with open(job.config["RUNS"], "a+") as runs:
-        runs.write(f"{job.name} {os.getppid()} {os.getpid()}\n")
+        runs.write(f"{job.name} {worker_pid()} {os.getpid()}\n")
         runs.flush()
         runs.seek(0)
         number = sum(line.split()[0] == job.name for line in runs)
@@ -27,7 +33,7 @@ def run_job(job):
     if job.get("failure"):
         raise JobFailed(job["failure"])
     if job.get("kill_worker"):
-        os.kill(os.getppid(), 9)
+        os.kill(worker_pid(), 9)
         time.sleep(60)
     if job.get("stubborn"):
         job.run(["sh", "-c", STUBBORN])

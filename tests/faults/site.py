@@ -70,6 +70,9 @@ class Container:
     def workers(self) -> list[int]:
         return [pid for pid in children(self.process.pid) if alive(pid)]
 
+    def fork_servers(self) -> list[int]:
+        return [pid for worker in self.workers() for pid in children(worker)]
+
     def tree(self) -> list[int]:
         """The container and everything below it, from the top."""
         found = [self.process.pid]

@@ -33,9 +33,10 @@ def _interrupt_again_and_again(
     for number in range(1, ROUNDS + 1):
         container = site.start(DOCKER_CORES=JOBS, **environ)
         until(lambda: len(site.runs()) == JOBS * number, BUSY_SECONDS)  # noqa: B023
-        # Container, workers, a process for each job, and below that each one's programs.
-        until(lambda: len(container.tree()) >= 1 + 3 * JOBS + 2, BUSY_SECONDS)  # noqa: B023
-        programs = [pid for pid in container.tree()[1:] if pid not in container.workers()]
+        # Container, workers, fork servers, processes of jobs, and below these their programs.
+        until(lambda: len(container.tree()) >= 1 + 4 * JOBS + 2, BUSY_SECONDS)  # noqa: B023
+        ours = {*container.workers(), *container.fork_servers()}
+        programs = [pid for pid in container.tree()[1:] if pid not in ours]
 
         heard = interrupt(container)
         until(lambda: not any(map(alive, programs)), BUSY_SECONDS, pause=0.02)  # noqa: B023

@@ -73,7 +73,11 @@ def test_a_worker_paused_for_longer_than_its_lease_writes_nothing_after_it(
     # It is itself again when it asks for the next job.
     until(lambda: "ReceiveMessage" in late.proxy.operations(thawed), BUSY_SECONDS)
 
-    assert set(late.proxy.operations(thawed)) <= {"ReceiveMessage", "Abort"}
+    asked = late.proxy.operations(thawed)
+    # It may have been paused between its look at the clock and the request for an extension, which
+    # SQS grants for what is another's now, and which harms nobody.
+    assert set(asked) <= {"ReceiveMessage", "Abort", "ChangeMessageVisibility"}
+    assert asked.count("ChangeMessageVisibility") <= 1
     assert site.written("records") == [] and site.waiting() == (0, 1)
     (site.folder / "gate-2").touch()
     until(site.is_settled, BUSY_SECONDS)

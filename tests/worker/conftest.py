@@ -180,6 +180,7 @@ def make_worker(cloud, tmp_path, aws_session):
 
     yield make
     for worker in made:
+        worker.fork_server.close()
         worker.stop.close()
         for client in vars(worker.clients).values():
             client.close()
@@ -192,6 +193,7 @@ def attend(cloud):
     def attend_next(worker, seconds=5):
         asked = boot_clock()
         visibility = worker.settings.visibility
+        worker.fork_server.refresh()
         return loop.attend(worker, cloud.receive(seconds, visibility), asked)
 
     return attend_next

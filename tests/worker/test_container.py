@@ -137,8 +137,12 @@ if __name__"""
     assert b"container: stopped" in container.output.read_bytes()
 
 
+@pytest.mark.parametrize(
+    ("victim", "said"),
+    [("worker", b"was ended by SIGKILL"), ("fork server", b"a job may have killed it")],
+)
 def test_a_killed_worker_is_replaced_and_its_job_is_done_by_another(
-    cloud, start_container, until, job_script, tmp_path
+    cloud, start_container, until, job_script, tmp_path, victim, said
 ):
     script = job_script("""
         marker = Path(job.config["MARKER"])
@@ -150,18 +154,21 @@ def test_a_killed_worker_is_replaced_and_its_job_is_done_by_another(
     marker = tmp_path / "marker"
     cloud.send({"name": "hit"})
     container = start_container(script, MARKER=str(marker), SQS_MESSAGE_VISIBILITY="4")
-    worker, child = map(int, until(lambda: marker.exists() and marker.read_text()).split())
+    server, child = map(int, until(lambda: marker.exists() and marker.read_text()).split())
+    (worker,) = _children(container.pid)
+    assert _children(worker) == [server]
     program = until(lambda: _children(child))[0]
     sleeper = until(lambda: _children(program))[0]
 
-    os.kill(worker, signal.SIGKILL)
+    os.kill(worker if victim == "worker" else server, signal.SIGKILL)
 
     until(lambda: cloud.states("records") == ["done.json"])
+    assert not _alive(worker) and not _alive(server)
     assert not _alive(child) and not _alive(sleeper)
     assert cloud.record("done")["receive"] == 2
     assert cloud.record("done")["attempt"] == 2
     assert cloud.read("out/hit/result") == b"complete"
-    assert b"was ended by SIGKILL" in container.output.read_bytes()
+    assert said in container.output.read_bytes()
     until(lambda: cloud.waiting() == (0, 0))
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import threading
 
 import pytest
@@ -262,3 +263,25 @@ def test_a_message_whose_job_did_not_run_to_its_end_says_nothing_about_the_machi
         worker.stop.set("spot interruption")
 
     assert attend(worker) is None
+
+
+def test_a_machine_that_can_start_no_process_takes_no_job(
+    cloud, make_worker, work, monkeypatch, capfd
+):
+    cloud.send({"name": "A1"})
+    real, refused = os.fork, []
+
+    def refuse_twice():
+        if len(refused) < 2:
+            refused.append(1)
+            raise OSError(errno.EAGAIN, "Resource temporarily unavailable")
+        return real()
+
+    monkeypatch.setattr(os, "fork", refuse_twice)
+    monkeypatch.setattr(loop, "SECONDS_UNFIT", 0.01)
+
+    work(make_worker(write_result), lambda: cloud.states("records"))
+
+    why = "worker 0: takes no job: the machine can start no process: Resource temporarily"
+    assert why in capfd.readouterr().out
+    assert cloud.record("done")["receive"] == 1

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-import errno
+import contextlib
 import faulthandler
 import os
 import signal
@@ -12,6 +12,7 @@ import pytest
 
 from plumbing import process, process_tree
 from plumbing.flag import Flag
+from plumbing.fork_server import ForkServer
 
 
 class Written:
@@ -42,6 +43,15 @@ def group_of(leader):
     return found
 
 
+@contextlib.contextmanager
+def forked(function):
+    """A process that calls a function, by a fork server of its own."""
+    server = ForkServer(lambda argument: function())
+    server.refresh()
+    yield server.fork(None)
+    server.close()
+
+
 @pytest.fixture
 def run(tmp_path):
     """Runs a function as a job's process; what it ended like, and what it wrote."""
@@ -53,11 +63,8 @@ def run(tmp_path):
             if text:
                 written.until(text, flag)
 
-        def whole():
-            return function() or {}
-
-        child = process.start(whole)
-        ending = process.watch(child, written, tmp_path, *flags, seconds)
+        with forked(lambda: function() or {}) as child:
+            ending = process.watch(child, written, tmp_path, *flags, seconds)
         assert group_of(child.pid) == []
         return ending, written
 
@@ -84,10 +91,9 @@ def test_the_result_of_the_function_and_what_it_wrote_come_back(run):
 
 
 def test_the_function_runs_in_a_session_of_its_own(run):
-    ending, _ = run(lambda: {"session": os.getsid(0), "pid": os.getpid(), "parent": os.getppid()})
+    ending, _ = run(lambda: {"session": os.getsid(0), "pid": os.getpid()})
 
     assert ending.result["session"] == ending.result["pid"] != os.getpid()
-    assert ending.result["parent"] == os.getpid()
 
 
 def test_a_crash_ends_the_job_and_not_the_worker(run):
@@ -216,19 +222,6 @@ def test_nothing_is_left_open_by_many_jobs(run):
     assert (len(os.listdir("/proc/self/fd")), threading.active_count()) == before
 
 
-def test_a_machine_that_cannot_fork_is_an_error_that_leaves_nothing_open(monkeypatch):
-    def refuse():
-        raise OSError(errno.EAGAIN, "Resource temporarily unavailable")
-
-    before = len(os.listdir("/proc/self/fd"))
-    monkeypatch.setattr(os, "fork", refuse)
-
-    with pytest.raises(OSError):
-        process.start(dict)
-
-    assert len(os.listdir("/proc/self/fd")) == before
-
-
 def test_a_process_is_ended_whose_output_cannot_be_taken(tmp_path):
     def breaks(data):
         raise ZeroDivisionError("a bug")
@@ -238,9 +231,7 @@ def test_a_process_is_ended_whose_output_cannot_be_taken(tmp_path):
         sh("sleep 300")
 
     flags = [Flag(), Flag()]
-    child = process.start(function)
-
-    with pytest.raises(ZeroDivisionError):
+    with forked(function) as child, pytest.raises(ZeroDivisionError):
         process.watch(child, breaks, tmp_path, *flags, 20.0)
 
     assert group_of(child.pid) == []
@@ -248,7 +239,7 @@ def test_a_process_is_ended_whose_output_cannot_be_taken(tmp_path):
         flag.close()
 
 
-def test_a_process_is_discarded_that_has_not_even_begun(monkeypatch):
+def test_a_process_is_ended_that_has_not_even_begun(monkeypatch, tmp_path):
     real = os.setsid
 
     def late():
@@ -256,11 +247,16 @@ def test_a_process_is_discarded_that_has_not_even_begun(monkeypatch):
         real()
 
     monkeypatch.setattr(os, "setsid", late)
-    child = process.start(lambda: time.sleep(300))
+    stop, lost = Flag(), Flag()
+    stop.set("a stop")
 
-    process.discard(child)
+    with forked(lambda: time.sleep(300)) as child:
+        ending = process.watch(child, print, tmp_path, stop, lost, 20.0)
 
+    assert ending.cut == process.STOPPED
     assert process_tree._stat(child.pid) == []
+    stop.close()
+    lost.close()
 
 
 def test_signals_have_names():

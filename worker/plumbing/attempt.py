@@ -19,7 +19,6 @@ from plumbing import leftovers, machine, perform, process, records, resources, s
 from plumbing.aws import AWS_ERRORS, is_setup_fault
 from plumbing.console import say
 from plumbing.failures import Interrupted, JobFailed, LeaseLost, MachineFault
-from plumbing.job import Job
 from plumbing.joblog import JobLog
 from plumbing.lease import LONGEST, Lease
 from plumbing.lookup import Known, is_first, look_up
@@ -62,15 +61,9 @@ class Attempt:
         self._known = Known()
         self._log: JobLog | None = None
         self._report = Report(time.time(), worker.identity)
-        self._job = Job(
-            id=message.job_id,
-            name=message.job_name,
-            values=message.values,
-            config=settings.config,
-            folder=worker.folder / f"{message.job_id}.{message.submission}.{message.receive}",
-            source_bucket=settings.source_bucket,
-            s3=worker.clients.s3_of_jobs,
-        )
+        folder = worker.folder / f"{message.job_id}.{message.submission}.{message.receive}"
+        self._order = (message.job_id, message.job_name, message.values, folder)
+        self._job = worker.job_of(self._order)
 
     def do(self) -> Outcome:
         """Do the job, unless there is a reason not to; every way it can go is an outcome."""
@@ -162,7 +155,7 @@ class Attempt:
             self._message,
             self._keys,
             lambda: worker.output_prefix(self._job),
-            self._check,
+            self._may_begin,
         )
         if outcome and outcome.kind == settle.SKIPPED:
             self._report.found(self._known.prefix)
@@ -179,18 +172,10 @@ class Attempt:
             f"{settings.job_retries}) on {worker.identity}"
         )
         worker.protect()
-        self._check()
+        self._may_begin()
         kills = resources.oom_kills()
-        # A process with a second thread must not be forked.
-        self._lease.release()
-        child = process.start(lambda: perform.perform(self._job, worker.run_job))
-        try:
-            self._lease.keep()
-        except MachineFault:
-            process.discard(child)
-            raise
         ending = process.watch(
-            child,
+            worker.fork_server.fork(self._order),
             self._log.add,
             self._job.folder,
             worker.stop,
@@ -240,10 +225,6 @@ class Attempt:
         upload.send_all(self._worker.clients.s3, [*items, *self._log_items()], self._may_upload)
         self._report.uploaded(self._known.prefix, len(items), size, time.monotonic() - started)
         return Outcome(settle.DONE)
-
-    def _check(self) -> None:
-        self._lease.keep_if_due()
-        self._may_begin()
 
     def _log_items(self) -> list[upload.Item]:
         if self._log is None:

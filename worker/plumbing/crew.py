@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import signal
 import sys
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Callable
 from plumbing import process_tree
 from plumbing.aws import make_clients
 from plumbing.board import Board
+from plumbing.console import say
 from plumbing.environment import Settings
 from plumbing.flag import Flag
 from plumbing.job_process import SIGNALS
@@ -76,6 +76,8 @@ def _be_worker(crew: Crew, index: int, parent: int) -> None:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         work(_worker(crew, index, stop), index, crew.board)
         code = 0
+    except SystemExit as end:
+        say(f"worker {index} ends: {end}")
     except BaseException:
         traceback.print_exc()
     finally:
@@ -89,8 +91,6 @@ def _worker(crew: Crew, index: int, stop: Flag) -> Worker:
     clients = make_clients(crew.session)
     folder = crew.folder_of(index)
     folder.mkdir()
-    # Jobs are forked from here: what exists now stays shared with them.
-    gc.freeze()
     return Worker(
         settings=settings,
         clients=clients,

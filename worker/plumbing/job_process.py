@@ -1,4 +1,4 @@
-"""What the process that a job runs in does at its beginning and at its end; see process.py."""
+"""What the process that a job runs in does at its beginning and at its end; see fork_server.py."""
 
 from __future__ import annotations
 

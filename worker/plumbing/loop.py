@@ -130,7 +130,16 @@ def _trouble(worker: Worker, board: Board, seconds: float) -> str:
         count, last = board.faults, board.last_fault
         whose = "of the machine or its image"
         return f"{count} jobs in a row failed for reasons {whose}, the last one: {last}"
-    return machine.unfit(worker.folder, worker.settings.needs_mount)
+    return machine.unfit(worker.folder, worker.settings.needs_mount) or _cannot_fork(worker)
+
+
+def _cannot_fork(worker: Worker) -> str:
+    """Why no process of a job can be started; "" if one can."""
+    try:
+        worker.fork_server.refresh()
+    except OSError as error:
+        return f"the machine can start no process: {error.strerror}"
+    return ""
 
 
 def _receive(worker: Worker, seconds: int) -> tuple[Mapping[str, Any] | None, float]:

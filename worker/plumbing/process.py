@@ -1,6 +1,6 @@
-"""Run a function in a process of its own and watch it: its output, its time, what it used.
+"""Watch the process that a job runs in: its output, its time, what it uses.
 
-Each job gets a process, forked from its worker, that leads a session. Whatever the job does (its
+Each job gets a process, forked by fork_server.py, that leads a session. Whatever the job does (its
 own Python code included) can so be timed, measured and ended from outside, a crash ends the job
 and not the worker, and nothing that one job leaves behind reaches the next.
 """
@@ -12,15 +12,14 @@ import json
 import os
 import select
 import signal
-import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Callable
 
-from plumbing import job_process, process_tree, resources
+from plumbing import process_tree, resources
 from plumbing.flag import Flag
-from plumbing.job_process import SIGNALS
+from plumbing.fork_server import Child
 
 # A program gets so many seconds between SIGTERM and SIGKILL.
 GRACE = 3.0
@@ -31,15 +30,6 @@ _DRAIN_SECONDS = 1.0
 _FIRST_SAMPLE, _LONGEST_SAMPLE = 0.25, 5.0
 # A sample of memory and disk takes at most this share of the time.
 _SAMPLE_SHARE = 0.01
-
-
-@dataclass(frozen=True)
-class Child:
-    """A started process: `output` is what it writes, `result` what its function returns."""
-
-    pid: int
-    output: int
-    result: int
 
 
 @dataclass
@@ -119,29 +109,6 @@ class _Reader:
         return json.loads(text) if text.endswith(b"\n") else None
 
 
-def start(function: Callable[[], dict[str, Any]]) -> Child:
-    """Run `function` in a new process; its result must be JSON. Raises OSError."""
-    output, output_in_child = os.pipe()
-    result, result_in_child = os.pipe()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-    parent = os.getpid()
-    try:
-        pid = os.fork()
-        if pid == 0:
-            job_process.run(function, parent, output_in_child, result_in_child)
-    except OSError:
-        os.close(output)
-        os.close(result)
-        raise
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        os.close(output_in_child)
-        os.close(result_in_child)
-    return Child(pid, output, result)
-
-
 def watch(
     child: Child,
     write: Callable[[bytes], None],
@@ -165,7 +132,7 @@ def watch(
         if ending.cut or reader.result is None:
             ending.hangs = not process_tree.end(child.pid, GRACE if ending.cut else 0)
         _drain(child, reader, clock() + _DRAIN_SECONDS)
-        _, ending.status, usage = os.wait4(child.pid, os.WNOHANG if ending.hangs else 0)
+        usage = child.wait(not ending.hangs)
     except BaseException:
         _end(child)
         raise
@@ -173,19 +140,11 @@ def watch(
         os.close(child.output)
         os.close(child.result)
     ending.result = reader.result
-    ending.cpu_seconds = usage.ru_utime + usage.ru_stime
-    ending.peak_memory = max(sampler.memory, usage.ru_maxrss * 1024)
+    ending.status = usage.status
+    ending.cpu_seconds = usage.cpu_seconds
+    ending.peak_memory = max(sampler.memory, usage.peak_memory)
     ending.peak_disk = max(sampler.disk, resources.used_disk(folder))
     return ending
-
-
-def discard(child: Child) -> None:
-    """End a process that nobody is to watch, with everything below it."""
-    try:
-        _end(child)
-    finally:
-        os.close(child.output)
-        os.close(child.result)
 
 
 def signal_name(number: int) -> str:
@@ -199,7 +158,7 @@ def signal_name(number: int) -> str:
 def _end(child: Child) -> None:
     all_ended = process_tree.end(child.pid, 0)
     with contextlib.suppress(ChildProcessError):
-        os.waitpid(child.pid, 0 if all_ended else os.WNOHANG)
+        child.wait(all_ended)
 
 
 def _follow(

@@ -82,7 +82,7 @@ def memory(pids: Iterable[int]) -> int:
 def end(pid: int, grace: float, clock: Callable[[], float] = time.monotonic) -> bool:
     """End `pid`, its group and all below it: by SIGTERM, and after `grace` s by SIGKILL.
 
-    Also those that have left the group. `pid` must lead its group and be a child that nobody has
+    Also those that have left the group. `pid` must lead its group and be one that nobody has
     waited for, so that its number cannot be another's; it is left to be waited for. Returns
     whether all have ended: what hangs in the kernel does not.
     """

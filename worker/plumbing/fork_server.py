@@ -1,0 +1,197 @@
+"""A process of the worker's own that forks the processes of jobs, and does nothing else.
+
+After a fork a page of memory is copied when either side touches it. Settling a job a worker touches
+some 2,000, which cost more than the fork itself; a process that only forks and waits touches
+hardly any. And the worker may have threads: where there are any, nothing may be forked.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import os
+import signal
+import sys
+import time
+import traceback
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
+from multiprocessing.reduction import recv_handle, send_handle
+from typing import Any, Callable, NoReturn
+
+from plumbing import job_process, process_tree
+
+# What a job's process inherits, above all AWS's credentials, is no older than this when the worker
+# goes to get its job. Credentials are had anew 15 minutes before they end (botocore).
+RENEWED_AFTER = 300.0
+GONE = "the process that starts jobs has ended: a job may have killed it"
+
+
+@dataclass(frozen=True)
+class Usage:
+    """How a process ended (as of waitpid) and what it used, in seconds and bytes."""
+
+    status: int = 0
+    cpu_seconds: float = 0.0
+    peak_memory: int = 0
+
+
+@dataclass(frozen=True)
+class Child:
+    """A job's process: `output` is what it writes, `result` what its function returns.
+
+    `wait`: wait for its end, or with False only look; it is not waited for before, so that its
+    number stays its own.
+    """
+
+    pid: int
+    output: int
+    result: int
+    wait: Callable[[bool], Usage]
+
+
+class ForkServer:
+    """Forks processes that call `function` with what they are forked for; it must return JSON.
+
+    There is one after refresh(), until close(), or until the process that made it ends.
+    """
+
+    def __init__(
+        self,
+        function: Callable[[Any], dict[str, Any]],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._function = function
+        self._clock = clock
+        self._connection: Connection | None = None
+        self._since = 0.0
+        self.pid = 0
+
+    def refresh(self) -> None:
+        """Have a server that lives and knows what this process knew RENEWED_AFTER s ago or later.
+
+        Not while there is another thread or a child that is to be waited for. Raises OSError.
+        """
+        # What it says without being asked is its end.
+        lives = self._connection is not None and not self._connection.poll()
+        if not lives or self._clock() >= self._since + RENEWED_AFTER:
+            self.close()
+            self._begin()
+
+    def fork(self, argument: Any) -> Child:
+        """A new process that calls the function with `argument`. Raises OSError."""
+        output, output_in_child = os.pipe()
+        result, result_in_child = os.pipe()
+        try:
+            pid = self._ask(argument, output_in_child, result_in_child)
+        except BaseException:
+            os.close(output)
+            os.close(result)
+            raise
+        finally:
+            os.close(output_in_child)
+            os.close(result_in_child)
+        return Child(pid, output, result, lambda block: self._ask((pid, block)))
+
+    def close(self) -> None:
+        """End it, if there is one."""
+        if self._connection is None:
+            return
+        # What another fork holds of the connection would keep it open.
+        with contextlib.suppress(ConnectionError):
+            self._connection.send(None)
+        self._connection.close()
+        self._connection = None
+        os.waitpid(self.pid, 0)
+
+    def _begin(self) -> None:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        parent = os.getpid()
+        mine, its = Pipe()
+        # Never unblocked: what is sent to a whole group of processes is for the worker to heed.
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, job_process.SIGNALS)
+        try:
+            self.pid = os.fork()
+            if self.pid == 0:
+                mine.close()
+                _serve(its, self._function, parent)
+        except OSError:
+            mine.close()
+            raise
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+            its.close()
+        self._connection, self._since = mine, self._clock()
+
+    def _ask(self, order: Any, *descriptors: int) -> Any:
+        """What it answers. If it has ended this process ends too: what jobs have left behind is
+        then cleaned up after, and another process goes on."""
+        if self._connection is None:
+            _end()
+        try:
+            self._connection.send((order, len(descriptors)))
+            for descriptor in descriptors:
+                send_handle(self._connection, descriptor, self.pid)
+            answer = self._connection.recv()
+        except (ConnectionError, EOFError):
+            _end()
+        if isinstance(answer, OSError):
+            raise answer
+        return answer
+
+
+def _end() -> NoReturn:
+    sys.exit(GONE)
+
+
+def _serve(connection: Connection, function: Callable[[Any], dict[str, Any]], parent: int) -> None:
+    """Be the server, until told to end or the connection is closed; never returns."""
+    code = 1
+    try:
+        process_tree.die_with_parent(parent)
+        # What exists now stays shared with the jobs' processes.
+        gc.freeze()
+        while True:
+            request = connection.recv()
+            if request is None:
+                os._exit(0)
+            order, count = request
+            descriptors = [recv_handle(connection) for _ in range(count)]
+            try:
+                if descriptors:
+                    answer: Any = _fork(connection, partial(function, order), *descriptors)
+                else:
+                    answer = _wait(*order)
+            except OSError as error:
+                answer = error
+            connection.send(answer)
+    except (ConnectionError, EOFError):
+        code = 0
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        os._exit(code)
+
+
+def _fork(
+    connection: Connection, function: Callable[[], dict[str, Any]], output: int, result: int
+) -> int:
+    parent = os.getpid()
+    try:
+        pid = os.fork()
+        if pid == 0:
+            # As long as it is open anywhere, nobody sees that the server has ended.
+            connection.close()
+            job_process.run(function, parent, output, result)
+    finally:
+        os.close(output)
+        os.close(result)
+    return pid
+
+
+def _wait(pid: int, block: bool) -> Usage:
+    _, status, usage = os.wait4(pid, 0 if block else os.WNOHANG)
+    return Usage(status, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024)
