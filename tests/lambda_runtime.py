@@ -12,7 +12,7 @@ from pathlib import Path
 
 # boto3 and what it stands on, as the runtime of Lambda has them.
 RUNTIME = ("boto3", "botocore", "s3transfer", "jmespath", "dateutil", "six", "urllib3")
-# Each call of the handler is a minute after the one before it.
+# The handler's clock is so many minutes ahead as have been let pass with its calls.
 DRIVER = """
 import importlib.util, json, sys, time
 sys.path[:0] = sys.argv[1:3]
@@ -20,11 +20,13 @@ for name in ("rich", "moto", "pytest", "embedded_aws"):
     assert importlib.util.find_spec(name) is None, name
 from control.monitoring import auto_monitor
 assert auto_monitor.__file__.startswith(sys.argv[1]), auto_monitor.__file__
-ready = True
-for call, line in enumerate(sys.stdin):
-    clock = lambda: time.time() + 60 * call
+passed = 0
+for line in sys.stdin:
+    event, minutes = json.loads(line)
+    passed += minutes
+    clock = lambda: time.time() + 60 * passed
     try:
-        answer = auto_monitor.handler(json.loads(line), None, clock)
+        answer = auto_monitor.handler(event, None, clock)
     except Exception as error:
         answer = {"raised": f"{type(error).__name__}: {error}"}
     sys.stdout.write("ANSWER " + json.dumps(answer) + "\\n")
@@ -34,7 +36,11 @@ for call, line in enumerate(sys.stdin):
 
 @contextmanager
 def running(code: bytes, folder: Path, keys=()):
-    """Calls the handler with an event, as often as it is called; `keys` are a role's."""
+    """Calls the handler with an event, after so many minutes (0); `keys` are a role's.
+
+    Minutes are for when no job waits or runs: jobs take real time, and workers that are slow to
+    begin on a busy computer would be ended as those that take no job.
+    """
     zip_file, libraries = folder / "function.zip", folder / "runtime"
     zip_file.write_bytes(code)
     libraries.mkdir()
@@ -51,8 +57,8 @@ def running(code: bytes, folder: Path, keys=()):
         env={**os.environ, **dict(zip(names, keys, strict=False))},
     )
 
-    def call(event):
-        process.stdin.write(json.dumps(event) + "\n")
+    def call(event, minutes=0):
+        process.stdin.write(json.dumps([event, minutes]) + "\n")
         process.stdin.flush()
         for line in process.stdout:
             if line.startswith("ANSWER "):

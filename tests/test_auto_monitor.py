@@ -62,7 +62,7 @@ def newest(aws, run):
 
 
 def each_minute(aws, run, function, answers):
-    """A `sleep` that lets Scheduler's minute pass: it calls the function if there is a schedule."""
+    """A `sleep` that calls the function if it is scheduled; a minute passes if no job is left."""
     end = time.monotonic() + LIMIT
 
     def sleep(seconds):
@@ -70,7 +70,9 @@ def each_minute(aws, run, function, answers):
         threading.Event().wait(0.3)
         if schedules.exists(aws.scheduler, run.schedule):
             held = aws.scheduler.get_schedule(GroupName=schedules.GROUP, Name=run.schedule)
-            answers.append(function(json.loads(held["Target"]["Input"])))
+            left = queues.counts(aws.sqs, run.queue_url)
+            minutes = int(not (left and left.total))
+            answers.append(function(json.loads(held["Target"]["Input"]), minutes))
 
     return sleep
 
