@@ -10,6 +10,8 @@ import sys
 from contextlib import contextmanager
 from pathlib import Path
 
+from control.services import queues
+
 # boto3 and what it stands on, as the runtime of Lambda has them.
 RUNTIME = ("boto3", "botocore", "s3transfer", "jmespath", "dateutil", "six", "urllib3")
 # The handler's clock is so many minutes ahead as have been let pass with its calls.
@@ -34,13 +36,19 @@ for line in sys.stdin:
 """
 
 
+def minutes_to_pass(sqs, queue_url):
+    """One before the next call if no job waits or runs, else none.
+
+    Jobs take real time: workers that are slow to begin on a busy computer would be ended as those
+    that take no job.
+    """
+    left = queues.counts(sqs, queue_url)
+    return 0 if left and left.total else 1
+
+
 @contextmanager
 def running(code: bytes, folder: Path, keys=()):
-    """Calls the handler with an event, after so many minutes (0); `keys` are a role's.
-
-    Minutes are for when no job waits or runs: jobs take real time, and workers that are slow to
-    begin on a busy computer would be ended as those that take no job.
-    """
+    """Calls the handler with an event, after so many minutes (0); `keys` are a role's."""
     zip_file, libraries = folder / "function.zip", folder / "runtime"
     zip_file.write_bytes(code)
     libraries.mkdir()

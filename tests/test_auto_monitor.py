@@ -70,8 +70,7 @@ def each_minute(aws, run, function, answers):
         threading.Event().wait(0.3)
         if schedules.exists(aws.scheduler, run.schedule):
             held = aws.scheduler.get_schedule(GroupName=schedules.GROUP, Name=run.schedule)
-            left = queues.counts(aws.sqs, run.queue_url)
-            minutes = int(not (left and left.total))
+            minutes = lambda_runtime.minutes_to_pass(aws.sqs, run.queue_url)
             answers.append(function(json.loads(held["Target"]["Input"]), minutes))
 
     return sleep

@@ -17,15 +17,7 @@ from control import reasons, settings
 from control.errors import ExplainedError
 from control.monitoring import ending, run_state, waiting
 from control.runs import account_runs, leftovers
-from control.services import (
-    account,
-    fleet_file,
-    monitor_function,
-    queues,
-    records,
-    roles,
-    schedules,
-)
+from control.services import account, fleet_file, monitor_function, records, roles, schedules
 from control.services import logs as services_logs
 from control.verbs import (
     check,
@@ -225,15 +217,15 @@ def test_the_auto_monitor_ends_a_run_as_its_role(enforced, tmp_path):
     aws = an_account.as_role(roles.CONTROL_ROLE)
     run = start(an_account, config, tmp_path)
     end = time.monotonic() + LIMIT
-    keys = an_account.keys_of(roles.MONITOR_ROLE)
+    keys, admin = an_account.keys_of(roles.MONITOR_ROLE), an_account.admin
+    event = {"bucket": BUCKET, "app_name": run.app_name, "run_id": run.run_id}
     with lambda_runtime.running(monitor_function.zipped(), tmp_path, keys) as function:
         while schedules.exists(aws.scheduler, run.schedule):
-            left = queues.counts(an_account.admin.sqs, run.queue_url)
-            event = {"bucket": BUCKET, "app_name": run.app_name, "run_id": run.run_id}
-            told = function(event, minutes=int(not (left and left.total)))
+            minutes = lambda_runtime.minutes_to_pass(admin.sqs, run.queue_url)
+            told = function(event, minutes)
             assert "raised" not in told, told
-            said = services_logs.refusals(an_account.admin.logs, run.log_group, run.app_name, 0)
-            assert time.monotonic() < end, (told, left, said)
+            if time.monotonic() >= end:
+                pytest.fail(str(services_logs.refusals(admin.logs, run.log_group, "Mine", 0)))
             threading.Event().wait(0.3)
     assert told["ended"] and not told["unfinished"], told
     ended = records.load(aws.s3, BUCKET, run.app_name, run.run_id)
