@@ -43,7 +43,7 @@ def faults_aws(embedded_server):
 def started(faults_aws, request, tmp_path_factory):
     """Starts all chosen scenarios at the first that is asked for; gives what became of each."""
     if hasattr(request.config, "workerinput"):
-        pytest.fail("each process of pytest would run all scenarios; type: make faults", False)
+        pytest.fail("each process would run all scenarios; type: make faults", pytrace=False)
 
     def run(item, folder):
         scenario, settings = item.function.scenario
