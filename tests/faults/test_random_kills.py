@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import os
 import random
 import signal
 import time
 from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 
 from tests.faults.site import BUSY_SECONDS, FAULT_SECONDS, FULL, Container, Run, Site, alive, until
 from tests.faults.together import together
@@ -21,41 +24,57 @@ LEAST_DOUBLED = 20 if FULL else 3
 ACTIONS = ["kill worker"] * 4 + ["kill container"] * 3 + ["pause"] * 1 + ["stop"] * 2
 
 
-def _do(
-    action: str, container: Container, pick: random.Random, site: Site, frozen: set[int]
-) -> set[Run]:
-    """Let something happen to a container; the runs that were open in it, and so cut off.
+@dataclass
+class _Hits:
+    """What has been hit so far, and which runs that cut off."""
 
-    A process that is paused before it has noted its run does so afterwards: `frozen` takes all.
-    """
+    site: Site
+    open: set[Run] = field(default_factory=set)
+    paused: set[int] = field(default_factory=set)
+    ended: dict[int, int] = field(default_factory=dict)
+
+    def take(self, workers: Iterable[int]) -> None:
+        """The last run of each of these workers, which do nothing now, unless its job is done."""
+        last = {run.worker: run for run in self.site.runs() if run.worker in workers}
+        self.open |= {run for run in last.values() if not self.site.written("records", run.job)}
+
+    def end(self, workers: Iterable[int]) -> None:
+        """As `take`, of workers that have ended."""
+        self.ended.update(dict.fromkeys(workers, len(self.site.runs())))
+        self.take(workers)
+
+    def cut_off(self) -> set[Run]:
+        """Also the runs noted after the hit: by a process that was paused before it had done so,
+        or in the milliseconds by which a job's process outlives its worker."""
+        return self.open | {
+            run
+            for number, run in enumerate(self.site.runs())
+            if run.process in self.paused or number >= self.ended.get(run.worker, math.inf)
+        }
+
+
+def _do(action: str, container: Container, pick: random.Random, hits: _Hits) -> None:
+    """Let something happen to a container."""
     if action == "kill worker" and (workers := container.workers()):
         victim = pick.choice(workers)
         os.kill(victim, signal.SIGKILL)
         until(lambda: not alive(victim), BUSY_SECONDS)
-        return _open_runs(site, {victim})
-    if action == "kill container":
+        hits.end([victim])
+    elif action == "kill container":
         # So that no worker starts unseen between this look and the kill.
         container.process.send_signal(signal.SIGSTOP)
         workers = container.workers()
         container.kill()
-        return _open_runs(site, set(workers))
-    if action == "pause":
-        frozen.update(container.freeze())
-        paused = _open_runs(site, set(container.workers()))
+        hits.end(workers)
+    elif action == "pause":
+        hits.paused.update(container.freeze())
+        hits.take(container.workers())
         time.sleep(VISIBILITY + 1)
         container.thaw()
-        return paused
-    if action == "stop":
+    elif action == "stop":
         workers = container.workers()
         container.stop()
-        return _open_runs(site, set(workers))
-    return set()
-
-
-def _open_runs(site: Site, workers: set[int]) -> set[Run]:
-    """The last run of each of these workers, which do nothing now, unless its job is done."""
-    last = {run.worker: run for run in site.runs() if run.worker in workers}
-    return {run for run in last.values() if not site.written("records", run.job)}
+        hits.end(workers)
 
 
 @together(100, SQS_MESSAGE_VISIBILITY=VISIBILITY, JOB_RETRIES=50)
@@ -65,15 +84,14 @@ def test_no_random_kill_loses_a_job_or_has_one_done_twice_without_need(site: Sit
         seconds = round(pick.uniform(0.05, 0.5) * (5 if FULL else 1), 2)
         site.send(f"job-{number:03d}", seconds=seconds)
     running = [site.start(DOCKER_CORES=WORKERS) for _ in range(2)]
-    cut_off: set[Run] = set()
-    frozen: set[int] = set()
+    hits = _Hits(site)
     happened = defaultdict(int)
     until(site.runs, BUSY_SECONDS)
     end = time.monotonic() + FAULT_SECONDS * (1 if FULL else 2)
     while time.monotonic() < end:
         time.sleep(pick.uniform(0.2, 1.5))
         index, action = pick.randrange(2), pick.choice(ACTIONS)
-        cut_off |= _do(action, running[index], pick, site, frozen)
+        _do(action, running[index], pick, hits)
         happened[action] += 1
         if running[index].process.poll() is not None:
             running[index] = site.start(DOCKER_CORES=WORKERS)
@@ -86,7 +104,7 @@ def test_no_random_kill_loses_a_job_or_has_one_done_twice_without_need(site: Sit
     for run in site.runs():
         runs[run.job].append(run)
     assert len(runs) == JOBS
-    cut_off |= {run for run in site.runs() if run.process in frozen}
+    cut_off = hits.cut_off()
     # Only a run that was open when its worker was hit did not finish its job.
     for job, its_runs in runs.items():
         assert set(its_runs[:-1]) <= cut_off, f"seed {SEED}\n{site.story(job)}"
