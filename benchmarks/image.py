@@ -31,8 +31,8 @@ sys.path.insert(0, str(ROOT))
 import boto3  # noqa: E402
 
 import embedded_aws  # noqa: E402
-from embedded_aws.containers import ContainerRunner  # noqa: E402
-from embedded_aws.runner import TaskRun  # noqa: E402
+from embedded_aws.container_runner import ContainerRunner  # noqa: E402
+from embedded_aws.task_runner import TaskRun  # noqa: E402
 from tests.containers import bases  # noqa: E402
 from tests.containers import engine as engines  # noqa: E402
 from tests.containers.engine import Engine  # noqa: E402

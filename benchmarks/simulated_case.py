@@ -18,8 +18,10 @@ MEMORY_MIB = 15_500
 # A monitor that waits 60 s between steps, and the time of a step itself.
 POLL = 65.0
 # As worker/plumbing does it: seconds until a container without work drops its protection, until
-# an interrupted job is back in the queue, the longest poll of SQS, CPU of a worker that only polls.
-IDLE_BEFORE_RELEASE, SECONDS_TO_GIVE_BACK, LONGEST_POLL, IDLE_CPU = 10.0, 5.0, 20.0, 0.1
+# an interrupted job is back in the queue, the longest poll of SQS.
+IDLE_BEFORE_RELEASE, SECONDS_TO_GIVE_BACK, LONGEST_POLL = 10.0, 5.0, 20.0
+# An alarm ends a machine whose CPU idles for so long.
+IDLE_SECONDS = 15 * 60.0
 # The first back-off of a failed job, and its visibility timeout if its worker is killed.
 BACKOFF, VISIBILITY = 10.0, 120.0
 # What is told to the agent or to CloudWatch arrives so much later.
@@ -64,8 +66,8 @@ def service_request(tasks_per_machine: int, machines: int) -> e.CreateService:
     return e.CreateService(
         CLUSTER,
         SERVICE,
-        definition,
         machines * tasks_per_machine,
+        definition=definition,
         minimum_percent=0,
         maximum_percent=100,
         constraints=("attribute:app == app",),

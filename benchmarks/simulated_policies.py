@@ -30,7 +30,6 @@ from embedded_aws.model import Refused
 from embedded_aws.model import events as e
 from embedded_aws.model.fleets import activity
 
-IDLE_MINUTES = 15
 UP = ("pending", "running")
 
 
@@ -52,22 +51,8 @@ class Monitor:
         """One step, as control/monitor takes it."""
         seen = observe(site, self.alarms)
         chosen, self.memory = decide(seen, self.memory, self.settings, self.pace)
-        self._put_alarms(
-            site, [action.machine for action in chosen if isinstance(action, PutAlarm)]
-        )
         for action in chosen:
             self._carry_out(site, action)
-
-    def _put_alarms(self, site: Site, machines: list[Machine]) -> None:
-        names = {f"App_run_{m.instance_id}": m for m in machines}
-        self.alarms |= frozenset(names)
-        seconds = 60.0 * IDLE_MINUTES
-        site.do(
-            *(
-                e.PutAlarm(name, m.instance_id, min(1.0, 50 / m.vcpus), seconds)
-                for name, m in names.items()
-            )
-        )
 
     def _carry_out(self, site: Site, action: Action) -> None:
         match action:
@@ -79,9 +64,11 @@ class Monitor:
                 _remove(site, spare)
             case EndBroken(instance_ids):
                 _must(site.do(e.TerminateInstances(instance_ids)))
+            case PutAlarm(machine):
+                self.alarms |= {f"App_run_{machine.instance_id}"}
+                site.put_alarms([machine.instance_id])
             case DeleteAlarms(names):
                 self.alarms -= frozenset(names)
-                site.do(e.DeleteAlarms(names))
             case EndRun():
                 end(site)
             case EndMachines() | EndRefusing() | EndCostly():
@@ -97,20 +84,16 @@ class Reference:
     tells, packs = True, False
 
     def __init__(self, case: Case) -> None:
-        self.with_alarm: set[str] = set()
         self.next_downscale = 0.0
 
     def look(self, site: Site) -> None:
         """One step of the reference's monitor loop, which counts once a minute."""
         waiting, in_flight = site.counted
         if not waiting and not in_flight:
-            site.do(e.DeleteAlarms(tuple(self.with_alarm)))
             end(site)
             return
         instances = site.world.instances
-        new = sorted(instances.keys() - self.with_alarm)
-        self.with_alarm |= set(new)
-        site.do(*(e.PutAlarm(i, i, 1.0, 60.0 * IDLE_MINUTES) for i in new))
+        site.put_alarms(sorted(instances.keys() - site.alarms))
         if site.now >= self.next_downscale:
             self.next_downscale = site.now + 600
             up = sum(i.state in UP for i in instances.values())

@@ -11,7 +11,7 @@ import heapq
 import math
 import random
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Protocol
@@ -20,7 +20,7 @@ from benchmarks.simulated_case import (
     BACKOFF,
     CLUSTER,
     IDLE_BEFORE_RELEASE,
-    IDLE_CPU,
+    IDLE_SECONDS,
     LONGEST_POLL,
     MACHINE_TYPES,
     MESSENGER,
@@ -82,6 +82,8 @@ class Site:
         self.containers: dict[str, Container] = {}
         self.idle: dict[str, Container] = {}
         self.last_work: dict[str, float] = {}  # when each machine last worked
+        self.alarms: set[str] = set()  # machines that end when they idle for IDLE_SECONDS
+        self._idle_since: dict[str, float] = {}  # NEVER while the machine works
         self._machines_seen = 0
         self._outbox: list[e.Event] = []
         self._heap: list[tuple[float, int, Callable[..., None], tuple[Any, ...]]] = []
@@ -122,6 +124,32 @@ class Site:
         """Each machine from its launch until it is terminated: boot and shutdown too."""
         return sum(i.ended - i.launched for i in self.world.instances.values())
 
+    def put_alarms(self, machines: Iterable[str]) -> None:
+        """Let CloudWatch end these machines once they idle for IDLE_SECONDS (CloudWatch guide,
+        UsingAlarmActions). A fleet of type maintain replaces them."""
+        for machine in machines:
+            self.alarms.add(machine)
+            self._check_alarm(machine)
+
+    def _check_alarm(self, machine: str) -> None:
+        """End a machine that has idled. One that does not run sends no data (CloudWatch guide,
+        alarms-and-missing-data)."""
+        idle = self.now - self._idle_since[machine]
+        running = self.world.instances[machine].state == "running"
+        if machine in self.alarms and running and idle >= IDLE_SECONDS:
+            self.do(e.TerminateInstances((machine,)))
+
+    def _works_now(self, machine: str, works: bool) -> None:
+        idles = self._idle_since[machine] < NEVER
+        if works:
+            self._idle_since[machine] = NEVER
+        elif not idles:
+            self._idles_from(machine, self.now)
+
+    def _idles_from(self, machine: str, when: float) -> None:
+        self._idle_since[machine] = when
+        self._at(_tick(when + IDLE_SECONDS), self._check_alarm, machine)
+
     def _at(self, when: float, action: Callable[..., None], *arguments: Any) -> None:
         self._number += 1
         heapq.heappush(self._heap, (when, self._number, action, arguments))
@@ -139,6 +167,7 @@ class Site:
 
     def _launched(self, instance_id: str, number: int) -> None:
         """The n-th machine of a seed is interrupted at the same age under every policy."""
+        self._idles_from(instance_id, _tick(self.world.instances[instance_id].due))
         rate = self.case.interruptions_an_hour
         if rate:
             age = 3600 * random.Random(f"{self.case.seed}/{number}").expovariate(rate)
@@ -231,7 +260,8 @@ class Site:
             return
         # The renewals of a worker are left out: one protection lasts for the run.
         self._send(e.ProtectTask(CLUSTER, container.arn, busy, 2880 if busy else None))
-        self._send(e.UseCpu(container.machine, 50.0 if self._works(container) else IDLE_CPU))
+        works = self._works(container)
+        self._at(self.now + MESSENGER, self._works_now, container.machine, works)
 
     def _works(self, container: Container) -> bool:
         if self.case.tasks_per_machine == 1:
@@ -280,3 +310,8 @@ class Site:
         if not self.over:
             self._at(self.now + POLL - self.case.lag, self._count)
             self._at(self.now + POLL, self._look)
+
+
+def _tick(when: float) -> float:
+    """Return the next moment at which the model lets something happen."""
+    return math.ceil(when / TIMINGS.tick) * TIMINGS.tick

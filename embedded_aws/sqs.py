@@ -22,7 +22,7 @@ from moto.sqs.exceptions import (
     SQSException,
 )
 
-from embedded_aws import client
+from embedded_aws.client_gone import is_gone
 from embedded_aws.message_store import (
     MOST_SECONDS_HELD,
     BadHandle,
@@ -127,7 +127,7 @@ def receive_message(
     while True:
         if queue.store.closed:
             raise QueueDoesNotExist
-        if client.is_gone():
+        if is_gone():
             return []
         messages: list[Any] = queue.take(count, visibility_timeout)
         left = end - time.monotonic()

@@ -16,7 +16,7 @@ from typing import Any
 from moto.logs.exceptions import LogsClientError
 from moto.logs.models import logs_backends
 
-from embedded_aws.runner import CannotStart
+from embedded_aws.task_runner import CannotStart
 
 LINES_KEPT = 5_000
 BYTES_KEPT = 2_000_000

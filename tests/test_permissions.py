@@ -45,6 +45,7 @@ ALL_ROLES = (
     roles.MONITOR_ROLE,
     roles.SCHEDULER_ROLE,
 )
+PLUGIN = "tests.iam_enforcement.plugin"
 LIMIT = 60  # seconds; without faults it takes some ten
 WORKER = """
 import time
@@ -70,11 +71,7 @@ class Account:
         self._keys = []
         self._server = server
         iam = self._session().client("iam")
-        iam.create_user(UserName="admin")
-        everything = "arn:aws:iam::aws:policy/AdministratorAccess"
-        iam.attach_user_policy(UserName="admin", PolicyArn=everything)
-        key = iam.create_access_key(UserName="admin")["AccessKey"]
-        self._keys = [key["AccessKeyId"], key["SecretAccessKey"]]
+        self._keys = keys_of_user(iam, "admin", "*")
         enforce = urllib.request.Request(
             f"{server.endpoint}/moto-api/reset-auth", b"0", {"Content-Type": "text/plain"}
         )
@@ -105,6 +102,16 @@ class Account:
         return given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"]
 
 
+def keys_of_user(iam, name, action):
+    """Make a user who may do this; return the keys."""
+    iam.create_user(UserName=name)
+    statement = {"Effect": "Allow", "Action": action, "Resource": "*"}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    iam.put_user_policy(UserName=name, PolicyName="only", PolicyDocument=policy)
+    key = iam.create_access_key(UserName=name)["AccessKey"]
+    return [key["AccessKeyId"], key["SecretAccessKey"]]
+
+
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
     folder = tmp_path_factory.mktemp("enforced")
@@ -114,7 +121,7 @@ def server(tmp_path_factory):
         if path.name != "generic-worker.py":
             (worker / path.name).symlink_to(path)
     (worker / "generic-worker.py").write_text(WORKER)
-    with embedded_aws.running(worker_folder=worker, state_folder=folder / "state") as running:
+    with embedded_aws.running(worker, folder / "state", plugin=PLUGIN) as running:
         yield running
 
 
@@ -332,3 +339,48 @@ def test_another_project_is_told_which_permission_is_missing(enforced, tmp_path)
     explained = reasons.explain(caught.value)
     assert "s3:PutObject" in explained.what + explained.fix
     assert "setupAWS" in explained.fix
+
+
+@pytest.mark.parametrize(
+    ("service", "call", "code", "need"),
+    [
+        (
+            "ecs",
+            lambda ecs: ecs.delete_cluster(cluster="c"),
+            "AccessDeniedException",
+            "ecs:DeleteCluster on resource: arn:aws:ecs:us-east-1:123456789012:cluster/c",
+        ),
+        (
+            "ec2",
+            lambda ec2: ec2.describe_spot_fleet_requests(),
+            "UnauthorizedOperation",
+            "ec2:DescribeSpotFleetRequests on resource: *",
+        ),
+        (
+            "cloudwatch",
+            lambda cloudwatch: cloudwatch.delete_alarms(AlarmNames=["a"]),
+            "AccessDenied",
+            "cloudwatch:DeleteAlarms on resource: ",
+        ),
+        ("s3", lambda s3: s3.list_objects_v2(Bucket=BUCKET), "AccessDenied", "s3:ListBucket"),
+        ("s3", lambda s3: s3.head_bucket(Bucket=BUCKET), "403", ""),
+    ],
+    ids=["ecs", "ec2", "cloudwatch", "s3", "s3 HEAD"],
+)
+def test_a_refusal_has_the_form_of_its_service(enforced, one_user, service, call, code, need):
+    with pytest.raises(ClientError) as error:
+        call(one_user.client(service))
+    assert error.value.response["Error"]["Code"] == code
+    expected = f"not authorized to perform: {need}" if need else "Forbidden"
+    assert expected in error.value.response["Error"]["Message"]
+
+
+@pytest.fixture(scope="module")
+def one_user(made):
+    """A session of a user who may do nothing but list clusters."""
+    keys = keys_of_user(made[0].admin.iam, "one", "ecs:ListClusters")
+    return boto3.Session(*keys, region_name="us-east-1")
+
+
+def test_what_a_policy_allows_is_answered(enforced, one_user):
+    assert "clusterArns" in one_user.client("ecs").list_clusters()

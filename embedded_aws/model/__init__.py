@@ -5,8 +5,7 @@
 """
 
 from embedded_aws.model.advance import Advanced, advance
-from embedded_aws.model.refused import Refused
-from embedded_aws.model.things import MachineType
+from embedded_aws.model.things import MachineType, Refused
 from embedded_aws.model.timings import AWS_TIMINGS, FAST_TIMINGS, Timings
 from embedded_aws.model.world import Effect, KillTask, StartTask, StopTask, World
 

@@ -8,7 +8,6 @@ from operator import attrgetter
 from typing import Any, NamedTuple
 
 from embedded_aws.model import (
-    alarms,
     clusters,
     container_instances,
     fleets,
@@ -17,14 +16,13 @@ from embedded_aws.model import (
     tasks,
 )
 from embedded_aws.model import events as e
-from embedded_aws.model.refused import Refused
-from embedded_aws.model.things import NEVER, first
+from embedded_aws.model.things import NEVER, Refused, first
 from embedded_aws.model.world import Effect, Turn, World
 
 Answer = Any
 ROUNDS_AT_ONE_MOMENT = 1000
 _ENDED, _STOPPED = attrgetter("ended"), attrgetter("stopped")
-PARTS = (instances, alarms, fleets, tasks, services)
+PARTS = (instances, fleets, tasks, services)
 
 
 class Advanced(NamedTuple):
@@ -57,9 +55,6 @@ HANDLERS: Mapping[type, Callable[[Turn, Any], Answer]] = {
     e.DeleteService: services.delete,
     e.StopTaskRequest: tasks.stop_by_user,
     e.ProtectTask: tasks.protect,
-    e.PutAlarm: alarms.put,
-    e.DeleteAlarms: alarms.delete,
-    e.UseCpu: alarms.use_cpu,
     e.TaskExited: tasks.exited,
     e.TaskNotStarted: tasks.not_started,
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from embedded_aws.model import events as e
-from embedded_aws.model.refused import Refused, cluster_not_found
+from embedded_aws.model.things import Refused
 from embedded_aws.model.world import Turn, World
 
 
@@ -11,7 +11,7 @@ def check(world: World, cluster: str) -> str:
     """The name in a cluster's name or ARN. Raises Refused if there is none of that name."""
     name = cluster.rsplit("/", 1)[-1]
     if name not in world.clusters:
-        raise cluster_not_found()
+        raise Refused("ClusterNotFoundException", "Cluster not found.")
     return name
 
 

@@ -6,8 +6,7 @@ from dataclasses import replace
 
 from embedded_aws.model import clusters, tasks
 from embedded_aws.model import events as e
-from embedded_aws.model.refused import Refused
-from embedded_aws.model.things import AgentConfig, ContainerInstance, Instance
+from embedded_aws.model.things import AgentConfig, ContainerInstance, Instance, Refused
 from embedded_aws.model.world import Turn, World
 
 # ECS guide, memory-management: an m4.large of 8 GiB registers 7,985 MiB. The one figure that is

@@ -7,8 +7,7 @@ from dataclasses import replace
 from embedded_aws.model import events as e
 from embedded_aws.model import instances, pools
 from embedded_aws.model.fleet_history import record
-from embedded_aws.model.refused import Refused, fleet_not_found
-from embedded_aws.model.things import NEVER, Fleet, Instance
+from embedded_aws.model.things import NEVER, Fleet, Instance, Refused
 from embedded_aws.model.world import Turn, World
 
 LIVE = ("submitted", "active", "modifying")
@@ -46,7 +45,7 @@ def _dashed(digits: str) -> str:
 
 def modify(turn: Turn, event: e.ModifyFleet) -> None:
     """ModifySpotFleetRequest: only of type maintain and only while active (botocore: ec2)."""
-    fleet = _get(turn.world, event.fleet)
+    fleet = find(turn.world, event.fleet)
     if not fleet.maintain or fleet.state != "active":
         raise Refused(
             "FleetNotInModifiableState",
@@ -70,7 +69,7 @@ def modify(turn: Turn, event: e.ModifyFleet) -> None:
 
 def cancel(turn: Turn, event: e.CancelFleet) -> tuple[str, str]:
     """CancelSpotFleetRequests: no more launches; instances end only if told so (botocore: ec2)."""
-    fleet = _get(turn.world, event.fleet)
+    fleet = find(turn.world, event.fleet)
     before = fleet.state
     if before in CANCELLED and not (before == "cancelled_running" and event.terminate):
         return before, before
@@ -108,9 +107,13 @@ def _due(fleet: Fleet) -> float:
     return min(fleet.due, launch, fleet.valid_until)
 
 
-def _get(world: World, fleet_id: str) -> Fleet:
+def find(world: World, fleet_id: str) -> Fleet:
+    """Return the fleet of this id. Raise Refused (EC2 API error codes)."""
     if fleet_id not in world.fleets:
-        raise fleet_not_found(fleet_id)
+        raise Refused(
+            "InvalidSpotFleetRequestId.NotFound",
+            f"The spot fleet request ID '{fleet_id}' does not exist",
+        )
     return world.fleets[fleet_id]
 
 

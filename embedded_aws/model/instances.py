@@ -11,8 +11,7 @@ from operator import attrgetter
 from embedded_aws.model import container_instances
 from embedded_aws.model import events as e
 from embedded_aws.model.fleet_history import record
-from embedded_aws.model.refused import Refused
-from embedded_aws.model.things import NEVER, Fleet, Instance, LaunchSpec, first
+from embedded_aws.model.things import NEVER, Fleet, Instance, LaunchSpec, Refused, first
 from embedded_aws.model.world import Turn, World
 
 _DUE, _REGISTER_AT, _INTERRUPT_AT = map(attrgetter, ("due", "register_at", "interrupt_at"))
@@ -77,15 +76,9 @@ def terminate_by_user(turn: Turn, event: e.TerminateInstances) -> list[tuple[str
         instance = world.instances[instance_id]
         before.append((instance_id, instance.state))
         if instance.state not in DOWN:
-            end_by_user(turn, instance)
+            terminate(turn, instance, "Client.UserInitiatedShutdown", "User initiated shutdown")
+            _record_end(turn, instance)
     return before
-
-
-def end_by_user(turn: Turn, instance: Instance) -> None:
-    """TerminateInstances of an instance that is up, by a user or by an alarm in his name."""
-    terminate(turn, instance, "Client.UserInitiatedShutdown", "User initiated shutdown")
-    fleet = turn.world.fleets[instance.fleet_id]
-    turn.world.fleets[fleet.id] = record_end(turn, fleet, instance)
 
 
 def interrupt(turn: Turn, event: e.InterruptInstance) -> None:
@@ -140,11 +133,8 @@ def _run(turn: Turn, instance: Instance) -> Instance:
     register_at = NEVER
     if instance.spec.agent is not None:
         register_at = turn.now + _varied(world, world.timings.register)
-    instance = replace(
-        instance, state="running", due=NEVER, register_at=register_at, cpu_since=turn.now
-    )
+    instance = replace(instance, state="running", due=NEVER, register_at=register_at)
     world.instances[instance.id] = instance
-    world.alarms_due = turn.now
     return instance
 
 
@@ -182,6 +172,10 @@ def _take_back(turn: Turn, instance: Instance) -> None:
         "Server.SpotInstanceTermination",
         "Server.SpotInstanceTermination: Instance was terminated by Spot",
     )
+    _record_end(turn, instance)
+
+
+def _record_end(turn: Turn, instance: Instance) -> None:
     fleet = turn.world.fleets[instance.fleet_id]
     turn.world.fleets[fleet.id] = record_end(turn, fleet, instance)
 

@@ -6,8 +6,7 @@ import re
 from collections.abc import Callable, Iterable
 from math import inf
 
-from embedded_aws.model.refused import Refused
-from embedded_aws.model.things import ContainerInstance, Service, Task, TaskDefinition
+from embedded_aws.model.things import ContainerInstance, Refused, Service, Task, TaskDefinition
 
 Test = Callable[[ContainerInstance], bool]
 # The forms of the cluster query language (ECS guide, cluster-query-language) that are understood.

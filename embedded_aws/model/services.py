@@ -7,17 +7,16 @@ from dataclasses import replace
 from embedded_aws.model import clusters, scheduling, tasks
 from embedded_aws.model import events as e
 from embedded_aws.model.placement import parse
-from embedded_aws.model.refused import Refused, service_not_found
-from embedded_aws.model.things import NEVER, Deployment, Service, TaskDefinition
+from embedded_aws.model.things import NEVER, Deployment, Refused, Service, TaskDefinition
 from embedded_aws.model.world import Turn, World
 
 
 def find(world: World, cluster: str, service: str) -> Service:
-    """The service of this name or ARN, whatever its status. Raises Refused."""
+    """Return the service of this name or ARN, whatever its status. Raise Refused."""
     name = clusters.check(world, cluster)
     arn = world.arn("service", name, service.rsplit("/", 1)[-1])
     if arn not in world.services:
-        raise service_not_found()
+        raise _not_found()
     return world.services[arn]
 
 
@@ -88,7 +87,7 @@ def delete(turn: Turn, event: e.DeleteService) -> str:
     """DeleteService: with a desired count above 0 only by force; DRAINING until its tasks stop."""
     service = find(turn.world, event.cluster, event.name)
     if service.status == "INACTIVE":
-        raise service_not_found()
+        raise _not_found()
     if service.desired > 0 and not event.force:
         raise Refused(
             "InvalidParameterException",
@@ -122,3 +121,7 @@ def _deployment(turn: Turn, definition: TaskDefinition) -> Deployment:
     return Deployment(
         id=f"ecs-svc/{number:019d}", definition=definition, created=turn.now, updated=turn.now
     )
+
+
+def _not_found() -> Refused:
+    return Refused("ServiceNotFoundException", "Service not found.")

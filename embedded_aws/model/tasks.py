@@ -7,8 +7,15 @@ from operator import attrgetter
 
 from embedded_aws.model import clusters, service_events
 from embedded_aws.model import events as e
-from embedded_aws.model.refused import Refused
-from embedded_aws.model.things import NEVER, ContainerInstance, Deployment, Service, Task, first
+from embedded_aws.model.things import (
+    NEVER,
+    ContainerInstance,
+    Deployment,
+    Refused,
+    Service,
+    Task,
+    first,
+)
 from embedded_aws.model.world import KillTask, StartTask, StopTask, Turn, World
 
 DEFAULT_PROTECTION_MINUTES = 120  # botocore: ecs.UpdateTaskProtection, like the limits below

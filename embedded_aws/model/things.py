@@ -1,4 +1,4 @@
-"""The things of the model: fleets, instances, services, tasks. Frozen: a change makes a new one.
+"""The model's fleets, instances, services and tasks. Frozen: a change makes a new one.
 
 Times are seconds since the epoch, memory is in MiB, cpu in ECS's units (1,024 a vCPU).
 """
@@ -15,8 +15,17 @@ T = TypeVar("T")
 NEVER = math.inf
 
 
+class Refused(Exception):
+    """AWS refuses a request: `code` is AWS's own error code, `message` its sentence."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code = code
+        self.message = message
+
+
 def first(things: Mapping[str, T], when: Callable[[T], float]) -> float:
-    """The earliest of a time that each of the things has. Asked for at each moment: it is quick."""
+    """Return the earliest of a time that each of the things has. It runs often: keep it fast."""
     return min(map(when, things.values()), default=NEVER)
 
 
@@ -69,13 +78,11 @@ class HistoryRecord:
 
 
 @dataclass(frozen=True)
-class Fleet:
-    """A spot fleet request (botocore: ec2.SpotFleetRequestConfigData)."""
+class FleetSettings:
+    """What a spot fleet is requested with (botocore: ec2.SpotFleetRequestConfigData)."""
 
-    id: str
     specs: tuple[LaunchSpec, ...]
     target: int
-    created: float
     config: Mapping[str, Any] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
     client_token: str = ""
@@ -86,6 +93,14 @@ class Fleet:
     valid_until: float = NEVER
     terminate_at_expiry: bool = False
     keep_excess: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fleet(FleetSettings):
+    """A spot fleet request."""
+
+    id: str
+    created: float
     state: str = "submitted"
     due: float = NEVER  # when its state changes by itself
     next_launch: float = NEVER  # when it launches, or tries to
@@ -112,8 +127,6 @@ class Instance:
     interrupt_at: float = NEVER
     register_at: float = NEVER
     container_instance: str = ""
-    cpu: float = 0.0  # percent
-    cpu_since: float = NEVER  # since when it runs and uses so much
     down_at: float = NEVER  # when a shutdown is done at the earliest ...
     down_by: float = NEVER  # ... and at the latest
     reason_code: str = ""
@@ -138,16 +151,6 @@ class ContainerInstance:
     status: str = "ACTIVE"
     connected: bool = True
     tasks: frozenset[str] = frozenset()
-
-
-@dataclass(frozen=True)
-class Alarm:
-    """A CloudWatch alarm that ends an instance (botocore: cloudwatch.PutMetricAlarmInput)."""
-
-    name: str
-    instance: str
-    threshold: float  # percent of CPU
-    seconds: float
 
 
 @dataclass(frozen=True)
@@ -185,15 +188,12 @@ class ServiceEvent:
 
 
 @dataclass(frozen=True)
-class Service:
-    """An ECS service; the first deployment is the primary one, the others are being replaced."""
+class ServiceSettings:
+    """What a service is created with (botocore: ecs.CreateService)."""
 
-    arn: str
-    name: str
     cluster: str
+    name: str
     desired: int
-    deployments: tuple[Deployment, ...]
-    created: float
     minimum_percent: int = 100
     maximum_percent: int = 200
     constraints: tuple[str, ...] = ()
@@ -202,6 +202,15 @@ class Service:
     propagate_tags: str = "NONE"
     tags: Mapping[str, str] = field(default_factory=dict)
     details: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Service(ServiceSettings):
+    """An ECS service; the first deployment is the primary one, the others are being replaced."""
+
+    arn: str
+    deployments: tuple[Deployment, ...]
+    created: float
     status: str = "ACTIVE"
     failed_in_a_row: int = 0
     not_before: float = 0.0

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 
 from embedded_aws.model.things import (
     NEVER,
-    Alarm,
     ContainerInstance,
     Fleet,
     Instance,
@@ -69,8 +68,6 @@ class World:
     container_instances: dict[str, ContainerInstance] = field(default_factory=dict)
     services: dict[str, Service] = field(default_factory=dict)
     tasks: dict[str, Task] = field(default_factory=dict)
-    alarms: dict[str, Alarm] = field(default_factory=dict)
-    alarms_due: float = NEVER  # when the alarms are to be looked at
 
     def copy(self) -> World:
         """A world that can be changed without changing this one."""
@@ -83,7 +80,6 @@ class World:
             container_instances=dict(self.container_instances),
             services=dict(self.services),
             tasks=dict(self.tasks),
-            alarms=dict(self.alarms),
         )
 
     def new_id(self, length: int = 17) -> str:

@@ -10,7 +10,7 @@ from moto.s3.models import S3Backend
 from werkzeug.test import Client
 
 from embedded_aws import s3
-from embedded_aws.application import Dispatcher
+from embedded_aws.server import Dispatcher
 
 SIGNED = {"Authorization": "AWS4-HMAC-SHA256 Credential=k/20260101/us-east-1/s3/aws4_request, S=x"}
 SIZES = [0, 1, 20_000_000]

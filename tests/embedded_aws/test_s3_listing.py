@@ -2,7 +2,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from moto.s3.models import FakeKey, S3Backend
 
-from embedded_aws.s3_listing import SortedKeys, list_objects_v2
+from embedded_aws.s3 import SortedKeys, list_objects_v2
 
 
 class Bucket:

@@ -1,11 +1,9 @@
 import http.client
-import json
 import os
 import signal
 import subprocess
 import sys
 import threading
-import urllib.request
 from pathlib import Path
 
 import pytest
@@ -113,52 +111,6 @@ def test_long_polls_do_not_hold_up_other_requests(aws):
 def test_request_that_is_not_modelled_says_so(aws, service, call, arguments):
     with pytest.raises(ClientError, match="on this computer"):
         getattr(aws.client(service), call)(**arguments)
-
-
-def test_iam_enforcement_of_moto_covers_the_models_requests(start_server):
-    process, aws = start_server()
-    iam = aws.client("iam")
-    iam.create_user(UserName="u")
-    key = iam.create_access_key(UserName="u")["AccessKey"]
-    policy = {
-        "Version": "2012-10-17",
-        "Statement": [{"Effect": "Allow", "Action": "ecs:ListServices", "Resource": "*"}],
-    }
-    iam.put_user_policy(UserName="u", PolicyName="p", PolicyDocument=json.dumps(policy))
-    aws.ecs.create_cluster(clusterName="c")
-    aws.environment.update(
-        AWS_ACCESS_KEY_ID=key["AccessKeyId"], AWS_SECRET_ACCESS_KEY=key["SecretAccessKey"]
-    )
-    request = urllib.request.Request(
-        f"{aws.endpoint}/moto-api/reset-auth", b"0", {"Content-Type": "text/plain"}
-    )
-    urllib.request.urlopen(request).close()
-    assert aws.client("ecs").list_services(cluster="c")["serviceArns"] == []
-    for refused, code, action in (
-        (
-            lambda: aws.client("ecs").delete_cluster(cluster="c"),
-            "AccessDeniedException",
-            "ecs:DeleteCluster on resource: arn:aws:ecs:us-east-1:123456789012:cluster/c",
-        ),
-        (
-            lambda: aws.client("ec2").describe_spot_fleet_requests(),
-            "UnauthorizedOperation",
-            "ec2:DescribeSpotFleetRequests on resource: *",
-        ),
-        (
-            lambda: aws.client("cloudwatch").delete_alarms(AlarmNames=["a"]),
-            "AccessDenied",
-            "cloudwatch:DeleteAlarms on resource: ",
-        ),
-        (lambda: aws.client("s3").list_objects_v2(Bucket="b"), "AccessDenied", "s3:ListBucket"),
-    ):
-        with pytest.raises(ClientError) as error:
-            refused()
-        assert error.value.response["Error"]["Code"] == code
-        assert f"not authorized to perform: {action}" in error.value.response["Error"]["Message"]
-    with pytest.raises(ClientError) as error:
-        aws.client("s3").head_bucket(Bucket="b")
-    assert error.value.response["ResponseMetadata"]["HTTPStatusCode"] == 403
 
 
 @pytest.mark.parametrize("way", ["input", signal.SIGTERM, signal.SIGINT], ids=str)

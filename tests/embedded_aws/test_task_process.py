@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from embedded_aws import task_process
+from embedded_aws import process_supervisor
 
 
 @pytest.fixture
@@ -17,7 +17,7 @@ def start():
     def start_program(code, program=None):
         program = program or [sys.executable, "-c", code]
         process = subprocess.Popen(
-            [sys.executable, "-I", "-S", task_process.__file__, *program],
+            [sys.executable, "-I", "-S", process_supervisor.__file__, *program],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

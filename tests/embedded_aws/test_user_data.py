@@ -1,7 +1,7 @@
 import pytest
 
+from embedded_aws.launch_specs import agent_config
 from embedded_aws.model.things import AgentConfig
-from embedded_aws.user_data import agent_config
 
 HERE_DOCUMENT = """#!/bin/bash
 cat <<'EOF' >> /etc/ecs/ecs.config

@@ -78,7 +78,7 @@ class Simulation:
         values = {"minimum_percent": 0, "strategy": (("binpack", "memory"),), **changes}
         definition = values.pop("definition", self.definition())
         self.do(e.CreateCluster("c"))
-        return self.do(e.CreateService("c", name, definition, desired, **values))
+        return self.do(e.CreateService("c", name, desired, definition=definition, **values))
 
     def up_and_running(self, machines, desired, **changes):
         """A fleet with a service whose tasks run."""

@@ -13,7 +13,7 @@ from typing import Any
 
 from embedded_aws import container_leftovers
 from embedded_aws.container_engine import ContainerEngine, last_line
-from embedded_aws.runner import CannotStart, TaskRun
+from embedded_aws.task_runner import CannotStart, TaskRun
 
 CHUNK = 65536
 KILLED = 137  # 128 and SIGKILL

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from embedded_aws.policy import Need
+from tests.iam_enforcement.policy_evaluation import Need
 
 Tags = Mapping[str, str]
 

@@ -1,4 +1,4 @@
-"""Tasks as processes of this computer, each below a task_process.py of its own."""
+"""Tasks as processes of this computer, each below a process_supervisor.py of its own."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import subprocess
 import threading
 from pathlib import Path
 
-from embedded_aws import task_process
-from embedded_aws.runner import CannotStart, TaskRun
+from embedded_aws import process_supervisor
+from embedded_aws.task_runner import CannotStart, TaskRun
 
 CHUNK = 65536
 # What a task sees of this computer: nothing that could change what it does with AWS.
@@ -20,7 +20,7 @@ class ProcessRunner:
 
     def __init__(self, worker_folder: Path, python: str) -> None:
         self._program = [python, "-u", str(worker_folder / "generic-worker.py")]
-        self._supervisor = [python, "-I", "-S", task_process.__file__]
+        self._supervisor = [python, "-I", "-S", process_supervisor.__file__]
         self._lock = threading.Lock()
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
 

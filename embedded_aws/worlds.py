@@ -1,4 +1,4 @@
-"""The worlds of the model in real time: takes requests, makes the effects real."""
+"""The worlds of the model in real time: they take requests, and their tasks really run."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from embedded_aws.model import KillTask, Refused, StartTask, StopTask, Timings, 
 from embedded_aws.model.events import Event, TaskExited, TaskNotStarted
 from embedded_aws.model.things import MachineType, Task
 from embedded_aws.model.world import Effect
-from embedded_aws.runner import CannotStart, Runner, TaskRun
 from embedded_aws.task_logs import TaskLog
+from embedded_aws.task_runner import CannotStart, Runner, TaskRun
 
-LONGEST_PAUSE = 0.5  # between two looks at the clock, which may have been set meanwhile
+LONGEST_PAUSE = 0.5  # between two readings of the clock, which may be set meanwhile
 
 Place = tuple[str, str]  # account and region
 
 
-class Engine:
+class Worlds:
     """One world for each account and region, and the tasks that run in them.
 
-    `environment` gives what a task's container gets beside its definition's own: (region, task).
+    `environment` returns the variables of a task's container: (region, task).
     """
 
     def __init__(
@@ -47,24 +47,24 @@ class Engine:
         self._effects: deque[tuple[Place, Effect]] = deque()
         self._logs: dict[str, TaskLog] = {}
         self._closing = False
-        self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="worlds", daemon=True)
 
     def start(self) -> None:
         """Let time pass from now on."""
         self._thread.start()
 
     def now(self) -> float:
-        """The time of the worlds."""
+        """Return the time of the worlds."""
         return self._clock()
 
     def look(self, account: str, region: str) -> World:
-        """The world as it is now. It is not changed later: no lock is needed to read it."""
+        """Return the world as it is now. It never changes: no lock is needed to read it."""
         with self._changed:
             self._advance((account, region), [])
             return self._worlds[account, region]
 
     def act(self, account: str, region: str, event: Event) -> Any:
-        """Let an event happen; gives its answer. Raises Refused."""
+        """Apply an event and return its answer. Raise Refused."""
         with self._changed:
             answer = self._advance((account, region), [event])[0]
             self._changed.notify_all()
@@ -73,7 +73,7 @@ class Engine:
         return answer
 
     def find_task(self, task_id: str) -> tuple[Place, Task] | None:
-        """The task of this id, in whatever world."""
+        """Return the task of this id, in any world."""
         with self._changed:
             for place, world in self._worlds.items():
                 for task in world.tasks.values():
@@ -81,13 +81,8 @@ class Engine:
                         return place, task
         return None
 
-    def running(self) -> list[str]:
-        """The ids of the tasks that have a program."""
-        with self._changed:
-            return list(self._logs)
-
     def close(self, grace: float) -> None:
-        """End all tasks: SIGTERM, after `grace` seconds SIGKILL. Returns when none is left."""
+        """End all tasks: SIGTERM, and SIGKILL after `grace` seconds. Return when none is left."""
         with self._changed:
             self._closing = True
             for task_id in self._logs:

@@ -1,4 +1,4 @@
-"""Machine types as moto knows them, with spot prices that are invented but plausible."""
+"""EC2's machine types from moto, with spot prices that are invented but plausible."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from moto.ec2.models.instance_types import INSTANCE_TYPES
 
 from embedded_aws.model.things import MachineType
 
-# Invented: about an on-demand price of a vCPU hour and a GPU hour in USD, and the usual spot share.
+# Guess: about the on-demand price of a vCPU hour and a GPU hour in USD, and the usual spot share.
 ON_DEMAND_VCPU = 0.048
 ON_DEMAND_GPU = 0.50
 SPOT_SHARE = 0.35
 
 
 class MachineTypes(Mapping[str, MachineType]):
-    """All of EC2's types, made when asked for."""
+    """All of EC2's types by name, each made on access."""
 
     def __getitem__(self, name: str) -> MachineType:
         facts = INSTANCE_TYPES[name]
@@ -37,5 +37,5 @@ class MachineTypes(Mapping[str, MachineType]):
 
 
 def spot_price(vcpus: int, gpus: int) -> float:
-    """The price in USD an hour, the same in all zones and at all times."""
+    """Return the price in USD an hour, the same in all zones and at all times."""
     return round(SPOT_SHARE * (ON_DEMAND_VCPU * vcpus + ON_DEMAND_GPU * gpus), 4)

@@ -1,8 +1,9 @@
-"""IAM enforcement in moto's server, switched on as moto's own is: POST /moto-api/reset-auth.
+"""A plugin of the embedded AWS that enforces IAM, switched on as moto's own enforcement is: POST
+/moto-api/reset-auth.
 
 moto checks signatures and most actions, but knows resources of few services, no conditions, no
 iam:PassRole, no tags given at creation, and answers all services in one form. Here each request
-needs what permissions.py lists, and a refusal has the service's own form and AWS's words.
+needs what needed_permissions.py lists, and a refusal has the service's own form and AWS's words.
 """
 
 from __future__ import annotations
@@ -21,9 +22,9 @@ from moto.iam.exceptions import NotFoundException
 from moto.iam.models import iam_backends
 from moto.s3.exceptions import S3ClientError
 
-from embedded_aws.engine import Engine
-from embedded_aws.permissions import Call, needs
-from embedded_aws.policy import Need, allows, trusts
+from embedded_aws.worlds import Worlds
+from tests.iam_enforcement.needed_permissions import Call, needs
+from tests.iam_enforcement.policy_evaluation import Need, allows, trusts
 
 _UNASKED = ("sts:GetCallerIdentity",)
 _CODES = {
@@ -39,13 +40,13 @@ class AccessDenied(ServiceException):
     """A permission is missing."""
 
 
-def install(engine: Engine) -> None:
-    """Make moto's server use it. Call it before the first request."""
+def install(worlds: Worlds) -> None:
+    """Make moto's server use it. Call this before the first request."""
 
     def call_action(self: Any) -> Any:
         try:
             if _enforced():
-                _authorize(engine, self)
+                _authorize(worlds, self)
         except AccessDenied as refused:
             return self.serialized(ActionResult(refused))
         return _call_action(self)
@@ -63,7 +64,7 @@ def _enforced() -> bool:
     return float("inf") != settings.INITIAL_NO_AUTH_ACTION_COUNT
 
 
-def _authorize(engine: Engine, response: Any) -> None:
+def _authorize(worlds: Worlds, response: Any) -> None:
     if not hasattr(response, "params"):
         response.parse_parameters(response.normalized_request)
     account, region = response.current_account, response.region
@@ -73,7 +74,7 @@ def _authorize(engine: Engine, response: Any) -> None:
         response.params,
         account,
         region,
-        lambda resource: _tags(engine, account, region, resource),
+        lambda resource: _tags(worlds, account, region, resource),
     )
     key = _identity(IAMRequest, response, call.operation)
     documents = list(_documents(key))
@@ -143,9 +144,9 @@ def _sentence(key: Any, need: Need) -> str:
     )
 
 
-def _tags(engine: Engine, account: str, region: str, resource: str) -> Mapping[str, str]:
+def _tags(worlds: Worlds, account: str, region: str, resource: str) -> Mapping[str, str]:
     """The tags of a fleet, a machine or a launch template."""
-    world = engine.look(account, region)
+    world = worlds.look(account, region)
     if resource in world.fleets:
         return world.fleets[resource].tags
     if resource in world.instances:

@@ -14,16 +14,15 @@ from embedded_aws.launch_specs import launch_specs
 from embedded_aws.model import Refused, World
 from embedded_aws.model.events import CancelFleet, ModifyFleet, RequestFleet
 from embedded_aws.model.fleet_history import shown
-from embedded_aws.model.fleets import activity, fulfilled
+from embedded_aws.model.fleets import activity, find, fulfilled
 from embedded_aws.model.pools import members
-from embedded_aws.model.refused import fleet_not_found
 from embedded_aws.model.things import NEVER, Fleet
 
 MOST_CANCELLED = 100  # botocore: ec2.CancelSpotFleetRequests
 
 
 class FleetActions(WorldActions):
-    """Mixed into moto's EC2."""
+    """A mixin for moto's EC2."""
 
     refusal = EC2ClientError
     ec2_backend: Any
@@ -80,7 +79,7 @@ class FleetActions(WorldActions):
         world = self.look()
         fleet = self._fleet(world, self.param("SpotFleetRequestId"))
         since = _seconds(self.param("StartTime"))
-        now = self.engine.now()
+        now = self.worlds.now()
         kind = self.param("EventType")
         records = [r for r in shown(world, fleet, since, now) if kind in (None, r.event_type)]
         page, more = self.page(records, "MaxResults", "NextToken", 1000)
@@ -129,7 +128,7 @@ class FleetActions(WorldActions):
         for fleet_id in wanted:
             try:
                 event = CancelFleet(fleet_id, terminate)
-                before, state = self.engine.act(self.current_account, self.region, event)
+                before, state = self.worlds.act(self.current_account, self.region, event)
             except Refused as refused:
                 failed.append(_failed(fleet_id, "fleetRequestIdDoesNotExist", refused.message))
                 continue
@@ -147,9 +146,8 @@ class FleetActions(WorldActions):
         return ActionResult({"SuccessfulFleetRequests": done, "UnsuccessfulFleetRequests": failed})
 
     def _fleet(self, world: World, fleet_id: str) -> Fleet:
-        if fleet_id not in world.fleets:
-            raise self.error(fleet_not_found(fleet_id))
-        return world.fleets[fleet_id]
+        with self.refusals():
+            return find(world, fleet_id)
 
     def _describe_fleet(self, world: World, fleet: Fleet) -> dict[str, Any]:
         config = {
@@ -175,7 +173,7 @@ class FleetActions(WorldActions):
 
 
 def _check(config: Mapping[str, Any]) -> None:
-    """What RequestSpotFleet refuses at once (EC2 API error codes)."""
+    """Raise what RequestSpotFleet refuses at once (EC2 API error codes)."""
     templates, specifications = (
         bool(config.get("LaunchTemplateConfigs")),
         bool(config.get("LaunchSpecifications")),
@@ -213,7 +211,7 @@ def _failed(fleet_id: str, code: str, message: str) -> dict[str, Any]:
 
 
 def _keeps(policy: str | None) -> bool:
-    """Describe and the requests spell it `noTermination`; `NoTermination` is taken too."""
+    """Requests and answers spell it `noTermination`; EC2 accepts `NoTermination` too (guess)."""
     return (policy or "default").lower() == "notermination"
 
 
