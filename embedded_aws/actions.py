@@ -22,7 +22,7 @@ class WorldActions:
     """A mixin for response classes of moto; `worlds` is set once, before the first request."""
 
     worlds: ClassVar[Worlds]
-    # moto finds the form of an error by the module of its class.
+    # moto chooses the form of an error by the module of its class.
     refusal: ClassVar[type[ServiceException]]
     current_account: str
     region: str

@@ -1,7 +1,7 @@
-"""Whether the client whose request a thread answers is still there.
+"""Detect that the client whose request a thread answers is gone.
 
-A receiver that was killed while it polled must not be given a message: nobody would know, and the
-message would be hidden for a whole visibility timeout.
+A receiver that was killed while it polled must not get a message: the message would stay hidden for
+a whole visibility timeout.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _answering = threading.local()
 
 
 class Gateway(Gateway_10):
-    """cheroot's, which notes the connection that its thread answers."""
+    """cheroot's gateway, which notes the connection that its thread answers."""
 
     def respond(self) -> Any:
         """Answer one request."""
@@ -29,7 +29,7 @@ class Gateway(Gateway_10):
 
 
 def is_gone() -> bool:
-    """Whether the client of this thread's request has closed its connection."""
+    """Return whether the client of this thread's request has closed its connection."""
     connection: socket.socket | None = getattr(_answering, "connection", None)
     if connection is None:
         return False

@@ -1,5 +1,4 @@
-"""Tasks as containers of this computer, made as the ECS agent makes them: of the task's image, with
-its limits of CPU and memory."""
+"""Run tasks as containers, as the ECS agent does: their images, with CPU and memory limits."""
 
 from __future__ import annotations
 
@@ -18,23 +17,23 @@ from embedded_aws.task_runner import CannotStart, TaskRun
 CHUNK = 65536
 KILLED = 137  # 128 and SIGKILL
 SECONDS_BETWEEN_TRIES = 0.2
-# Of docker and of podman, for a container whose program was never begun.
+# What docker and podman report for a container whose program never began.
 NEVER_BEGUN = ("created", "configured", "initialized")
 ENDED = ("exited", "stopped", "dead", "removed")
 OUT_OF_MEMORY = "OutOfMemoryError: Container killed due to memory usage"
-LEAST_CPU_SHARES = 2  # what the agent gives for less (ECS guide, task_definition_parameters)
+LEAST_CPU_SHARES = 2  # the agent's minimum (ECS guide, task_definition_parameters)
 _STATE = "{{.State.Status}} {{.State.ExitCode}} {{.State.OOMKilled}} {{.Id}}"
 
 
 class ContainerRunner:
     """Runs the image of each task's container definition.
 
-    They share this computer's network: AWS on loopback is reached from inside by the same address.
-    None is left after `close`, nor after the end of this process, whatever ended it.
+    They share this computer's network, so they reach AWS on loopback by the same address. No
+    container is left after `close`, or after the end of this process, whatever ends it.
     """
 
     def __init__(self, engine: ContainerEngine, folder: Path) -> None:
-        """Clear away what a run that was cut off by a power failure has left behind."""
+        """Remove what a run that ended by a power failure has left."""
         self._engine = engine
         container_leftovers.remove(engine)
         self._mark = container_leftovers.Mark(engine, folder)
@@ -50,11 +49,11 @@ class ContainerRunner:
         threading.Thread(target=self._live, args=(run,), name=name, daemon=True).start()
 
     def terminate(self, task_id: str) -> None:
-        """SIGTERM to process 1, as `docker stop` does it."""
+        """Send SIGTERM to process 1, as `docker stop` does."""
         self._order(task_id, "TERM")
 
     def kill(self, task_id: str) -> None:
-        """SIGKILL to process 1, and so to all of the container."""
+        """Send SIGKILL to process 1, which ends all of the container."""
         with self._lock:
             self._killed.add(task_id)
         self._order(task_id, "KILL")
@@ -67,7 +66,7 @@ class ContainerRunner:
         threading.Thread(target=self._send, args=(task_id, signal), daemon=True).start()
 
     def _send(self, task_id: str, signal: str) -> None:
-        """Again until the container has begun to run, or has ended."""
+        """Try again until the container runs or has ended."""
         while name := self._name(task_id):
             if self._engine.run("kill", "--signal", signal, name).returncode == 0:
                 return
@@ -99,7 +98,7 @@ class ContainerRunner:
     def _create(self, run: TaskRun, name: str) -> None:
         run.folder.mkdir(parents=True, exist_ok=True)
         file = run.folder / "environment"
-        # Values with more than one line do not fit into a file; they come by this environment.
+        # Values of several lines do not fit into a file; they go by the engine's environment.
         lines = {key: value for key, value in run.environment.items() if "\n" not in value}
         rest = {key: value for key, value in run.environment.items() if key not in lines}
         with open(file, "w", encoding="utf-8", opener=_private) as stream:
@@ -109,7 +108,7 @@ class ContainerRunner:
                 *("create", "--name", name, "--label", self._mark.label),
                 *("--env-file", str(file), *(f"--env={key}" for key in rest)),
                 *limits(run.container),
-                # Its output is read as it comes; the engine need not keep it, too.
+                # We read its output as it comes; the engine need not keep it, too.
                 *("--network", "host", "--pull", "never", "--log-driver", "none"),
                 run.container["image"],
                 *(run.container.get("command") or ()),
@@ -122,10 +121,10 @@ class ContainerRunner:
             raise CannotStart(f"Cannot{kind}ContainerError: {last_line(made.stderr)}")
 
     def _run(self, run: TaskRun, name: str) -> tuple[int, str]:
-        """Start it and follow it to its end; its exit code, and the reason if ECS gives one."""
+        """Start it and follow it to its end; return its exit code and ECS's reason, if any."""
         process = subprocess.Popen(
             [self._engine.program, "start", "--attach", name],
-            # podman's helper leaves a file `oom` where it was started, when there was such a kill.
+            # podman's helper leaves a file `oom` in this folder after an out-of-memory kill.
             cwd=run.folder,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -147,29 +146,29 @@ class ContainerRunner:
                 raise CannotStart(f"CannotStartContainerError: {why}")
             if status in ENDED:
                 break
-            # It is just about to end, or who was attached has been killed and it has not.
+            # It is about to end, or only the attached process was killed.
             self._engine.run("wait", name)
             time.sleep(SECONDS_BETWEEN_TRIES)
         with self._lock:
             killed = run.id in self._killed
-        if code != KILLED or killed or not (oom_killed or kernel_tells_of(container_id)):
+        if code != KILLED or killed or not (oom_killed or kernel_killed_for_memory(container_id)):
             return code, ""
         return code, OUT_OF_MEMORY
 
     def _state(self, name: str) -> tuple[str, int, bool, str]:
-        """Status, exit code, whether the engine saw the kernel kill it, and its id."""
+        """Return status, exit code, whether the engine saw an out-of-memory kill, and the id."""
         asked = self._engine.run("inspect", "--format", _STATE, name)
         if asked.returncode != 0:
-            # Somebody has removed it: what became of it nobody knows any more.
+            # Somebody has removed it, and with it the exit code.
             return "removed", KILLED, False, ""
         status, code, oom_killed, container_id = asked.stdout.split()
         return status, int(code), oom_killed == "true", container_id
 
 
 def limits(container: Mapping[str, Any]) -> list[str]:
-    """The options for a definition's hard limit of memory, in MiB, and its share of the CPU.
+    """Return the options for a definition's memory limit (MiB) and CPU share.
 
-    No swap beside it: machines that are made for ECS have none.
+    There is no swap: machines made for ECS have none.
     """
     options = ["--cpu-shares", str(max(LEAST_CPU_SHARES, int(container.get("cpu") or 0)))]
     if memory := container.get("memory"):
@@ -177,10 +176,10 @@ def limits(container: Mapping[str, Any]) -> list[str]:
     return options
 
 
-def kernel_tells_of(container_id: str) -> bool:
-    """Whether the kernel's log says that it killed something of this container for want of memory.
+def kernel_killed_for_memory(container_id: str) -> bool:
+    """Return whether the kernel's log reports an out-of-memory kill in this container.
 
-    Not every engine hears of it, and not everybody may read that log: False then.
+    Not every engine notices one, and not every user may read that log: False then.
     """
     try:
         log = subprocess.run(["dmesg"], capture_output=True, text=True, errors="replace")

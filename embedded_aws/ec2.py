@@ -46,7 +46,7 @@ class EC2Actions(FleetActions, EC2Response):
     """moto's EC2, where a request that the model does not answer stays moto's own."""
 
     def describe_instances(self) -> ActionResult:
-        """DescribeInstances, by ids or filters."""
+        """Answer DescribeInstances, by ids or filters."""
         wanted = self.param("InstanceIds", [])
         instances = self.look().instances
         filters: Any = self._filters_from_querystring()
@@ -68,7 +68,7 @@ class EC2Actions(FleetActions, EC2Response):
         return ActionResult({"Reservations": page, **more})
 
     def describe_instance_status(self) -> ActionResult:
-        """DescribeInstanceStatus: running instances only, unless all are requested."""
+        """Answer DescribeInstanceStatus: running instances only, unless all are requested."""
         wanted = self.param("InstanceIds", [])
         instances = self.look().instances
         if wanted and not any(i in instances for i in wanted):
@@ -81,7 +81,7 @@ class EC2Actions(FleetActions, EC2Response):
         return ActionResult({"InstanceStatuses": page, **more})
 
     def terminate_instances(self) -> ActionResult:
-        """TerminateInstances."""
+        """Answer TerminateInstances."""
         self.error_on_dryrun()
         wanted = self.param("InstanceIds", [])
         if not any(i in self.look().instances for i in wanted):

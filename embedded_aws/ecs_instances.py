@@ -21,7 +21,7 @@ class ContainerInstanceActions(ECSWorldActions):
     """A mixin for moto's ECS."""
 
     def list_container_instances(self) -> ActionResult:
-        """ListContainerInstances, by status and by a filter in the cluster query language."""
+        """Answer ListContainerInstances, by status and by a filter in the query language."""
         world = self.look()
         cluster = self.cluster_name(world)
         status = self.param("status")
@@ -38,7 +38,7 @@ class ContainerInstanceActions(ECSWorldActions):
         return ActionResult({"containerInstanceArns": page, **more})
 
     def describe_container_instances(self) -> ActionResult:
-        """DescribeContainerInstances."""
+        """Answer DescribeContainerInstances."""
         world = self.look()
         arns = self.arns(world, "container-instance", "containerInstances", MOST_DESCRIBED)
         known = world.container_instances
@@ -46,7 +46,7 @@ class ContainerInstanceActions(ECSWorldActions):
         return ActionResult({"containerInstances": found, "failures": missing(arns, known)})
 
     def update_container_instances_state(self) -> ActionResult:
-        """UpdateContainerInstancesState."""
+        """Answer UpdateContainerInstancesState."""
         world = self.look()
         arns = self.arns(world, "container-instance", "containerInstances", MOST_UPDATED)
         failures = missing(arns, world.container_instances)
@@ -60,7 +60,7 @@ class ContainerInstanceActions(ECSWorldActions):
         return ActionResult({"containerInstances": changed, "failures": failures})
 
     def deregister_container_instance(self) -> ActionResult:
-        """DeregisterContainerInstance."""
+        """Answer DeregisterContainerInstance."""
         wanted, force = self.param("containerInstance"), bool(self.param("force", False))
         cluster = self.param("cluster", "default")
         gone = self.act(DeregisterContainerInstance(cluster, wanted, force))

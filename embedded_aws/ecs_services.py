@@ -24,7 +24,7 @@ class ServiceActions(ECSWorldActions):
     """A mixin for moto's ECS."""
 
     def create_service(self) -> ActionResult:
-        """CreateService."""
+        """Answer CreateService."""
         if not self.param("taskDefinition"):
             raise ECSException("InvalidParameterException", "TaskDefinition cannot be blank.")
         configuration = self.param("deploymentConfiguration", {})
@@ -49,7 +49,7 @@ class ServiceActions(ECSWorldActions):
         return self._answer(arn)
 
     def update_service(self) -> ActionResult:
-        """UpdateService."""
+        """Answer UpdateService."""
         configuration = self.param("deploymentConfiguration", {})
         given = self.param("placementConstraints")
         constraints, distinct = (None, None) if given is None else _constraints(given)
@@ -74,13 +74,13 @@ class ServiceActions(ECSWorldActions):
         return self._answer(arn)
 
     def delete_service(self) -> ActionResult:
-        """DeleteService."""
+        """Answer DeleteService."""
         force = bool(self.param("force", False))
         cluster = self.param("cluster", "default")
         return self._answer(self.act(DeleteService(cluster, self.param("service"), force)))
 
     def describe_services(self) -> ActionResult:
-        """DescribeServices: INACTIVE ones too, for a while (botocore: ecs.DeleteService)."""
+        """Answer DescribeServices: INACTIVE ones too, for a while (botocore: ecs.DeleteService)."""
         world = self.look()
         arns = self.arns(world, "service", "services", MOST_DESCRIBED)
         live = live_tasks(world)
@@ -91,7 +91,7 @@ class ServiceActions(ECSWorldActions):
         return ActionResult({"services": services, "failures": failures})
 
     def list_services(self) -> ActionResult:
-        """ListServices: the active ones, ten a page unless the request wants more."""
+        """Answer ListServices: the active ones, ten a page unless the request wants more."""
         world = self.look()
         cluster = self.cluster_name(world)
         arns = [
@@ -213,7 +213,7 @@ def definition(backend: Any, wanted: str) -> TaskDefinition:
 
 
 def _memory(container: Any) -> int:
-    """Placement counts the reservation if there is one (botocore: ecs.ContainerDefinition)."""
+    """Return the reservation, else the limit (botocore: ecs.ContainerDefinition)."""
     return int(container.get("memoryReservation") or container.get("memory") or 0)
 
 

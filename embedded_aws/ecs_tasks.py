@@ -23,7 +23,7 @@ class TaskActions(ECSWorldActions):
     """A mixin for moto's ECS."""
 
     def list_tasks(self) -> ActionResult:
-        """ListTasks: those meant to run, unless `desiredStatus` is STOPPED."""
+        """Answer ListTasks: those meant to run, unless `desiredStatus` is STOPPED."""
         world = self.look()
         cluster = self.cluster_name(world)
         wanted = self.param("desiredStatus", "RUNNING")
@@ -42,7 +42,7 @@ class TaskActions(ECSWorldActions):
         return ActionResult({"taskArns": page, **more})
 
     def describe_tasks(self) -> ActionResult:
-        """DescribeTasks."""
+        """Answer DescribeTasks."""
         world = self.look()
         arns = self.arns(world, "task", "tasks", MOST_DESCRIBED)
         with_tags = "TAGS" in self.param("include", [])
@@ -50,7 +50,7 @@ class TaskActions(ECSWorldActions):
         return ActionResult({"tasks": tasks, "failures": missing(arns, world.tasks)})
 
     def stop_task(self) -> ActionResult:
-        """StopTask."""
+        """Answer StopTask."""
         cluster = self.param("cluster", "default")
         reason = self.param("reason", "Task stopped by user")
         arn = self.act(StopTaskRequest(cluster, self.param("task"), reason))
@@ -66,7 +66,7 @@ class TaskActions(ECSWorldActions):
     start_task = run_task
 
     def update_task_protection(self) -> ActionResult:
-        """UpdateTaskProtection: each task succeeds or fails by itself."""
+        """Answer UpdateTaskProtection: each task succeeds or fails by itself."""
         done, failures = [], []
         world = self.look()
         cluster = self.cluster_name(world)
@@ -85,7 +85,7 @@ class TaskActions(ECSWorldActions):
         return ActionResult({"protectedTasks": done, "failures": failures})
 
     def get_task_protection(self) -> ActionResult:
-        """GetTaskProtection, of the named tasks or all of the cluster."""
+        """Answer GetTaskProtection, of the named tasks or all of the cluster."""
         world = self.look()
         cluster = self.cluster_name(world)
         named = [world.arn("task", cluster, t.rsplit("/", 1)[-1]) for t in self.param("tasks", [])]

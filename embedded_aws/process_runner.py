@@ -11,7 +11,7 @@ from embedded_aws import process_supervisor
 from embedded_aws.task_runner import CannotStart, TaskRun
 
 CHUNK = 65536
-# What a task sees of this computer: nothing that could change what it does with AWS.
+# The variables of this computer that a task sees: none that changes how it uses AWS.
 KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ", "LD_LIBRARY_PATH", "SYSTEMROOT")
 
 
@@ -25,7 +25,7 @@ class ProcessRunner:
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
 
     def start(self, run: TaskRun) -> None:
-        """Start the worker. Raises CannotStart."""
+        """Start the worker. Raise CannotStart."""
         if not Path(self._program[-1]).is_file():
             raise CannotStart(f"CannotPullContainerError: there is no file {self._program[-1]}")
         try:
@@ -38,7 +38,7 @@ class ProcessRunner:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 bufsize=0,
-                # Ctrl-C at the terminal is for who started the server, not for the tasks.
+                # Ctrl-C at the terminal is for whoever started the server, not for the tasks.
                 start_new_session=True,
             )
         except OSError as error:
@@ -49,15 +49,15 @@ class ProcessRunner:
         threading.Thread(target=self._follow, args=(run, process), name=name, daemon=True).start()
 
     def terminate(self, task_id: str) -> None:
-        """SIGTERM to the worker alone."""
+        """Send SIGTERM to the worker alone."""
         self._order(task_id, b"T")
 
     def kill(self, task_id: str) -> None:
-        """SIGKILL to the worker and all it started."""
+        """Send SIGKILL to the worker and all it started."""
         self._order(task_id, b"K")
 
     def close(self) -> None:
-        """Nothing to do: what a task has started ends with it."""
+        """Do nothing: what a task has started ends with it."""
 
     def _order(self, task_id: str, order: bytes) -> None:
         with self._lock:
@@ -67,7 +67,7 @@ class ProcessRunner:
         try:
             process.stdin.write(order)
         except BrokenPipeError:
-            # It has ended; `_follow` is about to say so.
+            # It has ended; `_follow` is about to report that.
             return
 
     def _follow(self, run: TaskRun, process: subprocess.Popen[bytes]) -> None:

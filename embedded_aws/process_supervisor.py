@@ -1,10 +1,10 @@
 """Run one task's program as a container would: it and all it started end together.
 
-Run as a program of its own, `task_process.py PROGRAM ARGUMENT...`; only the standard library.
-Its standard input is a pipe held by who started it: `T` there sends SIGTERM to the program (to it
-alone, like `docker stop` to PID 1), `K` or the end of the pipe (the other side died, even by
-SIGKILL) kills all. Nothing outlives the program, as nothing outlives PID 1 of a container. The exit
-code is the program's, or 128 and the signal's number, as docker reports it.
+Run as a program of its own, `process_supervisor.py PROGRAM ARGUMENT...`; only the standard library.
+Its standard input is a pipe held by its starter: `T` there sends SIGTERM to the program alone, as
+`docker stop` does to PID 1; `K` or the end of the pipe (the starter died, even by SIGKILL) kills
+all. Nothing outlives the program, as nothing outlives PID 1 of a container. The exit code is the
+program's, or 128 plus the signal's number, as docker reports it.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ import sys
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 NO_SUCH_PROGRAM = 127
-LOOKS_FOR_SURVIVORS = 10_000
+MOST_ROUNDS = 10_000
 
 
 def main(command: list[str]) -> int:
-    """Run the command until it ends; returns its exit code."""
+    """Run the command until it ends; return its exit code."""
     _prctl(PR_SET_CHILD_SUBREAPER, 1)
     program = _start(command)
     wake_read, wake_write = os.pipe()
     os.set_blocking(wake_write, False)
     signal.set_wakeup_fd(wake_write)
     signal.signal(signal.SIGCHLD, lambda *_: None)
-    # Whoever signals us means the program.
+    # A signal to us is meant for the program.
     signal.signal(signal.SIGTERM, lambda *_: _send(program, signal.SIGTERM))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     status = _watch(program, wake_read)
@@ -49,7 +49,7 @@ def _start(command: list[str]) -> int:
         if os.getppid() != parent:
             os._exit(128 + signal.SIGKILL)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-        # Python ignores it, which an exec would hand on.
+        # Python ignores SIGPIPE, and exec keeps that.
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
         os.execvp(command[0], command)
     except OSError as error:
@@ -58,7 +58,7 @@ def _start(command: list[str]) -> int:
 
 
 def _watch(program: int, wake: int) -> int:
-    """Wait for the program's end and follow orders meanwhile; returns its wait status."""
+    """Wait for the program's end, follow orders meanwhile, return its wait status."""
     orders = True
     while True:
         status = _reaped(program)
@@ -77,7 +77,7 @@ def _watch(program: int, wake: int) -> int:
 
 
 def _reaped(program: int) -> int | None:
-    """Collect what has ended, orphans too; the program's status once it is among them."""
+    """Collect ended processes, orphans too; return the program's status once it has ended."""
     while True:
         try:
             pid, status = os.waitpid(-1, os.WNOHANG)
@@ -90,18 +90,18 @@ def _reaped(program: int) -> int | None:
 
 
 def kill_descendants() -> None:
-    """SIGKILL to everything below this process, again until there is nothing.
+    """Kill everything below this process, again until nothing is left.
 
-    As subreaper this process becomes the parent of all that loses its own, so on Linux nothing
+    As subreaper this process becomes the parent of all that lose theirs, so on Linux nothing
     escapes, whatever process group or session it has made.
     """
-    for _ in range(LOOKS_FOR_SURVIVORS):
+    for _ in range(MOST_ROUNDS):
         if not _kill_all_once():
             return
         try:
             os.waitpid(-1, 0)
         except ChildProcessError:
-            # Those found are not our own children yet; the next look will find them so.
+            # They are not our own children yet; by the next round they are.
             continue
 
 
@@ -133,7 +133,7 @@ def _children(pid: int) -> list[int]:
             with open(f"/proc/{pid}/task/{thread}/children") as listing:
                 children += [int(child) for child in listing.read().split()]
         except OSError:
-            # The thread ended between the two looks.
+            # The thread ended meanwhile.
             continue
     return children
 

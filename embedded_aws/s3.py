@@ -36,7 +36,7 @@ class S3Actions(responses.S3Response):
             return super().put_object()
 
     def _key_response_post(self, request: Any, *args: Any) -> Any:
-        """CompleteMultipartUpload, with If-None-Match, among others."""
+        """Answer CompleteMultipartUpload, with If-None-Match, among others."""
         with _writing:
             return super()._key_response_post(request, *args)
 

@@ -77,7 +77,7 @@ class Service:
         self.worlds.close(grace)
 
     def _keep_threads_spare(self) -> None:
-        """A long poll holds a thread for up to 20 s: other requests must not wait for it."""
+        """Add threads: a long poll holds one for up to 20 s, and others must not wait."""
         pool = self._http.requests
         lacking = SPARE_THREADS - pool.idle
         if lacking > 0:
@@ -171,7 +171,7 @@ class Application:
 def _error(
     environ: dict[str, Any], start_response: StartResponse, status: str, code: str, text: str
 ) -> list[bytes]:
-    """In the request's protocol: JSON, or XML for EC2, query and S3 clients."""
+    """Answer in the request's protocol: JSON, or XML for EC2, query and S3 clients."""
     if environ.get("HTTP_X_AMZ_TARGET"):
         kind = "application/x-amz-json-1.1"
         body = json.dumps({"__type": code, "message": text})

@@ -28,7 +28,7 @@ class FleetActions(WorldActions):
     ec2_backend: Any
 
     def request_spot_fleet(self) -> ActionResult:
-        """RequestSpotFleet."""
+        """Answer RequestSpotFleet."""
         self.error_on_dryrun()  # type: ignore[attr-defined]
         config = self.param("SpotFleetRequestConfig", {})
         _check(config)
@@ -51,7 +51,7 @@ class FleetActions(WorldActions):
         return ActionResult({"SpotFleetRequestId": self.act(event)})
 
     def describe_spot_fleet_requests(self) -> ActionResult:
-        """DescribeSpotFleetRequests."""
+        """Answer DescribeSpotFleetRequests."""
         world = self.look()
         wanted = self.param("SpotFleetRequestIds") or list(world.fleets)
         page, more = self.page(wanted, "MaxResults", "NextToken", 1000)
@@ -59,7 +59,7 @@ class FleetActions(WorldActions):
         return ActionResult({"SpotFleetRequestConfigs": configs, **more})
 
     def describe_spot_fleet_instances(self) -> ActionResult:
-        """DescribeSpotFleetInstances: the running instances."""
+        """Answer DescribeSpotFleetInstances: the running instances."""
         world = self.look()
         fleet = self._fleet(world, self.param("SpotFleetRequestId"))
         page, more = self.page(members(world).get(fleet.id, []), "MaxResults", "NextToken", 1000)
@@ -75,7 +75,7 @@ class FleetActions(WorldActions):
         return ActionResult({"SpotFleetRequestId": fleet.id, "ActiveInstances": active, **more})
 
     def describe_spot_fleet_request_history(self) -> ActionResult:
-        """DescribeSpotFleetRequestHistory: oldest first."""
+        """Answer DescribeSpotFleetRequestHistory: oldest first."""
         world = self.look()
         fleet = self._fleet(world, self.param("SpotFleetRequestId"))
         since = _seconds(self.param("StartTime"))
@@ -106,7 +106,7 @@ class FleetActions(WorldActions):
         )
 
     def modify_spot_fleet_request(self) -> ActionResult:
-        """ModifySpotFleetRequest."""
+        """Answer ModifySpotFleetRequest."""
         target = self.param("TargetCapacity")
         policy = self.param("ExcessCapacityTerminationPolicy")
         self.act(
@@ -119,7 +119,7 @@ class FleetActions(WorldActions):
         return ActionResult({"Return": True})
 
     def cancel_spot_fleet_requests(self) -> ActionResult:
-        """CancelSpotFleetRequests: each succeeds or fails by itself."""
+        """Answer CancelSpotFleetRequests: each succeeds or fails by itself."""
         wanted = self.param("SpotFleetRequestIds", [])
         if len(wanted) > MOST_CANCELLED:
             raise EC2ClientError("InvalidParameterValue", "At most 100 fleets in one request.")
@@ -211,7 +211,7 @@ def _failed(fleet_id: str, code: str, message: str) -> dict[str, Any]:
 
 
 def _keeps(policy: str | None) -> bool:
-    """Requests and answers spell it `noTermination`; EC2 accepts `NoTermination` too (guess)."""
+    """Return whether the policy is noTermination; EC2 accepts `NoTermination` too (guess)."""
     return (policy or "default").lower() == "notermination"
 
 

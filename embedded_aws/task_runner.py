@@ -1,4 +1,4 @@
-"""What makes tasks real: the one interface, so that processes and containers can take turns."""
+"""The interface of what runs tasks: processes or containers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 
 class CannotStart(Exception):
-    """The task cannot be started; the text is what ECS gives as the reason."""
+    """The task cannot start; the text is the reason that ECS reports."""
 
 
 @dataclass(frozen=True)
@@ -21,23 +21,23 @@ class TaskRun:
     environment: Mapping[str, str]
     folder: Path
     write: Callable[[bytes], None]  # takes the task's output
-    # One of these is called once, after all output: with the exit code and, if ECS would give one,
-    # the reason; or, if it only turned out later, with what CannotStart says.
+    # One of these is called once, after all output: with the exit code and, if ECS reports one, the
+    # reason; or, if the task turns out not to start only later, with the text of CannotStart.
     exited: Callable[[int, str], None]
     not_started: Callable[[str], None]
 
 
 class Runner(Protocol):
-    """Starts and ends tasks. None of it waits for a task."""
+    """Starts and ends tasks. No method waits for a task."""
 
     def start(self, run: TaskRun) -> None:
-        """Start the task. Raises CannotStart."""
+        """Start the task. Raise CannotStart."""
 
     def terminate(self, task_id: str) -> None:
-        """SIGTERM to the task's program; nothing if it has ended."""
+        """Send SIGTERM to the task's program; do nothing if it has ended."""
 
     def kill(self, task_id: str) -> None:
-        """SIGKILL to all of the task; nothing if it has ended."""
+        """Send SIGKILL to all of the task; do nothing if it has ended."""
 
     def close(self) -> None:
         """Return when nothing of any task is left; all have been killed or ended by now."""

@@ -1,4 +1,4 @@
-"""The one step of the model: the world at `now`, given what happened."""
+"""The one step of the model: from a world and events to the world at `now`."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PARTS = (instances, fleets, tasks, services)
 
 
 class Advanced(NamedTuple):
-    """What an advance gives: an answer is the request's result, or a Refused."""
+    """The result of an advance; an answer is a request's result, or a Refused."""
 
     world: World
     effects: list[Effect]
@@ -61,9 +61,9 @@ HANDLERS: Mapping[type, Callable[[Turn, Any], Answer]] = {
 
 
 def advance(world: World, events: Iterable[e.Event], now: float) -> Advanced:
-    """The world at `now` after `events`, which happen at `now`; `world` itself is not changed.
+    """Return the world at `now` after `events`, which happen at `now`; `world` does not change.
 
-    What happens by itself between two advances happens at its own time, also when the step is long.
+    What happens by itself between two advances happens at its own time, however long the step.
     """
     events = list(events)
     if not events and world.wake > now:
@@ -112,7 +112,7 @@ def _next_forgetting(world: World) -> float:
 
 
 def _ends(world: World) -> list[tuple[dict[str, Any], Callable[[Any], float], float]]:
-    """What is forgotten, when it ended, and for how long it is shown after that."""
+    """Return what AWS forgets, when that ended, and how long AWS shows it afterwards."""
     timings = world.timings
     return [
         (world.instances, _ENDED, timings.forget_instance),

@@ -15,7 +15,7 @@ CANCELLED = ("cancelled", "cancelled_running", "cancelled_terminating")
 
 
 def request(turn: Turn, event: e.RequestFleet) -> str:
-    """RequestSpotFleet; the same client token gives the same fleet (Ensuring Idempotency)."""
+    """Request a fleet; the same client token returns the same fleet (EC2 guide, idempotency)."""
     world = turn.world
     known = world.tokens.get(event.client_token) if event.client_token else None
     if known is not None:
@@ -44,7 +44,7 @@ def _dashed(digits: str) -> str:
 
 
 def modify(turn: Turn, event: e.ModifyFleet) -> None:
-    """ModifySpotFleetRequest: only of type maintain and only while active (botocore: ec2)."""
+    """Modify a fleet of type maintain, only while active (botocore: ec2.ModifySpotFleetRequest)."""
     fleet = find(turn.world, event.fleet)
     if not fleet.maintain or fleet.state != "active":
         raise Refused(
@@ -68,7 +68,10 @@ def modify(turn: Turn, event: e.ModifyFleet) -> None:
 
 
 def cancel(turn: Turn, event: e.CancelFleet) -> tuple[str, str]:
-    """CancelSpotFleetRequests: no more launches; instances end only if told so (botocore: ec2)."""
+    """Stop launches, and end the instances if requested (botocore: ec2.CancelSpotFleetRequests).
+
+    Return the state before and after.
+    """
     fleet = find(turn.world, event.fleet)
     before = fleet.state
     if before in CANCELLED and not (before == "cancelled_running" and event.terminate):
@@ -78,14 +81,14 @@ def cancel(turn: Turn, event: e.CancelFleet) -> tuple[str, str]:
 
 
 def capacity_changed(turn: Turn) -> None:
-    """Fleets that wait for capacity try at once: the next attempt need not be awaited."""
+    """Let fleets that wait for capacity try at once."""
     for fleet in list(turn.world.fleets.values()):
         if fleet.state in LIVE and fleet.next_launch < NEVER:
             turn.world.fleets[fleet.id] = replace(fleet, next_launch=turn.now)
 
 
 def step(turn: Turn) -> None:
-    """What the fleets do by themselves at this moment."""
+    """Do what fleets do by themselves at this moment."""
     members = pools.members(turn.world)
     for fleet in list(turn.world.fleets.values()):
         if fleet.state in LIVE:
@@ -95,14 +98,14 @@ def step(turn: Turn) -> None:
 
 
 def next_due(world: World, now: float) -> float:
-    """When a fleet next does something by itself."""
+    """Return when a fleet next does something by itself."""
     return min(
         (_due(fleet) for fleet in world.fleets.values() if fleet.state in LIVE), default=NEVER
     )
 
 
 def _due(fleet: Fleet) -> float:
-    """A launch that comes due while the fleet is being modified waits until it is active again."""
+    """Let a launch wait while the fleet is being modified (guess)."""
     launch = fleet.next_launch if fleet.state == "active" else NEVER
     return min(fleet.due, launch, fleet.valid_until)
 
@@ -169,7 +172,7 @@ def _shed(turn: Turn, fleet: Fleet, members: list[Instance], weight: float) -> F
 
 
 def _end(turn: Turn, fleet: Fleet, terminate: bool) -> None:
-    """`cancelled_terminating` or `cancelled_running`, until the last instance has ended."""
+    """End a fleet; it is `cancelled` once its last instance ended (botocore: ec2.BatchState)."""
     state = "cancelled_terminating" if terminate else "cancelled_running"
     fleet = replace(fleet, state=state, due=NEVER, next_launch=NEVER)
     fleet = record(fleet, turn.now, "fleetRequestChange", state)
@@ -190,7 +193,7 @@ def _step_ending(turn: Turn, fleet: Fleet, members: list[Instance]) -> None:
 
 
 def activity(world: World, fleet: Fleet) -> str:
-    """The ActivityStatus (botocore: ec2.SpotFleetRequestConfig.ActivityStatus)."""
+    """Return the ActivityStatus (botocore: ec2.SpotFleetRequestConfig.ActivityStatus)."""
     weight = fulfilled(world, fleet)
     if fleet.last_problem and weight < fleet.target:
         return "error"
@@ -202,5 +205,5 @@ def activity(world: World, fleet: Fleet) -> str:
 
 
 def fulfilled(world: World, fleet: Fleet) -> float:
-    """The FulfilledCapacity: units that are pending or running."""
+    """Return the FulfilledCapacity: units that are pending or running."""
     return sum(i.spec.weight for i in pools.members(world).get(fleet.id, []))

@@ -21,7 +21,7 @@ def find(world: World, cluster: str, service: str) -> Service:
 
 
 def create(turn: Turn, event: e.CreateService) -> str:
-    """CreateService: refused while one of the name is ACTIVE or DRAINING (ecs.DeleteService)."""
+    """Create a service; refuse while one of that name is ACTIVE or DRAINING (ecs.DeleteService)."""
     world = turn.world
     cluster = clusters.check(world, event.cluster)
     arn = world.arn("service", cluster, event.name)
@@ -48,7 +48,7 @@ def create(turn: Turn, event: e.CreateService) -> str:
 
 
 def update(turn: Turn, event: e.UpdateService) -> str:
-    """UpdateService: a new task definition or force_new_deployment makes a deployment."""
+    """Update a service; a new task definition or force_new_deployment makes a deployment."""
     world = turn.world
     service = find(world, event.cluster, event.name)
     if service.status != "ACTIVE":
@@ -84,7 +84,7 @@ def update(turn: Turn, event: e.UpdateService) -> str:
 
 
 def delete(turn: Turn, event: e.DeleteService) -> str:
-    """DeleteService: with a desired count above 0 only by force; DRAINING until its tasks stop."""
+    """Delete a service: with tasks only by force; DRAINING until they stop (ecs.DeleteService)."""
     service = find(turn.world, event.cluster, event.name)
     if service.status == "INACTIVE":
         raise _not_found()
@@ -112,7 +112,7 @@ def step(turn: Turn) -> None:
 
 
 def next_due(world: World, now: float) -> float:
-    """When a throttled service next tries."""
+    """Return when a throttled service next tries."""
     return min((s.not_before for s in world.services.values() if s.not_before > now), default=NEVER)
 
 

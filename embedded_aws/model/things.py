@@ -62,7 +62,7 @@ class LaunchSpec:
     max_price: float | None = None
     agent: AgentConfig | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
-    details: Mapping[str, Any] = field(default_factory=dict)  # carried along for DescribeInstances
+    details: Mapping[str, Any] = field(default_factory=dict)  # for DescribeInstances
     fault: str = ""  # why EC2 cannot launch from it, e.g. an image that does not exist
 
 
@@ -79,7 +79,7 @@ class HistoryRecord:
 
 @dataclass(frozen=True)
 class FleetSettings:
-    """What a spot fleet is requested with (botocore: ec2.SpotFleetRequestConfigData)."""
+    """The settings of a spot fleet request (botocore: ec2.SpotFleetRequestConfigData)."""
 
     specs: tuple[LaunchSpec, ...]
     target: int
@@ -123,7 +123,7 @@ class Instance:
     state: str = "pending"
     due: float = NEVER  # when its state changes by itself
     ended: float = NEVER
-    notice_at: float = NEVER  # when the interruption notice was given
+    notice_at: float = NEVER  # when EC2 announced the interruption
     interrupt_at: float = NEVER
     register_at: float = NEVER
     container_instance: str = ""
@@ -135,7 +135,7 @@ class Instance:
 
 @dataclass(frozen=True)
 class ContainerInstance:
-    """An instance as ECS sees it, with what is registered and still free."""
+    """An instance as ECS sees it, with its registered and its free resources."""
 
     arn: str
     cluster: str
@@ -155,7 +155,7 @@ class ContainerInstance:
 
 @dataclass(frozen=True)
 class TaskDefinition:
-    """What placement and stopping need of a task definition; `details` is carried along."""
+    """The parts of a task definition that placement and stopping need; `details` has the rest."""
 
     arn: str
     family: str
@@ -189,7 +189,7 @@ class ServiceEvent:
 
 @dataclass(frozen=True)
 class ServiceSettings:
-    """What a service is created with (botocore: ecs.CreateService)."""
+    """The settings of a service (botocore: ecs.CreateService)."""
 
     cluster: str
     name: str
@@ -246,5 +246,5 @@ class Task:
 
     @property
     def id(self) -> str:
-        """The last part of the ARN."""
+        """Return the last part of the ARN."""
         return self.arn.rsplit("/", 1)[-1]
