@@ -31,8 +31,9 @@ from urllib.parse import parse_qs, unquote, urlsplit
 REPOSITORY = Path(__file__).parents[1]
 sys.path.insert(0, str(REPOSITORY))
 
-from benchmarks import recorded_jobs, s3_stub  # noqa: E402
+from benchmarks import recorded_jobs, stub_server  # noqa: E402
 from benchmarks.recorded_jobs import APP_NAME, BUCKET, Jobs, Shape  # noqa: E402
+from benchmarks.stub_server import Answer, Request, answered, listing, xml_error  # noqa: E402
 from control import settings  # noqa: E402
 from control.services import records  # noqa: E402
 
@@ -57,7 +58,7 @@ class Served:
 
     url: str
     shape: Shape
-    server: s3_stub.Server
+    server: stub_server.Server
     made_seconds: float
 
     def environment(self) -> dict[str, str]:
@@ -76,7 +77,7 @@ def serving(shape: Shape, processes: int = 1) -> Iterator[Served]:
     began = time.perf_counter()
     bucket = Bucket(shape)
     made = time.perf_counter() - began
-    with s3_stub.serving(processes, bucket.answer) as server:
+    with stub_server.in_processes(bucket.answer, processes) as server:
         yield Served(server.url, shape, server, made)
 
 
@@ -150,23 +151,25 @@ class Bucket:
         self.jobs = Jobs(shape)
         self._small = dict(_small_objects(shape))
 
-    def answer(self, method: str, target: str, _: dict[bytes, bytes]) -> tuple[bytes, int]:
-        """As s3_stub.Answer."""
-        address = urlsplit(target)
+    def answer(self, request: Request) -> Answer:
+        """Answer as the bucket would; drop what is written to it."""
+        address = urlsplit(request.target)
         query = parse_qs(address.query, keep_blank_values=True)
         key = unquote(address.path).lstrip("/").partition("/")[2]
-        if method == "GET" and not key:
+        if request.method == "GET" and not key:
             return self._list(query), 0
-        if method not in ("GET", "HEAD"):
-            return s3_stub.http_head(204 if method == "DELETE" else 200, 0, 'ETag: "0"'), 0
+        if request.method not in ("GET", "HEAD"):
+            status = 204 if request.method == "DELETE" else 200
+            return answered(b"", status=status, headers={"ETag": '"0"'}), 0
         content = self.read(key)
         if content is None:
-            return _missing(method), 0
-        more = f'ETag: "0"\r\nLast-Modified: {s3_stub.DATE}'
+            missing = xml_error(404, "NoSuchKey")
+            return missing if request.method == "GET" else answered(b"", status=404), 0
+        headers = {"ETag": '"0"', "Last-Modified": stub_server.DATE}
         if key.endswith(".done.json"):
-            more += f"\r\nx-amz-meta-submission: {json.loads(content)['submission']}"
-        head = s3_stub.http_head(200, len(content), more)
-        return (head + content if method == "GET" else head), 0
+            headers["x-amz-meta-submission"] = str(json.loads(content)["submission"])
+        body = content if request.method == "GET" else b""
+        return answered(body, size=len(content), headers=headers), 0
 
     def read(self, key: str) -> bytes | None:
         """The content of an object, None if there is none."""
@@ -193,11 +196,12 @@ class Bucket:
         )
         most = int(query.get("max-keys", ["1000"])[0])
         if delimiter:
-            return s3_stub.xml_answer(_result(prefix, [], self._folders(prefix), cut=False))
+            return listing(prefix, (), self._folders(prefix))
         start = max(prefix, token, after)
         found = takewhile(lambda e: e.key.startswith(prefix), self._from(start))
         page = list(islice((e for e in found if e.key > max(token, after)), most + 1))
-        return s3_stub.xml_answer(_result(prefix, page[:most], [], cut=len(page) > most))
+        entries = ((e.key, _iso(e.written), e.size) for e in page[:most])
+        return listing(prefix, entries, after=page[most - 1].key if len(page) > most else "")
 
     def _folders(self, prefix: str) -> list[str]:
         """The common prefixes one level below."""
@@ -297,33 +301,8 @@ def _small_objects(shape: Shape) -> Iterator[tuple[str, bytes]]:
     yield f"{shape.prefix}snapshot/config.py", config
 
 
-def _result(prefix: str, page: list[Entry], folders: list[str], *, cut: bool) -> str:
-    token = f"<NextContinuationToken>{page[-1].key}</NextContinuationToken>" if cut else ""
-    content = "".join(
-        f"<Contents><Key>{key}</Key><LastModified>{_iso(written)}</LastModified>"
-        f"<ETag>&quot;0&quot;</ETag><Size>{size}</Size><StorageClass>STANDARD</StorageClass>"
-        "</Contents>"
-        for key, written, size in page
-    )
-    content += "".join(
-        f"<CommonPrefixes><Prefix>{name}</Prefix></CommonPrefixes>" for name in folders
-    )
-    return (
-        f"<ListBucketResult><Name>{BUCKET}</Name><Prefix>{prefix}</Prefix>"
-        f"<KeyCount>{len(page) + len(folders)}</KeyCount><MaxKeys>1000</MaxKeys>"
-        f"<IsTruncated>{'true' if cut else 'false'}</IsTruncated>{token}{content}"
-        "</ListBucketResult>"
-    )
-
-
 def _iso(moment: float) -> str:
     return datetime.fromtimestamp(moment, timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.000Z")
-
-
-def _missing(method: str) -> bytes:
-    body = b"<Error><Code>NoSuchKey</Code><Message>There is no such object.</Message></Error>"
-    head = s3_stub.http_head(404, len(body), "Content-Type: application/xml")
-    return head + body if method == "GET" else s3_stub.http_head(404, 0)
 
 
 def main() -> None:
