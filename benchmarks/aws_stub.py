@@ -3,7 +3,7 @@
 `Stub` takes messages and never returns them, and keeps objects in memory. It can refuse, throttle,
 or end the connection. In a thread of a test: `with serving() as stub`. As a process of a benchmark:
 `python benchmarks/aws_stub.py SECONDS_ADDED_TO_EACH_REQUEST` prints its URL and ends when its
-standard input does. `made_up_s3` drops what it is sent and makes up what it is asked for.
+standard input does. `made_up_s3` drops what clients send and makes up what they request.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _WRITTEN = "2026-01-01T00:00:00.000Z"
 
 @dataclass
 class Call:
-    """One request; a fault may change what becomes of it."""
+    """One request; a fault may change its outcome."""
 
     operation: str
     number: int
@@ -59,7 +59,7 @@ Fault = Callable[[Call], None]
 
 
 class Stub:
-    """What was sent and stored so far; `fault` sees every call before it is done."""
+    """The messages and objects so far; `fault` sees every call before it is done."""
 
     def __init__(self, fault: Fault | None = None, keep: bool = True) -> None:
         self.fault, self.keep = fault, keep

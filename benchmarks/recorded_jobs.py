@@ -1,7 +1,7 @@
-"""What workers would have written about the jobs of a run: made up from each job's number.
+"""Made-up records, attempts and logs of a run's jobs, derived from each job's number.
 
-Nothing is kept of a job but its id, so that a million of them are there within seconds; the
-content of an object is made when it is asked for, and is the same each time.
+Memory holds only a job's id, so a million jobs are ready within seconds; the content of an object
+is made on request, and is the same each time.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ PART_JOBS = 10_000
 ALLOWED = 3
 MEAN_SECONDS = 240.0
 MEMORY_MB = 15000
-# Between setup and the first job: machines come up.
+# Between setup and the first job machines start.
 LEAD_SECONDS = 600.0
 SLOTS_A_MACHINE = 4
 _SHARED = (
@@ -40,12 +40,12 @@ _LENGTHS = NormalDist()
 
 @dataclass(frozen=True)
 class Shape:
-    """How many jobs the run has, and of how many something else than 'done at once' is true.
+    """The number of jobs in the run, and of those that are not done at the first attempt.
 
     `waiting` have no record and no attempt yet; `retrying` have one failed attempt and no record;
-    `recovered` are done after a failed attempt; `retried` were given up and then done by their
-    second submission. The run is over if none waits or retries. `began` is the time of its setup,
-    `hours` what it took from the first job to the last.
+    `recovered` are done after a failed attempt; `retried` failed for good and were then done by
+    their second submission. The run is over if none waits or retries. `began` is the time of its
+    setup, `hours` the time from the first job to the last.
     """
 
     jobs: int
@@ -77,17 +77,17 @@ class Shape:
 
     @property
     def machines(self) -> int:
-        """So many that the jobs fit into the hours."""
+        """Return the number of machines with which the jobs fit into the hours."""
         return max(1, round(self.finished * MEAN_SECONDS / (self.hours * 3600) / SLOTS_A_MACHINE))
 
     @property
     def ended(self) -> float:
-        """When the last job that has a record got it."""
+        """Return the time of the last record, in seconds since the epoch."""
         return self.began + LEAD_SECONDS + self.hours * 3600
 
 
 class Jobs:
-    """The jobs of a run: `ids` in order, `numbers` in the order of the ids, what became of each."""
+    """The jobs of a run: `ids` in order, and `numbers` in the order of the ids."""
 
     def __init__(self, shape: Shape) -> None:
         self.shape = shape
@@ -100,7 +100,7 @@ class Jobs:
         self._special = self._choose()
 
     def _choose(self) -> dict[int, str]:
-        """What became of the jobs that were not simply done, or wait at the end of the queue."""
+        """Choose the jobs that are not simply done, and do not wait at the end of the queue."""
         shape = self.shape
         kinds = ("failed", "skipped", "retrying", "recovered", "retried")
         chosen = [kind for kind in kinds for _ in range(getattr(shape, kind))]
@@ -109,13 +109,13 @@ class Jobs:
         return dict(zip(numbers, chosen, strict=True))
 
     def kind(self, number: int) -> str:
-        """What became of a job: one of the words of Shape, or 'done'."""
+        """Return a job's fate: one of the words of Shape, or 'done'."""
         if number >= self.shape.jobs - self.shape.waiting:
             return "waiting"
         return self._special.get(number, "done")
 
     def place(self, job_id: int) -> int:
-        """Where the first job with this id or a higher one stands in `ids`."""
+        """Return the position in `ids` of the first job with this id or a higher one."""
         return bisect_left(self.ids, job_id)
 
     def number(self, job_id: int) -> int | None:
@@ -124,7 +124,7 @@ class Jobs:
         return self.numbers[place] if there else None
 
     def record_names(self, place: int) -> tuple[str, ...]:
-        """The records of the job that stands at a place, by state."""
+        """Return the names of the records of the job at a position."""
         kind = self.kind(self.numbers[place])
         if kind in ("waiting", "retrying"):
             return ()
@@ -133,7 +133,7 @@ class Jobs:
         return ("done.json", "failed.json") if kind == "retried" else ("done.json",)
 
     def attempt_names(self, place: int) -> tuple[str, ...]:
-        """Its failed attempts, submission.receive.state."""
+        """Return the names of its failed attempts."""
         number = self.numbers[place]
         kind = self.kind(number)
         if kind in ("retrying", "recovered"):
@@ -150,7 +150,7 @@ class Jobs:
         return failed + last.get(kind, ())
 
     def ended(self, number: int) -> float:
-        """When its record was written: jobs end one after the other, with some disorder."""
+        """Return the time of its record: jobs end one after the other, with some disorder."""
         shape = self.shape
         share = (number + 1) / max(1, shape.jobs - shape.waiting)
         first = shape.began + LEAD_SECONDS
@@ -160,7 +160,7 @@ class Jobs:
     def content(
         self, number: int, job_id: int, state: str, submission: int, receive: int, reason: str = ""
     ) -> bytes:
-        """A record or an attempt, as a worker writes it."""
+        """Return a record or an attempt, as a worker writes it."""
         ran = state != "skipped" and reason != SILENT
         length = seconds(job_id) if ran else 0.2
         ended, name = self.ended(number), name_of(number)
@@ -198,7 +198,7 @@ class Jobs:
         return json.dumps(fields, ensure_ascii=False, indent=1).encode()
 
     def part_names(self) -> Iterator[str]:
-        """The parts of `submitted/`: one command sent all, another those that were retried."""
+        """Yield the parts of `submitted/`: one command sent all jobs, another the retried ones."""
         for part, start in enumerate(range(0, self.shape.jobs, PART_JOBS), start=1):
             count = min(PART_JOBS, self.shape.jobs - start)
             yield f"0001-{part:06d}-new{count}-again0.jsonl.gz"
@@ -206,7 +206,7 @@ class Jobs:
             yield f"0002-000001-new0-again{self.shape.retried}.jsonl.gz"
 
     def part(self, name: str) -> bytes:
-        """The content of a part."""
+        """Return the content of a part."""
         command, part, _ = name.split("-", 2)
         numbers: Iterator[int] = iter(range(self.shape.jobs))
         if command == "0001":
@@ -223,7 +223,7 @@ def name_of(number: int) -> str:
 
 
 def body(number: int) -> str:
-    """The canonical body of a job."""
+    """Return the canonical body of a job."""
     return f'{{"group":{{"plate":"P{number // 384:04d}","well":"W{number % 384:03d}"}},{_SHARED}}}'
 
 
@@ -236,15 +236,15 @@ def _line(number: int, submission: int) -> str:
 
 
 def seconds(job_id: int) -> float:
-    """How long a job took: most about four minutes, a few much longer."""
+    """Return how long a job took: most about four minutes, a few much longer."""
     draw = (job_id % 10_007 + 0.5) / 10_007
     return MEAN_SECONDS / 1.133 * math.exp(0.5 * _LENGTHS.inv_cdf(draw))
 
 
 def reason_of(number: int, job_id: int, kind: str = "failed") -> str:
-    """Why a job's attempts failed: one of six kinds, some of which name things of this job's own.
+    """Return why a job's attempts failed: one of six kinds, some with details of this job.
 
-    What went well in the end, or may still, failed for a reason that passes.
+    A job that succeeded in the end, or still may, failed for a temporary reason.
     """
     if kind in ("recovered", "retrying"):
         return "cellprofiler exited with code 3"
@@ -271,7 +271,7 @@ def reason_of(number: int, job_id: int, kind: str = "failed") -> str:
 
 
 def tries(number: int, job_id: int) -> int:
-    """After how many failed attempts it was given up; 0 if none of them left a word."""
+    """Return the number of failed attempts after which it failed for good; 0 for silent deaths."""
     reason = reason_of(number, job_id)
     if reason == SILENT:
         return 0
@@ -279,12 +279,12 @@ def tries(number: int, job_id: int) -> int:
 
 
 def given_up_at(number: int, job_id: int) -> int:
-    """The receive that its failed record names: that of its last attempt."""
+    """Return the receive that its failed record names: that of its last attempt."""
     return tries(number, job_id) or ALLOWED
 
 
 def log_lines(name: str, reason: str, attempt: int) -> list[str]:
-    """What a job has written."""
+    """Return the lines of a job's log."""
     lines = [f"attempt 1.{attempt} ({attempt} of {ALLOWED}) on i-0123456789abcdef0 (m5.xlarge)"]
     lines += [f"module {step} of 60: {name} image {step * 7 % 11}" for step in range(60)]
     if not reason:

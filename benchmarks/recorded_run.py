@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
-"""An S3 that holds a recorded run of any size, for what reads runs: status, failures, report.
+"""An S3 that holds a recorded run of any size, for verbs that read runs.
 
     with recorded_run.serving(Shape(jobs=1_000_000, failed=20_000)) as run:
         ... s3 at run.url, the run's prefix is run.shape.prefix, its bucket BUCKET
 
     python benchmarks/recorded_run.py [--jobs N] [--failed N] ...   # serves until Ctrl-C
 
-Keys are as in documentation/contract.md, contents as workers write them; both are made when they
-are asked for (recorded_jobs.py). Listings say when each object was written, and a rough size.
-What is written to it is taken and thrown away.
+Keys are as in documentation/contract.md, contents as workers write them; both are made on request
+(recorded_jobs.py). Listings have the time of each object and a rough size. It accepts and drops
+what clients write.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ MEMORY = {recorded_jobs.MEMORY_MB}
 
 @dataclass(frozen=True)
 class Served:
-    """A recorded run that is being served; `made_seconds` is how long its making took."""
+    """A recorded run that is being served; `made_seconds` is the time that it took to make."""
 
     url: str
     shape: Shape
@@ -62,7 +62,7 @@ class Served:
     made_seconds: float
 
     def environment(self) -> dict[str, str]:
-        """AWS settings that lead S3, and nothing else, to it."""
+        """Return the AWS settings that lead S3, and nothing else, to it."""
         return {
             "AWS_ENDPOINT_URL_S3": self.url,
             "AWS_ACCESS_KEY_ID": "none",
@@ -73,7 +73,7 @@ class Served:
 
 @contextlib.contextmanager
 def serving(shape: Shape, processes: int = 1) -> Iterator[Served]:
-    """The run on loopback for as long as the block runs."""
+    """Serve the run on loopback during the block."""
     began = time.perf_counter()
     bucket = Bucket(shape)
     made = time.perf_counter() - began
@@ -82,14 +82,14 @@ def serving(shape: Shape, processes: int = 1) -> Iterator[Served]:
 
 
 def write_project(folder: Path, shape: Shape) -> Path:
-    """The config.py that the run was set up with; returns its path."""
+    """Write the config.py that the run was set up with; return its path."""
     path = folder / "config.py"
     path.write_text(CONFIG.format(machines=shape.machines), encoding="utf-8")
     return path
 
 
 def run_of(shape: Shape, folder: Path) -> records.Run:
-    """The run.json; `folder` holds the project."""
+    """Return the run.json; `folder` holds the project."""
     values = settings.load(write_project(folder, shape)).container_values()
     began = records.utc(shape.began + 60)
     entry = {
@@ -123,7 +123,7 @@ def run_of(shape: Shape, folder: Path) -> records.Run:
 
 
 def _machine_time(shape: Shape) -> dict[str, Any]:
-    """All machines were up from two minutes after setup until the last job's end."""
+    """Let all machines be up from two minutes after setup until the last job's end."""
     begin = shape.began + 120
     step = 60.0
     while shape.ended - begin > 120 * step:
@@ -144,7 +144,7 @@ class Entry(NamedTuple):
 
 
 class Bucket:
-    """What the bucket holds, and the answers to requests for it."""
+    """The content of the bucket, and the answers to requests for it."""
 
     def __init__(self, shape: Shape) -> None:
         self.shape = shape
@@ -172,7 +172,7 @@ class Bucket:
         return answered(body, size=len(content), headers=headers), 0
 
     def read(self, key: str) -> bytes | None:
-        """The content of an object, None if there is none."""
+        """Return the content of an object, None if there is none."""
         if key in self._small:
             return self._small[key]
         folder, _, name = key.removeprefix(self.shape.prefix).partition("/")
@@ -204,7 +204,7 @@ class Bucket:
         return listing(prefix, entries, after=page[most - 1].key if len(page) > most else "")
 
     def _folders(self, prefix: str) -> list[str]:
-        """The common prefixes one level below."""
+        """Return the common prefixes one level below."""
         names = [f"{self.shape.prefix}{folder}/" for folder in (*_FOLDERS, "submitted", "snapshot")]
         return sorted(
             {
@@ -215,7 +215,7 @@ class Bucket:
         )
 
     def _from(self, start: str) -> Iterator[Entry]:
-        """Every object whose key is not below `start`, in order."""
+        """Yield every object whose key is not below `start`, in order."""
         run = self.shape.prefix
         for folder in _FOLDERS:
             if start < f"{run}{folder}0":  # "0" comes right after "/"
@@ -257,7 +257,7 @@ def _names(jobs: Jobs, folder: str, place: int) -> list[str]:
 
 
 def _content(jobs: Jobs, folder: str, place: int, rest: str) -> bytes:
-    """Of the object of this job whose name ends with `rest`."""
+    """Return the content of this job's object whose name ends with `rest`."""
     number, job_id = jobs.numbers[place], jobs.ids[place]
     kind = jobs.kind(number)
     reason = recorded_jobs.reason_of(number, job_id, kind)

@@ -1,4 +1,4 @@
-"""Who scales a simulated fleet: this monitor, the reference's policy, and an oracle."""
+"""The policies that scale a simulated fleet: this monitor, the reference's, and an oracle."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ UP = ("pending", "running")
 class Monitor:
     """The monitor of this project: its decision function, its actions as requests to the model."""
 
-    tells, packs = True, False
+    reports, packs = True, False
 
     def __init__(self, case: Case) -> None:
         self.memory, self.pace = Memory(), Pace()
@@ -48,7 +48,7 @@ class Monitor:
         }
 
     def look(self, site: Site) -> None:
-        """One step, as control/monitor takes it."""
+        """Take one step, as the monitor does."""
         seen = observe(site, self.alarms)
         chosen, self.memory = decide(seen, self.memory, self.settings, self.pace)
         for action in chosen:
@@ -76,18 +76,18 @@ class Monitor:
 
 
 class Reference:
-    """The reference's policy: machines end by an alarm after 15 idle minutes, and every 10 minutes
-    the fleet's target follows the jobs in flight once none wait. The run ends at the first look
-    that finds the queue empty.
+    """The reference's policy: alarms end machines after 15 idle minutes, and every 10 minutes the
+    fleet's target follows the jobs in flight once none wait. The run ends at the first step that
+    finds the queue empty.
     """
 
-    tells, packs = True, False
+    reports, packs = True, False
 
     def __init__(self, case: Case) -> None:
         self.next_downscale = 0.0
 
     def look(self, site: Site) -> None:
-        """One step of the reference's monitor loop, which counts once a minute."""
+        """Take one step of the reference's monitor loop, which counts once a minute."""
         waiting, in_flight = site.counted
         if not waiting and not in_flight:
             end(site)
@@ -102,24 +102,27 @@ class Reference:
 
 
 class Oracle:
-    """Knows which job is the last of each machine, and ends it in that second.
+    """A policy that knows the last job of each machine, and ends the machine in that second.
 
-    The fleet is left as it is; what is paid is counted afterwards, by `oracle_seconds`.
+    The fleet stays as it is; `oracle_seconds` counts the payment afterwards.
     """
 
-    tells, packs = False, True
+    reports, packs = False, True
 
     def __init__(self, case: Case) -> None:
         pass
 
     def look(self, site: Site) -> None:
-        """Nothing is scaled in."""
+        """End the run after the last job; scale nothing in before."""
         if site.done == len(site.case.lengths):
             end(site)
 
 
 def oracle_seconds(site: Site) -> float:
-    """From each machine's launch to the end of its last job; a machine without a job is free."""
+    """Return the seconds from each launch to the end of the machine's last job.
+
+    A machine without a job costs nothing.
+    """
     instances = site.world.instances
     return sum(at - instances[machine].launched for machine, at in site.last_work.items())
 
@@ -132,7 +135,7 @@ def end(site: Site) -> None:
 
 
 def observe(site: Site, alarms: frozenset[str]) -> Observed:
-    """What control/observation would have asked AWS for."""
+    """Return what the monitor would learn from AWS."""
     world, now = site.world, site.now
     up = [i for i in world.instances.values() if i.state in UP]
     live = [t for t in world.tasks.values() if t.desired == "RUNNING"]
@@ -158,7 +161,7 @@ def observe(site: Site, alarms: frozenset[str]) -> Observed:
         machines=tuple(_machine(world, i, on, busy_on) for i in up),
         service=ServiceState(service.desired, running, len(live) - running),
         alarms=alarms,
-        asked={fleet.id: site.asked},
+        asked={fleet.id: site.requested},
     )
 
 

@@ -57,7 +57,7 @@ Content = Callable[[Request], Answer]
 
 @dataclass
 class Counts:
-    """What the server did: requests, bytes of bodies that it got, CPU seconds."""
+    """The work of the server: requests, bytes of bodies received, CPU seconds."""
 
     requests: int
     received: int
@@ -235,7 +235,7 @@ class Loop:
             continue
 
     def _take(self, connection: _Connection) -> bool:
-        """Take what has come of one request; return whether it was complete, and answered."""
+        """Take the next part of a request; return whether it is complete and answered."""
         unread = connection.unread
         if connection.request is None:
             end = unread.find(b"\r\n\r\n")

@@ -1,13 +1,12 @@
 #!/usr/bin/env python3
-"""Transfer engines beside `aws s3 cp --recursive` and s5cmd, against an S3 that is not the limit.
+"""Transfer engines compared with `aws s3 cp --recursive` and s5cmd; S3 is not the limit.
 
     python benchmarks/transfer.py [--small 10000] [--large 2] [--repeat 3] [--folder FOLDER]
 
-Needs benchmarks/requirements.txt, and twice the size of the large files in FOLDER. Every client is
-a process of its own, measured from its start to its end; they take turns, and the median of the
-turns is shown. Exits with 1 unless small files go up at least twice as fast as with the AWS CLI.
-`server` is the CPU of the S3 stub during the same time: it is no limit as long
-as that is well below the wall time.
+It needs benchmarks/requirements.txt, and space for twice the large files in FOLDER. Every client is
+a process of its own, measured from start to end; they take turns, and the table shows medians. The
+exit code is 1 unless small files go up at least twice as fast as with the AWS CLI. `server` is the
+CPU of the S3 stub in that time: well below the wall time it is not the limit.
 """
 
 from __future__ import annotations
@@ -54,7 +53,7 @@ class Load:
 
 @dataclass
 class Cost:
-    """What one transfer took: seconds, CPU seconds, MB, and CPU seconds of the server."""
+    """The cost of one transfer: seconds, CPU seconds, MB, and CPU seconds of the server."""
 
     wall: float
     cpu: float
@@ -70,7 +69,7 @@ def main() -> int:
     if not options.small:
         return 0
     good = ratios[0] >= LEAST_RATIO
-    print(f"wanted of small uploads: at least {LEAST_RATIO:g}: {'yes' if good else 'NO'}")
+    print(f"goal for small uploads: at least {LEAST_RATIO:g}: {'met' if good else 'MISSED'}")
     return 0 if good else 1
 
 
@@ -85,7 +84,7 @@ def _options() -> argparse.Namespace:
 
 
 def _measure(load: Load, folder: Path, repeat: int) -> float:
-    """Measure and print both directions; how many times as long as ours the reference uploads."""
+    """Measure and print both directions; return the reference's upload time over ours."""
     ratios = {}
     source, target = folder / "source", folder / "target"
     _make_files(source, load)
@@ -112,7 +111,7 @@ def _make_files(folder: Path, load: Load) -> None:
 
 
 def _clients(direction: str, load: Load, source: Path, target: Path) -> dict[str, list[str]]:
-    """The command of every client."""
+    """Return the command of every client."""
     engine = [sys.executable, __file__, ENGINE]
     programs = Path(sys.executable).parent
     aws = [str(programs / "aws"), "s3", "cp", "--recursive", "--only-show-errors"]
@@ -135,7 +134,7 @@ def _clients(direction: str, load: Load, source: Path, target: Path) -> dict[str
 
 
 def _run(command: list[str], direction: str, load: Load, target: Path) -> Cost:
-    """Run a client; raises if it fails or has not transferred everything."""
+    """Run a client. Raise SystemExit if it fails or did not transfer everything."""
     shutil.rmtree(target, ignore_errors=True)
     with stub_server.in_processes(made_up_s3) as server:
         began = time.monotonic()
@@ -154,7 +153,7 @@ def _run(command: list[str], direction: str, load: Load, target: Path) -> Cost:
 
 
 def _environment(url: str) -> dict[str, str]:
-    """The caller's, without any AWS settings of theirs."""
+    """Return the caller's environment without any AWS settings of theirs."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     return {
         **kept,
@@ -192,7 +191,7 @@ def _load() -> str:
 
 
 def with_plumbing(direction: str, folder: Path, prefix: str) -> None:
-    """The worker's own way, as attempt.py and job.py call it."""
+    """Transfer as the worker does (attempt.py and job.py)."""
     from plumbing import aws, download, upload
 
     s3 = aws.make_clients(aws.make_session(REGION)).s3
@@ -204,7 +203,7 @@ def with_plumbing(direction: str, folder: Path, prefix: str) -> None:
 
 
 def with_put_object(direction: str, folder: Path, prefix: str) -> None:
-    """The worker's uploads without quick_put.py: calls of boto3's put_object in threads."""
+    """Upload without quick_put.py: by boto3's put_object in threads."""
     from plumbing import upload
 
     upload.MANY = sys.maxsize
@@ -212,7 +211,7 @@ def with_put_object(direction: str, folder: Path, prefix: str) -> None:
 
 
 def with_s3transfer(direction: str, folder: Path, prefix: str) -> None:
-    """What is under boto3's upload_file and under `aws s3 cp`."""
+    """Transfer by the library under boto3's upload_file and `aws s3 cp`."""
     import boto3
     from botocore.config import Config
     from s3transfer.manager import TransferConfig, TransferManager
@@ -223,7 +222,7 @@ def with_s3transfer(direction: str, folder: Path, prefix: str) -> None:
 
 
 def with_crt(direction: str, folder: Path, prefix: str) -> None:
-    """AWS's transfer library in C, by s3transfer's bindings."""
+    """Transfer by AWS's library in C, through s3transfer's bindings."""
     import boto3
     import botocore.session
     from s3transfer.crt import (
