@@ -88,12 +88,12 @@ def client(folder: str, verb: str, *words: str) -> None:
     """What is measured, in its own process."""
     import boto3
 
-    from control.runs import finding
-    from control.services import account
+    from control.aws.session import AWS
+    from control.records import find
     from control.verbs import failures, logs
 
-    aws = account.AWS(boto3.Session())
-    run = finding.run(aws.s3, BUCKET, APP_NAME, "")
+    aws = AWS(boto3.Session())
+    run = find.run(aws.s3, BUCKET, APP_NAME, "")
     if verb == "failures":
         path = Path(folder) / "failed.json" if "job-file" in words else None
         form = "json" if "json" in words else ""

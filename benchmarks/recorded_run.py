@@ -33,8 +33,8 @@ sys.path.insert(0, str(REPOSITORY))
 
 from benchmarks import recorded_jobs, s3_stub  # noqa: E402
 from benchmarks.recorded_jobs import APP_NAME, BUCKET, Jobs, Shape  # noqa: E402
-from control import settings  # noqa: E402
-from control.services import records  # noqa: E402
+from control.config import load_config  # noqa: E402
+from control.model import JobCounts, Run, utc  # noqa: E402
 
 OWNER = "arn:aws:iam::123456789012:user/benchmark"
 CONFIG = f"""\
@@ -87,10 +87,10 @@ def write_project(folder: Path, shape: Shape) -> Path:
     return path
 
 
-def run_of(shape: Shape, folder: Path) -> records.Run:
+def run_of(shape: Shape, folder: Path) -> Run:
     """The run.json; `folder` holds the project."""
-    values = settings.load(write_project(folder, shape)).container_values()
-    began = records.utc(shape.began + 60)
+    values = load_config(write_project(folder, shape)).container_values()
+    began = utc(shape.began + 60)
     entry = {
         "fleet_id": "sfr-00000000-0000-0000-0000-000000000000",
         "template": f"{APP_NAME}-{shape.run_id}-00000000",
@@ -99,7 +99,7 @@ def run_of(shape: Shape, folder: Path) -> records.Run:
         "target": shape.machines,
         "requested": began,
     }
-    return records.Run(
+    return Run(
         app_name=APP_NAME,
         run_id=shape.run_id,
         bucket=BUCKET,
@@ -115,7 +115,7 @@ def run_of(shape: Shape, folder: Path) -> records.Run:
         log_group=APP_NAME,
         submissions=2 if shape.retried else 1,
         fleets=[entry],
-        ended=records.utc(shape.ended + 240) if shape.over else "",
+        ended=utc(shape.ended + 240) if shape.over else "",
         end_reason="every job has ended" if shape.over else "",
         machine_time=_machine_time(shape),
     )
@@ -283,7 +283,7 @@ def _small_objects(shape: Shape) -> Iterator[tuple[str, bytes]]:
         "snapshot/fleet.json": run.fleets[0],
     }
     if shape.over:
-        counts = records.JobCounts(
+        counts = JobCounts(
             shape.jobs, shape.jobs - shape.failed - shape.skipped, shape.skipped, shape.failed
         )
         content["report.json"] = {

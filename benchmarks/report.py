@@ -37,18 +37,19 @@ def make(run_id: str, path: Path) -> None:
     began = time.perf_counter()
     import boto3
 
-    from control.reports import report, report_page, report_reading
-    from control.runs import spending
-    from control.services import account, records
+    from control.aws.session import AWS
+    from control.records import costs, store
+    from control.reports import collect, data
+    from control.reports.page import console_link, render_page
 
-    aws = account.AWS(boto3.Session())
-    run = records.load(aws.s3, BUCKET, APP_NAME, run_id)
-    reading = report_reading.read(aws.s3, run)
+    aws = AWS(boto3.Session())
+    run = store.load(aws.s3, BUCKET, APP_NAME, run_id)
+    reading = collect.read_run(aws.s3, run)
     read = time.perf_counter()
-    cost = spending.cost(run.machine_time, {KIND: [(0.0, 0.07)]})
-    made = report.make(run, reading, cost, time.time())
-    link = report_page.console_link(run.region, run.bucket)
-    path.write_text(report_page.render(made, reading.failed, link), encoding="utf-8")
+    cost = costs.machine_cost(run.machine_time, {KIND: [(0.0, 0.07)]})
+    made = data.make(run, reading, cost, time.time())
+    link = console_link(run.region, run.bucket)
+    path.write_text(render_page(made, reading.failed, link), encoding="utf-8")
     ended = time.perf_counter()
     used = resource.getrusage(resource.RUSAGE_SELF)
     row("read", f"{read - began:.1f} s")

@@ -7,9 +7,12 @@ from typing import Any
 
 from benchmarks.simulated_case import CLUSTER, SERVICE, Case
 from benchmarks.simulated_site import Site
-from control.monitoring.decision import decide
-from control.monitoring.observed import Machine, Memory, Observed, Pace
-from control.monitoring.orders import (
+from control.aws.ecs import ServiceState
+from control.aws.fleet import FleetState
+from control.aws.sqs import Counts
+from control.model import JobCounts
+from control.monitoring.decide import decide
+from control.monitoring.facts import (
     Action,
     DeleteAlarms,
     EndBroken,
@@ -17,15 +20,15 @@ from control.monitoring.orders import (
     EndMachines,
     EndRefusing,
     EndRun,
+    Machine,
+    Memory,
+    Observed,
+    Pace,
     PutAlarm,
     Remove,
     SetDesired,
     SetTarget,
 )
-from control.services.cluster import ServiceState
-from control.services.fleet import FleetState
-from control.services.queues import Counts
-from control.services.records import JobCounts
 from embedded_aws.model import Refused
 from embedded_aws.model import events as e
 from embedded_aws.model.fleets import activity

@@ -134,11 +134,13 @@ def client(way: str, url: str, path: str, count: str) -> dict[str, float]:
     """What is measured, in its own process."""
     import boto3
 
-    from control.services import account, records
+    from control.aws.session import AWS
+    from control.model import Run
+    from control.records import store
     from control.verbs import submit
 
-    aws = account.AWS(boto3.Session())
-    run = records.Run(
+    aws = AWS(boto3.Session())
+    run = Run(
         app_name="Benchmark",
         run_id="20260101T000000Z",
         bucket="bucket",
@@ -148,7 +150,7 @@ def client(way: str, url: str, path: str, count: str) -> dict[str, float]:
         settings={},
         queue_url=f"{url}/123456789012/BenchmarkQueue",
     )
-    assert aws.sqs and records.create(aws.s3, run)
+    assert aws.sqs and store.create(aws.s3, run)
     start = time.process_time()
     wall, cpu = time.perf_counter(), time.process_time()
     if way == "submit":

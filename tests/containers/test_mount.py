@@ -6,15 +6,13 @@ import json
 
 import pytest
 
-from control.services import task_definitions
+from control.aws import ecs
 from tests.containers import ec2
 from tests.containers.conftest import until
-from tests.control.services.test_task_definitions import SETTINGS
+from tests.control.aws.test_task_definitions import SETTINGS
 
 # What the task definition of a run that mounts asks ECS for, and nothing else.
-_ASKED = task_definitions.container_definition({**SETTINGS, "DOWNLOAD_FILES": False}, {})[
-    "linuxParameters"
-]
+_ASKED = ecs.container_definition({**SETTINGS, "DOWNLOAD_FILES": False}, {})["linuxParameters"]
 MAY_MOUNT = (
     *(f"--device={each['hostPath']}:{each['containerPath']}" for each in _ASKED["devices"]),
     *(f"--cap-add={each}" for each in _ASKED["capabilities"]["add"]),

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from control.monitoring.decision import decide
-from control.monitoring.observed import Machine, Memory, Observed, Pace
-from control.monitoring.orders import DeleteAlarms, PutAlarm
-from control.services.cluster import ServiceState
-from control.services.fleet import FleetState
-from control.services.queues import Counts
-from control.services.records import JobCounts
+from control.aws.ecs import ServiceState
+from control.aws.fleet import FleetState
+from control.aws.sqs import Counts
+from control.model import JobCounts
+from control.monitoring.decide import decide
+from control.monitoring.facts import DeleteAlarms, Machine, Memory, Observed, Pace, PutAlarm
 
 NOW = 1_800_000_000.0
 SETTINGS = {"DOCKER_CORES": 2, "TASKS_PER_MACHINE": 1}

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from control.monitoring.decision import decide
-from control.monitoring.orders import EndBroken, EndCostly, Remove, SetDesired, SetTarget
-from control.services.queues import Counts
+from control.aws.sqs import Counts
+from control.monitoring.decide import decide
+from control.monitoring.facts import EndBroken, EndCostly, Remove, SetDesired, SetTarget
 from tests.control.readings import (
     BUSY,
     DONE,
