@@ -10,6 +10,7 @@ from benchmarks.simulated_site import Site
 from control.aws.ecs import ServiceState
 from control.aws.fleet import FleetState
 from control.aws.sqs import Counts
+from control.config import Config
 from control.model import JobCounts
 from control.monitoring.decide import decide
 from control.monitoring.facts import (
@@ -45,16 +46,23 @@ class Monitor:
     def __init__(self, case: Case) -> None:
         self.memory, self.pace = Memory(), Pace()
         self.alarms: frozenset[str] = frozenset()
-        self.settings = {
-            "TASKS_PER_MACHINE": case.tasks_per_machine,
-            "DOCKER_CORES": case.jobs_per_task,
-            "CLUSTER_MACHINES": case.machines,
-        }
+        self.config = Config(
+            APP_NAME="Simulated",
+            DOCKERHUB_TAG="a/b:1",
+            AWS_REGION="us-east-1",
+            AWS_BUCKET="bucket",
+            MACHINE_TYPE=("m5.xlarge",),
+            CPU_SHARES=1024,
+            MEMORY=1000,
+            TASKS_PER_MACHINE=case.tasks_per_machine,
+            DOCKER_CORES=case.jobs_per_task,
+            CLUSTER_MACHINES=case.machines,
+        )
 
     def look(self, site: Site) -> None:
         """One step, as control/monitor takes it."""
         seen = observe(site, self.alarms)
-        chosen, self.memory = decide(seen, self.memory, self.settings, self.pace)
+        chosen, self.memory = decide(seen, self.memory, self.config, self.pace)
         self._put_alarms(
             site, [action.machine for action in chosen if isinstance(action, PutAlarm)]
         )

@@ -21,6 +21,7 @@ import tempfile
 import time
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 REPOSITORY = Path(__file__).parents[1]
 sys.path.insert(0, str(REPOSITORY))
@@ -130,11 +131,26 @@ def job_file(folder: Path, count: int, form: str) -> Path:
     return path
 
 
+# What a run needs, of which nothing is used here.
+CONFIG: Any = {
+    "APP_NAME": "Benchmark",
+    "DOCKERHUB_TAG": "a/b:1",
+    "AWS_REGION": "us-east-1",
+    "AWS_BUCKET": "bucket",
+    "CLUSTER_MACHINES": 1,
+    "MACHINE_TYPE": ("m5.xlarge",),
+    "DOCKER_CORES": 1,
+    "CPU_SHARES": 1024,
+    "MEMORY": 1000,
+}
+
+
 def client(way: str, url: str, path: str, count: str) -> dict[str, float]:
     """What is measured, in its own process."""
     import boto3
 
     from control.aws.session import AWS
+    from control.config import Config
     from control.model import Run
     from control.records import store
     from control.verbs import submit
@@ -147,7 +163,7 @@ def client(way: str, url: str, path: str, count: str) -> dict[str, float]:
         region="us-east-1",
         account="123456789012",
         owner="benchmark",
-        settings={},
+        config=Config(**CONFIG),
         queue_url=f"{url}/123456789012/BenchmarkQueue",
     )
     assert aws.sqs and store.create(aws.s3, run)

@@ -192,8 +192,8 @@ def _setting(
 class Config:
     """Every setting of config.py, typed; the implementer's own are in `extras`."""
 
-    path: Path
-    extras: Mapping[str, Any]
+    path: Path = Path("config.py")
+    extras: Mapping[str, Any] = field(default_factory=dict)
 
     APP_NAME: str = _setting(name=_APP)
     DOCKERHUB_TAG: str = _setting(name=_IMAGE, local="local/worker:latest")
@@ -301,6 +301,21 @@ def load_config(where: str | Path = ".", *, embedded: bool = False) -> Config:
         _check_form(name, spec, values[name], path)
     extras = {k: _extra(k, v, path) for k, v in given.items() if k not in SETTINGS}
     return Config(path=path.resolve(), extras=types.MappingProxyType(extras), **values)
+
+
+def config_of_values(values: Mapping[str, Any]) -> Config:
+    """Return the config of values as `container_values` gives them, and JSON keeps them.
+
+    Raise UserError for a value of the wrong type.
+    """
+    path = Path("run.json")
+    typed = {
+        name: _typed(name, spec, values, path, embedded=False)
+        for name, spec in SETTINGS.items()
+        if name not in CONTROL_NODE_ONLY
+    }
+    extras = {name: value for name, value in values.items() if name not in SETTINGS}
+    return Config(path=path, extras=extras, **typed)
 
 
 def _check_capitals(name: str, names: Mapping[str, Any], path: Path) -> None:

@@ -16,8 +16,8 @@ import embedded_aws
 from benchmarks import aws_stub
 from control.aws.session import AWS
 from control.checks import image
-from control.config import load_config
-from control.model import Run
+from control.config import Config, load_config
+from control.model import FleetEntry, Run
 from control.records import store
 from control.verbs import setup, setup_aws
 from tests.injection import Injection
@@ -107,6 +107,18 @@ def aws():
         yield clients
 
 
+def config_of(**changes):
+    """A Config of VALUES with changes."""
+    values = {**VALUES, **changes}
+    return Config(**{**values, "MACHINE_TYPE": tuple(values["MACHINE_TYPE"])})
+
+
+def entry_of(**changes):
+    """A fleet as run.json has it."""
+    known = {"template": "t", "template_data": {}, "request": {}, "target": 1, "requested": ""}
+    return FleetEntry(**{**known, **changes})
+
+
 def new_run(queue_url=""):
     """A run that was just set up."""
     return Run(
@@ -116,7 +128,7 @@ def new_run(queue_url=""):
         region="us-east-1",
         account="123456789012",
         owner="me",
-        settings={},
+        config=config_of(),
         queue_url=queue_url,
     )
 

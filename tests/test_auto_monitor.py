@@ -16,7 +16,6 @@ from control.aws.scheduler import GROUP, schedule_exists
 from control.aws.session import AWS
 from control.aws.sqs import queue_counts
 from control.errors import ExplainedError
-from control.model import seconds
 from control.monitoring import act, auto_monitor
 from control.records import store
 from control.verbs import monitor, setup, setup_aws, start_cluster, submit
@@ -136,7 +135,7 @@ def test_jobs_that_vanish_end_the_machines_and_the_laptop_says_why(watched, func
 def test_the_schedule_ends_an_hour_after_the_machines_by_itself(watched):
     aws, config, run = watched(MEMORY=900_000, MAX_RUN_HOURS=5)
     held = aws.scheduler.get_schedule(GroupName=GROUP, Name=run.schedule)
-    machines_end = seconds(run.fleets[-1]["request"]["ValidUntil"])
+    machines_end = run.fleets[-1].valid_until
     assert held["EndDate"].timestamp() == machines_end + 3600
     assert (held["ActionAfterCompletion"], held["ScheduleExpression"]) == (
         "DELETE",

@@ -259,7 +259,7 @@ def test_more_and_fewer_machines_and_stop_as_the_control_node(enforced, tmp_path
     run = start(an_account, config, tmp_path)
     two = setup.setup(aws, dataclasses.replace(config, CLUSTER_MACHINES=2))
     run = start_cluster.start(aws, config, two, ROOT / "files/exampleFleet.json", yes=True)
-    assert [entry["target"] for entry in run.fleets] == [2]
+    assert [entry.target for entry in run.fleets] == [2]
     stop.stop(aws, run, dry_run=True)
     assert schedule_exists(aws.scheduler, run.schedule)
     stop.stop(aws, run, dry_run=False, pause=0.1)

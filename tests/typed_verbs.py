@@ -11,7 +11,7 @@ import run
 from control.aws import cloudwatch, ecs, lambda_function, launch_template
 from control.aws.sqs import delete_queue
 from control.monitoring import act, auto_monitor
-from control.records import fleet_requests, store
+from control.records import fleet_requests, monitor_file, store
 from control.user_files import job_file
 from control.user_files.fleet_file import FleetFile
 from control.verbs import setup, setup_aws, submit
@@ -124,7 +124,7 @@ class Verbs:
         if self.config is None or self.run() is None:
             self.with_machines()
             return
-        the_run = dataclasses.replace(self.run(), fleets=[], memory={})
+        the_run = dataclasses.replace(self.run(), fleets=(), memory={})
         ecs.ensure_service(self.aws.ecs, the_run, the_run.task_definition, pause=0.05)
         store.change(self.aws.s3, the_run, lambda r: the_run)
         self._start()
@@ -141,7 +141,7 @@ class Verbs:
         self.aws.s3.delete_object(Bucket=BUCKET, Key=f"{self.run().prefix}snapshot/fleet.json")
         the_run = self.run()
         ecs.ensure_service(self.aws.ecs, the_run, the_run.task_definition, pause=0.05)
-        store.change(self.aws.s3, the_run, lambda r: dataclasses.replace(r, fleets=[], memory={}))
+        store.change(self.aws.s3, the_run, lambda r: dataclasses.replace(r, fleets=(), memory={}))
 
     def with_all_done(self):
         """At the moment when the last job has got its record."""
@@ -151,7 +151,7 @@ class Verbs:
         self._put(the_run, "records/0123456789abcdef.done.json", b"{}")
         memory = {"empty_since": 1.0, "empty_readings": 3}
         store.change(self.aws.s3, the_run, lambda r: dataclasses.replace(r, memory=memory))
-        run.monitor_file.write(self.config, self.run())
+        monitor_file.write(self.config, self.run())
 
     def with_given_up(self):
         """After the end of a run of which one job was given up: its queue is gone."""

@@ -73,7 +73,7 @@ def dashboard_body(run: Run, template: Any) -> dict[str, Any]:
         "{service}": run.service,
         "{log group}": run.log_group,
     }
-    fleets = [entry["fleet_id"] for entry in run.fleets if entry["fleet_id"]]
+    fleets = [entry.fleet_id for entry in run.fleets if entry.fleet_id]
     filled: dict[str, Any] = _fill(template, names, fleets)
     # CloudWatch refuses a graph of nothing.
     filled["widgets"] = [w for w in filled["widgets"] if w["properties"].get("metrics") != []]

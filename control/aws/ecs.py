@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from control.aws import tags
+from control.config import Config
 
 if TYPE_CHECKING:
     from mypy_boto3_ecs import ECSClient
@@ -22,22 +23,22 @@ _DIGEST_TAG = "distributed-something:digest"
 STOP_TIMEOUT_SECONDS = 110
 
 
-def container_definition(settings: dict[str, Any], environment: dict[str, str]) -> dict[str, Any]:
+def container_definition(config: Config, environment: dict[str, str]) -> dict[str, Any]:
     """The one container of a task. Never privileged: a mount needs one device, one capability."""
-    app = settings["APP_NAME"]
+    app = config.APP_NAME
     definition: dict[str, Any] = {
         "name": app,
-        "image": settings["DOCKERHUB_TAG"],
-        "cpu": settings["CPU_SHARES"],
-        "memory": settings["MEMORY"],
+        "image": config.DOCKERHUB_TAG,
+        "cpu": config.CPU_SHARES,
+        "memory": config.MEMORY,
         "essential": True,
         "stopTimeout": STOP_TIMEOUT_SECONDS,
         "environment": [{"name": k, "value": v} for k, v in sorted(environment.items())],
         "logConfiguration": {
             "logDriver": "awslogs",
             "options": {
-                "awslogs-group": settings["LOG_GROUP_NAME"],
-                "awslogs-region": settings["AWS_REGION"],
+                "awslogs-group": config.LOG_GROUP_NAME,
+                "awslogs-region": config.AWS_REGION,
                 "awslogs-stream-prefix": app,
                 # A slow CloudWatch must not stop the program that writes to stdout.
                 "mode": "non-blocking",
@@ -45,14 +46,14 @@ def container_definition(settings: dict[str, Any], environment: dict[str, str]) 
             },
         },
     }
-    if not settings["DOWNLOAD_FILES"]:
+    if not config.DOWNLOAD_FILES:
         device = {"hostPath": "/dev/fuse", "containerPath": "/dev/fuse"}
         definition["linuxParameters"] = {
             "capabilities": {"add": ["SYS_ADMIN"]},
             "devices": [{**device, "permissions": ["read", "write", "mknod"]}],
         }
-    if settings["GPUS_PER_TASK"]:
-        gpus = str(settings["GPUS_PER_TASK"])
+    if config.GPUS_PER_TASK:
+        gpus = str(config.GPUS_PER_TASK)
         definition["resourceRequirements"] = [{"type": "GPU", "value": gpus}]
     return definition
 

@@ -62,7 +62,6 @@ def request_config(
     hourly_limit: float | None = None,
 ) -> dict[str, Any]:
     """The request of a spot fleet: one override for each machine type in each zone."""
-    settings = run.settings
     overrides = [
         {"InstanceType": kind.name, "SubnetId": subnet.subnet_id}
         for kind in plan.types
@@ -84,8 +83,8 @@ def request_config(
         ],
         "TagSpecifications": [{"ResourceType": "spot-fleet-request", "Tags": tags.of_ec2(run)}],
     }
-    if settings["MACHINE_PRICE"] is not None:
-        config["SpotPrice"] = str(settings["MACHINE_PRICE"])
+    if run.config.MACHINE_PRICE is not None:
+        config["SpotPrice"] = str(run.config.MACHINE_PRICE)
     if hourly_limit is not None:
         config["SpotMaxTotalPrice"] = str(hourly_limit)
     return config
@@ -102,13 +101,13 @@ def of_run(ec2: EC2Client, run: Run) -> list[str]:
 
     If a request was answered into the void, its fleet is found by the tags.
     """
-    known = [entry["fleet_id"] for entry in run.fleets]
+    known = [entry.fleet_id for entry in run.fleets]
     return known if all(known) else by_tags(ec2, run)
 
 
 def by_tags(ec2: EC2Client, run: Run) -> list[str]:
     """The ids of all fleets of the run that have not ended, whether run.json knows them or not."""
-    ids = [entry["fleet_id"] for entry in run.fleets if entry["fleet_id"]]
+    ids = [entry.fleet_id for entry in run.fleets if entry.fleet_id]
     ended = set()
     for page in ec2.get_paginator("describe_spot_fleet_requests").paginate():
         for found in page["SpotFleetRequestConfigs"]:
@@ -122,9 +121,9 @@ def by_tags(ec2: EC2Client, run: Run) -> list[str]:
 def young(run: Run, now: float) -> dict[str, int]:
     """The targets, by id, of the run's fleets that EC2 may not tell of yet."""
     return {
-        entry["fleet_id"]: entry.get("target", entry["request"]["TargetCapacity"])
+        entry.fleet_id: entry.target
         for entry in run.fleets
-        if entry["fleet_id"] and abs(now - seconds(entry["requested"])) < _UNTOLD_SECONDS
+        if entry.fleet_id and abs(now - seconds(entry.requested)) < _UNTOLD_SECONDS
     }
 
 

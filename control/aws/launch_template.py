@@ -86,10 +86,9 @@ def user_data(run: Run, gpu: bool) -> str:
 
 def data(run: Run, plan: Plan) -> dict[str, Any]:
     """What every machine of the run is, whichever type and zone it comes in."""
-    settings = run.settings
     interface: dict[str, Any] = {
         "DeviceIndex": 0,
-        "AssociatePublicIpAddress": settings["ASSIGN_IP"],
+        "AssociatePublicIpAddress": run.config.ASSIGN_IP,
         "DeleteOnTermination": True,
     }
     if plan.security_group_ids:

@@ -24,7 +24,7 @@ _NO_SUCH_ETAG = '"00000000000000000000000000000000"'
 def config(subject: Subject) -> Iterator[Finding]:
     """config.py itself was read: whether the run knows it as it is."""
     changes = (
-        container_environment.changes(subject.run.settings, subject.config.container_values())
+        container_environment.changes(subject.run.config, subject.config)
         if subject.run and not subject.run.ended
         else []
     )

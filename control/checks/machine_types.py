@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from control.aws.ec2 import (
     MachineType,
@@ -13,6 +12,7 @@ from control.aws.ec2 import (
     newest_machine_image,
 )
 from control.checks.findings import Finding, Subject, failed, passed, unknown, warned
+from control.config import Config
 from control.errors import UserError
 from control.text import several
 
@@ -48,14 +48,14 @@ def registered_memory(advertised_mib: int) -> tuple[int, int]:
     return int(advertised_mib * LEAST_SHARE), int(advertised_mib * MOST_SHARE)
 
 
-def fit(kind: MachineType, settings: Mapping[str, Any]) -> Fit:
+def fit(kind: MachineType, config: Config) -> Fit:
     """How many containers of these settings a machine type takes."""
     least, most = registered_memory(kind.memory_mib)
-    gpus: int = settings["GPUS_PER_TASK"]
+    gpus: int = config.GPUS_PER_TASK
     return Fit(
-        memory=most // settings["MEMORY"],
-        memory_sure=least // settings["MEMORY"],
-        cpu=kind.vcpus * CPU_OF_VCPU // settings["CPU_SHARES"],
+        memory=most // config.MEMORY,
+        memory_sure=least // config.MEMORY,
+        cpu=kind.vcpus * CPU_OF_VCPU // config.CPU_SHARES,
         gpus=kind.gpus // gpus if gpus else None,
     )
 
@@ -83,13 +83,13 @@ def fits(subject: Subject) -> Iterator[Finding]:
 
 
 def _does_not_fit(subject: Subject, kind: MachineType) -> Iterator[Finding]:
-    values = subject.config.values()
-    tasks = subject.config.TASKS_PER_MACHINE
-    fitted = fit(kind, values)
+    config = subject.config
+    tasks = config.TASKS_PER_MACHINE
+    fitted = fit(kind, config)
     least, most = registered_memory(kind.memory_mib)
     names = ("MEMORY", "CPU_SHARES", "GPUS_PER_TASK")
     words = {
-        **{name: values[name] for name in names},
+        **{name: getattr(config, name) for name in names},
         **{"type": kind.name, "advertised": f"{kind.memory_mib:,}"},
         **{"least": f"{least:,}", "most": f"{most:,}", "advise": least // tasks},
         **{"cpu": kind.vcpus * CPU_OF_VCPU, "gpus": several(kind.gpus, "GPU")},
@@ -111,7 +111,7 @@ def _does_not_fit(subject: Subject, kind: MachineType) -> Iterator[Finding]:
 
 def _fits(subject: Subject, kind: MachineType) -> Finding:
     config = subject.config
-    most = fit(kind, config.values()).containers
+    most = fit(kind, config).containers
     room = f"; {most} would" if most > config.TASKS_PER_MACHINE else ""
     verb = "fits" if config.TASKS_PER_MACHINE == 1 else "fit"
     containers = several(config.TASKS_PER_MACHINE, "container")

@@ -197,7 +197,7 @@ def end_run(aws: AWS, run: Run, now: float) -> Iterator[str]:
             f"cluster {run.cluster} kept: others use it, or containers still stop in it; it costs "
             "nothing, and the end of the next run in it removes it if it is empty"
         )
-    if run.settings["CLEAN_DASHBOARD"]:
+    if run.config.CLEAN_DASHBOARD:
         cloudwatch.delete_dashboard(aws.cloudwatch, run)
         yield "dashboard removed"
 

@@ -16,7 +16,7 @@ from control.aws.s3 import put_json
 from control.aws.scheduler import delete_schedule, ensure_schedule, schedule_exists, schedule_name
 from control.aws.session import AWS
 from control.explain import aws_errors
-from control.model import seconds, utc
+from control.model import utc
 from control.monitoring.facts import Pace
 from control.monitoring.step import step
 from control.records import store
@@ -84,7 +84,7 @@ def find(aws: AWS, run: Run) -> tuple[str, bool]:
 
     ("", True) if AUTO_MONITOR is off. Raises ExplainedError if setupAWS has not made it.
     """
-    if not run.settings["AUTO_MONITOR"]:
+    if not run.config.AUTO_MONITOR:
         return "", True
     return lambda_function.arn(aws.functions, lambda_function.zipped())
 
@@ -99,7 +99,7 @@ def begin(aws: AWS, run: Run, function_arn: str) -> Run:
     role_arn = iam.role_arn(aws.iam, iam.SCHEDULER_ROLE)
     name = schedule_name(run.app_name, run.run_id)
     run = store.change(aws.s3, run, lambda r: dataclasses.replace(r, schedule=name))
-    machines_end = max(seconds(f["request"]["ValidUntil"]) for f in run.fleets)
+    machines_end = max(entry.valid_until for entry in run.fleets)
     ensure_schedule(aws.scheduler, run, function_arn, role_arn, machines_end)
     return run
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any
 
 from control.aws.fleet import LIVE_STATES
+from control.config import Config
 from control.monitoring import why_idle
 from control.monitoring.facts import (
     Action,
@@ -97,7 +97,7 @@ def cap_cheapest(seen: Observed, chosen: Sequence[Action]) -> list[Action]:
 
 
 def decide(
-    seen: Observed, memory: Memory, settings: Mapping[str, Any], pace: Pace
+    seen: Observed, memory: Memory, config: Config, pace: Pace
 ) -> tuple[list[Action], Memory]:
     """The next actions, and what the next step must remember."""
     memory = _remember_empty(seen, memory, pace)
@@ -108,7 +108,7 @@ def decide(
         _end(seen, memory, pace)
         or _cannot_go_on(seen, memory, pace)
         or _never_works(seen, pace)
-        or _has_no_place(seen, settings, pace)
+        or _has_no_place(seen, config, pace)
     )
     if end is not None:
         return [end], memory
@@ -118,9 +118,9 @@ def decide(
     memory, broken = _broken(seen, memory, pace)
     if memory.never_registered >= pace.give_up_machines:
         return [EndMachines(_why_broken(memory.never_registered, pace))], memory
-    actions, memory = enforce(seen, memory, settings, pace, broken)
+    actions, memory = enforce(seen, memory, config, pace, broken)
     if not actions:
-        actions, memory = scale(seen, memory, settings, pace, broken)
+        actions, memory = scale(seen, memory, config, pace, broken)
         if cheapest_applies(seen, pace):
             actions = cap_cheapest(seen, actions)
     if broken:
@@ -216,13 +216,13 @@ def _never_works(seen: Observed, pace: Pace) -> Action | None:
     return None
 
 
-def _has_no_place(seen: Observed, settings: Mapping[str, Any], pace: Pace) -> Action | None:
+def _has_no_place(seen: Observed, config: Config, pace: Pace) -> Action | None:
     """Machines that can take no container cost money, and others of their kind could not either."""
     service = seen.service
     if service is None or service.running or service.pending or seen.at_work:
         return None
     joined = [m for m in seen.machines if m.container_instance and not m.draining]
-    reason = why_idle.placement(service.last_word, settings)
+    reason = why_idle.placement(service.last_word, config)
     if reason is None or not reason.lasting:
         return None
     if not any(seen.now - m.launched > pace.register for m in joined):

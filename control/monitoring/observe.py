@@ -54,7 +54,7 @@ def observe(
         service=service,
         alarms=frozenset(cloudwatch.alarms_of_run(aws.cloudwatch, run)),
         stopped=_stopped(aws, run) if service is not None else (),
-        asked={f["fleet_id"]: _asked(f) for f in run.fleets if f["fleet_id"]},
+        asked={f.fleet_id: f.target for f in run.fleets if f.fleet_id},
         stopped_at=run.stopped,
         cheapest_since=run.cheapest_since,
     )
@@ -79,7 +79,7 @@ def price(aws: AWS, run: Run, seen: Observed, memory: Memory, pace: Pace) -> Mem
     while, or for a kind of machine that is new."""
     kinds = {machine.kind for machine in seen.machines}
     recent = memory.priced <= seen.now < memory.priced + pace.prices
-    if run.settings.get("MAX_HOURLY_COST") is None:
+    if run.config.MAX_HOURLY_COST is None:
         return memory
     if recent and kinds <= memory.prices.keys():
         return memory
@@ -92,14 +92,8 @@ def price(aws: AWS, run: Run, seen: Observed, memory: Memory, pace: Pace) -> Mem
 
 def _stopped(aws: AWS, run: Run) -> tuple[Stopped, ...]:
     """Of containers made since machines were last asked for: what was before may be mended."""
-    since = seconds(run.fleets[-1]["requested"]) if run.fleets else 0.0
+    since = seconds(run.fleets[-1].requested) if run.fleets else 0.0
     return tuple(Stopped(why, host) for why, host in ecs.why_stopped(aws.ecs, run, since))
-
-
-def _asked(fleet: dict[str, Any]) -> int:
-    """How many machines the user has confirmed: in the request, or in a resize since then."""
-    confirmed: int = fleet.get("target", fleet["request"]["TargetCapacity"])
-    return confirmed
 
 
 def machines_up(ec2: EC2Client, fleets: list[FleetState]) -> list[Machine]:

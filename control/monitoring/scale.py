@@ -6,9 +6,9 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 from control.aws.fleet import LIVE_STATES, FleetState
+from control.config import Config
 from control.monitoring.facts import (
     Action,
     EndCostly,
@@ -22,7 +22,7 @@ from control.monitoring.facts import (
 )
 
 
-def tasks_needed(seen: Observed, settings: Mapping[str, Any]) -> int:
+def tasks_needed(seen: Observed, config: Config) -> int:
     """Containers at work, and enough more for the jobs that wait or come back; at least one.
 
     A job in flight that no protected container holds waits for its next attempt, or was finished
@@ -30,7 +30,7 @@ def tasks_needed(seen: Observed, settings: Mapping[str, Any]) -> int:
     """
     if seen.queue is None:
         return 1
-    jobs_at_once: int = settings["DOCKER_CORES"]
+    jobs_at_once: int = config.DOCKER_CORES
     busy = _busy(seen)
     held_by_none = max(0, seen.queue.in_flight - busy * jobs_at_once)
     waiting = seen.queue.visible + seen.queue.delayed + held_by_none
@@ -40,7 +40,7 @@ def tasks_needed(seen: Observed, settings: Mapping[str, Any]) -> int:
 def scale(
     seen: Observed,
     memory: Memory,
-    settings: Mapping[str, Any],
+    config: Config,
     pace: Pace,
     broken: tuple[Machine, ...] = (),
 ) -> tuple[list[Action], Memory]:
@@ -51,11 +51,11 @@ def scale(
     """
     memory = replace(memory, protection_works=memory.protection_works or _busy(seen) > 0)
     machines = [m for m in seen.machines if m not in broken]
-    most = int(min(_most_machines(seen), affordable(seen, memory, settings, machines)))
-    if seen.service is None or not most or _distrusts(seen, memory, settings):
+    most = int(min(_most_machines(seen), affordable(seen, memory, config, machines)))
+    if seen.service is None or not most or _distrusts(seen, memory, config):
         return [], replace(memory, spare_since=None)
-    per_machine: int = settings["TASKS_PER_MACHINE"]
-    needed = min(tasks_needed(seen, settings), most * per_machine)
+    per_machine: int = config.TASKS_PER_MACHINE
+    needed = min(tasks_needed(seen, config), most * per_machine)
     spare = _spare(machines, needed, per_machine)
     targets = _targets(seen, _without(machines, spare), needed, per_machine)
     too_many = (
@@ -87,7 +87,7 @@ def _busy(seen: Observed) -> int:
     return sum(m.busy_tasks for m in seen.machines)
 
 
-def _distrusts(seen: Observed, memory: Memory, settings: Mapping[str, Any]) -> bool:
+def _distrusts(seen: Observed, memory: Memory, config: Config) -> bool:
     """Whether the counts cannot be right, or idle containers cannot be told from busy ones."""
     if seen.queue is None:
         return False
@@ -97,7 +97,7 @@ def _distrusts(seen: Observed, memory: Memory, settings: Mapping[str, Any]) -> b
         return True
     if counted == 0 and jobs.finished < jobs.submitted:
         return True
-    held = _busy(seen) * settings["DOCKER_CORES"]
+    held = _busy(seen) * config.DOCKER_CORES
     return seen.queue.in_flight > held and not memory.protection_works
 
 
@@ -181,7 +181,7 @@ _NOTHING = 1e-9
 def enforce(
     seen: Observed,
     memory: Memory,
-    settings: Mapping[str, Any],
+    config: Config,
     pace: Pace,
     broken: Sequence[Machine] = (),
 ) -> tuple[list[Action], Memory]:
@@ -191,7 +191,7 @@ def enforce(
     with work, and of those the youngest first, which have the least work to lose. `broken`
     machines are ended by the caller.
     """
-    limit: float | None = settings.get("MAX_HOURLY_COST")
+    limit: float | None = config.MAX_HOURLY_COST
     staying = [m for m in seen.machines if m not in broken and not m.draining]
     cost = _cost(staying, memory.prices)
     if limit is None or cost - limit <= _NOTHING:
@@ -211,11 +211,11 @@ def enforce(
 
 
 def affordable(
-    seen: Observed, memory: Memory, settings: Mapping[str, Any], machines: Sequence[Machine]
+    seen: Observed, memory: Memory, config: Config, machines: Sequence[Machine]
 ) -> float:
     """How many machines there may be in all: as many as are wanted already, and what is left of
     MAX_HOURLY_COST pays at the highest price known; infinity without a limit or a price."""
-    limit: float | None = settings.get("MAX_HOURLY_COST")
+    limit: float | None = config.MAX_HOURLY_COST
     if limit is None or not memory.prices:
         return math.inf
     wanted = sum(f.target for f in seen.fleets if f.state in LIVE_STATES)

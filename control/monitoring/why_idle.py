@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from control.aws import fleet
 from control.aws.fleet import LIVE_STATES
 from control.aws.sqs import queue_counts
+from control.config import Config
 from control.explain import no_machine
 from control.explain.no_job import (
     CONTAINERS,
@@ -52,7 +53,7 @@ def look(aws: AWS, run: Run, seen: Observed, patience: float = PATIENCE_SECONDS)
     if empty and seen.jobs.finished < seen.jobs.submitted:
         dead = queue_counts(aws.sqs, run.dead_letter_url)
         heard = Heard(dead=dead.total if dead else 0)
-    elif run.fleets and run.fleets[-1]["fleet_id"] and not seen.machines:
+    elif run.fleets and run.fleets[-1].fleet_id and not seen.machines:
         heard = Heard(tuple((e.sub_type, e.detail) for e in history(aws, run)))
     return why(seen, heard, run, patience)
 
@@ -60,9 +61,9 @@ def look(aws: AWS, run: Run, seen: Observed, patience: float = PATIENCE_SECONDS)
 def history(aws: AWS, run: Run) -> list[fleet.Event]:
     """The whole history of the newest fleet; empty if EC2 has forgotten it."""
     newest = run.fleets[-1]
-    if not fleet.describe(aws.ec2, [newest["fleet_id"]]):
+    if not fleet.describe(aws.ec2, [newest.fleet_id]):
         return []
-    return fleet.history(aws.ec2, newest["fleet_id"], seconds(newest["requested"]))
+    return fleet.history(aws.ec2, newest.fleet_id, seconds(newest.requested))
 
 
 def why(seen: Observed, heard: Heard, run: Run, patience: float = PATIENCE_SECONDS) -> Idle | None:
@@ -76,9 +77,8 @@ def why(seen: Observed, heard: Heard, run: Run, patience: float = PATIENCE_SECON
         return told("jobs delayed", RUN["jobs delayed"], delayed=f"{queue.delayed:,}")
     if running:
         return refusal(seen.refusals) if seen.refusals else None
-    names = run.settings
     if queue is None:
-        words = {"queue": names.get("SQS_QUEUE_NAME", ""), "unfinished": f"{left:,}"}
+        words = {"queue": run.config.SQS_QUEUE_NAME, "unfinished": f"{left:,}"}
         return told("queue gone", RUN["queue gone"], **words)
     if not queue.total:
         return told(
@@ -86,7 +86,7 @@ def why(seen: Observed, heard: Heard, run: Run, patience: float = PATIENCE_SECON
             RUN["jobs lost"],
             unfinished=f"{left:,}",
             dead=f"{heard.dead:,}",
-            dead_queue=names.get("SQS_DEAD_LETTER_QUEUE", ""),
+            dead_queue=run.config.SQS_DEAD_LETTER_QUEUE,
         )
     if not seen.machines and not (seen.service is None and _live(seen)):
         return _no_machine(seen, heard, run, patience)
@@ -120,7 +120,7 @@ def _no_machine(seen: Observed, heard: Heard, run: Run, patience: float) -> Idle
         # What stays wrong comes first, then what AWS said last.
         cause = next((c for c in causes if c.lasting), causes[-1])
         return Idle(cause.situation, cause.what, cause.fix, cause.lasting)
-    waited = seen.now - seconds(run.fleets[-1]["requested"])
+    waited = seen.now - seconds(run.fleets[-1].requested)
     situation = "machines coming" if waited < patience else "no machine yet"
     return told(situation, MACHINES[situation], minutes=f"{max(0.0, waited) / 60:.0f}")
 
@@ -128,8 +128,8 @@ def _no_machine(seen: Observed, heard: Heard, run: Run, patience: float) -> Idle
 def _no_fleet(seen: Observed, heard: Heard, run: Run) -> Idle:
     """Why the fleets that there were have ended."""
     newest = run.fleets[-1]
-    hours = run.settings["MAX_RUN_HOURS"]
-    over = seen.now - seconds(newest["requested"]) >= hours * 3600
+    hours = run.config.MAX_RUN_HOURS
+    over = seen.now - seconds(newest.requested) >= hours * 3600
     subs = [sub_type for sub_type, _ in heard.history]
     if run.end_reason:
         return told("ended by monitor", MACHINES["ended by monitor"], why=run.end_reason)
@@ -137,7 +137,7 @@ def _no_fleet(seen: Observed, heard: Heard, run: Run) -> Idle:
         return told("max run hours", MACHINES["max run hours"], hours=hours)
     if any(sub_type.startswith("cancelled") for sub_type in subs):
         return told("cancelled", MACHINES["cancelled"])
-    return told("fleet gone", MACHINES["fleet gone"], requested=newest["requested"])
+    return told("fleet gone", MACHINES["fleet gone"], requested=newest.requested)
 
 
 def _no_container(seen: Observed, run: Run, patience: float) -> Idle:
@@ -161,7 +161,7 @@ def _no_container(seen: Observed, run: Run, patience: float) -> Idle:
             "containers starting", CONTAINERS["containers starting"], pending=service.pending
         )
     message = _plain(service.last_word) or "none."
-    return placement(service.last_word, run.settings) or told(
+    return placement(service.last_word, run.config) or told(
         "no place yet", CONTAINERS["no place yet"], **machines, message=message
     )
 
@@ -179,7 +179,7 @@ def _not_joined(seen: Observed, run: Run, patience: float) -> Idle:
     )
 
 
-def placement(last_word: str, settings: Mapping[str, Any]) -> Idle | None:
+def placement(last_word: str, config: Config) -> Idle | None:
     """What ECS's last word says of why no machine can take a container; None if it says nothing
     that is wrong with the machines that there are."""
     if _UNABLE not in last_word:
@@ -187,7 +187,7 @@ def placement(last_word: str, settings: Mapping[str, Any]) -> Idle | None:
     for words, reason in PLACEMENT.items():
         if words.lower() in last_word.lower():
             names = ("MEMORY", "CPU_SHARES", "GPUS_PER_TASK")
-            known = {name: settings.get(name, "?") for name in names}
+            known = {name: getattr(config, name) for name in names}
             return told(words, reason, **known, machines="all", message=_plain(last_word))
     return None
 
@@ -201,8 +201,8 @@ def stopped(message: str, run: Run) -> Idle:
         words or "container stopped",
         reason,
         message=message.rstrip(".") + ".",
-        image=run.settings.get("DOCKERHUB_TAG", ""),
-        MEMORY=run.settings.get("MEMORY", "?"),
+        image=run.config.DOCKERHUB_TAG,
+        MEMORY=run.config.MEMORY,
         log_group=run.log_group,
     )
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from control.aws.prices import Prices, mean_price, price_at, price_history
+from control.config import Config
 from control.model import run_prefix
 from control.records import store
 from control.text import format_dollars, format_duration, format_hours, several
@@ -176,9 +177,9 @@ def expected(so_far: float, hourly: float, hours: tuple[float, float]) -> tuple[
     return so_far + hourly * hours[0], so_far + hourly * hours[1]
 
 
-def needed_hours(settings: Mapping[str, Any], jobs: int, seconds_a_job: float) -> float:
+def needed_hours(config: Config, jobs: int, seconds_a_job: float) -> float:
     """The machine-hours that jobs of this length fill, with every place of a machine taken."""
-    places = int(settings["TASKS_PER_MACHINE"]) * int(settings["DOCKER_CORES"])
+    places = config.TASKS_PER_MACHINE * config.DOCKER_CORES
     return jobs * seconds_a_job / places / 3600
 
 
@@ -246,14 +247,14 @@ class OtherCost:
     monthly: bool = False
 
 
-def other_costs(settings: Mapping[str, Any], machine_hours: float, usage: Usage) -> list[OtherCost]:
+def other_costs(config: Config, machine_hours: float, usage: Usage) -> list[OtherCost]:
     """What comes on top of the machines. Inputs read and data leaving the region are not in it:
     the records do not tell how much that was."""
-    disk = max(22, int(settings["EBS_VOL_SIZE"]))
-    renewals = usage.seconds / (int(settings["SQS_MESSAGE_VISIBILITY"]) / 3)
+    disk = max(22, config.EBS_VOL_SIZE)
+    renewals = usage.seconds / (config.SQS_MESSAGE_VISIBILITY / 3)
     requests = usage.receives * _MESSAGES + renewals
     puts = usage.receives * _PUTS + usage.output_files
-    shown = min(usage.log_bytes, usage.receives * float(settings["LOG_MB_PER_JOB"]) * 1e6)
+    shown = min(usage.log_bytes, usage.receives * config.LOG_MB_PER_JOB * 1e6)
     found = [
         OtherCost(
             "Disks of the machines",
@@ -283,7 +284,7 @@ def other_costs(settings: Mapping[str, Any], machine_hours: float, usage: Usage)
             monthly=True,
         ),
     ]
-    if settings["ASSIGN_IP"]:
+    if config.ASSIGN_IP:
         found.insert(
             1, OtherCost("Public addresses", machine_hours * _ADDRESS_HOUR, "$0.005 an hour")
         )
@@ -309,7 +310,7 @@ class Before(NamedTuple):
 def forecast(s3: S3Client, run: Run, jobs: int, prices: Prices) -> str:
     """The sentence about `jobs` of a run; "" if no earlier run of the app tells their length."""
     before = last_run_with_report(s3, run)
-    return forecast_in_words(run.settings, jobs, before, prices) if before else ""
+    return forecast_in_words(run.config, jobs, before, prices) if before else ""
 
 
 def last_run_with_report(s3: S3Client, run: Run) -> Before | None:
@@ -333,10 +334,10 @@ def _mean(report: Any) -> float:
     return float(jobs["seconds"]["mean"]) if jobs and jobs["seconds"] else 0.0
 
 
-def forecast_in_words(settings: dict[str, Any], jobs: int, before: Before, prices: Prices) -> str:
+def forecast_in_words(config: Config, jobs: int, before: Before, prices: Prices) -> str:
     """Machine-hours, and dollars from the lowest to the highest spot price of 30 days."""
-    needed = needed_hours(settings, jobs, before.seconds)
-    limit = settings["MACHINE_PRICE"]
+    needed = needed_hours(config, jobs, before.seconds)
+    limit = config.MACHINE_PRICE
     low, high = (
         format_dollars(needed * (price if limit is None else min(price, limit)))
         for price in (prices.lowest, prices.highest)

@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 from control.aws import fleet, launch_template
 from control.aws.s3 import put_json
 from control.explain import aws_errors
-from control.model import seconds, utc
+from control.model import FleetEntry, utc
 from control.records import store
 
 if TYPE_CHECKING:
@@ -44,35 +44,28 @@ def request(
     token = str(uuid.uuid4())
     # Two commands at the same time must not take each other's template for their own.
     template = f"{run.app_name}-{run.run_id}-{token[:8]}"
-    valid_until = now + run.settings["MAX_RUN_HOURS"] * 3600
-    entry = {
-        "fleet_id": "",
-        "template": template,
-        "template_data": launch_template.data(run, plan),
-        "request": fleet.request_config(
-            run, plan, template, token, target, valid_until, hourly_limit
-        ),
-        "target": target,
-        "requested": utc(now),
-    }
+    valid_until = now + run.config.MAX_RUN_HOURS * 3600
+    entry = FleetEntry(
+        template=template,
+        template_data=launch_template.data(run, plan),
+        request=fleet.request_config(run, plan, template, token, target, valid_until, hourly_limit),
+        target=target,
+        requested=utc(now),
+    )
 
     def written_down(now: Run) -> Run:
         """May be called more than once: an answer of S3 can get lost."""
-        there = any(f["template"] == template for f in now.fleets)
-        fleets = now.fleets if there else [*now.fleets, entry]
+        there = any(f.template == template for f in now.fleets)
+        fleets = now.fleets if there else (*now.fleets, entry)
         return dataclasses.replace(now, fleets=fleets, **_FRESH)
 
     run = store.change(aws.s3, run, written_down)
     return finish(aws, run)
 
 
-def past(run: Run, now: float) -> list[dict[str, Any]]:
+def past(run: Run, now: float) -> list[FleetEntry]:
     """The requests without an id that EC2 would refuse by now, as their ValidUntil is past."""
-    return [
-        entry
-        for entry in run.fleets
-        if not entry["fleet_id"] and seconds(entry["request"]["ValidUntil"]) <= now
-    ]
+    return [entry for entry in run.fleets if not entry.fleet_id and entry.valid_until <= now]
 
 
 def finish(aws: AWS, run: Run) -> Run:
@@ -81,17 +74,17 @@ def finish(aws: AWS, run: Run) -> Run:
     A request that EC2 refuses for good is forgotten, so that it is not repeated for ever.
     """
     for entry in run.fleets:
-        if entry["fleet_id"]:
+        if entry.fleet_id:
             continue
-        put_json(aws.s3, run.bucket, f"{run.prefix}snapshot/fleet.json", entry)
-        launch_template.ensure(aws.ec2, run, entry["template"], entry["template_data"])
+        put_json(aws.s3, run.bucket, f"{run.prefix}snapshot/fleet.json", dataclasses.asdict(entry))
+        launch_template.ensure(aws.ec2, run, entry.template, entry.template_data)
         try:
-            fleet_id = fleet.request(aws.ec2, entry["request"])
+            fleet_id = fleet.request(aws.ec2, entry.request)
         except ClientError as error:
             if error.response["ResponseMetadata"]["HTTPStatusCode"] < 500:
-                forget(aws, run, entry["template"])
+                forget(aws, run, entry.template)
             raise
-        run = _change_entry(aws, run, "template", entry["template"], fleet_id=fleet_id)
+        run = _change_entry(aws, run, "template", entry.template, fleet_id=fleet_id)
     return run
 
 
@@ -137,11 +130,14 @@ def _set_target(aws: AWS, fleet_id: str, target: int, wait: Callable[[float], ob
         waited, pause = waited + pause, min(5.0, 2 * pause)
 
 
-def _change_entry(aws: AWS, run: Run, by: str, value: str, **changes: object) -> Run:
+def _change_entry(aws: AWS, run: Run, by: str, value: str, **changes: Any) -> Run:
     """Change what run.json says of the fleet whose `by` is `value`."""
 
     def how(now: Run) -> Run:
-        fleets = [{**f, **changes} if f[by] == value else f for f in now.fleets]
+        fleets = tuple(
+            dataclasses.replace(entry, **changes) if getattr(entry, by) == value else entry
+            for entry in now.fleets
+        )
         return dataclasses.replace(now, fleets=fleets)
 
     return store.change(aws.s3, run, how)
@@ -154,5 +150,7 @@ def forget(aws: AWS, run: Run, template: str) -> Run:
     return store.change(
         aws.s3,
         run,
-        lambda r: dataclasses.replace(r, fleets=[f for f in r.fleets if f["template"] != template]),
+        lambda r: dataclasses.replace(
+            r, fleets=tuple(f for f in r.fleets if f.template != template)
+        ),
     )

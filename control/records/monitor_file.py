@@ -29,7 +29,7 @@ def write(config: Config, run: Run) -> Path:
         "MONITOR_APP_NAME": run.app_name,
         "MONITOR_RUN_ID": run.run_id,
         "MONITOR_BUCKET_NAME": run.bucket,
-        "MONITOR_FLEET_ID": run.fleets[-1]["fleet_id"],
+        "MONITOR_FLEET_ID": run.fleets[-1].fleet_id,
     }
     path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     return path

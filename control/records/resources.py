@@ -58,15 +58,15 @@ def _costly(aws: AWS, run: Run, now: float) -> Iterator[Resource]:
     if run.schedule and schedule_exists(aws.scheduler, run.schedule):
         yield Resource("schedule", run.schedule, costs=True)
     if cloudwatch.dashboard_exists(aws.cloudwatch, run):
-        yield Resource("dashboard", run.app_name, costs=run.settings["CLEAN_DASHBOARD"])
+        yield Resource("dashboard", run.app_name, costs=run.config.CLEAN_DASHBOARD)
 
 
 def _free(aws: AWS, run: Run) -> Iterator[Resource]:
     for name in launch_template.of_run(aws.ec2, run):
         yield Resource("launch template", name, costs=False, of_use_to_it=True)
     for setting in ("SQS_QUEUE_NAME", "SQS_DEAD_LETTER_QUEUE"):
-        if queue_url(aws.sqs, run.settings[setting]):
-            yield Resource("queue", run.settings[setting], costs=False)
+        if queue_url(aws.sqs, getattr(run.config, setting)):
+            yield Resource("queue", getattr(run.config, setting), costs=False)
     for arn in ecs.task_definitions_of_run(aws.ecs, run):
         yield Resource("task definition", arn.rsplit("/", 1)[-1], costs=False)
     if ecs.exists(aws.ecs, run.cluster):

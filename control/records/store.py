@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import random
 import time
@@ -27,7 +26,7 @@ _MOST_CONFLICTS = 20
 def create(s3: S3Client, run: Run) -> Run:
     """Write the run.json of a new run; the other's if somebody made the same run just now."""
     try:
-        content = dataclasses.asdict(run)
+        content = run.as_json()
         put_json(s3, run.bucket, f"{run.prefix}run.json", content, IfNoneMatch="*")
         return run
     except ClientError as error:
@@ -102,7 +101,7 @@ def change(
         if wanted == now:
             return now
         try:
-            put_json(s3, run.bucket, key, dataclasses.asdict(wanted), IfMatch=etag)
+            put_json(s3, run.bucket, key, wanted.as_json(), IfMatch=etag)
             return wanted
         except ClientError as error:
             if aws_errors.code_of(error) not in _CONFLICTS:
@@ -116,6 +115,4 @@ def change(
 
 def _get(s3: S3Client, bucket: str, key: str) -> tuple[Run, str]:
     answer = s3.get_object(Bucket=bucket, Key=key)
-    content = json.loads(answer["Body"].read())
-    known = {f.name for f in dataclasses.fields(Run)}
-    return Run(**{k: v for k, v in content.items() if k in known}), answer["ETag"]
+    return Run.from_json(json.loads(answer["Body"].read())), answer["ETag"]

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from control.aws.s3 import put_json
+from control.config import Config
 from control.model import STATES, seconds, utc
 from control.records import costs, failure_groups
 from control.reports import advice, collect
@@ -135,15 +136,14 @@ def make(
     now: float,
     *,
     charged: bool = True,
-    settings: Mapping[str, Any] | None = None,
+    config: Config | None = None,
 ) -> dict[str, Any]:
     """The report. `charged` is False for an AWS on this computer, whose prices are made up;
     `settings` are those that the advice is about, if not the run's own."""
-    settings = settings or run.settings
     jobs = _jobs(reading)
     states = {state: reading.count(state) for state in STATES}
     usage = _usage(reading, jobs)
-    beside = costs.other_costs(run.settings, cost.hours, usage)
+    beside = costs.other_costs(run.config, cost.hours, usage)
     ended = seconds(run.ended) if run.ended else 0.0
     content = {
         "format": FORMAT,
@@ -170,9 +170,12 @@ def make(
         "jobs": jobs,
         "failures": _failures(reading),
         "cost": _cost(cost, beside, charged),
-        "settings": dict(run.settings),
+        "settings": run.config.container_values(),
     }
-    content["advice"] = [dataclasses.asdict(one) for one in advice.advise(content, settings)]
+    content["advice"] = [
+        dataclasses.asdict(one)
+        for one in advice.advise(content, (config or run.config).container_values())
+    ]
     return content
 
 
@@ -278,7 +281,7 @@ def _progress(reading: Reading, until: float) -> dict[str, Any] | None:
 def _machines(run: Run, busy_seconds: float) -> dict[str, Any]:
     up = costs.machines_up(run.machine_time)
     hours = costs.machine_hours(run.machine_time)
-    places = int(run.settings["TASKS_PER_MACHINE"]) * int(run.settings["DOCKER_CORES"])
+    places = run.config.TASKS_PER_MACHINE * run.config.DOCKER_CORES
     return {
         "begin": utc(up[0][0]) if up else "",
         "step": run.machine_time.get("step", 0),

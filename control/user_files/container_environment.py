@@ -6,6 +6,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from control.config import Config
+
 
 def of_container(values: Mapping[str, Any], queue_url: str, run_id: str) -> dict[str, str]:
     """Names and texts that a container is given; CONFIG_TYPES says what is not text."""
@@ -18,8 +20,9 @@ def of_container(values: Mapping[str, Any], queue_url: str, run_id: str) -> dict
     }
 
 
-def changes(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
-    """What differs between the settings at setup and now: 'MEMORY 15000 -> 30000'."""
+def changes(at_setup: Config, now: Config) -> list[str]:
+    """Return what differs between the settings at setup and now: 'MEMORY 15000 -> 30000'."""
+    old, new = at_setup.container_values(), now.container_values()
     return [
         f"{name} {old.get(name, 'not set')} -> {new.get(name, 'not set')}"
         for name in sorted(old.keys() | new.keys())

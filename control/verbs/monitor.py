@@ -96,7 +96,7 @@ def watch(
                 counted = taken.seen.jobs
                 count_due = now + pace.listing * counted.finished / 1000
             tell = screen.say if taken.ended else show
-            tell(in_words(taken.seen, run.settings["DOCKER_CORES"]))
+            tell(in_words(taken.seen, run.config.DOCKER_CORES))
             for done in taken.said:
                 screen.say(f"  {done}")
             if taken.ended:
@@ -145,7 +145,7 @@ def _follower(aws: AWS, run: Run) -> Callable[[float, JobCounts | None], Step | 
         report = auto_monitor.last_report(aws, run)
         said = tuple(report.get("said", ())) if report.get("at", "") != last else ()
         last = report.get("at", "")
-        silent = now - seconds(last or run.fleets[-1]["requested"])
+        silent = now - seconds(last or run.fleets[-1].requested)
         if silent > _SILENT_SECONDS and not over:
             said = (*said, _silence(silent))
         return Step(seen, said, over, "" if run.ended else run.end_reason)
@@ -192,7 +192,7 @@ def _unfinished(aws: AWS, run: Run, taken: Step) -> Unfinished:
 def say_end(aws: AWS, run: Run, counts: JobCounts) -> None:
     """Say how the jobs ended, and where everything lies."""
     screen.say(f"The run has ended, and its machines with it: {counts.in_words()}.")
-    root = f"s3://{run.settings['DESTINATION_BUCKET']}/"
+    root = f"s3://{run.config.DESTINATION_BUCKET}/"
     screen.say(outputs.in_words(root, outputs.folders(aws.s3, run), f"all: aws s3 ls {root}"))
     screen.say(f"Records and logs: s3://{run.bucket}/{run.prefix}")
 

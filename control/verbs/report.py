@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -35,7 +35,7 @@ def make(
     run: Run,
     *,
     quiet: bool = False,
-    settings: Mapping[str, Any] | None = None,
+    config: Config | None = None,
     clock: Callable[[], float] = time.time,
 ) -> Made:
     """Read the run and make its report; `settings` are those that its advice is about, if not the
@@ -48,7 +48,7 @@ def make(
             reading = collect.read_run(aws.s3, run, advance=advance)
     cost = costs.so_far(aws.ec2, run.machine_time, now)
     charged = not leads_here()
-    made = data.make(run, reading, cost, now, charged=charged, settings=settings)
+    made = data.make(run, reading, cost, now, charged=charged, config=config)
     return Made(made, reading)
 
 
@@ -127,7 +127,7 @@ def at_the_end(aws: AWS, config: Config, run: Run) -> None:
 def in_folder(aws: AWS, config: Config, run: Run, output: Path) -> Path:
     """report.json and report.html of `local`, beside the logs of failed jobs; returns the page."""
     run = store.load(aws.s3, run.bucket, run.app_name, run.run_id)
-    made = make(aws, run, settings=config.container_values())
+    made = make(aws, run, config=config)
     folder = output / run.prefix
     write(folder / "report.json", as_json(made).encode())
     link = relative_link(run.prefix)

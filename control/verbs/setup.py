@@ -47,7 +47,7 @@ def setup(
     if before is not None and not before.ended:
         refuse_others(before, who.arn, take_over)
         run = before
-        said = container_environment.changes(run.settings, config.container_values())
+        said = container_environment.changes(run.config, config)
         if said and run.task_definition:
             screen.say(f"Changed since the last setup: {'; '.join(said)}")
     else:
@@ -103,7 +103,7 @@ def check_bucket(s3: S3Client, config: Config) -> None:
 
 def say_changes(run: Run, config: Config) -> None:
     """Say which settings were changed since setup, and that setup registers them."""
-    said = container_environment.changes(run.settings, config.container_values())
+    said = container_environment.changes(run.config, config)
     if said:
         screen.say(f"Changed since setup: {'; '.join(said)}. To use it: python run.py setup")
 
@@ -130,7 +130,7 @@ def _begin(s3: S3Client, config: Config, who: Identity, now: float) -> Run:
                 region=config.AWS_REGION,
                 account=who.account,
                 owner=who.arn,
-                settings=config.container_values(),
+                config=config,
                 **_names(config),
             ),
         )
@@ -151,11 +151,10 @@ def _names(config: Config) -> dict[str, Any]:
 def _make(
     aws: AWS, config: Config, run: Run, owner: str, more: Mapping[str, Any] | None = None
 ) -> Run:
-    settings = config.container_values()
     run = dataclasses.replace(
         run,
         owner=owner,
-        settings=settings,
+        config=config,
         **_names(config),
     )
     task_role = config.TASK_ROLE_ARN or iam.role_arn(aws.iam, iam.TASK_ROLE)
@@ -165,8 +164,8 @@ def _make(
     queue_url, dead_letter_url = ensure_queues(aws.sqs, config, tags.of_run(run))
     cloudwatch_logs.ensure_group(aws.logs, run)
     ecs.ensure_cluster(aws.ecs, run)
-    told = container_environment.of_container(settings, queue_url, run.run_id)
-    container = ecs.container_definition(settings, told)
+    told = container_environment.of_container(config.container_values(), queue_url, run.run_id)
+    container = ecs.container_definition(config, told)
     task_definition = ecs.register_task_definition(
         aws.ecs, run, container, task_role, execution_role
     )
@@ -177,7 +176,7 @@ def _make(
         lambda now: dataclasses.replace(
             now,
             owner=owner,
-            settings=settings,
+            config=config,
             cluster=run.cluster,
             service=run.service,
             log_group=run.log_group,
@@ -191,7 +190,7 @@ def _make(
     snapshot = f"{run.prefix}snapshot/"
     content = config.path.read_bytes()
     aws.s3.put_object(Bucket=run.bucket, Key=f"{snapshot}config.py", Body=content)
-    put_json(aws.s3, run.bucket, f"{snapshot}config.json", settings)
+    put_json(aws.s3, run.bucket, f"{snapshot}config.json", config.container_values())
     put_json(aws.s3, run.bucket, f"{snapshot}task-definition.json", container)
     return run
 

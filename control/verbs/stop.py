@@ -56,7 +56,7 @@ def stop(
         screen.say(line)
     if auto_monitor.end(aws, run):
         screen.say("auto-monitor ended")
-    if run.settings["CLEAN_DASHBOARD"]:
+    if run.config.CLEAN_DASHBOARD:
         cloudwatch.delete_dashboard(aws.cloudwatch, run)
     _say("Left, which costs nothing:", _left(aws, run, wait, pause, clock))
 

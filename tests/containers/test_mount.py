@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import json
 
 import pytest
@@ -9,10 +11,12 @@ import pytest
 from control.aws import ecs
 from tests.containers import ec2
 from tests.containers.conftest import until
-from tests.control.aws.test_task_definitions import SETTINGS
+from tests.control.aws.test_task_definitions import CONFIG
 
 # What the task definition of a run that mounts asks ECS for, and nothing else.
-_ASKED = ecs.container_definition({**SETTINGS, "DOWNLOAD_FILES": False}, {})["linuxParameters"]
+_ASKED = ecs.container_definition(dataclasses.replace(CONFIG, DOWNLOAD_FILES=False), {})[
+    "linuxParameters"
+]
 MAY_MOUNT = (
     *(f"--device={each['hostPath']}:{each['containerPath']}" for each in _ASKED["devices"]),
     *(f"--cap-add={each}" for each in _ASKED["capabilities"]["add"]),

@@ -9,7 +9,7 @@ import re
 import pytest
 
 from control.aws import cloudwatch
-from tests.conftest import ROOT, new_run
+from tests.conftest import ROOT, entry_of, new_run
 
 TEMPLATE = json.loads((ROOT / "files/dashboard.json").read_text())
 RUN = dataclasses.replace(
@@ -18,7 +18,7 @@ RUN = dataclasses.replace(
     cluster="ours",
     service="TestService",
     log_group="Test",
-    fleets=[{"fleet_id": "sfr-1"}, {"fleet_id": ""}, {"fleet_id": "sfr-2"}],
+    fleets=tuple(entry_of(fleet_id=name) for name in ("sfr-1", "", "sfr-2")),
 )
 # The fields of each object, with the values that they may take (API reference of CloudWatch:
 # "Dashboard body structure and syntax"); * is a field that must be there.
@@ -96,7 +96,7 @@ def check_metrics(rows):
         assert set(re.findall("[a-z][a-zA-Z0-9_]*", expression)) <= ids
 
 
-@pytest.mark.parametrize("fleets", [[], RUN.fleets], ids=["no fleet", "fleets"])
+@pytest.mark.parametrize("fleets", [(), RUN.fleets], ids=["no fleet", "fleets"])
 def test_the_body_has_the_structure_that_cloudwatch_asks_for(fleets):
     body = cloudwatch.dashboard_body(dataclasses.replace(RUN, fleets=fleets), TEMPLATE)
     check(body, BODY)

@@ -11,7 +11,7 @@ from control.aws import fleet, launch_template
 from control.aws.ec2 import MachineType, Subnet
 from control.aws.launch_template import Plan
 from control.errors import ExplainedError
-from tests.conftest import new_run
+from tests.conftest import config_of, new_run
 
 PLAN = Plan(
     fleet_role_arn="arn:fleet",
@@ -26,7 +26,7 @@ PLAN = Plan(
         MachineType("m6i.xlarge", 4, 16384, "x86_64", 0),
     ),
 )
-RUN = dataclasses.replace(new_run(), settings={"MACHINE_PRICE": None, "MAX_HOURLY_COST": None})
+RUN = dataclasses.replace(new_run(), config=config_of())
 
 
 def test_every_type_in_every_zone_is_an_override():
@@ -57,7 +57,7 @@ def test_aws_ends_the_fleet_by_itself():
     ],
 )
 def test_limits_of_price_are_given_only_if_set(settings, prices):
-    run = dataclasses.replace(RUN, settings=settings)
+    run = dataclasses.replace(RUN, config=config_of(**settings))
     limit = settings["MAX_HOURLY_COST"]
     config = fleet.request_config(run, PLAN, "template", "token", 5, 1_800_000_000.0, limit)
     assert {k: v for k, v in config.items() if k.startswith("Spot")} == prices

@@ -10,7 +10,7 @@ import pytest
 from control.aws import launch_template
 from control.errors import UserError
 from control.user_files.fleet_file import FleetFile
-from tests.conftest import new_run
+from tests.conftest import config_of, new_run
 
 
 @pytest.fixture
@@ -79,7 +79,7 @@ def test_an_image_that_is_not_there_is_the_users_mistake(planned):
 
 
 def test_a_machine_joins_the_cluster_as_one_of_the_apps(planned):
-    run = dataclasses.replace(new_run(), cluster="our-cluster", settings={"ASSIGN_IP": False})
+    run = dataclasses.replace(new_run(), cluster="our-cluster", config=config_of(ASSIGN_IP=False))
     data = launch_template.data(run, planned())
     script = base64.b64decode(data["UserData"]).decode()
     assert "ECS_CLUSTER=our-cluster\n" in script
@@ -97,6 +97,6 @@ def test_a_machine_joins_the_cluster_as_one_of_the_apps(planned):
 
 
 def test_the_key_is_named_as_ec2_names_it(planned):
-    run = dataclasses.replace(new_run(), settings={"ASSIGN_IP": True})
+    run = dataclasses.replace(new_run(), config=config_of(ASSIGN_IP=True))
     data = launch_template.data(run, planned(SSH_KEY_NAME="our-key.pem"))
     assert data["KeyName"] == "our-key"

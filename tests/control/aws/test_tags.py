@@ -61,13 +61,13 @@ def log_group(aws, config, run):
 
 
 def fleet(aws, config, run):
-    ids = [run.fleets[0]["fleet_id"]]
+    ids = [run.fleets[0].fleet_id]
     found = aws.ec2.describe_spot_fleet_requests(SpotFleetRequestIds=ids)
     return plain(found["SpotFleetRequestConfigs"][0]["Tags"])
 
 
 def launch_template(aws, config, run):
-    names = [run.fleets[0]["template"]]
+    names = [run.fleets[0].template]
     found = aws.ec2.describe_launch_templates(LaunchTemplateNames=names)
     return plain(found["LaunchTemplates"][0]["Tags"])
 
@@ -83,7 +83,7 @@ def of_template(kind):
     """What EC2 gives each machine and disk that it makes by the template."""
 
     def of(aws, config, run):
-        given = run.fleets[0]["template_data"]["TagSpecifications"]
+        given = run.fleets[0].template_data["TagSpecifications"]
         return plain(next(s["Tags"] for s in given if s["ResourceType"] == kind))
 
     return of
@@ -121,7 +121,7 @@ def test_a_boto3_that_knows_no_tags_of_dashboards_makes_them_all_the_same(set_up
     members = call.input_shape.members
     known = members.pop("Tags")
     try:
-        cloudwatch.put(aws.cloudwatch, run)
+        cloudwatch.put_dashboard(aws.cloudwatch, run, {"widgets": []})
     finally:
         members["Tags"] = known
-    assert cloudwatch.exists(aws.cloudwatch, run)
+    assert cloudwatch.dashboard_exists(aws.cloudwatch, run)

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-from control.aws import ecs
+import dataclasses
 
-SETTINGS = {
-    "APP_NAME": "Mine",
-    "DOCKERHUB_TAG": "me/mine:1",
-    "CPU_SHARES": 2048,
-    "MEMORY": 4000,
-    "LOG_GROUP_NAME": "Mine",
-    "AWS_REGION": "us-east-1",
-    "DOWNLOAD_FILES": True,
-    "GPUS_PER_TASK": 0,
-}
+from control.aws import ecs
+from tests.conftest import config_of
+
+CONFIG = config_of(APP_NAME="Mine")
 
 
 def test_a_container_may_do_nothing_special():
-    definition = ecs.container_definition(SETTINGS, {"A": "x"})
+    definition = ecs.container_definition(CONFIG, {"A": "x"})
     assert "privileged" not in definition and "linuxParameters" not in definition
     assert definition["stopTimeout"] == 110
     assert definition["environment"] == [{"name": "A", "value": "x"}]
@@ -25,7 +19,7 @@ def test_a_container_may_do_nothing_special():
 
 
 def test_a_mount_needs_one_device_and_one_capability():
-    definition = ecs.container_definition({**SETTINGS, "DOWNLOAD_FILES": False}, {})
+    definition = ecs.container_definition(dataclasses.replace(CONFIG, DOWNLOAD_FILES=False), {})
     assert definition["linuxParameters"]["capabilities"] == {"add": ["SYS_ADMIN"]}
     (device,) = definition["linuxParameters"]["devices"]
     assert device["hostPath"] == "/dev/fuse"
@@ -33,7 +27,7 @@ def test_a_mount_needs_one_device_and_one_capability():
 
 
 def test_gpus_are_asked_for():
-    definition = ecs.container_definition({**SETTINGS, "GPUS_PER_TASK": 2}, {})
+    definition = ecs.container_definition(dataclasses.replace(CONFIG, GPUS_PER_TASK=2), {})
     assert definition["resourceRequirements"] == [{"type": "GPU", "value": "2"}]
 
 

@@ -15,7 +15,7 @@ def test_the_image_is_put_together_from_the_words_of_the_shipped_makefile():
 
 
 @pytest.mark.parametrize(
-    ("text", "image"),
+    ("text", "name"),
     [
         ("image = ecr.example/tool:1  # in ECR", "ecr.example/tool:1"),
         ("a = $(b)\nb = $(c)\nc = x\nimage := ${a}:1", "x:1"),
@@ -27,8 +27,8 @@ def test_the_image_is_put_together_from_the_words_of_the_shipped_makefile():
         (SHIPPED, None),
     ],
 )
-def test_a_name_that_cannot_be_known_is_none(text, image):
-    assert image.of_makefile(text) == image
+def test_a_name_that_cannot_be_known_is_none(text, name):
+    assert image.of_makefile(text) == name
 
 
 @pytest.mark.parametrize(

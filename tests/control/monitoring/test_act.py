@@ -29,7 +29,7 @@ def started(stuck):
 
 
 def live_fleets(aws, run):
-    states = fleet.describe(aws.ec2, [f["fleet_id"] for f in run.fleets])
+    states = fleet.describe(aws.ec2, [f.fleet_id for f in run.fleets])
     return [s for s in states if s.state in fleet.LIVE_STATES]
 
 

@@ -9,8 +9,9 @@ import pytest
 import run as command_line
 from control.aws.sqs import Counts
 from control.monitoring.facts import EndBroken, Pace, Remove, SetDesired, SetTarget
-from control.records import states, store
+from control.records import monitor_file, states, store
 from control.verbs import monitor
+from tests.conftest import entry_of
 from tests.control.readings import (
     BUSY,
     NOW,
@@ -155,16 +156,16 @@ def test_the_last_machine_of_a_fleet_that_another_has_work_instead_of_is_not_rep
 )
 def test_the_cheapest_way_is_asked_for_as_ever(set_up, monkeypatch, words, cheapest):
     aws, config, the_run = set_up()
-    fleets = [{"fleet_id": "sfr-1"}]
+    fleets = (entry_of(fleet_id="sfr-1"),)
     the_run = store.change(aws.s3, the_run, lambda r: replace(r, fleets=fleets))
-    path = command_line.monitor_file.write(config, the_run)
+    path = monitor_file.write(config, the_run)
     watched = []
 
     def watch(_, the_run, __):
         watched.append(the_run)
         return states.count(aws.s3, the_run)
 
-    monkeypatch.setattr(command_line.account, "connect", lambda _: aws)
+    monkeypatch.setattr(command_line, "connect", lambda _: aws)
     monkeypatch.setattr(monitor, "watch", watch)
     named = [str(path) if word == "FILE" else word for word in words]
     command_line.main(["--config", str(config.path.parent), "monitor", *named])

@@ -20,10 +20,10 @@ from control.monitoring.facts import (
 )
 from tests.control.readings import (
     BUSY,
+    CONFIG,
     DONE,
     NOW,
     PACE,
-    SETTINGS,
     WORKED,
     actions,
     booting,
@@ -44,7 +44,7 @@ def test_while_all_work_nothing_is_done():
 
 
 def test_an_empty_queue_is_not_believed_at_once():
-    chosen, memory = decide(DONE, Memory(), SETTINGS, PACE)
+    chosen, memory = decide(DONE, Memory(), CONFIG, PACE)
     assert EndRun() not in chosen
     assert (memory.empty_since, memory.empty_readings) == (NOW, 1)
 
@@ -137,13 +137,13 @@ def test_a_fleet_at_work_is_not_ended_for_a_few_machines_that_never_register():
 
 
 def test_work_makes_up_for_machines_that_never_registered():
-    _, memory = decide(BUSY, unregistered_for(0, never_registered=2), SETTINGS, PACE)
+    _, memory = decide(BUSY, unregistered_for(0, never_registered=2), CONFIG, PACE)
     assert memory.never_registered == 0
 
 
 def test_alarms_follow_the_machines():
     seen = replace(BUSY, alarms=frozenset({"App_run_i-0", "App_run_i-gone"}))
-    assert decide(seen, WORKED, SETTINGS, PACE)[0] == [
+    assert decide(seen, WORKED, CONFIG, PACE)[0] == [
         PutAlarm(BUSY.machines[1]),
         PutAlarm(BUSY.machines[2]),
         DeleteAlarms(("App_run_i-gone",)),

@@ -49,8 +49,8 @@ def registered(aws, run):
 
 
 def with_limit(aws, run, dollars):
-    settings = {**run.settings, "MAX_HOURLY_COST": dollars}
-    return store.change(aws.s3, run, lambda r: dataclasses.replace(r, settings=settings))
+    config = dataclasses.replace(run.config, MAX_HOURLY_COST=dollars)
+    return store.change(aws.s3, run, lambda r: dataclasses.replace(r, config=config))
 
 
 def asked(aws):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import time
 
@@ -9,7 +10,6 @@ import pytest
 from botocore.exceptions import ClientError
 
 from control.aws import ecs
-from control.model import Run
 from control.monitoring import act, observe, step
 from control.monitoring.facts import Memory, Pace, SetDesired, SetTarget
 from control.records import store
@@ -59,7 +59,7 @@ def test_a_machine_that_is_told_to_end_is_seen_no_more(started):
     first, second = observed(aws, run, up(2)).machines
     (entry,) = run.fleets
     aws.ec2.modify_spot_fleet_request(
-        SpotFleetRequestId=entry["fleet_id"],
+        SpotFleetRequestId=entry.fleet_id,
         TargetCapacity=1,
         ExcessCapacityTerminationPolicy="noTermination",
     )
@@ -72,19 +72,19 @@ def test_a_machine_that_is_told_to_end_is_seen_no_more(started):
 def test_the_machines_that_were_confirmed_are_those_of_the_last_resize(started):
     aws, config, run = started
     (entry,) = run.fleets
-    assert observe.observe(aws, run, 0.0).asked == {entry["fleet_id"]: 2}
+    assert observe.observe(aws, run, 0.0).asked == {entry.fleet_id: 2}
     observed(aws, run, lambda seen: seen.fleets[0].state == "active")
-    more = {**run.settings, "CLUSTER_MACHINES": 3}
-    run = store.change(aws.s3, run, lambda r: Run(**{**vars(r), "settings": more}))
+    config = dataclasses.replace(run.config, CLUSTER_MACHINES=3)
+    run = store.change(aws.s3, run, lambda r: dataclasses.replace(r, config=config))
     run = start_cluster.start(aws, config, run, FLEET, yes=True)
-    assert observe.observe(aws, run, 0.0).asked == {entry["fleet_id"]: 3}
+    assert observe.observe(aws, run, 0.0).asked == {entry.fleet_id: 3}
 
 
 def test_a_fleet_that_another_monitor_changes_is_left_to_the_next_step(started, monkeypatch):
     aws, _, run = started
     (entry,) = run.fleets
     before = ecs.service_state(aws.ecs, run).desired
-    chosen = [SetTarget(entry["fleet_id"], 1), SetDesired(before + 5)]
+    chosen = [SetTarget(entry.fleet_id, 1), SetDesired(before + 5)]
     monkeypatch.setattr(step, "decide", lambda *_: (chosen, Memory()))
 
     def refuse(**_):

@@ -13,10 +13,10 @@ from control.monitoring.facts import EndBroken, Memory, Remove, SetDesired, SetT
 from control.monitoring.scale import tasks_needed
 from tests.control.readings import (
     BUSY,
+    CONFIG,
     DONE,
     NOW,
     PACE,
-    SETTINGS,
     SURE,
     actions,
     booting,
@@ -54,7 +54,7 @@ from tests.control.readings import (
 )
 def test_containers_needed_are_those_at_work_and_those_for_jobs_that_wait(queue, busy, needed):
     machines = tuple(machine(n, busy=int(n < busy)) for n in range(3))
-    assert tasks_needed(replace(BUSY, queue=queue, machines=machines), SETTINGS) == needed
+    assert tasks_needed(replace(BUSY, queue=queue, machines=machines), CONFIG) == needed
 
 
 ONE_BUSY = replace(BUSY, queue=Counts(0, 1, 0), machines=(machine(0), idle(1), idle(2)))
@@ -71,7 +71,7 @@ def test_containers_without_work_go_at_once_and_their_machines_after_a_second_lo
 
 
 def test_the_wait_starts_anew_when_all_is_needed_again():
-    _, memory = decide(BUSY, SURE, SETTINGS, PACE)
+    _, memory = decide(BUSY, SURE, CONFIG, PACE)
     assert memory.spare_since is None
 
 
@@ -129,7 +129,7 @@ def test_an_interrupted_machine_is_replaced_only_if_its_place_is_needed():
 
 def test_what_still_works_on_a_draining_machine_makes_no_place_there():
     """Four containers fit a machine: one works on the draining one, and five are needed."""
-    settings = {"DOCKER_CORES": 1, "TASKS_PER_MACHINE": 4}
+    config = replace(CONFIG, DOCKER_CORES=1, TASKS_PER_MACHINE=4)
     leaving = machine(1, tasks=1, busy=1, draining=True)
     seen = replace(
         BUSY,
@@ -139,9 +139,9 @@ def test_what_still_works_on_a_draining_machine_makes_no_place_there():
         service=service(5, running=3),
         asked={"sfr-1": 3},
     )
-    assert actions(seen, SURE, settings) == [SetTarget("sfr-1", 1)]
+    assert actions(seen, SURE, config) == [SetTarget("sfr-1", 1)]
     more = replace(seen, queue=Counts(3, 3, 0), service=service(6, running=3))
-    assert actions(more, SURE, settings) == []
+    assert actions(more, SURE, config) == []
 
 
 def test_jobs_that_come_back_get_containers_and_machines_again():
@@ -186,14 +186,14 @@ def test_a_fleet_that_cannot_be_changed_now_loses_no_machine(state):
 
 
 def test_machines_with_several_containers_stay_until_the_last_is_done():
-    settings = {"DOCKER_CORES": 1, "TASKS_PER_MACHINE": 4}
+    config = replace(CONFIG, DOCKER_CORES=1, TASKS_PER_MACHINE=4)
     seen = replace(
         BUSY,
         queue=Counts(0, 2, 0),
         machines=(machine(0, tasks=1), machine(1, tasks=1), empty(2)),
         service=service(2),
     )
-    assert actions(seen, SURE, settings) == [SetTarget("sfr-1", 2), Remove((empty(2),))]
+    assert actions(seen, SURE, config) == [SetTarget("sfr-1", 2), Remove((empty(2),))]
 
 
 def test_a_broken_machine_holds_no_place_and_is_replaced():

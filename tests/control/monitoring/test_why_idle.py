@@ -13,20 +13,24 @@ from control.model import JobCounts, Run, utc
 from control.monitoring import why_idle
 from control.monitoring.facts import Stopped
 from control.monitoring.why_idle import Heard
+from tests.conftest import config_of, entry_of
 from tests.control.readings import BUSY, EMPTY, NOW, booting, empty, fleet, machine
 
-SETTINGS = {
-    **{"MEMORY": 15000, "CPU_SHARES": 4096, "GPUS_PER_TASK": 0, "MAX_RUN_HOURS": 72.0},
-    **{"DOCKERHUB_TAG": "me/mine:1", "SQS_QUEUE_NAME": "Q", "SQS_DEAD_LETTER_QUEUE": "Dead"},
-}
+CONFIG = config_of(
+    MEMORY=15000,
+    CPU_SHARES=4096,
+    DOCKERHUB_TAG="me/mine:1",
+    SQS_QUEUE_NAME="Q",
+    SQS_DEAD_LETTER_QUEUE="Dead",
+)
 
 
 def asked(minutes_ago=3.0, **changes):
     """A run whose machines were asked for so long ago."""
-    entry = {"fleet_id": "sfr-1", "requested": utc(NOW - minutes_ago * 60)}
-    names = {"cluster": "mine", "service": "AppService", "log_group": "App", "settings": SETTINGS}
+    entry = entry_of(fleet_id="sfr-1", requested=utc(NOW - minutes_ago * 60))
+    names = {"cluster": "mine", "service": "AppService", "log_group": "App", "config": CONFIG}
     run = Run("App", "20260101T000000Z", "b", "us-east-1", "1", "me", **names)
-    return replace(run, **{"fleets": [entry], **changes})
+    return replace(run, **{"fleets": (entry,), **changes})
 
 
 def wanting(last_word="", pending=0, desired=3):
@@ -58,7 +62,7 @@ SITUATIONS = {
     "queue gone": (replace(IDLE, queue=None), {}),
     "jobs lost": (replace(IDLE, queue=EMPTY, jobs=LEFT), {}),
     "jobs delayed": (replace(BUSY, queue=Counts(0, 0, 7)), {}),
-    "not asked for": (replace(NO_MACHINE, fleets=()), {"run": asked(fleets=[])}),
+    "not asked for": (replace(NO_MACHINE, fleets=()), {"run": asked(fleets=())}),
     "max run hours": (NO_FLEET, {"run": asked(72 * 60 + 1)}),
     "cancelled": (NO_FLEET, {"history": (("cancelled_terminating", ""),)}),
     "ended by monitor": (NO_FLEET, {"run": asked(end_reason="three machines did not join")}),
@@ -182,7 +186,7 @@ def test_where_containers_run_nothing_is_explained(seen):
 
 def test_jobs_sent_again_are_not_done_because_they_have_a_record():
     seen = replace(NO_MACHINE, jobs=JobCounts(5, 3, 0, 2))
-    assert why_idle.why(seen, Heard(), asked(fleets=[])).situation == "not asked for"
+    assert why_idle.why(seen, Heard(), asked(fleets=())).situation == "not asked for"
 
 
 def test_what_ec2_says_against_the_request_comes_before_waiting():

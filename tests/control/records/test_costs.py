@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from control.records import costs
+from tests.conftest import config_of
 
 KIND, OTHER = "m5.xlarge us-east-1a", "c5.large us-east-1b"
 # Two hours: in the first one machine, in the second three.
@@ -64,8 +65,8 @@ def test_what_is_expected_grows_with_the_hours_left():
 
 
 def test_jobs_need_the_machine_hours_that_they_fill():
-    settings = {"TASKS_PER_MACHINE": 2, "DOCKER_CORES": 4}
-    assert costs.needed_hours(settings, 800, 360.0) == 10.0
+    config = config_of(TASKS_PER_MACHINE=2, DOCKER_CORES=4)
+    assert costs.needed_hours(config, 800, 360.0) == 10.0
 
 
 def test_prices_come_from_ec2(aws_with_prices):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import pytest
@@ -9,9 +10,10 @@ import pytest
 from control.aws.prices import Prices
 from control.records import costs
 from control.records.costs import Before
+from tests.conftest import config_of
 
 PRICES = Prices(low=0.06, high=0.07, lowest=0.05, highest=0.10)
-SETTINGS = {"TASKS_PER_MACHINE": 1, "DOCKER_CORES": 4, "MACHINE_PRICE": None}
+CONFIG = config_of(DOCKER_CORES=4)
 
 
 def put_report(aws, run, run_id, content):
@@ -41,8 +43,8 @@ def test_the_newest_earlier_run_with_done_jobs_tells_how_long_they_take(aws, run
     ("limit", "dollars"), [(None, "$5.00 to $10.00"), (0.08, "$5.00 to $8.00"), (0.02, "$2.00")]
 )
 def test_the_range_is_that_of_30_days_of_prices(limit, dollars):
-    settings = {**SETTINGS, "MACHINE_PRICE": limit}
-    assert costs.forecast_in_words(settings, 4000, Before("20250201T000000Z", 360.0), PRICES) == (
+    config = dataclasses.replace(CONFIG, MACHINE_PRICE=limit)
+    assert costs.forecast_in_words(config, 4000, Before("20250201T000000Z", 360.0), PRICES) == (
         "Expected: 4,000 jobs of 6 min each, as in run 20250201T000000Z, fill 100.0 "
         f"machine-hours: {dollars} at the spot prices of 30 days."
     )

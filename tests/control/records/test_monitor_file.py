@@ -10,11 +10,12 @@ from control.errors import ExplainedError, UserError
 from control.model import JobCounts
 from control.records import monitor_file, store
 from control.verbs import monitor
+from tests.conftest import entry_of
 
 
 def test_without_a_file_the_run_comes_from_the_bucket(set_up, typed, monkeypatch):
     aws, config, run = set_up()
-    fleets = [{"fleet_id": "sfr-1", "requested": "2026-01-01T00:00:00Z"}]
+    fleets = (entry_of(fleet_id="sfr-1", requested="2026-01-01T00:00:00Z"),)
     store.change(aws.s3, run, lambda r: dataclasses.replace(r, fleets=fleets))
     assert not monitor_file.path_of(config).exists()
     watched = []

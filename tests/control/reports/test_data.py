@@ -10,6 +10,7 @@ import pytest
 from control.model import seconds
 from control.reports import data
 from tests import report_example
+from tests.conftest import config_of
 from tests.report_example import BEGAN, TIME, failed, record
 
 
@@ -118,7 +119,7 @@ def test_the_settings_that_ran_are_in_it(make):
 def test_write_leaves_it_beside_the_records(aws, run):
     run = dataclasses.replace(
         run,
-        settings={**settings_of_run(), "MACHINE_TYPE": ["m5.xlarge"]},
+        config=config_of(JOB_TIMEOUT=3600),
         ended="2026-01-02T00:00:00Z",
     )
     body = json.dumps(record(1)).encode()
@@ -127,12 +128,3 @@ def test_write_leaves_it_beside_the_records(aws, run):
     stored = aws.s3.get_object(Bucket=run.bucket, Key=f"{run.prefix}report.json")["Body"].read()
     assert json.loads(stored) == made
     assert made["done"] == 1 and made["ended"] == "2026-01-02T00:00:00Z"
-
-
-def settings_of_run():
-    names = {
-        **{"TASKS_PER_MACHINE": 1, "DOCKER_CORES": 2, "MEMORY": 4000, "CPU_SHARES": 2048},
-        **{"EBS_VOL_SIZE": 30, "SQS_MESSAGE_VISIBILITY": 300, "LOG_MB_PER_JOB": 5},
-        **{"ASSIGN_IP": True, "JOB_TIMEOUT": 3600, "MACHINE_PRICE": None, "JOB_RETRIES": 3},
-    }
-    return names

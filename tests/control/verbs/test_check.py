@@ -664,7 +664,7 @@ def test_startcluster_checks_first_and_can_be_told_not_to(
     code, out = typed(config, "startCluster", fleet, "--yes")
     assert code == 1 and "job timeout" in out and "passed" not in out.split("Checked:")[0]
     assert store.live(embedded.s3, BUCKET, config.APP_NAME).fleets == []
-    monkeypatch.setattr(command_line.waiting, "wait_for_machines", lambda *_, **__: True)
+    monkeypatch.setattr(command_line.start_cluster, "wait_for_machines", lambda *_, **__: True)
     code, out = typed(config, "startCluster", fleet, "--yes", "--no-check")
     assert code == 0 and "Checked" not in out
     typed(config, "stop")

@@ -35,7 +35,7 @@ def test_monitor_says_that_it_was_stopped_and_how_to_go_on(stuck):
 
 def test_a_fleet_that_ended_with_jobs_that_wait_is_cured_by_start_cluster_alone(stuck):
     aws, _, run = stuck
-    fleet.cancel(aws.ec2, [run.fleets[0]["fleet_id"]])
+    fleet.cancel(aws.ec2, [run.fleets[0].fleet_id])
     with pytest.raises(monitor.Unfinished, match="AWS has ended the fleet") as caught:
         monitor.watch(aws, run, AT_ONCE)
     assert "startCluster" in caught.value.fix and "retry" not in caught.value.fix

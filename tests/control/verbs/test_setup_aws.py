@@ -17,7 +17,7 @@ from control.aws.session import AWS, caller_identity
 from control.config import load_config
 from control.errors import ExplainedError
 from control.verbs import setup_aws
-from tests.conftest import BUCKET, ROOT, new_run
+from tests.conftest import BUCKET, ROOT, entry_of, new_run
 
 NAMES = {
     *("Control", "Instance", "Execution", "Task", "Fleet", "Monitor", "Scheduler"),
@@ -221,7 +221,7 @@ def test_a_live_run_keeps_its_roles(aws, config):
         aws.s3,
         BUCKET,
         f"{run.prefix}run.json",
-        {**vars(run), "fleets": [{"fleet_id": "sfr-1"}]},
+        {**vars(run), "fleets": (entry_of(fleet_id="sfr-1"),)},
     )
     with pytest.raises(ExplainedError, match="may still have machines"):
         wipe(aws, config)

@@ -12,12 +12,11 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 
 from control.aws import fleet, launch_template
 from control.errors import ExplainedError, UserError
-from control.model import Run
 from control.monitoring import act
 from control.records import fleet_requests, monitor_file, store, submissions
 from control.user_files import fleet_file
 from control.verbs import start_cluster, submit
-from tests.conftest import ROOT
+from tests.conftest import ROOT, config_of
 from tests.injection import untold_fleets
 
 FLEET = ROOT / "files/exampleFleet.json"
@@ -35,12 +34,8 @@ FLEET = ROOT / "files/exampleFleet.json"
     ],
 )
 def test_never_more_machines_than_the_jobs_can_fill(machines, tasks, cores, jobs, wanted):
-    settings = {
-        "CLUSTER_MACHINES": machines,
-        "TASKS_PER_MACHINE": tasks,
-        "DOCKER_CORES": cores,
-    }
-    assert start_cluster.wanted_machines(settings, jobs) == wanted
+    config = config_of(CLUSTER_MACHINES=machines, TASKS_PER_MACHINE=tasks, DOCKER_CORES=cores)
+    assert start_cluster.wanted_machines(config, jobs) == wanted
 
 
 @pytest.fixture
@@ -86,7 +81,7 @@ def test_the_price_is_shown_and_the_fleet_requested(submitted, ended, capsys):
     run = start_cluster.start(aws, config, run, FLEET, yes=True)
     out = capsys.readouterr().out
     assert "2 machines (m5.xlarge): $" in out and "at most $" in out
-    assert [f["fleet_id"] for f in run.fleets] == fleets_in_account(aws, run)
+    assert [f.fleet_id for f in run.fleets] == fleets_in_account(aws, run)
     (state,) = fleet.describe(aws.ec2, fleets_in_account(aws, run))
     assert state.target == 2
     path = monitor_file.write(config, run)
@@ -140,7 +135,7 @@ def test_two_requests_at_the_same_time_are_both_known(submitted, ended):
     plan = launch_template.plan(aws, config, fleet_file.read(FLEET))
     for _ in range(2):  # both from the run as it was before either
         newest = fleet_requests.request(aws, run, plan, 1, time.time(), None)
-    known = [entry["fleet_id"] for entry in newest.fleets]
+    known = [entry.fleet_id for entry in newest.fleets]
     assert sorted(known) == sorted(fleets_in_account(aws, run))
     assert len(set(known)) == 2
 
@@ -157,9 +152,9 @@ def test_again_means_resize_and_add_means_more(submitted, ended):
     states = fleet.describe(aws.ec2, fleets_in_account(aws, run))
     assert [s.target for s in states] == [3, 2]  # ten jobs, two at once on each, fill five
     run = start_cluster.start(aws, config, run, FLEET, yes=True)
-    states = fleet.describe(aws.ec2, [f["fleet_id"] for f in run.fleets])
+    states = fleet.describe(aws.ec2, [f.fleet_id for f in run.fleets])
     assert [s.target for s in states] == [3, 0]
-    assert [f["target"] for f in run.fleets] == [3, 0]
+    assert [f.target for f in run.fleets] == [3, 0]
 
 
 def test_a_fleet_that_ec2_does_not_tell_of_yet_counts(submitted, ended):
@@ -168,7 +163,7 @@ def test_a_fleet_that_ec2_does_not_tell_of_yet_counts(submitted, ended):
     run = start_cluster.start(aws, config, run, FLEET, yes=True)
     with untold_fleets(aws.ec2):
         run = start_cluster.start(aws, config, run, FLEET, yes=True)
-    assert [entry["fleet_id"] for entry in run.fleets] == fleets_in_account(aws, run)
+    assert [entry.fleet_id for entry in run.fleets] == fleets_in_account(aws, run)
     assert len(run.fleets) == 1
 
 
@@ -210,9 +205,9 @@ def test_a_request_that_was_never_sent_and_is_past_is_made_anew(
     run = start_cluster.start(aws, config, run, FLEET, yes=True)
     assert "is past MAX_RUN_HOURS: it is dropped" in capsys.readouterr().out
     (entry,) = run.fleets
-    assert entry["template"] != past["template"]
-    assert [entry["fleet_id"]] == fleets_in_account(aws, run)
-    assert launch_template.of_run(aws.ec2, run) == [entry["template"]]
+    assert entry.template != past["template"]
+    assert [entry.fleet_id] == fleets_in_account(aws, run)
+    assert launch_template.of_run(aws.ec2, run) == [entry.template]
 
 
 @pytest.mark.parametrize(
@@ -247,7 +242,7 @@ def test_added_machines_get_what_is_left_of_the_hourly_limit(submitted, ended):
         start_cluster.start(aws, config, run, FLEET, yes=True, add=True)
     run = store.change(aws.s3, run, lambda r: with_settings(r, MAX_HOURLY_COST=1.5))
     run = start_cluster.start(aws, config, run, FLEET, yes=True, add=True)
-    limits = [f["request"]["SpotMaxTotalPrice"] for f in run.fleets]
+    limits = [f.request["SpotMaxTotalPrice"] for f in run.fleets]
     assert limits == ["1.0", "0.5"]
 
 
@@ -267,7 +262,7 @@ def test_other_machine_types_than_the_fleets_are_said(submitted, ended, capsys):
     aws, config, run = submitted()
     ended(aws, run)
     run = start_cluster.start(aws, config, run, FLEET, yes=True)
-    run = store.change(aws.s3, run, lambda r: with_settings(r, MACHINE_TYPE=["m6i.xlarge"]))
+    run = store.change(aws.s3, run, lambda r: with_settings(r, MACHINE_TYPE=("m6i.xlarge",)))
     start_cluster.start(aws, config, run, FLEET, yes=True)
     assert "keeps the machine types" in capsys.readouterr().out
 
@@ -282,14 +277,14 @@ def test_a_new_fleet_is_what_setup_has_registered(submitted, ended, capsys):
     said = capsys.readouterr().out
     assert "EBS_VOL_SIZE 40 -> 50" in said and "1 machine (m5.xlarge)" in said
     (entry,) = run.fleets
-    (launch,) = entry["request"]["LaunchTemplateConfigs"]
+    (launch,) = entry.request["LaunchTemplateConfigs"]
     assert {o["InstanceType"] for o in launch["Overrides"]} == {"m5.xlarge"}
-    (disk,) = entry["template_data"]["BlockDeviceMappings"]
+    (disk,) = entry.template_data["BlockDeviceMappings"]
     assert disk["Ebs"]["VolumeSize"] == 40
 
 
 def with_settings(run, **changes):
-    return Run(**{**vars(run), "settings": {**run.settings, **changes}})
+    return dataclasses.replace(run, config=dataclasses.replace(run.config, **changes))
 
 
 def test_an_answer_that_is_lost_orphans_no_fleet(submitted, ended):
@@ -308,7 +303,7 @@ def test_an_answer_that_is_lost_orphans_no_fleet(submitted, ended):
     run = store.load(aws.s3, run.bucket, run.app_name, run.run_id)
     run = start_cluster.start(aws, config, run, FLEET, yes=True)
     assert fleets_in_account(aws, run) == [orphan]
-    assert [f["fleet_id"] for f in run.fleets] == [orphan]
+    assert [f.fleet_id for f in run.fleets] == [orphan]
 
 
 def test_stop_finds_a_fleet_whose_request_was_answered_into_the_void(submitted):

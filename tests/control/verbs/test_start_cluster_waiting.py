@@ -110,5 +110,5 @@ def test_a_cause_is_said_once_however_long_it_lasts(started, capsys, monkeypatch
 
 def test_the_history_is_asked_for_since_the_request(started):
     aws, run = started(MACHINE_PRICE=0.0001)
-    later = [{**run.fleets[0], "requested": utc(time.time() + 60)}]
+    later = (dataclasses.replace(run.fleets[0], requested=utc(time.time() + 60)),)
     assert start_cluster.why_none_comes(aws, dataclasses.replace(run, fleets=later)) == []

@@ -146,7 +146,7 @@ def test_what_ec2_says_in_the_history(started, typed, sub_type, detail, situatio
     answer = {"HistoryRecords": [{"EventType": "information", **event}]}
     if situation in ("max run hours", "cancelled"):
         aws.ec2.cancel_spot_fleet_requests(
-            SpotFleetRequestIds=[run.fleets[0]["fleet_id"]], TerminateInstances=True
+            SpotFleetRequestIds=[run.fleets[0].fleet_id], TerminateInstances=True
         )
 
     def told(**_):

@@ -34,7 +34,7 @@ def test_it_lists_ends_and_proves(started, typed):
     assert costly(aws, run) >= {"fleet", "service", "alarm", "dashboard"}
     said = typed(config, "stop")
     will, left = said.split("Left, which costs nothing:")
-    assert f"fleet            {run.fleets[0]['fleet_id']}" in will.split("ended")[1]
+    assert f"fleet            {run.fleets[0].fleet_id}" in will.split("ended")[1]
     assert f"{config.APP_NAME}Queue" in left and config.LOG_GROUP_NAME in left
     assert "2 jobs unfinished" in left and "startCluster" in left
     assert costly(aws, run) == set()
@@ -46,8 +46,8 @@ def test_it_lists_ends_and_proves(started, typed):
 
 def test_a_fleet_that_ec2_does_not_tell_of_yet_is_ended_all_the_same(started):
     aws, _, run = started
-    (fleet_id,) = [entry["fleet_id"] for entry in run.fleets]
-    requested = seconds(run.fleets[0]["requested"])
+    (fleet_id,) = [entry.fleet_id for entry in run.fleets]
+    requested = seconds(run.fleets[0].requested)
     with untold_fleets(aws.ec2):
         assert "fleet" in costly(aws, run)
         # Of one that was requested long ago it tells no more: that has ended.
@@ -60,7 +60,7 @@ def test_a_fleet_that_ec2_does_not_tell_of_yet_is_ended_all_the_same(started):
 
 def test_what_machines_cost_that_nobody_looked_at_before_is_not_forgotten(started, typed):
     aws, config, run = started
-    while not fleet.describe(aws.ec2, [run.fleets[0]["fleet_id"]])[0].instances:
+    while not fleet.describe(aws.ec2, [run.fleets[0].fleet_id])[0].instances:
         continue
     assert not run.machine_time
     typed(config, "stop")
@@ -76,7 +76,7 @@ def test_a_dry_run_shows_the_same_and_ends_nothing(started, typed):
     aws, config, run = started
     before = costly(aws, run)
     said = typed(config, "stop", "--dry-run")
-    assert "Would be ended:" in said and run.fleets[0]["fleet_id"] in said
+    assert "Would be ended:" in said and run.fleets[0].fleet_id in said
     assert "Would stay" in said and f"{config.APP_NAME}Queue" in said
     assert costly(aws, run) >= before
 
@@ -84,8 +84,8 @@ def test_a_dry_run_shows_the_same_and_ends_nothing(started, typed):
 @pytest.mark.parametrize("cleans", [True, False])
 def test_a_dry_run_lists_exactly_what_stop_takes_away(started, typed, cleans):
     aws, config, run = started
-    settings = {**run.settings, "CLEAN_DASHBOARD": cleans}
-    run = store.change(aws.s3, run, lambda r: dataclasses.replace(r, settings=settings))
+    config = dataclasses.replace(run.config, CLEAN_DASHBOARD=cleans)
+    run = store.change(aws.s3, run, lambda r: dataclasses.replace(r, config=config))
     aws.ec2.get_waiter("instance_running").wait(
         Filters=[{"Name": "tag:distributed-something", "Values": [run.app_name]}],
         WaiterConfig={"Delay": 1, "MaxAttempts": 30},
@@ -117,7 +117,7 @@ def test_it_goes_on_after_a_stop(started, typed):
 
 def test_machines_that_have_outlived_their_fleet_are_ended(started, typed):
     aws, config, run = started
-    fleet_id = run.fleets[0]["fleet_id"]
+    fleet_id = run.fleets[0].fleet_id
     aws.ec2.get_waiter("instance_running").wait(
         Filters=[{"Name": "tag:distributed-something", "Values": [run.app_name]}],
         WaiterConfig={"Delay": 1, "MaxAttempts": 30},
