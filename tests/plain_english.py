@@ -1,7 +1,8 @@
 """Check that what people read here is plain US English: `python -m tests.plain_english [PATH ...]`.
 
 Pages, the comments and texts of Python files, and other text files are compared with
-plain_english.txt. Docstrings of public functions must begin with a verb.
+plain_english.txt. Docstrings of public functions must begin with a verb, and
+no docstring with What, How or Whether.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 TABLE = Path(__file__).with_suffix(".txt")
-READ = "*.py *.md *.sh *.yml *.toml *.json *.html *.css *.js *.cff *.txt Makefile Dockerfile run"
+READ = (
+    "*.py *.md *.sh *.yml *.toml *.json *.html *.css *.js *.cff *.txt *.svg Makefile Dockerfile run"
+)
 # The first three quote what they forbid.
 SKIPPED = "plain_english.py plain_english.txt test_plain_english.py _build __pycache__ *_output"
 # Stands for code: no phrase goes across it.
@@ -33,6 +36,8 @@ NO_VERB = re.compile(
     |within|without|written|yes|\w*[^s]s|(?!bring)\w+ing)""",
     re.VERBOSE,
 )
+# A clause without a sentence: "What the queue holds."
+CLAUSE = re.compile(r"(What|How|Whether|Why|Who|Whose|Where|When)\b")
 # A line, what is there, what to write instead.
 Finding = tuple[int, str, str]
 # All phrases as one pattern, each a group by name, and what to write instead of each.
@@ -80,18 +85,23 @@ def begins_with_verb(text: str) -> bool:
 
 
 def docstrings(text: str) -> Iterator[Finding]:
-    """Yield the docstrings of public functions that do not begin with a verb.
+    """Yield the docstrings of public functions that do not begin with a verb, and all clauses.
 
-    Those of properties and fixtures name a value, those of tests tell a case.
+    Docstrings of properties and fixtures may name a value, those of tests describe a case.
     """
     for node in ast.walk(ast.parse(text)):
+        names: list[str] = []
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
-            docstring = ast.get_docstring(node)
-            about = " ".join([node.name, *map(ast.unparse, node.decorator_list)])
-            exempt = re.match(r"_|test_|.*(property|fixture)", about)
-            if docstring and not exempt and not begins_with_verb(docstring):
-                first = " ".join(docstring.split()[:4])
-                yield node.body[0].lineno, first, "a verb first: Return, Send, ..."
+            names = [node.name, *map(ast.unparse, node.decorator_list)]
+        elif not isinstance(node, (ast.Module, ast.ClassDef)):
+            continue
+        docstring = ast.get_docstring(node) or "Have none."
+        place = (node.body[0].lineno if node.body else 1, " ".join(docstring.split()[:4]))
+        exempt = not names or re.match(r"_|test_|.*(property|fixture)", " ".join(names))
+        if not exempt and not begins_with_verb(docstring):
+            yield *place, "a verb first: Return, Send, ..."
+        elif CLAUSE.match(docstring):
+            yield *place, "a noun or a sentence"
 
 
 def check(name: str, text: str, table: Table) -> list[Finding]:
@@ -120,9 +130,9 @@ def files(path: Path) -> Iterator[Path]:
 
 
 def main(paths: list[str]) -> int:
-    """Print what is found below these paths, or in the whole repository; return the exit code."""
+    """Print what is found below these paths, or below this folder; return the exit code."""
     table, count = read_table(TABLE.read_text(encoding="utf-8")), 0
-    for path in (file for one in paths or [str(ROOT)] for file in files(Path(one))):
+    for path in (file for one in paths or ["."] for file in files(Path(one))):
         for line, found, instead in check(path.name, path.read_text(encoding="utf-8"), table):
             print(f"{path}:{line}: {found!r} -> {instead}")
             count += 1
