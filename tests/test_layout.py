@@ -134,7 +134,7 @@ def test_a_small_module_with_one_importer_has_a_reason(folder):
     for path in python_files(folder):
         name = dotted(path).removeprefix("worker.")
         lines = len(path.read_text(encoding="utf-8").splitlines())
-        if path.stem not in ("__init__", "__main__") and lines < FEWEST_LINES:
-            if len(importers[name] - {path}) == 1:
-                small.add(name)
+        alone = len(importers[name] - {path}) == 1
+        if alone and lines < FEWEST_LINES and path.stem not in ("__init__", "__main__"):
+            small.add(name)
     assert small - SMALL_FOR_A_REASON.keys() == set()
