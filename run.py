@@ -22,21 +22,19 @@ except ImportError as missing:
     )
     sys.exit(2)
 
-from control import command, local_environment, screen, settings, usage
+from control import cli, screen
+from control.aws.session import AWS, caller_identity, connect, leads_here
+from control.config import Config, find_in_project, load_config
 from control.errors import ExplainedError, Interrupted, UserError
-from control.monitoring import monitor_file, waiting
-from control.monitoring.observed import Pace
-from control.runs import finding, leftovers
-from control.services import account, records
+from control.model import Run
+from control.monitoring.facts import Pace
+from control.records import find, monitor_file, resources, states, store
 from control.verbs import (
     check,
-    due,
     failures,
-    local,
-    local_past,
-    local_worker,
     logs,
     monitor,
+    next_command,
     report,
     retry,
     setup,
@@ -46,11 +44,12 @@ from control.verbs import (
     stop,
     submit,
 )
+from control.verbs.local import last_run, local, provide_worker
 
 
 def main(argv: Sequence[str]) -> int | None:
     """Parse the command line and do the verb. Raises what command.run_main explains."""
-    parser = usage.parser()
+    parser = cli.parser()
     args = parser.parse_args(argv)
     if args.verb is None:
         parser.print_help()
@@ -71,10 +70,10 @@ def set_up_account(args: argparse.Namespace) -> None:
 
 
 def set_up(args: argparse.Namespace) -> None:
-    config = local.load_config(args.config)
-    aws = account.connect(config)
+    config = local.load_project(args.config)
+    aws = connect(config)
     made = setup.setup(aws, config, take_over=args.take_over)
-    _next(due.next_verb(aws, made))
+    _next(next_command.next_verb(aws, made))
 
 
 def submit_job(args: argparse.Namespace) -> None:
@@ -85,21 +84,21 @@ def submit_job(args: argparse.Namespace) -> None:
                 "on what is recorded on S3.",
                 "Leave one of them out.",
             )
-        config = settings.load(args.config, embedded=True)
-        for line in submit.dry_run(settings.find(config, args.job_file)):
+        config = load_config(args.config, embedded=True)
+        for line in submit.dry_run(find_in_project(config, args.job_file)):
             screen.say(line)
         return
-    config = local.load_config(args.config)
-    path = settings.find(config, args.job_file)
-    aws = account.connect(config)
+    config = local.load_project(args.config)
+    path = find_in_project(config, args.job_file)
+    aws = connect(config)
     run = submit.to_live_run(aws, config, path, again=args.again, missing=args.missing)
-    _next(due.next_verb(aws, run))
+    _next(next_command.next_verb(aws, run))
 
 
 def start_machines(args: argparse.Namespace) -> None:
     config, aws = _connected(args)
-    run = records.live(aws.s3, config.AWS_BUCKET, config.APP_NAME)
-    fleet_path = settings.find(config, args.fleet_file)
+    run = store.live(aws.s3, config.AWS_BUCKET, config.APP_NAME)
+    fleet_path = find_in_project(config, args.fleet_file)
     if not args.no_check:
         check.before_start(aws, config, fleet_path)
     try:
@@ -109,26 +108,26 @@ def start_machines(args: argparse.Namespace) -> None:
         return
     path = monitor_file.write(config, run)
     screen.say(f"Written: {os.path.relpath(path)}. Ctrl-C only stops this display.")
-    poll = local.PACE.poll if local_environment.leads_here() else waiting.POLL_SECONDS
-    if not waiting.wait_for_machines(aws, run, poll_seconds=poll):
-        waiting.say_why_not(aws, run)
+    poll = local.PACE.poll if leads_here() else start_cluster.POLL_SECONDS
+    if not start_cluster.wait_for_machines(aws, run, poll_seconds=poll):
+        start_cluster.say_why_not(aws, run)
     _next("monitor")
 
 
 def watch(args: argparse.Namespace) -> None:
-    config = local.load_config(args.config)
+    config = local.load_project(args.config)
     where = monitor_file.read(args.monitor_file) if args.monitor_file else None
-    aws = account.connect(config)
-    account.identity(aws.sts)
+    aws = connect(config)
+    caller_identity(aws.sts)
     run = monitor_file.run(aws.s3, where) if where else monitor_file.newest(aws.s3, config)
     if (args.cheapest or args.classic_cheapest == "True") and not run.ended:
         run = monitor.be_cheapest(aws, run, time.time())
-    pace = local.PACE if local_environment.leads_here() else Pace()
+    pace = local.PACE if leads_here() else Pace()
     try:
         counts = monitor.watch(aws, run, pace)
     except monitor.Unfinished:
         report.at_the_end(aws, config, run)
-        counts = records.count(aws.s3, run)
+        counts = states.count(aws.s3, run)
         failures.say_why(aws.s3, run, counts, failures.by_verb())
         raise
     monitor.say_end(aws, run, counts)
@@ -139,9 +138,9 @@ def watch(args: argparse.Namespace) -> None:
 
 
 def check_all(args: argparse.Namespace) -> None:
-    config = local.load_config(args.config)
-    aws = account.connect(config)
-    then = check.check(aws, config, settings.find(config, args.fleet_file), as_json=args.json)
+    config = local.load_project(args.config)
+    aws = connect(config)
+    then = check.check(aws, config, find_in_project(config, args.fleet_file), as_json=args.json)
     if then:
         _next(then)
 
@@ -161,7 +160,7 @@ def show_status(args: argparse.Namespace) -> None:
         return
     state = status.show(aws, config, run, as_json=args.json)
     if not args.json:
-        _next(status.next_verb(state, usage.FLEET))
+        _next(status.next_verb(state, cli.FLEET))
 
 
 def make_report(args: argparse.Namespace) -> None:
@@ -173,24 +172,24 @@ def make_report(args: argparse.Namespace) -> None:
 
 def show_failures(args: argparse.Namespace) -> None:
     config, aws, run = _with_run(args)
-    newest = records.latest(aws.s3, config.AWS_BUCKET, config.APP_NAME)
+    newest = store.latest(aws.s3, config.AWS_BUCKET, config.APP_NAME)
     failures.show(
         aws.s3,
         run,
         form=args.form,
         job_file=args.job_file,
-        then=functools.partial(due.after_failures, run, newest),
+        then=functools.partial(next_command.after_failures, run, newest),
         earlier=run.run_id != newest.run_id,
     )
 
 
 def retry_jobs(args: argparse.Namespace) -> None:
     config, aws, asked = _with_run(args)
-    run = records.latest(aws.s3, config.AWS_BUCKET, config.APP_NAME)
-    due.refuse_earlier(asked, run)
+    run = store.latest(aws.s3, config.AWS_BUCKET, config.APP_NAME)
+    next_command.refuse_earlier(asked, run)
     wanted = retry.Wanted(args.jobs, args.reason, args.unfinished)
     if retry.retry(aws, config, run, wanted, dry_run=args.dry_run) and not args.dry_run:
-        _next(f"startCluster {usage.FLEET}   (if its machines are still up: monitor)")
+        _next(f"startCluster {cli.FLEET}   (if its machines are still up: monitor)")
 
 
 def show_log(args: argparse.Namespace) -> None:
@@ -213,43 +212,43 @@ def show_log(args: argparse.Namespace) -> None:
 
 
 def stop_run(args: argparse.Namespace) -> None:
-    config = local.load_config(args.config)
-    aws = account.connect(config)
-    who = account.identity(aws.sts)
-    run = records.current(aws.s3, config.AWS_BUCKET, config.APP_NAME)
+    config = local.load_project(args.config)
+    aws = connect(config)
+    who = caller_identity(aws.sts)
+    run = store.current(aws.s3, config.AWS_BUCKET, config.APP_NAME)
     if run is None:
         raise ExplainedError(
             f"{config.APP_NAME} has not been set up: there is nothing to end.",
             "Check APP_NAME and AWS_BUCKET in config.py.",
         )
-    if run.ended and not any(thing.costs for thing in leftovers.of_run(aws, run)):
+    if run.ended and not any(thing.costs for thing in resources.of_run(aws, run)):
         _next(status.after_the_end(stop.say_ended(aws, run)))
         return
     setup.refuse_others(run, who.arn, args.take_over or args.dry_run)
     stop.stop(aws, run, dry_run=args.dry_run)
     counts = stop.say_unfinished(aws, run)
-    _next(due.after_stop(run, counts))
+    _next(next_command.after_stop(run, counts))
 
 
 def run_here(args: argparse.Namespace) -> None:
-    config = settings.load(args.config, embedded=True)
+    config = load_config(args.config, embedded=True)
     workers = args.workers or os.cpu_count() or 1
     output = args.output or Path(os.path.relpath(config.project / "local_output"))
     inputs = Path(args.input) if args.input else None
     wanted = args.container or args.image or args.engine
-    containers = local_worker.Containers(args.engine, args.image) if wanted else None
+    containers = provide_worker.Containers(args.engine, args.image) if wanted else None
     options = local.Options(workers, inputs, output, containers)
     if args.serve:
         there = "setup   (there; Ctrl-C here ends everything)"
-        path = settings.find(config, args.job_file) if args.job_file else None
+        path = find_in_project(config, args.job_file) if args.job_file else None
         local.serve(config, options, lambda: _next(there), path)
         return
     if not args.job_file:
         raise UserError(
             "`local` was given no job file.",
-            f"Name one: python run.py local {usage.JOBS}",
+            f"Name one: python run.py local {cli.JOBS}",
         )
-    path = settings.find(config, args.job_file)
+    path = find_in_project(config, args.job_file)
     try:
         local.run(config, path, options, first=args.jobs)
     except KeyboardInterrupt:
@@ -260,20 +259,20 @@ def run_here(args: argparse.Namespace) -> None:
     screen.next_command("what AWS needs is in documentation/step_0_prep.md")
 
 
-def _connected(args: argparse.Namespace) -> tuple[settings.Config, account.AWS]:
+def _connected(args: argparse.Namespace) -> tuple[Config, AWS]:
     """The project's config and clients, after a first call that fails fast."""
-    config = local.load_config(args.config)
-    aws = account.connect(config)
-    account.identity(aws.sts)
+    config = local.load_project(args.config)
+    aws = connect(config)
+    caller_identity(aws.sts)
     return config, aws
 
 
-def _with_run(args: argparse.Namespace) -> tuple[settings.Config, account.AWS, records.Run]:
+def _with_run(args: argparse.Namespace) -> tuple[Config, AWS, Run]:
     """The same with the run that --run names, else the last one."""
-    with local_past.explained(args.config):
+    with last_run.explained(args.config):
         config, aws = _connected(args)
         named = getattr(args, "run", "")
-        return config, aws, finding.run(aws.s3, config.AWS_BUCKET, config.APP_NAME, named)
+        return config, aws, find.run(aws.s3, config.AWS_BUCKET, config.APP_NAME, named)
 
 
 def _next(words: str) -> None:
@@ -297,4 +296,4 @@ _VERBS = {
 }
 
 if __name__ == "__main__":
-    sys.exit(command.run_main(main, sys.argv[1:]))
+    sys.exit(cli.run_main(main, sys.argv[1:]))

@@ -15,12 +15,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from control import command, screen, settings
+from control import cli, screen
+from control.aws.session import connect
+from control.config import load_config
 from control.errors import UserError
-from control.jobs import grid, job_file, tables, template
-from control.jobs.template import Template
-from control.services import account
-from control.verbs import local, submit
+from control.user_files import grid, job_file, tables, template
+from control.user_files.template import Template
+from control.verbs import submit
+from control.verbs.local import local
 
 _EPILOG = """\
 Lists (--plates, --wells, --sites, --list) and rows of a --table are combined: one job for each
@@ -53,9 +55,7 @@ def main(argv: Sequence[str]) -> None:
         _write(args, message, lists)
         return
     config = (
-        settings.load(args.config, embedded=True)
-        if args.dry_run
-        else local.load_config(args.config)
+        load_config(args.config, embedded=True) if args.dry_run else local.load_project(args.config)
     )
     path = config.project / submit.STATE_FOLDER / f"batch-{_digest(args, message, lists)}.json"
     if args.dry_run:
@@ -69,9 +69,7 @@ def main(argv: Sequence[str]) -> None:
         screen.next_command("the same command without --dry-run")
         return
     _make(path, args, message, lists)
-    submit.to_live_run(
-        account.connect(config), config, path, again=args.again, missing=args.missing
-    )
+    submit.to_live_run(connect(config), config, path, again=args.again, missing=args.missing)
     screen.next_command("python run.py startCluster files/exampleFleet.json")
 
 
@@ -205,7 +203,7 @@ def _digest(
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = command.Parser(
+    parser = cli.Parser(
         prog="run_batch_general.py",
         description="Make jobs for regular layouts and submit them, or write a job file.",
         epilog=_EPILOG,
@@ -245,4 +243,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(command.run_main(main, sys.argv[1:]))
+    sys.exit(cli.run_main(main, sys.argv[1:]))

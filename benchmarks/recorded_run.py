@@ -34,8 +34,8 @@ sys.path.insert(0, str(REPOSITORY))
 from benchmarks import recorded_jobs, stub_server  # noqa: E402
 from benchmarks.recorded_jobs import APP_NAME, BUCKET, Jobs, Shape  # noqa: E402
 from benchmarks.stub_server import Answer, Request, answered, listing, xml_error  # noqa: E402
-from control import settings  # noqa: E402
-from control.services import records  # noqa: E402
+from control.config import load_config  # noqa: E402
+from control.model import FleetEntry, JobCounts, Run, utc  # noqa: E402
 
 OWNER = "arn:aws:iam::123456789012:user/benchmark"
 CONFIG = f"""\
@@ -88,26 +88,26 @@ def write_project(folder: Path, shape: Shape) -> Path:
     return path
 
 
-def run_of(shape: Shape, folder: Path) -> records.Run:
+def run_of(shape: Shape, folder: Path) -> Run:
     """Return the run.json; `folder` holds the project."""
-    values = settings.load(write_project(folder, shape)).container_values()
-    began = records.utc(shape.began + 60)
-    entry = {
-        "fleet_id": "sfr-00000000-0000-0000-0000-000000000000",
-        "template": f"{APP_NAME}-{shape.run_id}-00000000",
-        "template_data": {},
-        "request": {"TargetCapacity": shape.machines},
-        "target": shape.machines,
-        "requested": began,
-    }
-    return records.Run(
+    config = load_config(write_project(folder, shape))
+    began = utc(shape.began + 60)
+    entry = FleetEntry(
+        fleet_id="sfr-00000000-0000-0000-0000-000000000000",
+        template=f"{APP_NAME}-{shape.run_id}-00000000",
+        template_data={},
+        request={"TargetCapacity": shape.machines},
+        target=shape.machines,
+        requested=began,
+    )
+    return Run(
         app_name=APP_NAME,
         run_id=shape.run_id,
         bucket=BUCKET,
         region="us-east-1",
         account="123456789012",
         owner=OWNER,
-        settings=values,
+        config=config,
         queue_url=f"https://sqs.us-east-1.amazonaws.com/123456789012/{APP_NAME}Queue",
         dead_letter_url=f"https://sqs.us-east-1.amazonaws.com/123456789012/{APP_NAME}_DeadMessages",
         cluster=f"{APP_NAME}Cluster",
@@ -115,8 +115,8 @@ def run_of(shape: Shape, folder: Path) -> records.Run:
         task_definition=f"arn:aws:ecs:us-east-1:123456789012:task-definition/{APP_NAME}:1",
         log_group=APP_NAME,
         submissions=2 if shape.retried else 1,
-        fleets=[entry],
-        ended=records.utc(shape.ended + 240) if shape.over else "",
+        fleets=(entry,),
+        ended=utc(shape.ended + 240) if shape.over else "",
         end_reason="every job has ended" if shape.over else "",
         machine_time=_machine_time(shape),
     )
@@ -282,12 +282,12 @@ def _small_objects(shape: Shape) -> Iterator[tuple[str, bytes]]:
         run = run_of(shape, Path(folder))
         config = (Path(folder) / "config.py").read_bytes()
     content = {
-        "run.json": dataclasses.asdict(run),
-        "snapshot/config.json": run.settings,
-        "snapshot/fleet.json": run.fleets[0],
+        "run.json": run.as_json(),
+        "snapshot/config.json": run.config.container_values(),
+        "snapshot/fleet.json": dataclasses.asdict(run.fleets[0]),
     }
     if shape.over:
-        counts = records.JobCounts(
+        counts = JobCounts(
             shape.jobs, shape.jobs - shape.failed - shape.skipped, shape.skipped, shape.failed
         )
         content["report.json"] = {

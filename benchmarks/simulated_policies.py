@@ -7,9 +7,13 @@ from typing import Any
 
 from benchmarks.simulated_case import CLUSTER, SERVICE, Case
 from benchmarks.simulated_site import Site
-from control.monitoring.decision import decide
-from control.monitoring.observed import Machine, Memory, Observed, Pace
-from control.monitoring.orders import (
+from control.aws.ecs import ServiceState
+from control.aws.fleet import FleetState
+from control.aws.sqs import Counts
+from control.config import Config
+from control.model import JobCounts
+from control.monitoring.decide import decide
+from control.monitoring.facts import (
     Action,
     DeleteAlarms,
     EndBroken,
@@ -17,15 +21,15 @@ from control.monitoring.orders import (
     EndMachines,
     EndRefusing,
     EndRun,
+    Machine,
+    Memory,
+    Observed,
+    Pace,
     PutAlarm,
     Remove,
     SetDesired,
     SetTarget,
 )
-from control.services.cluster import ServiceState
-from control.services.fleet import FleetState
-from control.services.queues import Counts
-from control.services.records import JobCounts
 from embedded_aws.model import Refused
 from embedded_aws.model import events as e
 from embedded_aws.model.fleets import activity
@@ -41,16 +45,23 @@ class Monitor:
     def __init__(self, case: Case) -> None:
         self.memory, self.pace = Memory(), Pace()
         self.alarms: frozenset[str] = frozenset()
-        self.settings = {
-            "TASKS_PER_MACHINE": case.tasks_per_machine,
-            "DOCKER_CORES": case.jobs_per_task,
-            "CLUSTER_MACHINES": case.machines,
-        }
+        self.config = Config(
+            APP_NAME="Simulated",
+            DOCKERHUB_TAG="a/b:1",
+            AWS_REGION="us-east-1",
+            AWS_BUCKET="bucket",
+            MACHINE_TYPE=("m5.xlarge",),
+            CPU_SHARES=1024,
+            MEMORY=1000,
+            TASKS_PER_MACHINE=case.tasks_per_machine,
+            DOCKER_CORES=case.jobs_per_task,
+            CLUSTER_MACHINES=case.machines,
+        )
 
     def look(self, site: Site) -> None:
         """Take one step, as the monitor does."""
         seen = observe(site, self.alarms)
-        chosen, self.memory = decide(seen, self.memory, self.settings, self.pace)
+        chosen, self.memory = decide(seen, self.memory, self.config, self.pace)
         for action in chosen:
             self._carry_out(site, action)
 

@@ -21,6 +21,7 @@ import tempfile
 import time
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 REPOSITORY = Path(__file__).parents[1]
 sys.path.insert(0, str(REPOSITORY))
@@ -130,25 +131,42 @@ def job_file(folder: Path, count: int, form: str) -> Path:
     return path
 
 
+# What a run needs, of which nothing is used here.
+CONFIG: Any = {
+    "APP_NAME": "Benchmark",
+    "DOCKERHUB_TAG": "a/b:1",
+    "AWS_REGION": "us-east-1",
+    "AWS_BUCKET": "bucket",
+    "CLUSTER_MACHINES": 1,
+    "MACHINE_TYPE": ("m5.xlarge",),
+    "DOCKER_CORES": 1,
+    "CPU_SHARES": 1024,
+    "MEMORY": 1000,
+}
+
+
 def client(way: str, url: str, path: str, count: str) -> dict[str, float]:
     """Submit the jobs: the measured part, in its own process."""
     import boto3
 
-    from control.services import account, records
+    from control.aws.session import AWS
+    from control.config import Config
+    from control.model import Run
+    from control.records import store
     from control.verbs import submit
 
-    aws = account.AWS(boto3.Session())
-    run = records.Run(
+    aws = AWS(boto3.Session())
+    run = Run(
         app_name="Benchmark",
         run_id="20260101T000000Z",
         bucket="bucket",
         region="us-east-1",
         account="123456789012",
         owner="benchmark",
-        settings={},
+        config=Config(**CONFIG),
         queue_url=f"{url}/123456789012/BenchmarkQueue",
     )
-    assert aws.sqs and records.create(aws.s3, run)
+    assert aws.sqs and store.create(aws.s3, run)
     start = time.process_time()
     wall, cpu = time.perf_counter(), time.process_time()
     if way == "submit":

@@ -1,4 +1,4 @@
-"""Errors for people: what happened, and the one thing to do. Only run.main prints them."""
+"""Errors for people: what happened, and the one thing to do. Only the command line prints them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What people see: progress bars and live tables on a terminal, plain lines elsewhere."""
+"""Output for people: progress bars and live tables on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -21,16 +21,20 @@ PLAIN_LINE_SECONDS = 10.0
 
 Advance = Callable[[int], None]
 
-
 _beside = ContextVar("_beside", default=False)
+
 _project = ContextVar("_project", default="")
+
 # Our own verbs only: what is said may have lines of the user's programs in it.
 VERBS = (
     *("setupAWS", "setup", "submitJob", "startCluster", "monitor", "check", "status"),
     *("failures", "retry", "logs", "report", "stop", "local"),
 )
+
 _COMMAND = re.compile(rf"\bpython run\.py (?!\w+ --help)(?=(?:{'|'.join(VERBS)})\b)")
+
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-_])")
+
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029]")
 
 

@@ -1,4 +1,4 @@
-"""How Sphinx makes the website of these pages."""
+"""Settings for the website that Sphinx makes from these pages."""
 
 project = "Distributed-Something"
 copyright = "2026, the Distributed-Something developers"

@@ -6,7 +6,7 @@ import base64
 import json
 import re
 
-from control.services import fleet
+from control.aws import fleet
 from tests.conftest import BUCKET
 
 # What differs between two runs that are the same: ids, times, tokens, revisions.

@@ -14,9 +14,11 @@ from xdist.scheduler import LoadFileScheduling
 
 import embedded_aws
 from benchmarks import aws_stub
-from control import settings
-from control.checks import registry
-from control.services import account, records
+from control.aws.session import AWS
+from control.checks import image
+from control.config import Config, load_config
+from control.model import FleetEntry, Run
+from control.records import store
 from control.verbs import setup, setup_aws
 from tests.injection import Injection
 
@@ -79,7 +81,7 @@ def no_aws_of_the_developer(monkeypatch, tmp_path_factory):
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     # Nor Docker Hub: nobody listens on this port.
-    monkeypatch.setattr(registry, "HUB", "http://127.0.0.1:9")
+    monkeypatch.setattr(image, "HUB", "http://127.0.0.1:9")
 
 
 @pytest.fixture
@@ -100,21 +102,33 @@ def write_config(tmp_path):
 def aws():
     """An AWS in memory, by moto, with one bucket."""
     with mock_aws():
-        clients = account.AWS(boto3.Session(region_name="us-east-1"))
+        clients = AWS(boto3.Session(region_name="us-east-1"))
         clients.s3.create_bucket(Bucket=BUCKET)
         yield clients
 
 
+def config_of(**changes):
+    """A Config of VALUES with changes."""
+    values = {**VALUES, **changes}
+    return Config(**{**values, "MACHINE_TYPE": tuple(values["MACHINE_TYPE"])})
+
+
+def entry_of(**changes):
+    """A fleet as run.json has it."""
+    known = {"template": "t", "template_data": {}, "request": {}, "target": 1, "requested": ""}
+    return FleetEntry(**{**known, **changes})
+
+
 def new_run(queue_url=""):
     """A run that was just set up."""
-    return records.Run(
+    return Run(
         app_name="Test",
         run_id="20260101T000000Z",
         bucket=BUCKET,
         region="us-east-1",
         account="123456789012",
         owner="me",
-        settings={},
+        config=config_of(),
         queue_url=queue_url,
     )
 
@@ -123,7 +137,7 @@ def new_run(queue_url=""):
 def run(aws):
     """A run on the AWS in memory, with its queue."""
     queue_url = aws.sqs.create_queue(QueueName="TestQueue")["QueueUrl"]
-    return records.create(aws.s3, new_run(queue_url))
+    return store.create(aws.s3, new_run(queue_url))
 
 
 @pytest.fixture
@@ -134,10 +148,10 @@ def stub_aws(monkeypatch):
         def start(fault=None, latency=0):
             stub = stack.enter_context(aws_stub.serving(fault, latency))
             monkeypatch.setenv("AWS_ENDPOINT_URL", stub.url)
-            clients = account.AWS(boto3.Session(region_name="us-east-1"))
+            clients = AWS(boto3.Session(region_name="us-east-1"))
             stack.callback(clients.sqs.close)
             stack.callback(clients.s3.close)
-            run = records.create(clients.s3, new_run(f"{stub.url}/123456789012/TestQueue"))
+            run = store.create(clients.s3, new_run(f"{stub.url}/123456789012/TestQueue"))
             return stub, clients, run
 
         yield start
@@ -161,7 +175,7 @@ def breakable(embedded_server):
             region_name="us-east-1", aws_access_key_id="embedded", aws_secret_access_key="embedded"
         )
         injection = Injection(session)
-        yield account.AWS(session), injection
+        yield AWS(session), injection
 
 
 @pytest.fixture
@@ -169,9 +183,9 @@ def embedded(embedded_server, monkeypatch, write_config):
     """The clients of the AWS on this computer, with bucket and roles; also in the environment."""
     for name, value in embedded_server.environment.items():
         monkeypatch.setenv(name, value)
-    clients = account.AWS(boto3.Session(region_name="us-east-1"))
+    clients = AWS(boto3.Session(region_name="us-east-1"))
     clients.s3.create_bucket(Bucket=BUCKET)
-    setup_aws.make_roles(clients, settings.load(write_config()))
+    setup_aws.make_roles(clients, load_config(write_config()))
     return clients
 
 
@@ -185,7 +199,7 @@ def project(write_config):
     def write(**changes):
         number = next(_NUMBERS)
         names = {"APP_NAME": f"App{number}", "ECS_CLUSTER": f"cluster{number}"}
-        return settings.load(write_config(**{**names, **changes}))
+        return load_config(write_config(**{**names, **changes}))
 
     return write
 

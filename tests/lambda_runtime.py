@@ -10,7 +10,7 @@ import sys
 from contextlib import contextmanager
 from pathlib import Path
 
-from control.services import queues
+from control.aws.sqs import queue_counts
 
 # boto3 and what it stands on, as the runtime of Lambda has them.
 RUNTIME = ("boto3", "botocore", "s3transfer", "jmespath", "dateutil", "six", "urllib3")
@@ -42,7 +42,7 @@ def minutes_to_pass(sqs, queue_url):
     Jobs take real time: workers that are slow to begin on a busy computer would be ended as those
     that take no job.
     """
-    left = queues.counts(sqs, queue_url)
+    left = queue_counts(sqs, queue_url)
     return 0 if left and left.total else 1
 
 

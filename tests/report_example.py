@@ -5,11 +5,11 @@ from __future__ import annotations
 from array import array
 from collections import Counter
 
-from control import settings
-from control.reports import report
-from control.reports.report_reading import Reading
-from control.runs import spending
-from control.services import records
+from control.config import load_config
+from control.model import Run
+from control.records import costs
+from control.reports import data
+from control.reports.collect import Reading
 
 BEGAN = 1_767_225_600.0  # 20260101T000000Z
 PREFIX = "runs/Test/20260101T000000Z/"
@@ -62,11 +62,11 @@ def failed(number, reason="tool exited with code 3", **changes):
 def make(config_path, done=(), failures=(), submitted=None, lost=(), prices=None, **changes):
     """The report of a run of some records; `changes` are of the run."""
     charged = changes.pop("charged", True)
-    run = records.Run(
+    run = Run(
         **{
             **{"app_name": "Test", "run_id": "20260101T000000Z", "bucket": "bucket"},
             **{"region": "us-east-1", "account": "1", "owner": "me"},
-            "settings": settings.load(config_path).container_values(),
+            "settings": load_config(config_path).container_values(),
             **changes,
         }
     )
@@ -82,5 +82,5 @@ def make(config_path, done=(), failures=(), submitted=None, lost=(), prices=None
         failed=list(failures),
         lost=list(lost),
     )
-    cost = spending.cost(run.machine_time, prices or {})
-    return report.make(run, reading, cost, BEGAN + 7200, charged=charged)
+    cost = costs.machine_cost(run.machine_time, prices or {})
+    return data.make(run, reading, cost, BEGAN + 7200, charged=charged)

@@ -11,10 +11,15 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
+from control.aws import lambda_function, sns
+from control.aws.scheduler import GROUP, schedule_exists
+from control.aws.session import AWS
+from control.aws.sqs import queue_counts
 from control.errors import ExplainedError
-from control.monitoring import auto_monitor, ending
-from control.services import account, monitor_function, notify, queues, records, schedules
-from control.verbs import local, monitor, setup, setup_aws, start_cluster, submit
+from control.monitoring import act, auto_monitor
+from control.records import store
+from control.verbs import monitor, setup, setup_aws, start_cluster, submit
+from control.verbs.local import local
 from tests import lambda_runtime
 from tests.conftest import BUCKET, ROOT
 
@@ -32,7 +37,7 @@ def watched(set_up, tmp_path):
     def start(jobs=3, **changes):
         aws, config, _ = set_up(AUTO_MONITOR=True, DOCKER_CORES=1, CLUSTER_MACHINES=1, **changes)
         list(setup_aws.make(aws, config))
-        run = records.live(aws.s3, BUCKET, config.APP_NAME)
+        run = store.live(aws.s3, BUCKET, config.APP_NAME)
         for number in range(jobs):
             aws.s3.put_object(Bucket=BUCKET, Key=f"pages/{number}.md", Body=b"two words")
         shared = {"input_location": "pages", "output_location": "counts"}
@@ -46,19 +51,19 @@ def watched(set_up, tmp_path):
 
     yield start
     for aws, run in started:
-        for _ in ending.end_machines(aws, run):
+        for _ in act.end_machines(aws, run):
             continue
 
 
 @pytest.fixture
 def function(embedded, tmp_path):
     """The auto-monitor's handler, as Lambda runs it."""
-    with lambda_runtime.running(monitor_function.zipped(), tmp_path) as call:
+    with lambda_runtime.running(lambda_function.zipped(), tmp_path) as call:
         yield call
 
 
 def newest(aws, run):
-    return records.load(aws.s3, run.bucket, run.app_name, run.run_id)
+    return store.load(aws.s3, run.bucket, run.app_name, run.run_id)
 
 
 def each_minute(aws, run, function, answers):
@@ -68,8 +73,8 @@ def each_minute(aws, run, function, answers):
     def sleep(seconds):
         assert time.monotonic() < end, answers
         threading.Event().wait(0.3)
-        if schedules.exists(aws.scheduler, run.schedule):
-            held = aws.scheduler.get_schedule(GroupName=schedules.GROUP, Name=run.schedule)
+        if schedule_exists(aws.scheduler, run.schedule):
+            held = aws.scheduler.get_schedule(GroupName=GROUP, Name=run.schedule)
             minutes = lambda_runtime.minutes_to_pass(aws.sqs, run.queue_url)
             answers.append(function(json.loads(held["Target"]["Input"]), minutes))
 
@@ -81,7 +86,7 @@ def test_the_laptop_only_shows_what_the_auto_monitor_does(watched, function, cap
     asked, answers = [], []
     session = boto3.Session(region_name="us-east-1")
     session.events.register("before-call", lambda model, **_: asked.append(model.name))
-    laptop = account.AWS(session)
+    laptop = AWS(session)
     sleep = each_minute(aws, run, function, answers)
     counts = monitor.watch(laptop, run, local.PACE, sleep=sleep)
     assert (counts.done, counts.failed) == (3, 0)
@@ -90,8 +95,8 @@ def test_the_laptop_only_shows_what_the_auto_monitor_does(watched, function, cap
     assert "this only shows it" in out and "queue" in out
     ended = newest(aws, run)
     assert ended.ended and ended.schedule == ""
-    assert not schedules.exists(aws.scheduler, run.schedule)
-    assert queues.counts(aws.sqs, run.queue_url) is None
+    assert not schedule_exists(aws.scheduler, run.schedule)
+    assert queue_counts(aws.sqs, run.queue_url) is None
     assert answers[-1]["ended"] and not answers[-1]["unfinished"]
 
 
@@ -102,7 +107,7 @@ def test_one_mail_with_counts_and_cost_comes_at_the_end(watched, function):
     aws.sns.subscribe(TopicArn=run.topic_arn, Protocol="sqs", Endpoint=queue)
     answers = []
     sleep = each_minute(aws, run, function, answers)
-    while schedules.exists(aws.scheduler, run.schedule):
+    while schedule_exists(aws.scheduler, run.schedule):
         sleep(60)
     # Once more, by a call that was under way: nothing is sent twice.
     function({"bucket": run.bucket, "app_name": run.app_name, "run_id": run.run_id})
@@ -112,7 +117,7 @@ def test_one_mail_with_counts_and_cost_comes_at_the_end(watched, function):
     assert "done        3\n" in mail["Message"] and "every job has ended" in mail["Message"]
     assert " hours, " in mail["Message"]
     aws.sqs.delete_queue(QueueUrl=box)
-    assert notify.delete_topic(aws.sns, ADDRESS)
+    assert sns.delete_topic(aws.sns, ADDRESS)
 
 
 def test_jobs_that_vanish_end_the_machines_and_the_laptop_says_why(watched, function):
@@ -122,15 +127,15 @@ def test_jobs_that_vanish_end_the_machines_and_the_laptop_says_why(watched, func
     sleep = each_minute(aws, run, function, answers)
     with pytest.raises(ExplainedError, match="3 submitted jobs have no record"):
         monitor.watch(aws, run, local.PACE, sleep=sleep)
-    assert not schedules.exists(aws.scheduler, run.schedule)
+    assert not schedule_exists(aws.scheduler, run.schedule)
     after = newest(aws, run)
     assert not after.ended and "3 submitted jobs have no record" in after.end_reason
 
 
 def test_the_schedule_ends_an_hour_after_the_machines_by_itself(watched):
     aws, config, run = watched(MEMORY=900_000, MAX_RUN_HOURS=5)
-    held = aws.scheduler.get_schedule(GroupName=schedules.GROUP, Name=run.schedule)
-    machines_end = records.seconds(run.fleets[-1]["request"]["ValidUntil"])
+    held = aws.scheduler.get_schedule(GroupName=GROUP, Name=run.schedule)
+    machines_end = run.fleets[-1].valid_until
     assert held["EndDate"].timestamp() == machines_end + 3600
     assert (held["ActionAfterCompletion"], held["ScheduleExpression"]) == (
         "DELETE",
@@ -144,7 +149,7 @@ def test_the_schedule_ends_an_hour_after_the_machines_by_itself(watched):
 def test_stop_ends_the_auto_monitor_too(watched):
     aws, config, run = watched(MEMORY=900_000)
     assert auto_monitor.end(aws, run)
-    assert not schedules.exists(aws.scheduler, run.schedule)
+    assert not schedule_exists(aws.scheduler, run.schedule)
     assert newest(aws, run).schedule == ""
     assert not auto_monitor.end(aws, newest(aws, run))
 
@@ -153,20 +158,20 @@ def test_switched_off_in_mid_run_the_schedule_goes(watched):
     aws, config, run = watched(MEMORY=900_000)
     off = dataclasses.replace(config, AUTO_MONITOR=False)
     again = start_cluster.start(aws, off, setup.setup(aws, off), FLEET, yes=True)
-    assert again.schedule == "" and not schedules.exists(aws.scheduler, run.schedule)
+    assert again.schedule == "" and not schedule_exists(aws.scheduler, run.schedule)
 
 
 def test_started_again_there_is_still_one_schedule(watched):
     aws, config, run = watched(MEMORY=900_000)
     again = start_cluster.start(aws, config, newest(aws, run), FLEET, yes=True)
     assert again.schedule == run.schedule
-    held = aws.scheduler.list_schedules(GroupName=schedules.GROUP, NamePrefix=run.app_name)
+    held = aws.scheduler.list_schedules(GroupName=GROUP, NamePrefix=run.app_name)
     assert len(held["Schedules"]) == 1
 
 
 def test_without_the_function_no_machine_is_requested(watched, set_up, tmp_path):
     aws, config, run = watched(MEMORY=900_000)
-    aws.functions.delete_function(FunctionName=monitor_function.NAME)
+    aws.functions.delete_function(FunctionName=lambda_function.NAME)
     with pytest.raises(ExplainedError, match="auto-monitor does not exist") as caught:
         start_cluster.start(aws, config, run, FLEET, yes=True, add=True)
     assert "setupAWS" in caught.value.fix
@@ -175,7 +180,7 @@ def test_without_the_function_no_machine_is_requested(watched, set_up, tmp_path)
 
 def test_a_function_of_another_version_is_said(watched, capsys):
     aws, config, run = watched(MEMORY=900_000)
-    aws.functions.update_function_code(FunctionName=monitor_function.NAME, ZipFile=b"older")
+    aws.functions.update_function_code(FunctionName=lambda_function.NAME, ZipFile=b"older")
     start_cluster.start(aws, config, newest(aws, run), FLEET, yes=True)
     assert "run setupAWS again" in capsys.readouterr().out
 
@@ -187,7 +192,7 @@ def test_without_records_the_function_ends_its_calls(watched, function):
     aws.s3.delete_object(Bucket=BUCKET, Key=key)
     event = {"bucket": run.bucket, "app_name": run.app_name, "run_id": run.run_id}
     assert function(event) == {"ended": True}
-    assert not schedules.exists(aws.scheduler, run.schedule)
+    assert not schedule_exists(aws.scheduler, run.schedule)
     aws.s3.put_object(Bucket=BUCKET, Key=key, Body=kept)
 
 

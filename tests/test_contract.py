@@ -13,10 +13,13 @@ from hypothesis import strategies as st
 import plumbing.environment
 import plumbing.message
 import plumbing.records
-from control import settings
-from control.jobs import jobs
-from control.runs import submitted
-from control.services import environment, queues, records
+from control.aws.s3 import list_keys
+from control.aws.sqs import RECEIVES_ABOVE_RETRIES
+from control.config import SETTINGS, load_config
+from control.model import JobCounts
+from control.records import states, submissions
+from control.user_files import container_environment
+from control.user_files.job import job_name, make_job
 from plumbing import lookup
 from plumbing.message import parse
 
@@ -35,7 +38,7 @@ OBJECTS = st.dictionaries(TEXT.filter(lambda k: "_comment" not in k and k != "gr
 
 @given(shared=OBJECTS, group=OBJECTS)
 def test_a_message_without_attributes_gets_the_id_that_the_submitter_would_give(shared, group):
-    job = jobs.make(shared, group, "")
+    job = make_job(shared, group, "")
     message = parse({"Body": job.body, "ReceiptHandle": "h"}, "run")
     assert message.job_id == job.id
     assert message.fault == ""
@@ -43,17 +46,17 @@ def test_a_message_without_attributes_gets_the_id_that_the_submitter_would_give(
 
 @given(group=OBJECTS)
 def test_both_sides_make_the_same_name(group):
-    assert plumbing.message.job_name(group, "0" * 16) == jobs.job_name(group, "0" * 16)
+    assert plumbing.message.job_name(group, "0" * 16) == job_name(group, "0" * 16)
 
 
 @given(group=OBJECTS)
 def test_the_worker_takes_the_submitters_name_as_it_is(group):
-    name = jobs.job_name(group, "0" * 16)
+    name = job_name(group, "0" * 16)
     assert plumbing.message.safe_name(name, "0" * 16) == name
 
 
 def test_a_setting_comes_back_as_config_had_it(write_config):
-    config = settings.load(
+    config = load_config(
         write_config(
             'MY_LIST = ["DNA", 7]\nMY_TEXT = "7"\nMY_NUMBER = 7\nMY_NONE = None\nMY_SHARE = 0.5\n'
             'MY_DICT = {"a": [True]}\nMY_FLAG = "False"\nMY_ODD = "naïve \\"text\\""\n',
@@ -61,7 +64,7 @@ def test_a_setting_comes_back_as_config_had_it(write_config):
             AWS_PROFILE=...,
         )
     )
-    told = environment.of_container(config.container_values(), "https://queue", "run")
+    told = container_environment.of_container(config.container_values(), "https://queue", "run")
     assert {type(text) for text in told.values()} == {str}
     read = plumbing.environment.read(told).config
     assert {name: read[name] for name in config.container_values()} == config.container_values()
@@ -69,7 +72,7 @@ def test_a_setting_comes_back_as_config_had_it(write_config):
     assert "SSH_KEY_NAME" not in read and "AWS_PROFILE" not in read
 
 
-@pytest.mark.parametrize("name", sorted(settings.SETTINGS))
+@pytest.mark.parametrize("name", sorted(SETTINGS))
 def test_every_setting_is_documented(name):
     page = Path(__file__).parent.parent / "documentation/step_1_configuration.md"
     assert f"`{name}`" in page.read_text(encoding="utf-8")
@@ -79,20 +82,20 @@ def test_the_workers_keys_are_those_that_control_counts(run, aws):
     keys = plumbing.records.Keys(run.app_name, run.run_id, "0123456789abcdef", 2, 3)
     for state in ("done", "failed", "skipped"):
         aws.s3.put_object(Bucket=run.bucket, Key=keys.record(state), Body=b"{}")
-    assert records.count(aws.s3, run) == records.JobCounts(0, done=1, skipped=0, failed=0)
+    assert states.count(aws.s3, run) == JobCounts(0, done=1, skipped=0, failed=0)
     prefix = f"runs/{run.app_name}/{run.run_id}/"
     assert keys.attempt("failed") == f"{prefix}attempts/0123456789abcdef.2.3.failed.json"
     assert keys.log == f"{prefix}logs/0123456789abcdef.2.3.txt"
 
 
 def test_a_part_holds_what_the_contract_says(run, aws):
-    job = jobs.make({"a": 1}, {"plate": "P1"}, "")
-    parts = submitted.Parts(aws.s3, run, 1)
+    job = make_job({"a": 1}, {"plate": "P1"}, "")
+    parts = submissions.Parts(aws.s3, run, 1)
     parts.add([(job, 1)])
     parts.flush()
-    (key,) = records.list_keys(aws.s3, run.bucket, f"{run.prefix}submitted/")
+    (key,) = list_keys(aws.s3, run.bucket, f"{run.prefix}submitted/")
     assert re.search(r"submitted/0001-000001-new1-again0\.jsonl\.gz$", key)
-    (entry,) = submitted.entries(aws.s3, run)
+    (entry,) = submissions.entries(aws.s3, run)
     assert entry == {
         "id": job.id,
         "name": "P1",
@@ -102,10 +105,10 @@ def test_a_part_holds_what_the_contract_says(run, aws):
 
 
 def test_the_worker_gives_a_job_up_before_sqs_drops_it():
-    assert lookup.MOST_RECEIVES_ABOVE_RETRIES < queues.RECEIVES_ABOVE_RETRIES
+    assert lookup.MOST_RECEIVES_ABOVE_RETRIES < RECEIVES_ABOVE_RETRIES
 
 
 def test_the_message_is_canonical_json():
-    job = jobs.make({"z": 1, "a": "é"}, {"b": [1, 2]}, "")
+    job = make_job({"z": 1, "a": "é"}, {"b": [1, 2]}, "")
     assert job.body == '{"a":"é","group":{"b":[1,2]},"z":1}'
     assert json.loads(job.body)["group"] == {"b": [1, 2]}

@@ -12,11 +12,11 @@ import types
 import pytest
 
 import run
-from control import command
+from control import cli
+from control.aws import session
 from control.errors import ExplainedError
 from control.monitoring import auto_monitor
-from control.monitoring.observed import Pace
-from control.services import account
+from control.monitoring.facts import Pace
 from control.verbs import monitor
 from tests import account_state
 from tests.conftest import ROOT
@@ -31,7 +31,7 @@ ZERO = {"ApproximateNumberOfMessages": "0"}
 def verbs(breakable, embedded, project, monkeypatch):
     """The verbs of new projects, as they are typed."""
     aws, injection = breakable
-    monkeypatch.setattr(account, "connect", lambda config: aws)
+    monkeypatch.setattr(session, "connect", lambda config: aws)
     monkeypatch.setattr(run, "Pace", lambda: AT_ONCE)
     # It only looks on, and what it looks for never comes: the containers fit on no machine.
     monkeypatch.setattr(run.waiting, "wait_for_machines", lambda *_, **__: True)
@@ -85,7 +85,7 @@ def test_broken_off_after_any_call_a_verb_is_completed_by_the_next(verbs, verb):
 def test_broken_off_after_any_call_with_the_auto_monitor_on(verbs, verb, monkeypatch):
     """Its schedule is begun and ended too; its own step is broken off like a verb, and completed by
     the next minute's."""
-    monkeypatch.setattr(auto_monitor.account, "AWS", lambda session: verbs.aws)
+    monkeypatch.setattr(session, "AWS", lambda session: verbs.aws)
     monkeypatch.setattr(auto_monitor, "Pace", lambda: AT_ONCE)
     verbs.watched()
     expected = break_off_everywhere(verbs, verb)
@@ -159,7 +159,7 @@ def denied_once_each(verbs, verb):
             verbs.type(verb, deny_beside=denied)
         except Exception as error:
             ((service, operation, _),) = denied - before
-            said = command.explain(error)
+            said = cli.explain(error)
             permission = f"{PREFIXES.get(service, service)}:{ACTIONS.get(operation, operation)}"
             assert permission in f"{said.what} {said.fix}", f"{service}:{operation}: {said}"
             continue

@@ -8,9 +8,9 @@ import types
 import pytest
 
 import run
-from control import command
-from control.jobs import job_file
-from control.services import account
+from control import cli
+from control.aws import session
+from control.user_files import job_file
 from control.verbs import submit
 from tests.test_every_call import ACTIONS, PREFIXES
 from tests.typed_verbs import Verbs
@@ -25,7 +25,7 @@ class Questions(Verbs):
         capsys.readouterr()
         with self.injection.watch(**faults):
             words = ["--config", str(self.config.path.parent), *words]
-            code = command.run_main(run.main, words)
+            code = cli.run_main(run.main, words)
         return code, *capsys.readouterr()
 
     def with_a_failed_job(self):
@@ -56,7 +56,7 @@ class Questions(Verbs):
 @pytest.fixture
 def questions(breakable, embedded, project, monkeypatch):
     aws, injection = breakable
-    monkeypatch.setattr(account, "connect", lambda config: aws)
+    monkeypatch.setattr(session, "connect", lambda config: aws)
     # Pauses of botocore before it tries again.
     monkeypatch.setattr("botocore.endpoint.time", types.SimpleNamespace(sleep=lambda _: None))
     # A fault belongs to a call: no two at the same time.

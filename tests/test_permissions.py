@@ -13,16 +13,18 @@ import pytest
 from botocore.exceptions import ClientError
 
 import embedded_aws
-from control import reasons, settings
+from control.aws import cloudwatch_logs, iam, lambda_function
+from control.aws.scheduler import schedule_exists
+from control.aws.session import AWS
+from control.config import load_config
 from control.errors import ExplainedError
-from control.monitoring import ending, run_state, waiting
-from control.runs import account_runs, leftovers
-from control.services import account, fleet_file, monitor_function, records, roles, schedules
-from control.services import logs as services_logs
+from control.explain import aws_errors
+from control.monitoring import act, run_state
+from control.records import resources, states, store
+from control.user_files import fleet_file
 from control.verbs import (
     check,
     failures,
-    local,
     logs,
     monitor,
     retry,
@@ -32,18 +34,19 @@ from control.verbs import (
     stop,
     submit,
 )
+from control.verbs.local import local
 from control.verbs.retry import Wanted
 from tests import lambda_runtime
 from tests.conftest import BUCKET, ROOT
 
 ALL_ROLES = (
-    roles.CONTROL_ROLE,
-    roles.INSTANCE_ROLE,
-    roles.EXECUTION_ROLE,
-    roles.TASK_ROLE,
-    roles.FLEET_ROLE,
-    roles.MONITOR_ROLE,
-    roles.SCHEDULER_ROLE,
+    iam.CONTROL_ROLE,
+    iam.INSTANCE_ROLE,
+    iam.EXECUTION_ROLE,
+    iam.TASK_ROLE,
+    iam.FLEET_ROLE,
+    iam.MONITOR_ROLE,
+    iam.SCHEDULER_ROLE,
 )
 PLUGIN = "tests.iam_enforcement.plugin"
 LIMIT = 60  # seconds; without faults it takes some ten
@@ -76,18 +79,18 @@ class Account:
             f"{server.endpoint}/moto-api/reset-auth", b"0", {"Content-Type": "text/plain"}
         )
         urllib.request.urlopen(enforce).close()
-        self.admin = account.AWS(self._session())
+        self.admin = AWS(self._session())
 
     def _session(self, *keys):
         return boto3.Session(*(keys or self._keys), region_name="us-east-1")
 
     def as_role(self, name):
         """Clients with what a role may do."""
-        return account.AWS(self._session(*self.keys_of(name)))
+        return AWS(self._session(*self.keys_of(name)))
 
     def keys_of(self, name):
         """Credentials of a role; who may assume it is widened for that."""
-        if name != roles.CONTROL_ROLE:
+        if name != iam.CONTROL_ROLE:
             trust = {
                 "Effect": "Allow",
                 "Principal": {"AWS": "arn:aws:iam::123456789012:root"},
@@ -142,7 +145,7 @@ def made(server, tmp_path_factory):
     }
     lines = [f"{name} = {value!r}" for name, value in values.items()]
     (project / "config.py").write_text("\n".join(lines))
-    config = settings.load(project)
+    config = load_config(project)
     with pytest.MonkeyPatch.context() as patch:
         for name, value in server.environment.items():
             patch.setenv(name, value)
@@ -165,10 +168,10 @@ def enforced(made, server, monkeypatch):
 
 def start(an_account, config, tmp_path):
     """setup, submitJob and startCluster as the control node, of a run of its own."""
-    before = records.current(an_account.admin.s3, BUCKET, config.APP_NAME)
+    before = store.current(an_account.admin.s3, BUCKET, config.APP_NAME)
     if before and not before.ended:
-        list(ending.end_run(an_account.admin, before, time.time()))
-    aws = an_account.as_role(roles.CONTROL_ROLE)
+        list(act.end_run(an_account.admin, before, time.time()))
+    aws = an_account.as_role(iam.CONTROL_ROLE)
     run = setup.setup(aws, config)
     jobs = tmp_path / "jobs.json"
     names = ("a", "b", "c", "missing")
@@ -179,10 +182,10 @@ def start(an_account, config, tmp_path):
 
 def test_from_setup_to_the_end_as_control_node_and_worker(enforced, tmp_path):
     an_account, config = enforced
-    aws = an_account.as_role(roles.CONTROL_ROLE)
+    aws = an_account.as_role(iam.CONTROL_ROLE)
     run = start(an_account, config, tmp_path)
-    assert waiting.wait_for_machines(aws, run, poll_seconds=0.2)
-    waiting.say_why_not(aws, run)
+    assert start_cluster.wait_for_machines(aws, run, poll_seconds=0.2)
+    start_cluster.say_why_not(aws, run)
     end = time.monotonic() + LIMIT
     wait = threading.Event().wait
     counts = monitor.watch(
@@ -194,8 +197,8 @@ def test_from_setup_to_the_end_as_control_node_and_worker(enforced, tmp_path):
     failures.show(aws.s3, run)
     logs.show(aws, run, "missing")
     logs.show(aws, run, "a", attempt="1.1")
-    assert retry.retry(aws, config, records.latest(aws.s3, BUCKET, run.app_name), Wanted()) == 1
-    assert retry.retry(aws, config, records.latest(aws.s3, BUCKET, run.app_name), Wanted()) == 0
+    assert retry.retry(aws, config, store.latest(aws.s3, BUCKET, run.app_name), Wanted()) == 1
+    assert retry.retry(aws, config, store.latest(aws.s3, BUCKET, run.app_name), Wanted()) == 0
     logs.show(aws, run, "missing", attempt="1.1")
     for kept in ("records/0123456789abcdef.done.json", "logs/x.txt", "run.json"):
         with pytest.raises(ClientError, match="not authorized to perform: s3:DeleteObject"):
@@ -204,7 +207,7 @@ def test_from_setup_to_the_end_as_control_node_and_worker(enforced, tmp_path):
 
 def test_check_and_status_may_ask_all_that_they_ask(enforced, tmp_path):
     an_account, config = enforced
-    aws = an_account.as_role(roles.CONTROL_ROLE)
+    aws = an_account.as_role(iam.CONTROL_ROLE)
     run = start(an_account, config, tmp_path)
     found = check.findings(aws, config, fleet_file.FleetFile(), time.time())
     assert [one for one in found if one.outcome == "failed" or "permission" in one.what] == []
@@ -214,43 +217,43 @@ def test_check_and_status_may_ask_all_that_they_ask(enforced, tmp_path):
         "buckets",  # those that only the containers use
     }
     assert run_state.look(aws, run, time.time()).jobs.submitted == 4
-    assert [one.app_name for one in account_runs.find(aws.ec2, time.time())] == ["Mine"]
-    list(ending.end_machines(aws, run))
+    assert [one.app_name for one in resources.runs_of_account(aws.ec2, time.time())] == ["Mine"]
+    list(act.end_machines(aws, run))
 
 
 def test_the_auto_monitor_ends_a_run_as_its_role(enforced, tmp_path):
     an_account, config = enforced
     config = dataclasses.replace(config, AUTO_MONITOR=True, NOTIFY_EMAIL="ada@example.org")
-    aws = an_account.as_role(roles.CONTROL_ROLE)
+    aws = an_account.as_role(iam.CONTROL_ROLE)
     run = start(an_account, config, tmp_path)
     end = time.monotonic() + LIMIT
-    keys, admin = an_account.keys_of(roles.MONITOR_ROLE), an_account.admin
+    keys, admin = an_account.keys_of(iam.MONITOR_ROLE), an_account.admin
     event = {"bucket": BUCKET, "app_name": run.app_name, "run_id": run.run_id}
-    with lambda_runtime.running(monitor_function.zipped(), tmp_path, keys) as function:
-        while schedules.exists(aws.scheduler, run.schedule):
+    with lambda_runtime.running(lambda_function.zipped(), tmp_path, keys) as function:
+        while schedule_exists(aws.scheduler, run.schedule):
             minutes = lambda_runtime.minutes_to_pass(admin.sqs, run.queue_url)
             told = function(event, minutes)
             assert "raised" not in told, told
             if time.monotonic() >= end:
-                pytest.fail(str(services_logs.refusals(admin.logs, run.log_group, "Mine", 0)))
+                pytest.fail(str(cloudwatch_logs.refusals(admin.logs, run.log_group, "Mine", 0)))
             threading.Event().wait(0.3)
     assert told["ended"] and not told["unfinished"], told
-    ended = records.load(aws.s3, BUCKET, run.app_name, run.run_id)
+    ended = store.load(aws.s3, BUCKET, run.app_name, run.run_id)
     assert ended.ended and ended.mailed
-    assert records.count(aws.s3, run).finished == 4
+    assert states.count(aws.s3, run).finished == 4
 
 
-@pytest.mark.parametrize("role", [roles.CONTROL_ROLE, roles.MONITOR_ROLE])
+@pytest.mark.parametrize("role", [iam.CONTROL_ROLE, iam.MONITOR_ROLE])
 def test_who_watches_a_run_may_read_why_its_containers_take_no_job(enforced, role):
     an_account, config = enforced
-    run = setup.setup(an_account.as_role(roles.CONTROL_ROLE), config)
+    run = setup.setup(an_account.as_role(iam.CONTROL_ROLE), config)
     stream = {"logGroupName": run.log_group, "logStreamName": f"{run.app_name}/worker/{role}"}
     an_account.admin.logs.create_log_stream(**stream)
     now = time.time()
     line = {"timestamp": int(now * 1000), "message": f"worker 0: takes no job: told to {role}\n"}
     an_account.admin.logs.put_log_events(**stream, logEvents=[line])
     aws = an_account.as_role(role)
-    heard = services_logs.refusals(aws.logs, run.log_group, run.app_name, now - 1)
+    heard = cloudwatch_logs.refusals(aws.logs, run.log_group, run.app_name, now - 1)
     assert heard[-1] == f"told to {role}"
 
 
@@ -259,18 +262,18 @@ def test_more_and_fewer_machines_and_stop_as_the_control_node(enforced, tmp_path
     # No container can take its jobs: all four wait until the end.
     changes = {"AUTO_MONITOR": True, "CLUSTER_MACHINES": 1, "MEMORY": 900_000}
     config = dataclasses.replace(config, **changes)
-    aws = an_account.as_role(roles.CONTROL_ROLE)
+    aws = an_account.as_role(iam.CONTROL_ROLE)
     run = start(an_account, config, tmp_path)
     two = setup.setup(aws, dataclasses.replace(config, CLUSTER_MACHINES=2))
     run = start_cluster.start(aws, config, two, ROOT / "files/exampleFleet.json", yes=True)
-    assert [entry["target"] for entry in run.fleets] == [2]
+    assert [entry.target for entry in run.fleets] == [2]
     stop.stop(aws, run, dry_run=True)
-    assert schedules.exists(aws.scheduler, run.schedule)
+    assert schedule_exists(aws.scheduler, run.schedule)
     stop.stop(aws, run, dry_run=False, pause=0.1)
     counts = stop.say_unfinished(aws, run)
     assert counts.submitted - counts.finished == 4
-    assert not schedules.exists(aws.scheduler, run.schedule)
-    assert not any(thing.costs for thing in leftovers.of_run(an_account.admin, run))
+    assert not schedule_exists(aws.scheduler, run.schedule)
+    assert not any(thing.costs for thing in resources.of_run(an_account.admin, run))
 
 
 @pytest.mark.parametrize("role", ALL_ROLES)
@@ -293,7 +296,7 @@ def test_a_role_is_refused_another_queue_and_another_bucket(enforced, role):
             refused()
 
 
-@pytest.mark.parametrize("role", [roles.CONTROL_ROLE, roles.MONITOR_ROLE])
+@pytest.mark.parametrize("role", [iam.CONTROL_ROLE, iam.MONITOR_ROLE])
 def test_machines_of_another_app_are_out_of_reach(enforced, role):
     an_account, _ = enforced
     admin, aws = an_account.admin, an_account.as_role(role)
@@ -309,9 +312,9 @@ def test_machines_of_another_app_are_out_of_reach(enforced, role):
 
 def test_no_role_but_ours_can_be_given_to_a_container(enforced):
     an_account, _ = enforced
-    aws = an_account.as_role(roles.CONTROL_ROLE)
+    aws = an_account.as_role(iam.CONTROL_ROLE)
     container = {"name": "x", "image": "x", "memory": 100}
-    for arn in ("arn:aws:iam::123456789012:role/Admin", _arn(roles.CONTROL_ROLE)):
+    for arn in ("arn:aws:iam::123456789012:role/Admin", _arn(iam.CONTROL_ROLE)):
         with pytest.raises(ClientError, match="not authorized to perform: iam:PassRole"):
             aws.ecs.register_task_definition(
                 family="x", containerDefinitions=[container], taskRoleArn=arn
@@ -326,17 +329,17 @@ def test_a_role_for_containers_cannot_be_assumed_by_people(enforced):
     an_account, config = enforced
     list(setup_aws.make(an_account.admin, config))
     with pytest.raises(ClientError, match="not authorized to perform: sts:AssumeRole"):
-        an_account.admin.sts.assume_role(RoleArn=_arn(roles.TASK_ROLE), RoleSessionName="test")
+        an_account.admin.sts.assume_role(RoleArn=_arn(iam.TASK_ROLE), RoleSessionName="test")
 
 
 def test_another_project_is_told_which_permission_is_missing(enforced, tmp_path):
     an_account, config = enforced
     text = config.path.read_text().replace("'Mine'", "'Theirs'")
     (tmp_path / "config.py").write_text(text)
-    aws = an_account.as_role(roles.CONTROL_ROLE)
+    aws = an_account.as_role(iam.CONTROL_ROLE)
     with pytest.raises((ClientError, ExplainedError)) as caught:
-        setup.setup(aws, settings.load(tmp_path))
-    explained = reasons.explain(caught.value)
+        setup.setup(aws, load_config(tmp_path))
+    explained = aws_errors.explain(caught.value)
     assert "s3:PutObject" in explained.what + explained.fix
     assert "setupAWS" in explained.fix
 

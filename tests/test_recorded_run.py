@@ -10,9 +10,10 @@ import pytest
 
 from benchmarks import recorded_run
 from benchmarks.recorded_run import APP_NAME, BUCKET, Shape
-from control.jobs import jobs
-from control.runs import submitted
-from control.services import records
+from control.aws.s3 import list_keys
+from control.model import JobCounts
+from control.records import states, store, submissions
+from control.user_files.job import make_job
 from tests.conftest import ROOT
 
 SHAPE = Shape(
@@ -25,12 +26,12 @@ def recorded(monkeypatch):
     """The run, and a client that reaches it."""
     with recorded_run.serving(SHAPE) as served:
         s3 = boto3.client("s3", region_name="us-east-1", endpoint_url=served.url)
-        yield records.latest(s3, BUCKET, APP_NAME), s3
+        yield store.latest(s3, BUCKET, APP_NAME), s3
         s3.close()
 
 
 def keys_of(s3, run, folder):
-    return list(records.list_keys(s3, BUCKET, f"{run.prefix}{folder}"))
+    return list(list_keys(s3, BUCKET, f"{run.prefix}{folder}"))
 
 
 def read(s3, key):
@@ -40,9 +41,9 @@ def read(s3, key):
 def test_its_counts_are_those_that_were_asked_for(recorded):
     run, s3 = recorded
     finished = 12_000 - 500 - 30
-    expected = records.JobCounts(12_000, finished - 320, 20, 300)
-    assert records.count(s3, run) == expected and not run.ended
-    known = submitted.known(s3, run).submissions
+    expected = JobCounts(12_000, finished - 320, 20, 300)
+    assert states.count(s3, run) == expected and not run.ended
+    known = submissions.known(s3, run).submissions
     again = [key for key in keys_of(s3, run, "records/") if key.endswith(".failed.json")]
     numbers = [known[int(key.rsplit("/", 1)[1][:16], 16)] for key in again]
     assert sorted(numbers) == [1] * 300 + [2] * 40
@@ -50,9 +51,9 @@ def test_its_counts_are_those_that_were_asked_for(recorded):
 
 def test_its_jobs_have_the_ids_and_names_that_their_bodies_give(recorded):
     run, s3 = recorded
-    for entry in submitted.entries(s3, run):
+    for entry in submissions.entries(s3, run):
         shared = dict(entry["body"])
-        made = jobs.make(shared, shared.pop("group"), "")
+        made = make_job(shared, shared.pop("group"), "")
         assert (entry["id"], entry["name"]) == (made.id, made.name)
 
 

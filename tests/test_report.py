@@ -8,9 +8,9 @@ import re
 import pytest
 
 import run
-from control import command
-from control.monitoring.observed import Pace
-from control.services import records
+from control import cli
+from control.monitoring.facts import Pace
+from control.records import store
 from tests import report_example
 from tests.conftest import ROOT
 from tests.report_example import PRICES, TIME, failed, record
@@ -24,7 +24,7 @@ def typed(capsys, monkeypatch):
     monkeypatch.setattr(run, "Pace", lambda: AT_ONCE)
 
     def type_(*argv):
-        code = command.run_main(run.main, [str(word) for word in argv])
+        code = cli.run_main(run.main, [str(word) for word in argv])
         out, err = capsys.readouterr()
         return code, out, err
 
@@ -119,8 +119,7 @@ def test_monitor_leaves_a_report_on_s3_and_here(recorded, typed):
     found = json.loads(data["Body"].read())
     assert (found["submitted"], found["done"], found["failed"]) == (4, 3, 1)
     assert (
-        found["ended"]
-        == records.load(aws.s3, the_run.bucket, the_run.app_name, the_run.run_id).ended
+        found["ended"] == store.load(aws.s3, the_run.bucket, the_run.app_name, the_run.run_id).ended
     )
     # After the end, too, and with nothing left to do.
     code, out, _ = typed("--config", config.path, "report")

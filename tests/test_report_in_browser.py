@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 
-from control.reports import report_page
+from control.reports.page import relative_link, render_page
 from tests import report_example
 from tests.report_example import PREFIX, PRICES, TIME, failed, record
 
@@ -48,8 +48,8 @@ def opened(chromium, write_config, tmp_path):
 
     def open_(done=(), failures=(), **changes):
         content = report_example.make(path, done, failures, **changes)
-        link = report_page.relative_link(PREFIX)
-        page = report_page.render(content, list(failures), link, commands=False)
+        link = relative_link(PREFIX)
+        page = render_page(content, list(failures), link, commands=False)
         folder = tmp_path / PREFIX
         folder.mkdir(parents=True)
         (folder / "report.html").write_text(page, encoding="utf-8")

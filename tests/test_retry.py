@@ -10,10 +10,13 @@ from collections import Counter
 import pytest
 
 import embedded_aws
-from control import settings
-from control.monitoring import ending
-from control.services import account, records
-from control.verbs import local, monitor, retry, setup, setup_aws, start_cluster, stop, submit
+from control.aws.s3 import list_keys
+from control.aws.session import connect
+from control.config import load_config
+from control.monitoring import act
+from control.records import states, store
+from control.verbs import monitor, retry, setup, setup_aws, start_cluster, stop, submit
+from control.verbs.local import local
 from control.verbs.retry import Wanted
 from tests.conftest import BUCKET, ROOT
 
@@ -63,7 +66,7 @@ class Site:
 
     @property
     def run(self):
-        return records.latest(self.aws.s3, BUCKET, self.config.APP_NAME)
+        return store.latest(self.aws.s3, BUCKET, self.config.APP_NAME)
 
     def begin(self, *names):
         setup.setup(self.aws, self.config)
@@ -94,7 +97,7 @@ class Site:
         """Wait until the counts of jobs are these."""
         end = time.monotonic() + LIMIT
         while True:
-            counts = records.count(self.aws.s3, self.run)
+            counts = states.count(self.aws.s3, self.run)
             if all(getattr(counts, state) == number for state, number in wanted.items()):
                 return
             assert time.monotonic() < end, counts
@@ -107,7 +110,7 @@ class Site:
     def state(self):
         """The states of the records, by the names of their jobs, of all runs."""
         found = {}
-        for key in records.list_keys(self.aws.s3, BUCKET, f"runs/{self.config.APP_NAME}/"):
+        for key in list_keys(self.aws.s3, BUCKET, f"runs/{self.config.APP_NAME}/"):
             if "/records/" in key:
                 answer = self.aws.s3.get_object(Bucket=BUCKET, Key=key)
                 record = json.loads(answer["Body"].read())
@@ -123,14 +126,14 @@ def site(server, monkeypatch, write_config, request, tmp_path):
     path = write_config(
         APP_NAME=f"Retry{number}", ECS_CLUSTER=f"c{number}", CLUSTER_MACHINES=1, JOB_RETRIES=2
     )
-    config = settings.load(path)
-    aws = account.connect(config)
+    config = load_config(path)
+    aws = connect(config)
     aws.s3.create_bucket(Bucket=BUCKET)
     setup_aws.make_roles(aws, config)
     site = Site(aws, config, tmp_path)
     yield site
     (tmp_path / "release").touch()
-    list(ending.end_machines(aws, site.run))
+    list(act.end_machines(aws, site.run))
 
 
 def test_days_later_when_the_queue_is_gone(site):

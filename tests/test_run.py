@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import run
-from control import command
+from control import cli
 
 ROOT = Path(__file__).parent.parent
 
@@ -33,7 +33,7 @@ def typed(capsys):
     """A function that types a command; returns exit code, standard output, standard error."""
 
     def type_(*argv):
-        code = command.run_main(run.main, [str(word) for word in argv])
+        code = cli.run_main(run.main, [str(word) for word in argv])
         out, err = capsys.readouterr()
         return code, out, err
 

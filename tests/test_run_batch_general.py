@@ -6,9 +6,9 @@ import tracemalloc
 import pytest
 
 import run_batch_general
-from control import command
-from control.jobs import job_file
-from control.services import records
+from control import cli
+from control.records import states
+from control.user_files import job_file
 
 
 @pytest.fixture
@@ -16,7 +16,7 @@ def run_it(capsys):
     """Runs the command line: (exit code, what it printed, what it printed as errors)."""
 
     def run_it(*argv):
-        code = command.run_main(run_batch_general.main, [str(word) for word in argv])
+        code = cli.run_main(run_batch_general.main, [str(word) for word in argv])
         printed = capsys.readouterr()
         return code, printed.out, printed.err
 
@@ -212,7 +212,7 @@ def test_jobs_go_straight_to_the_queue_and_only_once(run_it, write_config, aws, 
     sent = messages(aws, run.queue_url)
     assert len(sent) == 12
     assert {m["MessageAttributes"]["job_name"]["StringValue"] for m in sent} >= {"P2-A06"}
-    assert records.count(aws.s3, run).submitted == 12
+    assert states.count(aws.s3, run).submitted == 12
     code, printed, _ = run_it(*argv)
     assert "0 jobs sent" in printed and "12 jobs submitted in this run before" in printed
     code, printed, _ = run_it(*argv, "--again")

@@ -18,10 +18,11 @@ import time
 import pytest
 
 import run as command_line
-from control import settings
-from control.jobs import job_file
-from control.monitoring import ending
-from control.services import records
+from control.config import load_config
+from control.model import utc
+from control.monitoring import act
+from control.records import store
+from control.user_files import job_file
 from control.verbs import start_cluster, submit
 from tests.conftest import ROOT
 from tests.worker_records import put
@@ -54,7 +55,7 @@ def started(set_up, tmp_path):
         put(aws.s3, run, job, "failed", reason=reason, lines=["\x1b[1m" + "x" * 300])
     run = start_cluster.start(aws, config, run, ROOT / "files/exampleFleet.json", yes=True)
     yield aws, config, run
-    list(ending.end_machines(aws, records.latest(aws.s3, run.bucket, run.app_name)))
+    list(act.end_machines(aws, store.latest(aws.s3, run.bucket, run.app_name)))
 
 
 def command(config, words):
@@ -90,7 +91,7 @@ def on_a_terminal(config, words):
 
 @pytest.mark.parametrize("verb", command_line._VERBS)
 def test_help_does_not_overrun_80_columns(write_config, verb):
-    config = settings.load(write_config())
+    config = load_config(write_config())
     lines = _ESCAPES.sub("", on_a_terminal(config, (verb, "--help"))).splitlines()
     assert f"Example: python run.py {verb}" in "".join(lines)
     assert max(map(len, lines)) <= COLUMNS
@@ -108,8 +109,8 @@ def test_a_terminal_of_80_columns_is_never_overrun(started, words):
 
 def test_watching_writes_the_state_over_the_one_before(started):
     aws, config, run = started
-    ended = {"ended": records.utc(time.time())}
-    records.change(aws.s3, run, lambda now: dataclasses.replace(now, **ended))
+    ended = {"ended": utc(time.time())}
+    store.change(aws.s3, run, lambda now: dataclasses.replace(now, **ended))
     shown = on_a_terminal(config, ("status", "--watch"))
     # Writing over begins with a carriage return.
     lines = _ESCAPES.sub("", shown).replace("\r", "\n").splitlines()

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import json
 import time
 
 import run
-from control.jobs import job_file
-from control.monitoring import auto_monitor, ending
-from control.services import alarms, cluster, dashboard, fleet_request, machines, queues, records
-from control.services.fleet_file import FleetFile
+from control.aws import cloudwatch, ecs, lambda_function, launch_template
+from control.aws.sqs import delete_queue
+from control.monitoring import act, auto_monitor
+from control.records import fleet_requests, monitor_file, store
+from control.user_files import job_file
+from control.user_files.fleet_file import FleetFile
 from control.verbs import setup, setup_aws, submit
 from tests import account_state
 from tests.conftest import BUCKET, ROOT
 from tests.worker_records import put
 
+DASHBOARD = json.loads((ROOT / "files/dashboard.json").read_text())
 FLEET = str(ROOT / "files/exampleFleet.json")
 _NUMBERS = itertools.count(1)
 
@@ -48,7 +52,7 @@ class Verbs:
         """Have all later runs watched by the auto-monitor."""
         self.begin()
         list(setup_aws.make(self.aws, self.config))
-        self.auto_monitor = auto_monitor.monitor_function.arn(self.aws.functions, b"")[0]
+        self.auto_monitor = lambda_function.arn(self.aws.functions, b"")[0]
         self.config = None
 
     def type(self, verb, **faults):
@@ -74,7 +78,7 @@ class Verbs:
         return ["--config", str(self.config.path.parent), verb, *more]
 
     def run(self):
-        return records.current(self.aws.s3, BUCKET, self.config.APP_NAME)
+        return store.current(self.aws.s3, BUCKET, self.config.APP_NAME)
 
     def state(self):
         if self.account:
@@ -120,9 +124,9 @@ class Verbs:
         if self.config is None or self.run() is None:
             self.with_machines()
             return
-        the_run = dataclasses.replace(self.run(), fleets=[], memory={})
-        cluster.ensure_service(self.aws.ecs, the_run, the_run.task_definition, pause=0.05)
-        records.change(self.aws.s3, the_run, lambda r: the_run)
+        the_run = dataclasses.replace(self.run(), fleets=(), memory={})
+        ecs.ensure_service(self.aws.ecs, the_run, the_run.task_definition, pause=0.05)
+        store.change(self.aws.s3, the_run, lambda r: the_run)
         self._start()
 
     def with_jobs_again(self):
@@ -130,14 +134,14 @@ class Verbs:
         if self.config is None:
             self.with_jobs()
             return
-        for _ in ending.end_machines(self.aws, self.run()):
+        for _ in act.end_machines(self.aws, self.run()):
             continue
         auto_monitor.end(self.aws, self.run())
-        dashboard.delete(self.aws.cloudwatch, self.run())
+        cloudwatch.delete_dashboard(self.aws.cloudwatch, self.run())
         self.aws.s3.delete_object(Bucket=BUCKET, Key=f"{self.run().prefix}snapshot/fleet.json")
         the_run = self.run()
-        cluster.ensure_service(self.aws.ecs, the_run, the_run.task_definition, pause=0.05)
-        records.change(self.aws.s3, the_run, lambda r: dataclasses.replace(r, fleets=[], memory={}))
+        ecs.ensure_service(self.aws.ecs, the_run, the_run.task_definition, pause=0.05)
+        store.change(self.aws.s3, the_run, lambda r: dataclasses.replace(r, fleets=(), memory={}))
 
     def with_all_done(self):
         """At the moment when the last job has got its record."""
@@ -146,8 +150,8 @@ class Verbs:
         self.aws.sqs.purge_queue(QueueUrl=the_run.queue_url)
         self._put(the_run, "records/0123456789abcdef.done.json", b"{}")
         memory = {"empty_since": 1.0, "empty_readings": 3}
-        records.change(self.aws.s3, the_run, lambda r: dataclasses.replace(r, memory=memory))
-        run.monitor_file.write(self.config, self.run())
+        store.change(self.aws.s3, the_run, lambda r: dataclasses.replace(r, memory=memory))
+        monitor_file.write(self.config, self.run())
 
     def with_given_up(self):
         """After the end of a run of which one job was given up: its queue is gone."""
@@ -158,9 +162,9 @@ class Verbs:
         submit.submit(self.aws, the_run, path, self.config.project)
         (job,) = job_file.read(path).jobs()
         put(self.aws.s3, the_run, job, "failed", log_key="")
-        queues.delete(self.aws.sqs, the_run.queue_url)
+        delete_queue(self.aws.sqs, the_run.queue_url)
         ended = "2026-01-01T00:00:00Z"
-        records.change(self.aws.s3, the_run, lambda r: dataclasses.replace(r, ended=ended))
+        store.change(self.aws.s3, the_run, lambda r: dataclasses.replace(r, ended=ended))
 
     def tidy(self):
         """End the machines of the last project, or come back from the last account."""
@@ -168,18 +172,18 @@ class Verbs:
             self._use("embedded", "embedded", None)
             self.account = ""
         elif self.config is not None and self.run() is not None:
-            for _ in ending.end_machines(self.aws, self.run()):
+            for _ in act.end_machines(self.aws, self.run()):
                 continue
             auto_monitor.end(self.aws, self.run())
 
     def _start(self):
         the_run = self.run()
-        self._plan = self._plan or machines.plan(self.aws, self.config, FleetFile())
-        the_run = fleet_request.request(self.aws, the_run, self._plan, 1, 1_900_000_000.0, None)
-        cluster.set_desired(self.aws.ecs, the_run, 1)
+        self._plan = self._plan or launch_template.plan(self.aws, self.config, FleetFile())
+        the_run = fleet_requests.request(self.aws, the_run, self._plan, 1, 1_900_000_000.0, None)
+        ecs.set_desired(self.aws.ecs, the_run, 1)
         the_run = auto_monitor.begin(self.aws, the_run, self.auto_monitor)
-        alarms.put(self.aws.cloudwatch, the_run, "i-1", 4)
-        dashboard.put(self.aws.cloudwatch, the_run)
+        cloudwatch.put_alarm(self.aws.cloudwatch, the_run, "i-1", 4)
+        cloudwatch.put_dashboard(self.aws.cloudwatch, the_run, DASHBOARD)
         # A machine that is up is looked at by more calls than one that is not: see all of them.
         until = time.monotonic() + 60
         while not account_state.machines_up(self.aws, self.config):

@@ -1,4 +1,4 @@
-"""check: config, credentials, buckets, roles."""
+"""Check credentials, buckets and roles."""
 
 from __future__ import annotations
 
@@ -7,21 +7,24 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from control import reasons
+from control.aws import iam
 from control.checks.findings import Finding, Subject, failed, passed, unknown, warned
-from control.services import environment, records, roles
+from control.explain import aws_errors
+from control.records import store
+from control.user_files import container_environment
 
 if TYPE_CHECKING:
-    from control.services.account import AWS
+    from control.aws.session import AWS
 
 _BUCKETS = ("AWS_BUCKET", "SOURCE_BUCKET", "WORKSPACE_BUCKET", "DESTINATION_BUCKET")
+
 _NO_SUCH_ETAG = '"00000000000000000000000000000000"'
 
 
 def config(subject: Subject) -> Iterator[Finding]:
     """config.py itself was read: whether the run knows it as it is."""
     changes = (
-        environment.changes(subject.run.settings, subject.config.container_values())
+        container_environment.changes(subject.run.config, subject.config)
         if subject.run and not subject.run.ended
         else []
     )
@@ -120,7 +123,7 @@ def _refused(call: Any) -> bool:
     try:
         call()
     except ClientError as error:
-        code = reasons.code_of(error)
+        code = aws_errors.code_of(error)
         if code == "AccessDenied":
             return True
         if code not in ("NoSuchKey", "PreconditionFailed", "404", "412"):
@@ -132,11 +135,11 @@ def the_roles(subject: Subject) -> Iterator[Finding]:
     """The roles of fleet and containers, and the machines' instance profile."""
     file, config = subject.file, subject.config
     yield from _kinds_of_arn(subject)
-    yield from _role(subject, file.iam_fleet_role or roles.FLEET_ROLE, "spotfleet")
-    yield from _role(subject, config.TASK_ROLE_ARN or roles.TASK_ROLE, "ecs-tasks")
+    yield from _role(subject, file.iam_fleet_role or iam.FLEET_ROLE, "spotfleet")
+    yield from _role(subject, config.TASK_ROLE_ARN or iam.TASK_ROLE, "ecs-tasks")
     if config.EXECUTION_ROLE_ARN or not config.TASK_ROLE_ARN:
-        yield from _role(subject, config.EXECUTION_ROLE_ARN or roles.EXECUTION_ROLE, "ecs-tasks")
-    yield from _profile(subject, file.iam_instance_profile or roles.INSTANCE_ROLE)
+        yield from _role(subject, config.EXECUTION_ROLE_ARN or iam.EXECUTION_ROLE, "ecs-tasks")
+    yield from _profile(subject, file.iam_instance_profile or iam.INSTANCE_ROLE)
 
 
 def _kinds_of_arn(subject: Subject) -> Iterator[Finding]:
@@ -191,8 +194,8 @@ def find_run(subject: Subject) -> None:
     """Set the subject's run: the newest of this app, if its bucket can be read; else why not."""
     config = subject.config
     try:
-        subject.run = records.current(subject.aws.s3, config.AWS_BUCKET, config.APP_NAME)
+        subject.run = store.current(subject.aws.s3, config.AWS_BUCKET, config.APP_NAME)
     except (ClientError, BotoCoreError) as error:
-        explained = reasons.explain(error)
+        explained = aws_errors.explain(error)
         why = explained.what if explained else str(error)
         subject.no_run = f"the records of the newest run cannot be read: {why}"

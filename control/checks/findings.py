@@ -1,4 +1,4 @@
-"""What a check finds: passed, failed, warned or not checkable, in one sentence with its cure."""
+"""Findings of `check`: passed, failed, or not checkable."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from control import reasons
 from control.errors import ExplainedError
-from control.reasons_check import FOUND
+from control.explain import aws_errors
+from control.explain.check_findings import FOUND
 
 if TYPE_CHECKING:
-    from control.services.account import AWS, Identity
-    from control.services.fleet_file import FleetFile
-    from control.services.machines import MachineType
-    from control.services.records import Run
-    from control.settings import Config
+    from control.aws.ec2 import MachineType
+    from control.aws.session import AWS, Identity
+    from control.config import Config
+    from control.model import Run
+    from control.user_files.fleet_file import FleetFile
 
 PASSED, FAILED, WARNED, UNKNOWN = OUTCOMES = "passed", "failed", "warned", "not checkable"
 
@@ -87,9 +87,9 @@ def guarded(name: str, check: Check, subject: Subject) -> list[Finding]:
     try:
         found += check(subject)
     except (ClientError, BotoCoreError) as error:
-        explained = reasons.explain(error)
+        explained = aws_errors.explain(error)
         why = explained.what if explained else str(error)
-        if isinstance(error, ClientError) and reasons.code_of(error) == "NotImplemented":
+        if isinstance(error, ClientError) and aws_errors.code_of(error) == "NotImplemented":
             why = "the AWS on this computer does not know it"
         found.append(unknown(name, why))
     except ExplainedError as error:

@@ -1,4 +1,4 @@
-"""check: how long a job may run, and whether the first jobs' inputs are there."""
+"""Check JOB_TIMEOUT, and whether the inputs of the first jobs exist."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from control.checks.findings import Finding, Subject, failed, passed, unknown, warned
-from control.runs import submitted
+from control.records import submissions
 
 _FIRST_JOBS = 5
+
 _NAMED = 5
 
 
@@ -38,7 +39,7 @@ def inputs(subject: Subject) -> Iterator[Finding]:
     if run is None or run.ended or not run.submissions:
         yield unknown("inputs", "no jobs have been submitted yet")
         return
-    first = list(itertools.islice(submitted.entries(subject.aws.s3, run), _FIRST_JOBS))
+    first = list(itertools.islice(submissions.entries(subject.aws.s3, run), _FIRST_JOBS))
     values = [pair for entry in first for pair in _values(entry["body"])]
     named = list(dict.fromkeys(name for name, _ in values))
     inputs = [name for name in named if _names_an_input(name)]

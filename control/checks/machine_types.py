@@ -1,21 +1,69 @@
-"""check: whether the containers fit on the machines, and the disk on its image."""
+"""Check that containers fit on the machine types."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
-from control.checks import fitting
+from control.aws.ec2 import (
+    MachineType,
+    describe_machine_image,
+    describe_machine_types,
+    newest_machine_image,
+)
 from control.checks.findings import Finding, Subject, failed, passed, unknown, warned
+from control.config import Config
 from control.errors import UserError
-from control.services import machines
-from control.services.machines import MachineType
-from control.words import several
+from control.text import several
+
+# What ECS can give to containers is the memory that the machine's kernel leaves, not what EC2
+# advertises. Two figures are public, and between them lies what is not sure: an m4.large of 8,192
+# MiB registered 7,985 (ECS guide, memory-management), a machine of 32 GiB 31,431 (aws/
+# containers-roadmap issue 2231).
+MOST_SHARE = 7985 / 8192
+
+LEAST_SHARE = 31_431 / 32_768
+
+CPU_OF_VCPU = 1024
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How many containers of a task fit by each resource; `memory_sure` by the lower figure."""
+
+    memory: int
+    memory_sure: int
+    cpu: int
+    gpus: int | None
+
+    @property
+    def containers(self) -> int:
+        """As many as ECS can place at best."""
+        known = [self.memory, self.cpu, *([] if self.gpus is None else [self.gpus])]
+        return min(known)
+
+
+def registered_memory(advertised_mib: int) -> tuple[int, int]:
+    """(at least, at most) MiB that a machine registers for containers."""
+    return int(advertised_mib * LEAST_SHARE), int(advertised_mib * MOST_SHARE)
+
+
+def fit(kind: MachineType, config: Config) -> Fit:
+    """How many containers of these settings a machine type takes."""
+    least, most = registered_memory(kind.memory_mib)
+    gpus: int = config.GPUS_PER_TASK
+    return Fit(
+        memory=most // config.MEMORY,
+        memory_sure=least // config.MEMORY,
+        cpu=kind.vcpus * CPU_OF_VCPU // config.CPU_SHARES,
+        gpus=kind.gpus // gpus if gpus else None,
+    )
 
 
 def types(subject: Subject) -> Iterator[Finding]:
     """Whether EC2 has the machine types. Sets the subject's types."""
     try:
-        subject.types = machines.machine_types(subject.aws.ec2, subject.config.MACHINE_TYPE)
+        subject.types = describe_machine_types(subject.aws.ec2, subject.config.MACHINE_TYPE)
     except UserError as error:
         yield failed("machine types", "no type", message=error.what)
         return
@@ -35,39 +83,39 @@ def fits(subject: Subject) -> Iterator[Finding]:
 
 
 def _does_not_fit(subject: Subject, kind: MachineType) -> Iterator[Finding]:
-    values = subject.config.values()
-    tasks = subject.config.TASKS_PER_MACHINE
-    fit = fitting.fit(kind, values)
-    least, most = fitting.registered_memory(kind.memory_mib)
+    config = subject.config
+    tasks = config.TASKS_PER_MACHINE
+    fitted = fit(kind, config)
+    least, most = registered_memory(kind.memory_mib)
     names = ("MEMORY", "CPU_SHARES", "GPUS_PER_TASK")
     words = {
-        **{name: values[name] for name in names},
+        **{name: getattr(config, name) for name in names},
         **{"type": kind.name, "advertised": f"{kind.memory_mib:,}"},
         **{"least": f"{least:,}", "most": f"{most:,}", "advise": least // tasks},
-        **{"cpu": kind.vcpus * fitting.CPU_OF_VCPU, "gpus": several(kind.gpus, "GPU")},
-        **{"tasks": tasks, "fit": fit.containers},
+        **{"cpu": kind.vcpus * CPU_OF_VCPU, "gpus": several(kind.gpus, "GPU")},
+        **{"tasks": tasks, "fit": fitted.containers},
         "memory_a_task": least // tasks,
-        "cpu_a_task": kind.vcpus * fitting.CPU_OF_VCPU // tasks,
+        "cpu_a_task": kind.vcpus * CPU_OF_VCPU // tasks,
     }
-    if not fit.memory:
+    if not fitted.memory:
         yield failed("fit", "memory", **words)
-    if not fit.cpu:
+    if not fitted.cpu:
         yield failed("fit", "cpu", **words)
-    if fit.gpus == 0:
+    if fitted.gpus == 0:
         yield failed("fit", "gpus", **words)
-    if 0 < fit.containers < tasks:
+    if 0 < fitted.containers < tasks:
         yield warned("fit", "tasks", **words)
-    elif fit.containers and fit.memory_sure < tasks:
+    elif fitted.containers and fitted.memory_sure < tasks:
         yield warned("fit", "memory close", **words)
 
 
 def _fits(subject: Subject, kind: MachineType) -> Finding:
     config = subject.config
-    most = fitting.fit(kind, config.values()).containers
+    most = fit(kind, config).containers
     room = f"; {most} would" if most > config.TASKS_PER_MACHINE else ""
-    fit = "fits" if config.TASKS_PER_MACHINE == 1 else "fit"
+    verb = "fits" if config.TASKS_PER_MACHINE == 1 else "fit"
     containers = several(config.TASKS_PER_MACHINE, "container")
-    return passed("fit", f"{containers} of MEMORY = {config.MEMORY} {fit} on {kind.name}{room}")
+    return passed("fit", f"{containers} of MEMORY = {config.MEMORY} {verb} on {kind.name}{room}")
 
 
 def disk(subject: Subject) -> Iterator[Finding]:
@@ -75,8 +123,8 @@ def disk(subject: Subject) -> Iterator[Finding]:
     if not subject.types:
         yield unknown("disk", "no machine type is known, so no machine image")
         return
-    image_id = subject.file.image_id or machines.newest_image(subject.aws.ssm, subject.types)
-    _, image_gib = machines.image(subject.aws.ec2, image_id)
+    image_id = subject.file.image_id or newest_machine_image(subject.aws.ssm, subject.types)
+    _, image_gib = describe_machine_image(subject.aws.ec2, image_id)
     size = subject.config.EBS_VOL_SIZE
     if size < image_gib:
         yield warned("disk", "disk", size=size, image=image_gib, image_id=image_id)

@@ -1,4 +1,4 @@
-"""check: what AWS will give, and for how much: quota, spot price, placement score."""
+"""Check quotas, prices and placement scores of spot machines."""
 
 from __future__ import annotations
 
@@ -8,15 +8,17 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from control import reasons
+from control.aws import tags
+from control.aws.ec2 import MachineType
+from control.aws.prices import price_history
 from control.checks.findings import Finding, Subject, failed, passed, unknown, untold, warned
-from control.services import spot_prices, tags
-from control.services.machines import MachineType
-from control.words import several
+from control.explain import aws_errors
+from control.text import several
 
 # The quotas of spot machines, in vCPUs, by the letters that their machine types begin with
 # (Service Quotas, Amazon EC2; EC2 guide, using-spot-limits).
 _STANDARD = ("L-34B43A08", "All Standard (A, C, D, H, I, M, R, T, Z) Spot Instance Requests")
+
 _QUOTAS = {
     **dict.fromkeys((*"acdhimrtz", "im", "is"), _STANDARD),
     "g": ("L-3819A6DF", "All G and VT Spot Instance Requests"),
@@ -28,12 +30,17 @@ _QUOTAS = {
     "f": ("L-88CF9481", "All F Spot Instance Requests"),
     "x": ("L-E3A00192", "All X Spot Instance Requests"),
 }
+
 # What AWS answers instead of a quota -> its name in reasons_check.py.
 _UNTOLD = {"NoSuchResourceException": "quota untold", "AccessDenied": "quota not read"}
+
 _DAY = 24 * 3600
+
 _UP = ("pending", "running")
+
 # AWS rates from 1 to 10 (API reference of GetSpotPlacementScores).
 _POOR_SCORE = 3
+
 _MOSTLY = 0.9
 
 
@@ -66,10 +73,10 @@ def _quota(subject: Subject, code: str, name: str, kinds: list[MachineType]) -> 
     try:
         answer = subject.aws.quotas.get_service_quota(ServiceCode="ec2", QuotaCode=code)
     except ClientError as error:
-        found = _UNTOLD.get(reasons.code_of(error))
+        found = _UNTOLD.get(aws_errors.code_of(error))
         if found is None:
             raise
-        words |= {"permission": reasons.permission(error), "region": subject.config.AWS_REGION}
+        words |= {"permission": aws_errors.permission(error), "region": subject.config.AWS_REGION}
         return untold("quota", found, **words, needs=needs)
     limit = int(answer["Quota"]["Value"])
     used = _vcpus_of_others(subject, code)
@@ -104,7 +111,7 @@ def _vcpus_of_others(subject: Subject, code: str) -> int:
 def price(subject: Subject) -> Iterator[Finding]:
     """The spot prices of the last day against MACHINE_PRICE and MAX_HOURLY_COST."""
     names = [kind.name for kind in subject.types]
-    history = spot_prices.history(subject.aws.ec2, names, subject.now - _DAY, subject.now)
+    history = price_history(subject.aws.ec2, names, subject.now - _DAY, subject.now)
     found = [price for changes in history.values() for _, price in changes]
     if not found:
         yield unknown("price", "EC2 tells no spot price for these machine types")

@@ -1,4 +1,4 @@
-"""check: whether machines in these subnets reach AWS, and their security groups let them."""
+"""Check subnets, their way to the internet, and security groups."""
 
 from __future__ import annotations
 
@@ -7,14 +7,16 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from control.aws.ec2 import default_security_group, find_subnets
 from control.checks.findings import Finding, Subject, failed, passed, unknown, warned
-from control.services import machines
-from control.words import several
+from control.text import several
 
 EVERYWHERE = ("0.0.0.0/0", "::/0")
+
 # What a machine and its containers call, by the last part of an endpoint's service name (ECS
 # guide, interface VPC endpoints; the worker's calls).
 _NEEDED = ("ecs", "ecs-agent", "ecs-telemetry", "sqs", "logs", "s3")
+
 _FOR_ECR = ("ecr.api", "ecr.dkr")
 
 
@@ -39,7 +41,7 @@ def _subnets(subject: Subject) -> list[Any] | Finding:
     """The subnets that startCluster will use, described; or why there are none."""
     ec2 = subject.aws.ec2
     try:
-        _, chosen = machines.subnets_of(ec2, subject.file.subnet_ids)
+        _, chosen = find_subnets(ec2, subject.file.subnet_ids)
         ids = subject.file.subnet_ids or [subnet.subnet_id for subnet in chosen]
         return list(ec2.describe_subnets(SubnetIds=list(ids))["Subnets"])
     except ClientError as error:
@@ -123,7 +125,7 @@ def groups(subject: Subject) -> Iterator[Finding]:
         yield unknown("security groups", "the subnets are not known")
         return
     vpc = found[0]["VpcId"]
-    wanted = list(ids or machines.default_group(subject.aws.ec2, vpc))
+    wanted = list(ids or default_security_group(subject.aws.ec2, vpc))
     words = {"groups": ", ".join(wanted), "region": subject.config.AWS_REGION}
     try:
         answer = subject.aws.ec2.describe_security_groups(GroupIds=wanted)

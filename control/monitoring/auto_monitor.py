@@ -1,7 +1,4 @@
-"""The auto-monitor: a Lambda that takes the monitor's step every minute, so that nobody need watch.
-
-What runs in the Lambda needs boto3 and the standard library only.
-"""
+"""The auto-monitor: the monitor's step in AWS Lambda, called by a schedule."""
 
 from __future__ import annotations
 
@@ -14,14 +11,18 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from control import reasons
-from control.monitoring.observed import Pace
+from control.aws import iam, lambda_function
+from control.aws.s3 import put_json
+from control.aws.scheduler import delete_schedule, ensure_schedule, schedule_exists, schedule_name
+from control.aws.session import AWS
+from control.explain import aws_errors
+from control.model import utc
+from control.monitoring.facts import Pace
 from control.monitoring.step import step
-from control.services import account, monitor_function, records, roles, schedules
+from control.records import store
 
 if TYPE_CHECKING:
-    from control.services.account import AWS
-    from control.services.records import JobCounts, Run
+    from control.model import JobCounts, Run
 
 # A Lambda that was called a minute ago is warm: a count of many records is taken over from it.
 _COUNTED: dict[str, tuple[JobCounts, float]] = {}
@@ -31,17 +32,17 @@ def handler(
     event: Mapping[str, str], context: object, clock: Callable[[], float] = time.time
 ) -> dict[str, Any]:
     """What Lambda calls, with the run's key: bucket, app_name, run_id."""
-    aws = account.AWS(boto3.Session())
+    aws = AWS(boto3.Session())
     try:
-        run = records.load(aws.s3, event["bucket"], event["app_name"], event["run_id"])
+        run = store.load(aws.s3, event["bucket"], event["app_name"], event["run_id"])
     except aws.s3.exceptions.NoSuchKey:
         # Somebody deleted the run's records: there is nothing left to go by.
-        schedules.delete(aws.scheduler, schedules.name(event["app_name"], event["run_id"]))
+        delete_schedule(aws.scheduler, schedule_name(event["app_name"], event["run_id"]))
         return {"ended": True}
     try:
         told = _step(aws, run, clock())
     except (ClientError, BotoCoreError) as error:
-        explained = reasons.explain(error)
+        explained = aws_errors.explain(error)
         what = explained.what if explained else str(error)
         _report(aws, run, clock(), {"said": [what]})
         raise
@@ -59,13 +60,13 @@ def _step(aws: AWS, run: Run, now: float) -> dict[str, Any]:
         _COUNTED[run.prefix] = jobs, now + pace.listing * jobs.finished / 1000
     if taken.ended:
         # By its name too: a run.json that a broken step left may not know of it any more.
-        schedules.delete(aws.scheduler, schedules.name(run.app_name, run.run_id))
+        delete_schedule(aws.scheduler, schedule_name(run.app_name, run.run_id))
     return {"said": list(taken.said), "ended": taken.ended, "unfinished": taken.unfinished}
 
 
 def _report(aws: AWS, run: Run, now: float, told: dict[str, Any]) -> None:
-    content = {"at": records.utc(now), **told}
-    records.put_json(aws.s3, run.bucket, f"{run.prefix}auto-monitor.json", content)
+    content = {"at": utc(now), **told}
+    put_json(aws.s3, run.bucket, f"{run.prefix}auto-monitor.json", content)
 
 
 def last_report(aws: AWS, run: Run) -> dict[str, Any]:
@@ -83,9 +84,9 @@ def find(aws: AWS, run: Run) -> tuple[str, bool]:
 
     ("", True) if AUTO_MONITOR is off. Raises ExplainedError if setupAWS has not made it.
     """
-    if not run.settings["AUTO_MONITOR"]:
+    if not run.config.AUTO_MONITOR:
         return "", True
-    return monitor_function.arn(aws.functions, monitor_function.zipped())
+    return lambda_function.arn(aws.functions, lambda_function.zipped())
 
 
 def begin(aws: AWS, run: Run, function_arn: str) -> Run:
@@ -95,23 +96,23 @@ def begin(aws: AWS, run: Run, function_arn: str) -> Run:
     """
     if not function_arn:
         return dataclasses.replace(run, schedule="") if end(aws, run) else run
-    role_arn = roles.role_arn(aws.iam, roles.SCHEDULER_ROLE)
-    name = schedules.name(run.app_name, run.run_id)
-    run = records.change(aws.s3, run, lambda r: dataclasses.replace(r, schedule=name))
-    machines_end = max(records.seconds(f["request"]["ValidUntil"]) for f in run.fleets)
-    schedules.ensure(aws.scheduler, run, function_arn, role_arn, machines_end)
+    role_arn = iam.role_arn(aws.iam, iam.SCHEDULER_ROLE)
+    name = schedule_name(run.app_name, run.run_id)
+    run = store.change(aws.s3, run, lambda r: dataclasses.replace(r, schedule=name))
+    machines_end = max(entry.valid_until for entry in run.fleets)
+    ensure_schedule(aws.scheduler, run, function_arn, role_arn, machines_end)
     return run
 
 
 def watches(aws: AWS, run: Run) -> bool:
     """Whether the auto-monitor is called for this run: AWS removes the schedule at its end."""
-    return bool(run.schedule) and schedules.exists(aws.scheduler, run.schedule)
+    return bool(run.schedule) and schedule_exists(aws.scheduler, run.schedule)
 
 
 def end(aws: AWS, run: Run) -> bool:
     """Have it called no longer; says whether it was."""
     if not run.schedule:
         return False
-    schedules.delete(aws.scheduler, run.schedule)
-    records.change(aws.s3, run, lambda r: dataclasses.replace(r, schedule=""))
+    delete_schedule(aws.scheduler, run.schedule)
+    store.change(aws.s3, run, lambda r: dataclasses.replace(r, schedule=""))
     return True

@@ -1,4 +1,4 @@
-"""How a run is at the moment, as data: jobs, machines, speed, cost, and why nothing runs."""
+"""The state of a run at this moment, as data."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from control.monitoring import idle, observation
-from control.reasons_idle import Idle
-from control.runs import machine_time, progress, spending, tallies
-from control.services import records
-from control.services.fleet import LIVE_STATES
-from control.services.queues import Counts
+from control.aws.fleet import LIVE_STATES
+from control.aws.sqs import Counts
+from control.explain.no_job import Idle
+from control.model import utc
+from control.monitoring import observe, why_idle
+from control.records import costs, progress, states
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-    from control.monitoring.observed import Observed
-    from control.runs.progress import Left, Rate
-    from control.runs.spending import Cost
-    from control.services.account import AWS
-    from control.services.records import JobCounts, Run
+    from control.aws.session import AWS
+    from control.model import JobCounts, Run
+    from control.monitoring.facts import Observed
+    from control.records.costs import Cost
+    from control.records.progress import Left, Rate
 
 _NO_MESSAGES = Counts(0, 0, 0)
 
@@ -75,15 +75,15 @@ def look(aws: AWS, run: Run, now: float) -> RunState:
 
     def count(s3: S3Client, run: Run) -> JobCounts:
         nonlocal finished
-        tally = tallies.of_run(s3, run)
+        tally = states.of_run(s3, run)
         finished = tally.finished
         return tally.counts
 
     if run.ended:
-        spent = Spent(spending.so_far(aws.ec2, run.machine_time, now), None, None)
+        spent = Spent(costs.so_far(aws.ec2, run.machine_time, now), None, None)
         return RunState(run, now, count(aws.s3, run), None, None, None, spent, None)
-    seen = observation.observe(aws, run, now, count=count)
-    why = idle.look(aws, run, seen)
+    seen = observe.observe(aws, run, now, count=count)
+    why = why_idle.look(aws, run, seen)
     rate = progress.rate(finished, now) if why is None else None
     unfinished = max(0, seen.jobs.submitted - seen.jobs.finished)
     left = progress.left(rate, unfinished) if rate and unfinished else None
@@ -93,13 +93,13 @@ def look(aws: AWS, run: Run, now: float) -> RunState:
 
 def _spent(aws: AWS, run: Run, seen: Observed, left: Left | None) -> Spent:
     # The monitor notes the machines' time once a minute; what has passed since is added here.
-    known = machine_time.grown(run.machine_time, seen.machines, seen.now)
-    so_far = spending.so_far(aws.ec2, known, seen.now)
-    hourly = spending.hourly(aws.ec2, [m.kind for m in seen.machines], seen.now)
+    known = costs.grown_machine_time(run.machine_time, seen.machines, seen.now)
+    so_far = costs.so_far(aws.ec2, known, seen.now)
+    hourly = costs.hourly(aws.ec2, [m.kind for m in seen.machines], seen.now)
     if left is None or hourly is None or so_far.unpriced_hours or math.isinf(left.high):
         return Spent(so_far, hourly, None)
     hours = left.low / 3600, left.high / 3600
-    return Spent(so_far, hourly, spending.expected(so_far.dollars, hourly, hours))
+    return Spent(so_far, hourly, costs.expected(so_far.dollars, hourly, hours))
 
 
 def as_json(state: RunState) -> dict[str, Any]:
@@ -112,7 +112,7 @@ def as_json(state: RunState) -> dict[str, Any]:
         "run_id": run.run_id,
         "bucket": run.bucket,
         "owner": run.owner,
-        "at": records.utc(state.now),
+        "at": utc(state.now),
         "state": state.word,
         "ended": run.ended or None,
         "jobs": {

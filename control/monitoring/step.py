@@ -1,4 +1,4 @@
-"""One step of the monitor: look, decide, act. The same on the control node and in the Lambda."""
+"""One step of the monitor: observe, decide, act, remember."""
 
 from __future__ import annotations
 
@@ -8,17 +8,16 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
-from control import reasons
-from control.monitoring import actions, observation
-from control.monitoring.decision import decide
-from control.monitoring.observed import Memory, Observed, Pace
-from control.monitoring.orders import Action, EndMachines, EndRun
-from control.runs import machine_time, spending
-from control.services import notify, records, schedules
+from control.aws.scheduler import delete_schedule
+from control.explain import aws_errors
+from control.monitoring import act, observe
+from control.monitoring.decide import decide
+from control.monitoring.facts import Action, EndMachines, EndRun, Memory, Observed, Pace
+from control.records import costs, store
 
 if TYPE_CHECKING:
-    from control.services.account import AWS
-    from control.services.records import JobCounts, Run
+    from control.aws.session import AWS
+    from control.model import JobCounts, Run
 
 # What AWS answers to one of two monitors that act at the same time.
 _BY_ANOTHER = {
@@ -43,16 +42,16 @@ def step(aws: AWS, run: Run, now: float, pace: Pace, counted: JobCounts | None =
 
     `counted` is a count that is recent enough while the queue is not empty.
     """
-    run = records.load(aws.s3, run.bucket, run.app_name, run.run_id)
-    seen = observation.observe(aws, run, now, counted)
+    run = store.load(aws.s3, run.bucket, run.app_name, run.run_id)
+    seen = observe.observe(aws, run, now, counted)
     if run.ended:
         # A step that was broken off after it wrote this may have left the rest undone.
         _after_the_end(aws, run, seen, "")
         return Step(seen, (), ended=True)
     known = {f.name for f in dataclasses.fields(Memory)}  # another version's may know more
     memory = Memory(**{k: v for k, v in run.memory.items() if k in known})
-    memory = observation.price(aws, run, seen, memory, pace)
-    chosen, remembered = decide(seen, memory, run.settings, pace)
+    memory = observe.price(aws, run, seen, memory, pace)
+    chosen, remembered = decide(seen, memory, run.config, pace)
     run = _remember(aws, run, seen, remembered)
     said = tuple(_carry_out(aws, run, chosen, seen))
     over = next((a for a in chosen if isinstance(a, EndRun | EndMachines)), None)
@@ -66,9 +65,9 @@ def step(aws: AWS, run: Run, now: float, pace: Pace, counted: JobCounts | None =
 def _carry_out(aws: AWS, run: Run, chosen: list[Action], seen: Observed) -> Iterator[str]:
     for action in chosen:
         try:
-            yield from actions.carry_out(aws, run, action, seen)
+            yield from act.carry_out(aws, run, action, seen)
         except ClientError as error:
-            what = _BY_ANOTHER.get(reasons.code_of(error))
+            what = _BY_ANOTHER.get(aws_errors.code_of(error))
             if what is None or isinstance(action, EndRun | EndMachines):
                 raise
             # What follows in this step depends on it; the next step decides anew.
@@ -80,21 +79,21 @@ def _remember(aws: AWS, run: Run, seen: Observed, memory: Memory) -> Run:
     kept = dataclasses.asdict(memory)
 
     def note(now: Run) -> Run:
-        grown = machine_time.grown(now.machine_time, seen.machines, seen.now)
+        grown = costs.grown_machine_time(now.machine_time, seen.machines, seen.now)
         return dataclasses.replace(now, memory=kept, machine_time=grown)
 
     if note(run) == run:
         return run
-    return records.change(aws.s3, run, note)
+    return store.change(aws.s3, run, note)
 
 
 def _after_the_end(aws: AWS, run: Run, seen: Observed, why: str) -> None:
     """Tell the user once; then, last of all, nobody need be called for this run any more."""
     if run.topic_arn and not run.mailed:
-        cost = spending.in_words(spending.so_far(aws.ec2, run.machine_time, seen.now))
-        notify.tell_end(aws, run, seen.jobs, why, cost)
+        cost = costs.in_words(costs.so_far(aws.ec2, run.machine_time, seen.now))
+        act.send_end_mail(aws, run, seen.jobs, why, cost)
     if why:
-        records.change(aws.s3, run, lambda r: dataclasses.replace(r, end_reason=why))
+        store.change(aws.s3, run, lambda r: dataclasses.replace(r, end_reason=why))
     if run.schedule:
-        schedules.delete(aws.scheduler, run.schedule)
-        records.change(aws.s3, run, lambda r: dataclasses.replace(r, schedule=""))
+        delete_schedule(aws.scheduler, run.schedule)
+        store.change(aws.s3, run, lambda r: dataclasses.replace(r, schedule=""))

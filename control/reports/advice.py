@@ -1,4 +1,4 @@
-"""What to change for the next run: pure functions from a report's figures to sentences."""
+"""Advice from the figures of a run."""
 
 from __future__ import annotations
 
@@ -6,23 +6,28 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from control.settings import LONGEST_JOB_SECONDS
-from control.units import duration, megabytes, percent
-from control.words import several
+from control.config import LONGEST_JOB_SECONDS
+from control.text import format_duration, format_megabytes, format_percent, several
 
 Report = Mapping[str, Any]
+
 Settings = Mapping[str, Any]
 
 # Fewer jobs say little of the next ones.
 FEWEST_JOBS = 5
+
 # Of MEMORY so much is planned with: a job of the next run may need more than any of this one.
 _MEMORY_USED = 0.9
+
 # Jobs at once may need this many times the cores that there are, as they wait at times.
 _CORES_USED = 1.1
+
 # Of jobs shorter than this, in seconds, starting and storing is too much to plan with the rest.
 _SHORT = 10
+
 # One step at a time: with many more jobs at once something else may become scarce.
 _MOST_TIMES = 4
+
 _ROUND_TIMES = (60, 120, 300, 600, 900, 1200, 1800, 3600, 5400)
 
 
@@ -49,7 +54,7 @@ def out_of_memory(report: Report, settings: Settings) -> Advice | None:
     cores = int(settings["DOCKER_CORES"])
     fewer = f"DOCKER_CORES = {max(1, cores // 2)}" if cores > 1 else ""
     return Advice(
-        f"{several(killed, 'job')} failed for want of memory: {megabytes(settings['MEMORY'])} are "
+        f"{several(killed, 'job')} failed for want of memory: {format_megabytes(settings['MEMORY'])} are "
         f"shared by {several(cores, 'job')} at once. "
         + ("Run fewer at once, or give" if fewer else "Give")
         + " more MEMORY on machines that have it.",
@@ -75,7 +80,7 @@ def more_at_once(report: Report, settings: Settings) -> Advice | None:
         return None
     saving = 1 - now / wanted
     return Advice(
-        f"Jobs peaked at {megabytes(peak)} of {megabytes(settings['MEMORY'])}: {wanted} at once "
+        f"Jobs peaked at {format_megabytes(peak)} of {format_megabytes(settings['MEMORY'])}: {wanted} at once "
         f"would fit instead of {now}, cutting the cost of machines by about {_about(saving)}.",
         f"DOCKER_CORES = {wanted}",
         saving,
@@ -93,7 +98,7 @@ def idle_processors(report: Report, settings: Settings) -> Advice | None:
     if used >= 0.5 or not full:
         return None
     return Advice(
-        f"The processors were {percent(used)} busy while jobs at work, and memory has no room for "
+        f"The processors were {format_percent(used)} busy while jobs at work, and memory has no room for "
         "more jobs at once: machine types with more memory a core (r instead of m or c) do the "
         "same for less."
     )
@@ -111,7 +116,7 @@ def spare_memory(report: Report, settings: Settings) -> Advice | None:
     if used > 0.4 or busy < 0.6 or not much:
         return None
     return Advice(
-        f"Jobs used the processors, and at most {percent(used)} of MEMORY: machine types with less "
+        f"Jobs used the processors, and at most {format_percent(used)} of MEMORY: machine types with less "
         "memory a core (c instead of m or r) mostly cost less.",
         f"MEMORY = {_round_up(memory['most'] * now * 1.3, 500)}",
     )
@@ -126,7 +131,7 @@ def timeout(report: Report, settings: Settings) -> Advice | None:
     shorter = bool(longest) and wanted <= limit / 2
     if late and not shorter and limit < LONGEST_JOB_SECONDS:
         return Advice(
-            f"{several(late, 'job')} took longer than JOB_TIMEOUT ({duration(limit)}). If they did "
+            f"{several(late, 'job')} took longer than JOB_TIMEOUT ({format_duration(limit)}). If they did "
             "not hang, give them more time.",
             f"JOB_TIMEOUT = {min(2 * limit, LONGEST_JOB_SECONDS)}",
         )
@@ -134,8 +139,8 @@ def timeout(report: Report, settings: Settings) -> Advice | None:
         return None
     hung = f"{several(late, 'job')} reached it. " if late else ""
     return Advice(
-        f"JOB_TIMEOUT is {duration(limit)}, and no job that was done took more than "
-        f"{duration(longest)}. {hung}{duration(wanted)[0].upper()}{duration(wanted)[1:]} would end "
+        f"JOB_TIMEOUT is {format_duration(limit)}, and no job that was done took more than "
+        f"{format_duration(longest)}. {hung}{format_duration(wanted)[0].upper()}{format_duration(wanted)[1:]} would end "
         "jobs that hang sooner.",
         f"JOB_TIMEOUT = {wanted}",
     )
@@ -151,7 +156,9 @@ def transfers(report: Report, settings: Settings) -> Advice | None:
         if down + up >= 0.25
         else ""
     )
-    return Advice(f"{percent(down)} of the jobs' time was downloads, {percent(up)} uploads.{much}")
+    return Advice(
+        f"{format_percent(down)} of the jobs' time was downloads, {format_percent(up)} uploads.{much}"
+    )
 
 
 def interruptions(report: Report, settings: Settings) -> Advice | None:
@@ -180,7 +187,7 @@ def failed_attempts(report: Report, settings: Settings) -> Advice | None:
     if report["attempts"]["failed"] < 3 or not everything or seconds < 0.1 * everything:
         return None
     return Advice(
-        f"{percent(seconds / everything)} of the jobs' time went into attempts that failed or were "
+        f"{format_percent(seconds / everything)} of the jobs' time went into attempts that failed or were "
         "interrupted. What always fails need not be tried again: mend it, or lower JOB_RETRIES "
         f"({settings['JOB_RETRIES']})."
     )
@@ -191,7 +198,7 @@ def idle_machines(report: Report, settings: Settings) -> Advice | None:
     if _few(report) or machines["hours"] < 0.5 or machines["busy_share"] >= 0.6:
         return None
     return Advice(
-        f"Of the places for jobs on the machines {percent(machines['busy_share'])} were taken on "
+        f"Of the places for jobs on the machines {format_percent(machines['busy_share'])} were taken on "
         "average. Fewer machines would be full for longer; what each loses at its start and end "
         "counts less in longer runs."
     )
@@ -201,7 +208,7 @@ def short_jobs(report: Report, settings: Settings) -> Advice | None:
     if _few(report) or not _short(report) or report["done"] < 1000:
         return None
     return Advice(
-        f"Half of the jobs took less than {duration(report['jobs']['seconds']['median'])}. Each "
+        f"Half of the jobs took less than {format_duration(report['jobs']['seconds']['median'])}. Each "
         "has its own messages, log and record: put several pieces of work into one job."
     )
 
@@ -215,7 +222,7 @@ def disk(report: Report, settings: Settings) -> Advice | None:
     if wanted > int(settings["EBS_VOL_SIZE"]) / 2:
         return None
     return Advice(
-        f"A job needed at most {megabytes(report['jobs']['disk_mb']['most'])} of disk: {wanted} GB "
+        f"A job needed at most {format_megabytes(report['jobs']['disk_mb']['most'])} of disk: {wanted} GB "
         f"a machine would do, instead of {settings['EBS_VOL_SIZE']}.",
         f"EBS_VOL_SIZE = {wanted}",
     )

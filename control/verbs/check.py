@@ -1,4 +1,4 @@
-"""check: every way in which a run is known not to start, before any money is spent."""
+"""check: whether a run would start, before it costs anything."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 from rich.table import Table
 from rich.text import Text
 
-from control import reasons, screen
-from control.checks import access, inputs, machine_types, market, network, registry
+from control import screen
+from control.aws.session import caller_identity
+from control.checks import access, image, inputs, machine_types, market, network
 from control.checks.findings import (
     FAILED,
     OUTCOMES,
@@ -30,14 +31,15 @@ from control.checks.findings import (
     unknown,
 )
 from control.errors import ExplainedError, UserError
-from control.services import account, fleet_file
-from control.verbs import due
-from control.words import several
+from control.explain import aws_errors
+from control.text import several
+from control.user_files import fleet_file
+from control.verbs import next_command
 
 if TYPE_CHECKING:
-    from control.services.account import AWS
-    from control.services.fleet_file import FleetFile
-    from control.settings import Config
+    from control.aws.session import AWS
+    from control.config import Config
+    from control.user_files.fleet_file import FleetFile
 
 # In this order: what one finds, others stand on.
 CHECKS: tuple[tuple[str, Check], ...] = (
@@ -48,8 +50,8 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("machine types", machine_types.types),
     ("fit", machine_types.fits),
     ("disk", machine_types.disk),
-    ("image name", registry.makefile),
-    ("image", registry.image),
+    ("image name", image.makefile),
+    ("image", image.image),
     ("subnets", network.subnets),
     ("security groups", network.groups),
     ("quota", market.quota),
@@ -58,7 +60,9 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("job timeout", inputs.timeout),
     ("inputs", inputs.inputs),
 )
+
 _ON_THIS_COMPUTER = ("config", "image name", "job timeout")
+
 _COLOURS = {FAILED: "red", WARNED: "yellow", UNKNOWN: "cyan"}
 
 
@@ -74,9 +78,9 @@ def findings(aws: AWS, config: Config, file: FleetFile, now: float) -> list[Find
 def _look(aws: AWS, config: Config, file: FleetFile, now: float) -> tuple[Subject, list[Finding]]:
     subject = Subject(aws, config, file, now)
     try:
-        subject.identity = account.identity(aws.sts)
+        subject.identity = caller_identity(aws.sts)
     except (ClientError, BotoCoreError) as error:
-        explained = reasons.explain(error)
+        explained = aws_errors.explain(error)
         if explained is None:
             raise
         rest = [one for name, _ in CHECKS for one in _without_aws(name, subject, explained)]
@@ -114,7 +118,7 @@ def _due(subject: Subject, found: Iterable[Finding], fleet_path: str) -> str:
     if any(one.found == "settings changed" for one in found):
         return "setup   (takes over what was changed)"
     try:
-        return due.next_verb(subject.aws, subject.run, fleet_path)
+        return next_command.next_verb(subject.aws, subject.run, fleet_path)
     except (ClientError, BotoCoreError):
         # What may not be asked here is no reason to stop: status asks more, and says what failed.
         return "status"

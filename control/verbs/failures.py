@@ -1,4 +1,4 @@
-"""failures: which jobs failed, and why: alike ones together, with an example of each."""
+"""failures: the failed jobs, grouped by reason."""
 
 from __future__ import annotations
 
@@ -10,29 +10,33 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from control import screen, units
+from control import screen
 from control.errors import ExplainedError, UserError
-from control.jobs import job_file, jobs
-from control.runs import alike, attempts, given_up, submitted
-from control.runs.alike import Group
-from control.services import records
-from control.words import several
+from control.records import attempts, failed_jobs, failure_groups, states, submissions
+from control.records.failure_groups import Group
+from control.text import format_minute, several
+from control.user_files import job_file
+from control.user_files.job import order_of_name
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-    from control.runs.alike import Record
-    from control.services.records import JobCounts, Run
+    from control.model import JobCounts, Run
+    from control.records.failure_groups import Record
 
 # Where the log of a record's job is: a file, or what to type.
-LogOf = Callable[[alike.Record], str]
+LogOf = Callable[[failure_groups.Record], str]
 
 GIVEN_UP, TRYING = "given up", "to be tried again"
+
 # Of the jobs that will be tried again, so many are read: each may fail for a reason that passes.
 _MOST_TRYING = 2000
+
 _NAMED, _LINES = 2, 3
+
 # As many as a record holds (the contract's last_lines).
 _RECORDED_LINES = 30
+
 # In --json and --csv, in this order; a record's own fields, but for the first two.
 _FIELDS = (
     *("job_name", "job_id", "state", "reason", "submission", "receive", "attempt"),
@@ -97,14 +101,14 @@ class Failures:
 
 def find(s3: S3Client, run: Run, lines: int = _LINES) -> Failures:
     """Read what failed, each with so many of its last lines."""
-    counts = records.count(s3, run)
-    failed = given_up.find(s3, run)
-    keys = [given_up.record_key(run, job_id) for job_id in failed.given_up]
+    counts = states.count(s3, run)
+    failed = failed_jobs.find(s3, run)
+    keys = [failed_jobs.record_key(run, job_id) for job_id in failed.given_up]
     trying = sorted(failed.trying)[:: max(1, len(failed.trying) // _MOST_TRYING)][:_MOST_TRYING]
-    more = [given_up.attempt_key(run, job_id, *failed.trying[job_id]) for job_id in trying]
+    more = [failed_jobs.attempt_key(run, job_id, *failed.trying[job_id]) for job_id in trying]
     with screen.progress("Reading the failed jobs", len(keys) + len(more)) as advance:
-        read = [_shortened(one.record, lines) for one in given_up.read(s3, run, keys, advance)]
-        tried = [_shortened(one.record, lines) for one in given_up.read(s3, run, more, advance)]
+        read = [_shortened(one.record, lines) for one in failed_jobs.read(s3, run, keys, advance)]
+        tried = [_shortened(one.record, lines) for one in failed_jobs.read(s3, run, more, advance)]
     return Failures(counts, read, len(failed.trying), tried)
 
 
@@ -128,7 +132,7 @@ def in_words(found: Failures, log: LogOf, *, all_jobs: bool = False) -> Iterator
             else "No job has failed, for none has been submitted."
         )
         return
-    groups = alike.groups(found.given_up)
+    groups = failure_groups.groups(found.given_up)
     if number:
         yield (
             f"{number:,} of {several(counts.submitted, 'job')} failed for good, "
@@ -141,7 +145,7 @@ def in_words(found: Failures, log: LogOf, *, all_jobs: bool = False) -> Iterator
         seen = "" if read == found.trying else f" (of {read:,} of them:)"
         yield ""
         yield f"{several(found.trying, 'job')} failed once or more and will be tried again{seen}:"
-        for group in alike.groups(found.attempts):
+        for group in failure_groups.groups(found.attempts):
             yield from _group(group, log, all_jobs, is_given_up=False)
 
 
@@ -165,7 +169,7 @@ def _group(group: Group, log: LogOf, all_jobs: bool, *, is_given_up: bool) -> It
 
 def _one(record: Record, is_given_up: bool) -> str:
     machine = f"{record['machine']} ({record['machine_type']})".removesuffix(" ()")
-    ended = units.minute(record["ended"])
+    ended = format_minute(record["ended"])
     numbers = (record[name] for name in ("submission", "receive", "attempt", "attempts_allowed"))
     attempt = attempts.in_words(*numbers, is_given_up=is_given_up)
     return f"{record['job_name']}: {attempt}, {ended}, {machine}"
@@ -188,7 +192,7 @@ def as_json(found: Failures, run: Run) -> dict[str, Any]:
                 "examples": [record["job_name"] for record in group.records[: 1 + _NAMED]],
             }
             for state, some in both
-            for group in alike.groups(some)
+            for group in failure_groups.groups(some)
         ],
         "jobs": [
             {**_fields(record, state, run), "last_lines": record["last_lines"]}
@@ -225,10 +229,10 @@ def write_job_files(s3: S3Client, run: Run, given_up: Sequence[Record], out: Pat
     files: dict[str, tuple[Mapping[str, Any], list[dict[str, Any]]]] = {}
     order: list[str] = []
     with screen.progress("Reading the jobs", len(wanted)) as advance:
-        for job, _ in submitted.last_of(s3, run, wanted.__contains__):
+        for job, _ in submissions.last_of(s3, run, wanted.__contains__):
             shared = json.loads(job.body)
             group = shared.pop("group")
-            order = jobs.order_of_name(group, job, order)
+            order = order_of_name(group, job, order)
             _, groups = files.setdefault(json.dumps(shared), (shared, []))
             groups.append({key: group[key] for key in order})
             advance(1)

@@ -1,4 +1,4 @@
-"""logs: what a job wrote: from S3 when an attempt has ended, from CloudWatch while it runs."""
+"""logs: a job's log."""
 
 from __future__ import annotations
 
@@ -10,23 +10,25 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from control import reasons, screen
+from control import screen
+from control.aws import cloudwatch_logs
 from control.errors import UserError
-from control.runs import attempts, finding, given_up
-from control.services import logs
-from control.words import several
+from control.explain import aws_errors
+from control.records import attempts, failed_jobs, find
+from control.text import several
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-    from control.runs.attempts import Attempt, Known
-    from control.runs.finding import Found
-    from control.services.account import AWS
-    from control.services.logs import Event
-    from control.services.records import Run
+    from control.aws.cloudwatch_logs import Event
+    from control.aws.session import AWS
+    from control.model import Run
+    from control.records.attempts import Attempt, Known
+    from control.records.find import Found
 
 # A line takes some seconds to CloudWatch, and those of two containers may come out of order.
 _LATE_SECONDS = 30.0
+
 _POLL_SECONDS = 3.0
 
 Wait = Callable[[float], object]
@@ -48,7 +50,7 @@ def show(
     Raises UserError if there is no such job or attempt.
     """
     with screen.beside_an_answer():
-        job = finding.in_run(aws.s3, run, word)
+        job = find.in_run(aws.s3, run, word)
         of_job = attempts.known(aws.s3, run, job.id)
         screen.say(f"{job.name} (id {job.id}): {of_job.in_words()}")
         if attempt:
@@ -77,7 +79,7 @@ def _of_attempt(aws: AWS, run: Run, job: Found, of_job: Known, name: str) -> Ite
     if wanted.has_log:
         return _from_s3(aws.s3, run, _key(run, job, wanted))
     screen.say("It left no log on S3; from CloudWatch:")
-    written = _by_attempt(logs.of_job(aws.logs, run.log_group, job.name, _began(run)))
+    written = _by_attempt(cloudwatch_logs.of_job(aws.logs, run.log_group, job.name, _began(run)))
     return (event.text for event in written.get(wanted.name, []))
 
 
@@ -115,11 +117,11 @@ def _followed(aws: AWS, run: Run, job: Found, of_job: Known, wait: Wait) -> Iter
         try:
             new = [
                 e
-                for e in logs.of_job(aws.logs, run.log_group, job.name, since, wait)
+                for e in cloudwatch_logs.of_job(aws.logs, run.log_group, job.name, since, wait)
                 if e.id not in shown
             ]
         except (BotoCoreError, ClientError) as error:
-            if not reasons.is_passing(error):
+            if not aws_errors.is_passing(error):
                 raise
             over = False
             continue
@@ -136,7 +138,7 @@ def _since(aws: AWS, run: Run, job: Found, on_s3: list[Attempt]) -> Iterator[Eve
         key = _key(run, job, on_s3[-1])
         written = aws.s3.head_object(Bucket=run.bucket, Key=key)["LastModified"].timestamp()
         since = max(since, written)
-    return logs.of_job(aws.logs, run.log_group, job.name, since)
+    return cloudwatch_logs.of_job(aws.logs, run.log_group, job.name, since)
 
 
 def _began(run: Run) -> float:
@@ -179,13 +181,13 @@ def _from_s3(s3: S3Client, run: Run, key: str) -> Iterator[str]:
 def grep_failed(aws: AWS, run: Run, text: str) -> None:
     """Print the lines that hold `text`, capitals or not, of the logs of all jobs given up."""
     with screen.beside_an_answer():
-        keys = [given_up.record_key(run, one) for one in given_up.find(aws.s3, run).given_up]
+        keys = [failed_jobs.record_key(run, one) for one in failed_jobs.find(aws.s3, run).given_up]
         with screen.progress("Reading the failed jobs", len(keys)) as advance:
-            read = [one.record for one in given_up.read(aws.s3, run, keys, advance)]
+            read = [one.record for one in failed_jobs.read(aws.s3, run, keys, advance)]
         of_jobs = [(one["job_name"], one["log_key"]) for one in read if one["log_key"]]
         lines = jobs = 0
         search = functools.partial(_search, aws.s3, run, text.lower())
-        for found in given_up.over_many(search, of_jobs):
+        for found in failed_jobs.over_many(search, of_jobs):
             _write(found, "")
             lines, jobs = lines + len(found), jobs + bool(found)
         where = f"{several(jobs, 'log')} of {several(len(keys), 'failed job')}"

@@ -1,4 +1,4 @@
-"""monitor: watch a run, scale it in, and end it."""
+"""monitor: watch a run, scale it in, end it."""
 
 from __future__ import annotations
 
@@ -10,25 +10,30 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from control import reasons, screen
+from control import screen
+from control.aws import cloudwatch_logs, lambda_function
 from control.errors import ExplainedError
-from control.monitoring import auto_monitor, idle, observation
-from control.monitoring.observed import Observed, Pace
+from control.explain import aws_errors
+from control.model import seconds, utc
+from control.monitoring import auto_monitor, observe, why_idle
+from control.monitoring.facts import Observed, Pace
 from control.monitoring.step import Step, step
-from control.runs import outputs, submitted
-from control.services import logs, monitor_function, records
-from control.words import several
+from control.records import outputs, states, store, submissions
+from control.text import several
 
 if TYPE_CHECKING:
-    from control.services.account import AWS
-    from control.services.queues import Counts
-    from control.services.records import JobCounts, Run
+    from control.aws.session import AWS
+    from control.aws.sqs import Counts
+    from control.model import JobCounts, Run
 
 # Of the jobs without a record, so many are named.
 _SHOWN = 5
+
 _LOG_LINES = 10
+
 # The auto-monitor is called every minute.
 _SILENT_SECONDS = 300
+
 _CHEAPEST = (
     "Cheapest: from {minutes:g} minutes after {at} on no machine is replaced, until the next "
     "startCluster; what runs goes on."
@@ -40,7 +45,7 @@ def be_cheapest(aws: AWS, run: Run, now: float) -> Run:
 
     Only the first time counts: typed again, the while does not begin anew.
     """
-    return records.change(
+    return store.change(
         aws.s3, run, lambda r: dataclasses.replace(r, cheapest_since=r.cheapest_since or now)
     )
 
@@ -66,10 +71,10 @@ def watch(
     their machines were ended, and it names what to do. An AWS that cannot be reached or has too
     much to do is waited for, as long as `pace.patience`.
     """
-    if records.load(aws.s3, run.bucket, run.app_name, run.run_id).ended:
-        return records.count(aws.s3, run)
+    if store.load(aws.s3, run.bucket, run.app_name, run.run_id).ended:
+        return states.count(aws.s3, run)
     if run.cheapest_since:
-        screen.say(_CHEAPEST.format(minutes=pace.cheapest / 60, at=records.utc(run.cheapest_since)))
+        screen.say(_CHEAPEST.format(minutes=pace.cheapest / 60, at=utc(run.cheapest_since)))
     counted, count_due = None, 0.0
     answered = clock()
     follow = _follower(aws, run)
@@ -81,7 +86,7 @@ def watch(
             try:
                 taken = follow(now, recent) or step(aws, run, now, pace, recent)
             except (BotoCoreError, ClientError) as error:
-                if not reasons.is_passing(error) or now - answered > pace.patience:
+                if not aws_errors.is_passing(error) or now - answered > pace.patience:
                     raise
                 show(f"AWS does not answer well ({error}); trying again")
                 sleep(pace.poll)
@@ -91,7 +96,7 @@ def watch(
                 counted = taken.seen.jobs
                 count_due = now + pace.listing * counted.finished / 1000
             tell = screen.say if taken.ended else show
-            tell(in_words(taken.seen, run.settings["DOCKER_CORES"]))
+            tell(in_words(taken.seen, run.config.DOCKER_CORES))
             for done in taken.said:
                 screen.say(f"  {done}")
             if taken.ended:
@@ -111,7 +116,7 @@ def _idle_sayer(aws: AWS, run: Run, pace: Pace) -> Callable[[Observed], None]:
         nonlocal before, said
         # An empty queue is a matter of the run's end, which has its own words.
         waiting = seen.queue is not None and seen.queue.total > 0
-        found = idle.look(aws, run, seen, pace.register) if waiting else None
+        found = why_idle.look(aws, run, seen, pace.register) if waiting else None
         now = found.situation if found and not found.passing else ""
         if found and now and now == before and now != said:
             screen.say(f"  {found.what} {found.fix}")
@@ -128,7 +133,7 @@ def _follower(aws: AWS, run: Run) -> Callable[[float, JobCounts | None], Step | 
 
     def follow(now: float, counted: JobCounts | None) -> Step | None:
         nonlocal followed, last
-        run = records.load(aws.s3, *key)
+        run = store.load(aws.s3, *key)
         watched = auto_monitor.watches(aws, run)
         over = bool(run.ended or run.end_reason) and not watched
         if not watched and not (followed and over):
@@ -136,11 +141,11 @@ def _follower(aws: AWS, run: Run) -> Callable[[float, JobCounts | None], Step | 
         if not followed:
             screen.say("The auto-monitor watches this run; this only shows it. Ctrl-C at any time.")
         followed = True
-        seen = observation.observe(aws, run, now, counted)
+        seen = observe.observe(aws, run, now, counted)
         report = auto_monitor.last_report(aws, run)
         said = tuple(report.get("said", ())) if report.get("at", "") != last else ()
         last = report.get("at", "")
-        silent = now - records.seconds(last or run.fleets[-1]["requested"])
+        silent = now - seconds(last or run.fleets[-1].requested)
         if silent > _SILENT_SECONDS and not over:
             said = (*said, _silence(silent))
         return Step(seen, said, over, "" if run.ended else run.end_reason)
@@ -151,7 +156,7 @@ def _follower(aws: AWS, run: Run) -> Callable[[float, JobCounts | None], Step | 
 def _silence(seconds: float) -> str:
     return (
         f"the auto-monitor has said nothing for {seconds / 60:.0f} minutes: see its log, "
-        f"{monitor_function.LOG_GROUP}, or end it and watch yourself: AUTO_MONITOR = False in "
+        f"{lambda_function.LOG_GROUP}, or end it and watch yourself: AUTO_MONITOR = False in "
         "config.py, then setup, startCluster and monitor"
     )
 
@@ -162,20 +167,20 @@ def _unfinished(aws: AWS, run: Run, taken: Step) -> Unfinished:
     what = f"{why}. The machines were ended; the queue stays."
     if taken.seen.stopped and not taken.seen.jobs.finished:
         screen.say("The last lines of a container:")
-        for line in logs.last_lines(aws.logs, run.log_group, _LOG_LINES):
+        for line in cloudwatch_logs.last_lines(aws.logs, run.log_group, _LOG_LINES):
             screen.say(f"  {line}")
         fix = "Mend what the lines above say, in worker/ or in the image, and start again."
         return Unfinished(what, fix, why)
     queue, said = taken.seen.queue, taken.seen.refusals
     if said:
-        return Unfinished(what, idle.refusal(said).fix, why)
+        return Unfinished(what, why_idle.refusal(said).fix, why)
     if queue and queue.total:
         return Unfinished(
             what,
             "Go on with the jobs that wait: python run.py startCluster files/exampleFleet.json",
             why,
         )
-    names = list(itertools.islice(submitted.without_record(aws.s3, run), _SHOWN))
+    names = list(itertools.islice(submissions.without_record(aws.s3, run), _SHOWN))
     named = ", ".join(names) + (" ..." if len(names) == _SHOWN else "")
     return Unfinished(
         f"{why} ({named}). The machines were ended; the queue stays.",
@@ -187,7 +192,7 @@ def _unfinished(aws: AWS, run: Run, taken: Step) -> Unfinished:
 def say_end(aws: AWS, run: Run, counts: JobCounts) -> None:
     """Say how the jobs ended, and where everything lies."""
     screen.say(f"The run has ended, and its machines with it: {counts.in_words()}.")
-    root = f"s3://{run.settings['DESTINATION_BUCKET']}/"
+    root = f"s3://{run.config.DESTINATION_BUCKET}/"
     screen.say(outputs.in_words(root, outputs.folders(aws.s3, run), f"all: aws s3 ls {root}"))
     screen.say(f"Records and logs: s3://{run.bucket}/{run.prefix}")
 

@@ -1,25 +1,26 @@
-"""report: a run's report as files, made at any time: report.json and report.html."""
+"""report: the report of a run."""
 
 from __future__ import annotations
 
 import json
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from control import local_environment, screen
+from control import screen
+from control.aws.session import leads_here
 from control.errors import UserError
-from control.reports import report, report_page, report_reading
-from control.runs import spending
-from control.services import records
+from control.records import costs, store
+from control.reports import collect, data
+from control.reports.page import console_link, no_link, relative_link, render_page
 
 if TYPE_CHECKING:
-    from control.reports.report_reading import Reading
-    from control.services.account import AWS
-    from control.services.records import Run
-    from control.settings import Config
+    from control.aws.session import AWS
+    from control.config import Config
+    from control.model import Run
+    from control.reports.collect import Reading
 
 
 class Made(NamedTuple):
@@ -34,29 +35,29 @@ def make(
     run: Run,
     *,
     quiet: bool = False,
-    settings: Mapping[str, Any] | None = None,
+    config: Config | None = None,
     clock: Callable[[], float] = time.time,
 ) -> Made:
     """Read the run and make its report; `settings` are those that its advice is about, if not the
     run's own. `quiet` shows no progress."""
     now = clock()
     if quiet:
-        reading = report_reading.read(aws.s3, run)
+        reading = collect.read_run(aws.s3, run)
     else:
         with screen.progress("Reading records", 0) as advance:
-            reading = report_reading.read(aws.s3, run, advance=advance)
-    cost = spending.so_far(aws.ec2, run.machine_time, now)
-    charged = not local_environment.leads_here()
-    made = report.make(run, reading, cost, now, charged=charged, settings=settings)
+            reading = collect.read_run(aws.s3, run, advance=advance)
+    cost = costs.so_far(aws.ec2, run.machine_time, now)
+    charged = not leads_here()
+    made = data.make(run, reading, cost, now, charged=charged, config=config)
     return Made(made, reading)
 
 
 def page(run: Run, made: Made) -> bytes:
     """The page about a run on AWS."""
-    link = report_page.console_link(run.region, run.bucket)
-    if local_environment.leads_here():
-        link = report_page.no_link
-    return report_page.render(made.content, made.reading.failed, link).encode()
+    link = console_link(run.region, run.bucket)
+    if leads_here():
+        link = no_link
+    return render_page(made.content, made.reading.failed, link).encode()
 
 
 def path_of(config: Config, run: Run) -> Path:
@@ -114,7 +115,7 @@ def at_the_end(aws: AWS, config: Config, run: Run) -> None:
 
     report.json was written by whoever ended the run.
     """
-    run = records.load(aws.s3, run.bucket, run.app_name, run.run_id)
+    run = store.load(aws.s3, run.bucket, run.app_name, run.run_id)
     content = page(run, make(aws, run))
     key = f"{run.prefix}report.html"
     aws.s3.put_object(Bucket=run.bucket, Key=key, Body=content, ContentType="text/html")
@@ -125,11 +126,11 @@ def at_the_end(aws: AWS, config: Config, run: Run) -> None:
 
 def in_folder(aws: AWS, config: Config, run: Run, output: Path) -> Path:
     """report.json and report.html of `local`, beside the logs of failed jobs; returns the page."""
-    run = records.load(aws.s3, run.bucket, run.app_name, run.run_id)
-    made = make(aws, run, settings=config.container_values())
+    run = store.load(aws.s3, run.bucket, run.app_name, run.run_id)
+    made = make(aws, run, config=config)
     folder = output / run.prefix
     write(folder / "report.json", as_json(made).encode())
-    link = report_page.relative_link(run.prefix)
-    html = report_page.render(made.content, made.reading.failed, link, commands=False)
+    link = relative_link(run.prefix)
+    html = render_page(made.content, made.reading.failed, link, commands=False)
     write(folder / "report.html", html.encode())
     return folder / "report.html"

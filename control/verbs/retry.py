@@ -1,4 +1,4 @@
-"""retry: jobs that were given up into the queue again, as their next submission."""
+"""retry: send jobs again."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from control import screen
+from control.aws.sqs import queue_counts
 from control.errors import ExplainedError, UserError
-from control.runs import alike, attempts, finding, given_up, submitted
-from control.runs.finding import Found
-from control.runs.given_up import Retiring
-from control.runs.journal import Journal
-from control.runs.submitted import Ids, Parts, Submissions
-from control.services import queues, records
+from control.records import attempts, failed_jobs, failure_groups, find, states, store, submissions
+from control.records.failed_jobs import Retiring
+from control.records.find import Found
+from control.records.journal import Journal
+from control.records.submissions import Ids, Parts, Submissions
+from control.text import several
 from control.verbs import setup, submit
 from control.verbs.submit import Outcome
-from control.words import several
 
 if TYPE_CHECKING:
-    from control.jobs.jobs import Job
-    from control.runs.given_up import Read
-    from control.services.account import AWS
-    from control.services.records import Run
-    from control.settings import Config
+    from control.aws.session import AWS
+    from control.config import Config
+    from control.model import Run
+    from control.records.failed_jobs import Read
+    from control.user_files.job import Job
 
 _SHOWN = 5
 
@@ -66,7 +66,7 @@ def retry(aws: AWS, config: Config, run: Run, wanted: Wanted, *, dry_run: bool =
 
 
 def _nothing(aws: AWS, run: Run, wanted: Wanted) -> str:
-    failed = records.count(aws.s3, run).failed if wanted.reason else 0
+    failed = states.count(aws.s3, run).failed if wanted.reason else 0
     if failed:
         return (
             f"Of {several(failed, 'job')} given up, none has '{wanted.reason}' in its reason: "
@@ -117,7 +117,7 @@ class _Choice:
 
 
 def _choose(aws: AWS, run: Run, wanted: Wanted, journal: Journal) -> _Choice:
-    waiting = None if run.ended else queues.counts(aws.sqs, run.queue_url)
+    waiting = None if run.ended else queue_counts(aws.sqs, run.queue_url)
     if wanted.unfinished and waiting is not None and waiting.total:
         raise ExplainedError(
             f"{several(waiting.total, 'job')} wait in the queue or are in work: jobs without a "
@@ -131,7 +131,7 @@ def _choose(aws: AWS, run: Run, wanted: Wanted, journal: Journal) -> _Choice:
     all_lost = lost and not wanted.words and not wanted.reason
     return _Choice(
         {int(one.record["job_id"], 16): one for one in chosen},
-        submitted.recorded(aws.s3, run) if all_lost else None,
+        submissions.recorded(aws.s3, run) if all_lost else None,
         len(chosen) + (_unfinished(aws, run) if all_lost else 0),
         waiting is None,
         lost,
@@ -140,14 +140,16 @@ def _choose(aws: AWS, run: Run, wanted: Wanted, journal: Journal) -> _Choice:
 
 
 def _unfinished(aws: AWS, run: Run) -> int:
-    counts = records.count(aws.s3, run)
+    counts = states.count(aws.s3, run)
     return max(0, counts.submitted - counts.finished)
 
 
 def _given_up(aws: AWS, run: Run) -> list[Read]:
-    keys = [given_up.record_key(run, job_id) for job_id in given_up.find(aws.s3, run).given_up]
+    keys = [
+        failed_jobs.record_key(run, job_id) for job_id in failed_jobs.find(aws.s3, run).given_up
+    ]
     with screen.progress("Reading the failed jobs", len(keys)) as advance:
-        return list(given_up.read(aws.s3, run, keys, advance))
+        return list(failed_jobs.read(aws.s3, run, keys, advance))
 
 
 def _selected(aws: AWS, run: Run, failed: list[Read], wanted: Wanted) -> list[Read]:
@@ -164,13 +166,13 @@ def _named(aws: AWS, run: Run, word: str, failed: Collection[Found]) -> Found:
     """The failed job that a word means; never another, because the one meant has not failed."""
     where = f"run {run.run_id} of {run.app_name}"
     if any(word in one for one in failed):
-        return finding.choose(word, failed, where)
+        return find.choose(word, failed, where)
     try:
-        job = finding.in_run(aws.s3, run, word)
-    except finding.NoSuchJob:
+        job = find.in_run(aws.s3, run, word)
+    except find.NoSuchJob:
         raise
     except UserError:
-        return finding.choose(word, failed, f"the jobs given up in {where}")
+        return find.choose(word, failed, f"the jobs given up in {where}")
     if job in failed:
         return job
     state = attempts.known(aws.s3, run, job.id).in_words()
@@ -184,13 +186,13 @@ def _named(aws: AWS, run: Run, word: str, failed: Collection[Found]) -> Found:
 def _reasons(one: Read) -> str:
     """The reason as it was said, and as `failures` names its group."""
     said = one.record["reason"]
-    return f"{said}\n{alike.pattern(said, one.record['job_name'])}".lower()
+    return f"{said}\n{failure_groups.pattern(said, one.record['job_name'])}".lower()
 
 
 def _show(aws: AWS, run: Run, choice: _Choice) -> int:
     """Say what would be sent."""
     names = []
-    for job, last in submitted.last_of(aws.s3, run, choice.wants):
+    for job, last in submissions.last_of(aws.s3, run, choice.wants):
         if choice.number(int(job.id, 16), last):
             names.append(job.name)
     for name in names[:_SHOWN]:
@@ -202,7 +204,7 @@ def _show(aws: AWS, run: Run, choice: _Choice) -> int:
 
 
 def _send(aws: AWS, run: Run, choice: _Choice, journal: Journal) -> int:
-    run = records.change(aws.s3, run, _one_more)
+    run = store.change(aws.s3, run, _one_more)
     parts = Parts(aws.s3, run, run.submissions)
     retiring = Retiring({job_id: one.etag for job_id, one in choice.given_up.items()})
     with screen.progress("Submitting", choice.most) as advance:
@@ -210,7 +212,7 @@ def _send(aws: AWS, run: Run, choice: _Choice, journal: Journal) -> int:
         submit.deliver(aws, run, chosen, journal, parts, choice.outcome, retiring, "retry")
     journal.finish()
     _report(choice, run)
-    if records.load(aws.s3, run.bucket, run.app_name, run.run_id).ended:
+    if store.load(aws.s3, run.bucket, run.app_name, run.run_id).ended:
         raise ExplainedError(
             f"Run {run.run_id} was ended by its monitor at the same moment, and its queue with it.",
             "Run the same command again: it sets the run up again and sends what is lost.",
@@ -227,7 +229,7 @@ def _to_send(
     advance: screen.Advance,
 ) -> Iterator[tuple[Job, int]]:
     """The jobs with the number of their submission; what was sent before is put on record."""
-    for job, last in submitted.last_of(aws.s3, run, choice.wants):
+    for job, last in submissions.last_of(aws.s3, run, choice.wants):
         advance(1)
         job_id = int(job.id, 16)
         number = choice.number(job_id, last)

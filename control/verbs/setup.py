@@ -1,4 +1,4 @@
-"""setup: the queues, the log group, the cluster, the task definition and the service of a run."""
+"""setup: queues, log group, cluster, task definition and service of a run."""
 
 from __future__ import annotations
 
@@ -10,27 +10,19 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from control import screen
+from control.aws import cloudwatch_logs, ecs, iam, sns, tags
+from control.aws.s3 import put_json
+from control.aws.session import AWS, Identity, caller_identity
+from control.aws.sqs import ensure_queues
+from control.config import Config
 from control.errors import ExplainedError, UserError
-from control.services import (
-    account,
-    cluster,
-    environment,
-    logs,
-    notify,
-    queues,
-    records,
-    roles,
-    tags,
-    task_definitions,
-)
-from control.services.account import AWS
-from control.services.records import Run
-from control.settings import Config
-from control.verbs import due
+from control.model import Run, new_run_id
+from control.records import store
+from control.user_files import container_environment
+from control.verbs import next_command
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
-
 
 # What a run that has ended says no longer when it is set up again.
 _LIVE: dict[str, Any] = {"ended": "", "end_reason": "", "mailed": False, "memory": {}}
@@ -49,13 +41,13 @@ def setup(
     a run a new one begins. Raises UserError for a bucket that is not there, ExplainedError if
     the live run is another person's.
     """
-    who = account.identity(aws.sts)
+    who = caller_identity(aws.sts)
     check_bucket(aws.s3, config)
-    before = records.current(aws.s3, config.AWS_BUCKET, config.APP_NAME)
+    before = store.current(aws.s3, config.AWS_BUCKET, config.APP_NAME)
     if before is not None and not before.ended:
         refuse_others(before, who.arn, take_over)
         run = before
-        said = environment.changes(run.settings, config.container_values())
+        said = container_environment.changes(run.config, config)
         if said and run.task_definition:
             screen.say(f"Changed since the last setup: {'; '.join(said)}")
     else:
@@ -73,7 +65,7 @@ def setup(
     ):
         screen.say(f"  {kind:<18}{name}")
     if before is not None and before.run_id != run.run_id:
-        due.say_left_behind(aws, before)
+        next_command.say_left_behind(aws, before)
     return run
 
 
@@ -82,7 +74,7 @@ def reopen(aws: AWS, config: Config, run: Run) -> Run:
 
     Its RUN_ID and all that is on record of it stay. Safe to repeat.
     """
-    who = account.identity(aws.sts)
+    who = caller_identity(aws.sts)
     check_bucket(aws.s3, config)
     return _make(aws, config, run, who.arn, _LIVE)
 
@@ -111,7 +103,7 @@ def check_bucket(s3: S3Client, config: Config) -> None:
 
 def say_changes(run: Run, config: Config) -> None:
     """Say which settings were changed since setup, and that setup registers them."""
-    said = environment.changes(run.settings, config.container_values())
+    said = container_environment.changes(run.config, config)
     if said:
         screen.say(f"Changed since setup: {'; '.join(said)}. To use it: python run.py setup")
 
@@ -126,19 +118,19 @@ def refuse_others(run: Run, arn: str, take_over: bool) -> None:
         )
 
 
-def _begin(s3: S3Client, config: Config, who: account.Identity, now: float) -> Run:
+def _begin(s3: S3Client, config: Config, who: Identity, now: float) -> Run:
     """Write the run.json of a new run, before anything is made that it must name."""
     while True:
-        run = records.create(
+        run = store.create(
             s3,
             Run(
                 app_name=config.APP_NAME,
-                run_id=records.new_run_id(now),
+                run_id=new_run_id(now),
                 bucket=config.AWS_BUCKET,
                 region=config.AWS_REGION,
                 account=who.account,
                 owner=who.arn,
-                settings=config.container_values(),
+                config=config,
                 **_names(config),
             ),
         )
@@ -159,31 +151,32 @@ def _names(config: Config) -> dict[str, Any]:
 def _make(
     aws: AWS, config: Config, run: Run, owner: str, more: Mapping[str, Any] | None = None
 ) -> Run:
-    settings = config.container_values()
     run = dataclasses.replace(
         run,
         owner=owner,
-        settings=settings,
+        config=config,
         **_names(config),
     )
-    task_role = config.TASK_ROLE_ARN or roles.role_arn(aws.iam, roles.TASK_ROLE)
-    execution_role = roles.execution_role_arn(
+    task_role = config.TASK_ROLE_ARN or iam.role_arn(aws.iam, iam.TASK_ROLE)
+    execution_role = iam.execution_role_arn(
         aws.iam, config.EXECUTION_ROLE_ARN, own_roles=bool(config.TASK_ROLE_ARN)
     )
-    queue_url, dead_letter_url = queues.ensure(aws.sqs, config, tags.of_run(run))
-    logs.ensure_group(aws.logs, run)
-    cluster.ensure_cluster(aws.ecs, run)
-    told = environment.of_container(settings, queue_url, run.run_id)
-    container = task_definitions.container_definition(settings, told)
-    task_definition = task_definitions.register(aws.ecs, run, container, task_role, execution_role)
-    cluster.ensure_service(aws.ecs, run, task_definition)
-    run = records.change(
+    queue_url, dead_letter_url = ensure_queues(aws.sqs, config, tags.of_run(run))
+    cloudwatch_logs.ensure_group(aws.logs, run)
+    ecs.ensure_cluster(aws.ecs, run)
+    told = container_environment.of_container(config.container_values(), queue_url, run.run_id)
+    container = ecs.container_definition(config, told)
+    task_definition = ecs.register_task_definition(
+        aws.ecs, run, container, task_role, execution_role
+    )
+    ecs.ensure_service(aws.ecs, run, task_definition)
+    run = store.change(
         aws.s3,
         run,
         lambda now: dataclasses.replace(
             now,
             owner=owner,
-            settings=settings,
+            config=config,
             cluster=run.cluster,
             service=run.service,
             log_group=run.log_group,
@@ -197,8 +190,8 @@ def _make(
     snapshot = f"{run.prefix}snapshot/"
     content = config.path.read_bytes()
     aws.s3.put_object(Bucket=run.bucket, Key=f"{snapshot}config.py", Body=content)
-    records.put_json(aws.s3, run.bucket, f"{snapshot}config.json", settings)
-    records.put_json(aws.s3, run.bucket, f"{snapshot}task-definition.json", container)
+    put_json(aws.s3, run.bucket, f"{snapshot}config.json", config.container_values())
+    put_json(aws.s3, run.bucket, f"{snapshot}task-definition.json", container)
     return run
 
 
@@ -206,10 +199,10 @@ def _subscribe(aws: AWS, config: Config, run: Run) -> Run:
     """Have the mail about the end of the run sent to NOTIFY_EMAIL, or to nobody."""
     topic_arn = ""
     if config.NOTIFY_EMAIL:
-        topic_arn, confirmed = notify.subscribe(aws.sns, config.NOTIFY_EMAIL)
+        topic_arn, confirmed = sns.subscribe(aws.sns, config.NOTIFY_EMAIL)
         if not confirmed:
             screen.say(
                 f"AWS sends a mail to {config.NOTIFY_EMAIL}, once: click its link, or no mail will "
                 "come when the run ends."
             )
-    return records.change(aws.s3, run, lambda r: dataclasses.replace(r, topic_arn=topic_arn))
+    return store.change(aws.s3, run, lambda r: dataclasses.replace(r, topic_arn=topic_arn))

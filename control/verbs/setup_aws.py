@@ -1,4 +1,4 @@
-"""setupAWS: what an account needs before the first run; made once, by whoever may create roles."""
+"""setupAWS: roles and the auto-monitor, once an account and project."""
 
 from __future__ import annotations
 
@@ -7,13 +7,16 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from control import settings
+from control.aws import iam, lambda_function, sns
+from control.aws.scheduler import GROUP, delete_schedule_group, ensure_schedule_group
+from control.aws.session import caller_identity
+from control.config import find_in_project
 from control.errors import ExplainedError
-from control.services import account, monitor_function, notify, policies, records, roles, schedules
+from control.records import store
 
 if TYPE_CHECKING:
-    from control.services.account import AWS
-    from control.settings import Config
+    from control.aws.session import AWS
+    from control.config import Config
 
 
 def make(aws: AWS, config: Config, wait: Callable[[float], object] = time.sleep) -> Iterator[str]:
@@ -23,20 +26,20 @@ def make(aws: AWS, config: Config, wait: Callable[[float], object] = time.sleep)
     account (another APP_NAME or bucket) it is run again; what projects may do adds up.
     """
     prefix, described = _described(aws, config)
-    yield from roles.setup_roles(aws.iam, described, config.APP_NAME, prefix)
-    yield from roles.setup_service_linked(aws.iam)
-    monitor_function.ensure_log_group(aws.logs)
-    role = f"{prefix}:role/{roles.MONITOR_ROLE}"
-    done = monitor_function.ensure(aws.functions, role, monitor_function.zipped(), wait)
-    yield f"{done}: function {monitor_function.NAME} (the auto-monitor)"
-    schedules.ensure_group(aws.scheduler, wait)
-    yield f"there: schedule group {schedules.GROUP}"
+    yield from iam.setup_roles(aws.iam, described, config.APP_NAME, prefix)
+    yield from iam.setup_service_linked(aws.iam)
+    lambda_function.ensure_log_group(aws.logs)
+    role = f"{prefix}:role/{iam.MONITOR_ROLE}"
+    done = lambda_function.ensure(aws.functions, role, lambda_function.zipped(), wait)
+    yield f"{done}: function {lambda_function.NAME} (the auto-monitor)"
+    ensure_schedule_group(aws.scheduler, wait)
+    yield f"there: schedule group {GROUP}"
 
 
 def make_roles(aws: AWS, config: Config) -> None:
     """The roles alone: all that AWS on this computer needs."""
     prefix, described = _described(aws, config)
-    for _ in roles.setup_roles(aws.iam, described, config.APP_NAME, prefix):
+    for _ in iam.setup_roles(aws.iam, described, config.APP_NAME, prefix):
         continue
 
 
@@ -48,10 +51,10 @@ def destroy(aws: AWS, config: Config) -> Iterator[str]:
     """
     _refuse_live_run(aws, config)
     prefix, described = _described(aws, config)
-    if config.NOTIFY_EMAIL and notify.delete_topic(aws.sns, config.NOTIFY_EMAIL):
-        yield f"removed: topic {notify.topic(config.NOTIFY_EMAIL)}"
-    yield from roles.remove_project(aws.iam, described, config.APP_NAME, prefix)
-    others = roles.projects(aws.iam, described)
+    if config.NOTIFY_EMAIL and sns.delete_topic(aws.sns, config.NOTIFY_EMAIL):
+        yield f"removed: topic {sns.topic(config.NOTIFY_EMAIL)}"
+    yield from iam.remove_project(aws.iam, described, config.APP_NAME, prefix)
+    others = iam.projects(aws.iam, described)
     if others:
         yield f"kept: the roles and the auto-monitor, for {', '.join(others)}"
         return
@@ -60,10 +63,10 @@ def destroy(aws: AWS, config: Config) -> Iterator[str]:
         "has made in other regions stays there, and does not work without them: it is removed by "
         "setupAWS --destroy with each one's AWS_REGION."
     )
-    if schedules.delete_group(aws.scheduler):
-        yield f"removed: schedule group {schedules.GROUP}"
-    yield from monitor_function.delete(aws.functions, aws.logs)
-    yield from roles.remove_roles(aws.iam, described)
+    if delete_schedule_group(aws.scheduler):
+        yield f"removed: schedule group {GROUP}"
+    yield from lambda_function.delete(aws.functions, aws.logs)
+    yield from iam.remove_roles(aws.iam, described)
     yield "kept: service-linked roles, which are AWS's own"
 
 
@@ -73,15 +76,15 @@ def printed(aws: AWS, config: Config) -> str:
 
 
 def _described(aws: AWS, config: Config) -> tuple[str, list[dict[str, Any]]]:
-    who = account.identity(aws.sts)
-    known = policies.names(config, who.account)
-    folder = settings.find(config, "files/iam")
-    return f"arn:{known['PARTITION']}:iam::{who.account}", policies.read(folder, known)
+    who = caller_identity(aws.sts)
+    known = iam.policy_names(config, who.account)
+    folder = find_in_project(config, "files/iam")
+    return f"arn:{known['PARTITION']}:iam::{who.account}", iam.read_policy(folder, known)
 
 
 def _refuse_live_run(aws: AWS, config: Config) -> None:
     try:
-        run = records.current(aws.s3, config.AWS_BUCKET, config.APP_NAME)
+        run = store.current(aws.s3, config.AWS_BUCKET, config.APP_NAME)
     except aws.s3.exceptions.NoSuchBucket:
         return
     if run is not None and not run.ended and (run.schedule or run.fleets):

@@ -1,4 +1,4 @@
-"""status: how far a run is, what it costs, and why nothing runs; of every run in the account."""
+"""status: how far the run is, and why nothing runs."""
 
 from __future__ import annotations
 
@@ -15,32 +15,38 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from control import reasons, screen, units
+from control import screen
+from control.explain import aws_errors
+from control.model import seconds, utc
 from control.monitoring import run_state
-from control.runs import account_runs
-from control.services import records
+from control.records import resources, store
+from control.text import format_dollars, format_hours, format_minute, several
 from control.verbs import setup
-from control.words import several
 
 if TYPE_CHECKING:
+    from control.aws.session import AWS
+    from control.config import Config
+    from control.model import JobCounts, Run
     from control.monitoring.run_state import RunState, Spent
-    from control.runs.account_runs import AccountRun
-    from control.runs.progress import Left, Rate
-    from control.services.account import AWS
-    from control.services.records import JobCounts, Run
-    from control.settings import Config
+    from control.records.progress import Left, Rate
+    from control.records.resources import AccountRun
 
 # A listing of a million records takes some seconds: they are not counted more often than this.
 WATCH_SECONDS = 15
+
 _LABEL = 10
+
 # The commands that a cure may name, and what is said of them.
 _COMMAND = re.compile(r"\b(submitJob JOBFILE|failures|retry|monitor|stop|setup|startCluster)\b")
+
 _MEANT = {
     "failures": "   (then retry sends them again, or monitor ends what is still there)",
     "monitor": "   (ends what is still there)",
     "stop": "   (as long as nothing runs, it only costs)",
 }
+
 _WHY_FAILED = "failures   (says why; then retry sends those jobs again)"
+
 _FOR_JOBS_LEFT = ("stop", "setup", "startCluster")
 
 
@@ -58,7 +64,7 @@ def show(aws: AWS, config: Config, run: Run, *, as_json: bool) -> RunState:
 
 def show_all(aws: AWS, config: Config, *, as_json: bool) -> None:
     """Show every run in the account, as lines or as JSON."""
-    runs = account_runs.find(aws.ec2, time.time())
+    runs = resources.runs_of_account(aws.ec2, time.time())
     if as_json:
         _print_json(all_as_json(runs, config.AWS_REGION))
     else:
@@ -94,10 +100,10 @@ def watch(
             live = stack.enter_context(Live(console=screen.console(), auto_refresh=False))
         while True:
             try:
-                run = records.load(aws.s3, run.bucket, run.app_name, run.run_id)
+                run = store.load(aws.s3, run.bucket, run.app_name, run.run_id)
                 state = run_state.look(aws, run, clock())
             except (BotoCoreError, ClientError) as error:
-                if not reasons.is_passing(error):
+                if not aws_errors.is_passing(error):
                     raise
                 screen.say(f"AWS does not answer well ({error}); asking again.")
             else:
@@ -122,8 +128,8 @@ def _grid(state: RunState) -> Table:
 def lines(state: RunState) -> Iterator[tuple[str, str]]:
     """(label, text): what `status` shows."""
     run, jobs, queue = state.run, state.jobs, state.queue
-    age = duration(state.now - records.seconds(_set_up(run)))
-    when = f"ended {units.minute(run.ended)}" if run.ended else f"set up {age} ago"
+    age = duration(state.now - seconds(_set_up(run)))
+    when = f"ended {format_minute(run.ended)}" if run.ended else f"set up {age} ago"
     yield "Run", f"{run.app_name} {run.run_id}, {when}, by {run.owner}"
     counted = (
         f"{jobs.done:,} done, {jobs.skipped:,} skipped, {jobs.failed:,} failed of "
@@ -177,7 +183,7 @@ def one_line(state: RunState) -> str:
     left = f"; {_left_in_words(state.left)} left" if state.left else ""
     why = f"; {state.idle.what} {state.idle.fix}" if state.idle else ""
     return (
-        f"{records.utc(state.now)} {queue.visible + queue.delayed:,} waiting, "
+        f"{utc(state.now)} {queue.visible + queue.delayed:,} waiting, "
         f"{queue.in_flight:,} running, {jobs.done:,} done, {jobs.skipped:,} skipped, "
         f"{jobs.failed:,} failed; {_machines(state)}{left}{why}"
     )
@@ -218,10 +224,10 @@ def _left_in_words(left: Left) -> str:
 
 def _cost_in_words(spent: Spent, when: str) -> str:
     so_far, hourly = spent.so_far, spent.hourly
-    cost, hours = units.dollars(so_far.dollars), units.hours(so_far.hours)
+    cost, hours = format_dollars(so_far.dollars), format_hours(so_far.hours)
     text = f"{cost}{when} for {hours} machine-hours"
     if so_far.unpriced_hours:
-        text += f" ({units.hours(so_far.unpriced_hours)} of them at a price that is not known)"
+        text += f" ({format_hours(so_far.unpriced_hours)} of them at a price that is not known)"
     if hourly:
         text += f", ${hourly:.2f} an hour now"
     if spent.expected:

@@ -1,4 +1,4 @@
-"""stop: end all of a run that costs money, whatever state it is in, and prove it."""
+"""stop: end everything that costs money."""
 
 from __future__ import annotations
 
@@ -9,19 +9,21 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from control import screen
+from control.aws import cloudwatch, fleet
 from control.errors import ExplainedError
-from control.monitoring import auto_monitor, ending, observation
-from control.runs import leftovers, machine_time
-from control.services import dashboard, fleet, records
-from control.words import several
+from control.model import utc
+from control.monitoring import act, auto_monitor, observe
+from control.records import costs, resources, states, store
+from control.text import several
 
 if TYPE_CHECKING:
-    from control.runs.leftovers import Thing
-    from control.services.account import AWS
-    from control.services.records import JobCounts, Run
+    from control.aws.session import AWS
+    from control.model import JobCounts, Run
+    from control.records.resources import Resource
 
 # Machines are reported as running for a moment after they were told to end.
 _GONE_SECONDS = 120
+
 _NAMED = 5
 
 
@@ -39,7 +41,7 @@ def stop(
     Safe to repeat. Never touches inputs, outputs, records, queues, log groups or clusters. Raises
     ExplainedError if something that costs money is still there after two minutes.
     """
-    found = leftovers.of_run(aws, run, clock)
+    found = resources.of_run(aws, run, clock)
     going = [thing for thing in found if thing.goes]
     if not any(thing.costs for thing in found):
         screen.say("Nothing of it costs money.")
@@ -50,26 +52,26 @@ def stop(
         return
     # First of all: a monitor that looks in between must not take the end for AWS's own.
     run = _remember(aws, run, clock())
-    for line in ending.end_machines(aws, run, clock):
+    for line in act.end_machines(aws, run, clock):
         screen.say(line)
     if auto_monitor.end(aws, run):
         screen.say("auto-monitor ended")
-    if run.settings["CLEAN_DASHBOARD"]:
-        dashboard.delete(aws.cloudwatch, run)
+    if run.config.CLEAN_DASHBOARD:
+        cloudwatch.delete_dashboard(aws.cloudwatch, run)
     _say("Left, which costs nothing:", _left(aws, run, wait, pause, clock))
 
 
 def _remember(aws: AWS, run: Run, now: float) -> Run:
     """Write down when it was stopped, and how long its machines had been up: nobody else may have
     looked at them."""
-    machines = observation.machines_up(aws.ec2, fleet.describe(aws.ec2, fleet.of_run(aws.ec2, run)))
+    machines = observe.machines_up(aws.ec2, fleet.describe(aws.ec2, fleet.of_run(aws.ec2, run)))
 
     def note(known: Run) -> Run:
-        grown = machine_time.grown(known.machine_time, machines, now)
-        at = known.stopped or records.utc(now)
+        grown = costs.grown_machine_time(known.machine_time, machines, now)
+        at = known.stopped or utc(now)
         return dataclasses.replace(known, stopped=at, machine_time=grown)
 
-    return records.change(aws.s3, run, note)
+    return store.change(aws.s3, run, note)
 
 
 def _left(
@@ -78,10 +80,10 @@ def _left(
     wait: Callable[[float], object],
     pause: float,
     clock: Callable[[], float],
-) -> list[Thing]:
+) -> list[Resource]:
     waited = 0.0
     while True:
-        found = leftovers.of_run(aws, run, clock)
+        found = resources.of_run(aws, run, clock)
         costly = [thing for thing in found if thing.costs]
         if not costly:
             return found
@@ -95,7 +97,7 @@ def _left(
         waited += pause
 
 
-def _say(title: str, things: Sequence[Thing]) -> None:
+def _say(title: str, things: Sequence[Resource]) -> None:
     """By kind; of many of one kind the first few are named."""
     screen.say(title if things else f"{title} nothing.")
     by_kind: dict[str, list[str]] = defaultdict(list)
@@ -108,7 +110,7 @@ def _say(title: str, things: Sequence[Thing]) -> None:
 
 def say_ended(aws: AWS, run: Run) -> JobCounts:
     """Say that there is nothing to end, and how the run's jobs ended; returns that."""
-    counts = records.count(aws.s3, run)
+    counts = states.count(aws.s3, run)
     screen.say(
         f"Run {run.run_id} of {run.app_name} has ended, and its machines with it: "
         f"{counts.in_words()}."
@@ -118,7 +120,7 @@ def say_ended(aws: AWS, run: Run) -> JobCounts:
 
 def say_unfinished(aws: AWS, run: Run) -> JobCounts:
     """Say how many jobs are unfinished; returns how all stand."""
-    count = records.count(aws.s3, run)
+    count = states.count(aws.s3, run)
     unfinished = count.submitted - count.finished
     screen.say(
         f"{several(unfinished, 'job')} unfinished: what waits stays in the queue for up to 14 days."

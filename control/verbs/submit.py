@@ -1,4 +1,4 @@
-"""submitJob: every job of a job file into the queue, once."""
+"""submitJob: send the jobs of a job file."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from pathlib import Path
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from control import reasons, screen
+from control import screen
+from control.aws.session import AWS, caller_identity
+from control.config import Config
 from control.errors import ExplainedError
-from control.jobs import job_file, survey
-from control.jobs.job_file import JobFile
-from control.jobs.jobs import Job, name_hash
-from control.jobs.survey import Survey
-from control.runs import given_up, sending, submitted
-from control.runs.journal import Journal
-from control.runs.submitted import Ids, Known, Submissions
-from control.services import account, records
-from control.services.account import AWS
-from control.services.records import Run
-from control.settings import Config
+from control.explain import aws_errors
+from control.model import Run
+from control.records import failed_jobs, sending, states, store, submissions
+from control.records.journal import Journal
+from control.records.submissions import Ids, Known, Submissions
+from control.text import several
+from control.user_files import job_file
+from control.user_files.job import Job, name_hash
+from control.user_files.job_file import JobFile, Survey
 from control.verbs import setup
-from control.words import several
 
 _SHOWN = 5
+
 # In the project's folder: what this computer must remember of a run.
 STATE_FOLDER = ".runs"
 
@@ -50,12 +50,12 @@ def to_live_run(aws: AWS, config: Config, path: Path, *, again: bool, missing: b
     """Submit to the run that is set up, and say what was done; returns the run as it is then. See
     `submit` and `report`."""
     job_file.read(path)  # a mistake in its name or form is said before AWS is asked anything
-    account.identity(aws.sts)
-    run = records.live(aws.s3, config.AWS_BUCKET, config.APP_NAME)
+    caller_identity(aws.sts)
+    run = store.live(aws.s3, config.AWS_BUCKET, config.APP_NAME)
     setup.say_changes(run, config)
     state = config.project / STATE_FOLDER
     report(submit(aws, run, path, state, again=again, missing=missing), run, path)
-    return records.load(aws.s3, run.bucket, run.app_name, run.run_id)
+    return store.load(aws.s3, run.bucket, run.app_name, run.run_id)
 
 
 def submit(
@@ -98,7 +98,7 @@ def dry_run(path: Path) -> Iterator[str]:
 def _survey(file: JobFile) -> Survey:
     total = len(file.listed or ())
     with screen.progress("Checking the jobs", total) as advance:
-        found = survey.survey(file, advance)
+        found = job_file.survey(file, advance)
     if found.repeated:
         screen.say(
             f"{file.groups_path}: {several(found.repeated, 'job')} more than once in it (first: "
@@ -119,10 +119,10 @@ def _send(
 ) -> Outcome:
     known = _known(aws, run)
     taken, uncertain = journal.leftovers()
-    done = Ids(records.finished_ids(aws.s3, run.bucket, run.app_name)) if missing else Ids()
-    retiring = given_up.Retiring(given_up.etags(aws.s3, run) if again else {})
-    run = records.change(aws.s3, run, count_submission)
-    parts = submitted.Parts(aws.s3, run, run.submissions)
+    done = Ids(states.finished_ids(aws.s3, run.bucket, run.app_name)) if missing else Ids()
+    retiring = failed_jobs.Retiring(failed_jobs.etags(aws.s3, run) if again else {})
+    run = store.change(aws.s3, run, count_submission)
+    parts = submissions.Parts(aws.s3, run, run.submissions)
     outcome = Outcome(in_file=found.count, not_in_file=taken.beyond(known.submissions))
     choice = _Choice(known, taken, uncertain, done, again, outcome, parts)
     with screen.progress("Submitting", found.count) as advance:
@@ -138,9 +138,9 @@ def deliver(
     run: Run,
     chosen: Iterable[tuple[Job, int]],
     journal: Journal,
-    parts: submitted.Parts,
+    parts: submissions.Parts,
     outcome: Outcome,
-    retiring: given_up.Retiring,
+    retiring: failed_jobs.Retiring,
     verb: str,
 ) -> None:
     """Send the chosen jobs, each as the submission of this number, and put them on record.
@@ -167,17 +167,17 @@ def deliver(
 
 
 def _known(aws: AWS, run: Run) -> Known:
-    total = sum(sum(records.part_sizes(key)) for key in records.parts(aws.s3, run))
+    total = sum(sum(states.part_sizes(key)) for key in states.parts(aws.s3, run))
     with screen.progress("Reading what this run was given", total) as advance:
-        return submitted.known(aws.s3, run, advance)
+        return submissions.known(aws.s3, run, advance)
 
 
 def _broken_off(
-    error: Exception, outcome: Outcome, parts: submitted.Parts, verb: str
+    error: Exception, outcome: Outcome, parts: submissions.Parts, verb: str
 ) -> ExplainedError:
     with contextlib.suppress(BotoCoreError, ClientError):
         parts.flush()  # the journal has them too, but only on this computer
-    why = reasons.explain(error) or ExplainedError(str(error), "")
+    why = aws_errors.explain(error) or ExplainedError(str(error), "")
     return ExplainedError(
         f"{outcome.sent:,} of {outcome.in_file:,} jobs were sent, then: {why.what}",
         f"{why.fix} Then, to go on where this one stopped: python run.py {verb}",
@@ -199,7 +199,7 @@ class _Choice:
     done: Ids
     again: bool
     outcome: Outcome
-    parts: submitted.Parts
+    parts: submissions.Parts
 
     def to_send(
         self, jobs: Iterator[Job], advance: screen.Advance, repeated_ids: frozenset[int]

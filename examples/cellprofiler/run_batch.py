@@ -17,9 +17,9 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parents[1]))
 
 import run_batch_general  # noqa: E402
-from control import command  # noqa: E402
+from control import cli  # noqa: E402
 from control.errors import UserError  # noqa: E402
-from control.jobs import grid  # noqa: E402
+from control.user_files import grid  # noqa: E402
 
 _EPILOG = """\
 Options of run_batch_general.py are taken as well, such as --dry-run, --output FILE or --missing:
@@ -142,7 +142,7 @@ def main(argv: Sequence[str]) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = command.Parser(
+    parser = cli.Parser(
         prog="run_batch.py",
         description="Make the stereotyped jobs of Distributed-CellProfiler and submit them.",
         epilog=_EPILOG,
@@ -181,4 +181,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(command.run_main(main, sys.argv[1:]))
+    sys.exit(cli.run_main(main, sys.argv[1:]))

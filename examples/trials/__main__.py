@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from control import command
+from control import cli
 from examples.trials import cellprofiler, fiji, hello_world, ome_zarr, variant_calling
 from examples.trials.trial import run
 
@@ -19,7 +19,7 @@ def main(argv: Sequence[str]) -> None:
     Raises ExplainedError.
     """
     end = argv.index("--") if "--" in argv else len(argv)
-    parser = command.Parser(prog="-m examples.trials", description=__doc__)
+    parser = cli.Parser(prog="-m examples.trials", description=__doc__)
     parser.add_argument("name", nargs="?", choices=[*TRIALS], help="default: all")
     parser.add_argument("--install", action="store_true", help="only install what it needs")
     args = parser.parse_args(argv[:end])
@@ -32,4 +32,4 @@ def main(argv: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(command.run_main(main, sys.argv[1:]))
+    sys.exit(cli.run_main(main, sys.argv[1:]))

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import pytest
 
-from control.services import task_definitions
+from control.aws import ecs
 from tests.containers.conftest import until
-from tests.control.services.test_task_definitions import SETTINGS
+from tests.control.aws.test_task_definitions import CONFIG
 from tests.instance_metadata import INSTANCE, ROLE, TYPE
 
 # What the task definition of a run that mounts asks ECS for, and nothing else.
-_ASKED = task_definitions.container_definition({**SETTINGS, "DOWNLOAD_FILES": False}, {})[
+_ASKED = ecs.container_definition(dataclasses.replace(CONFIG, DOWNLOAD_FILES=False), {})[
     "linuxParameters"
 ]
 MAY_MOUNT = (

@@ -8,9 +8,11 @@ import boto3
 import pytest
 
 import embedded_aws
-from control import settings
-from control.monitoring import ending
-from control.services import account, queues, records
+from control.aws.s3 import list_keys
+from control.aws.session import AWS
+from control.aws.sqs import queue_counts
+from control.config import load_config
+from control.monitoring import act
 from control.verbs import setup, setup_aws, start_cluster, submit
 from tests.conftest import BUCKET, ROOT
 from tests.faults.site import until
@@ -75,7 +77,7 @@ class Site:
     def written(self, what):
         """The attempts, or the records, by the name of the job."""
         found = {}
-        for key in records.list_keys(self.aws.s3, BUCKET, f"{self.run.prefix}{what}/"):
+        for key in list_keys(self.aws.s3, BUCKET, f"{self.run.prefix}{what}/"):
             one = json.loads(self.aws.s3.get_object(Bucket=BUCKET, Key=key)["Body"].read())
             found[one["job_name"]] = one
         return found
@@ -92,19 +94,19 @@ def site(engine, obedient_image, monkeypatch, tmp_path, write_config):
         monkeypatch.setenv(name, value)
 
     def project(**changes):
-        return settings.load(write_config(DOCKERHUB_TAG=obedient_image, MEMORY=MEMORY, **changes))
+        return load_config(write_config(DOCKERHUB_TAG=obedient_image, MEMORY=MEMORY, **changes))
 
     state = tmp_path / "state"
     with embedded_aws.running(ROOT / "worker", state, engine=engine.name) as server:
         for name, value in server.environment.items():
             monkeypatch.setenv(name, value)
-        aws = account.AWS(boto3.Session(region_name="us-east-1"))
+        aws = AWS(boto3.Session(region_name="us-east-1"))
         aws.s3.create_bucket(Bucket=BUCKET)
         setup_aws.make_roles(aws, project())
         made = Site(engine, aws, state, project)
         yield made
         if made.run:
-            list(ending.end_machines(aws, made.run))
+            list(act.end_machines(aws, made.run))
     labels = engine.run("ps", "--all", "--format", "{{.Labels}}").stdout
     assert str(state) not in labels, "containers are left"
 
@@ -154,4 +156,4 @@ def test_a_job_that_exceeds_memory_is_told_so_and_its_container_takes_the_next(s
     assert MEMORY / 2 < failed["peak_memory_mb"] < 1.2 * MEMORY
     assert done["state"] == "done"
     assert site.tasks("STOPPED") == [], "the container lived on"
-    assert queues.counts(site.aws.sqs, site.run.queue_url).total == 0
+    assert queue_counts(site.aws.sqs, site.run.queue_url).total == 0

@@ -7,9 +7,9 @@ import json
 import pytest
 
 import run as command_line
-from control import command, screen
-from control.monitoring import ending
-from control.services import account
+from control import cli, screen
+from control.aws import session
+from control.monitoring import act
 from control.verbs import start_cluster, submit
 from tests.conftest import ROOT
 
@@ -17,12 +17,12 @@ from tests.conftest import ROOT
 @pytest.fixture
 def typed(embedded, monkeypatch, capsys):
     """Types a verb for a config; returns what it said."""
-    monkeypatch.setattr(account, "connect", lambda config: embedded)
+    monkeypatch.setattr(session, "connect", lambda config: embedded)
 
     def type_(config, *words):
         capsys.readouterr()
         argv = ["--config", str(config.path.parent), *words]
-        with screen.for_project(command.config_option(argv)):
+        with screen.for_project(cli.config_option(argv)):
             command_line.main(argv)
         return capsys.readouterr().out
 
@@ -38,4 +38,4 @@ def stuck(set_up, tmp_path):
     submit.submit(aws, run, path, tmp_path)
     run = start_cluster.start(aws, config, run, ROOT / "files/exampleFleet.json", yes=True)
     yield aws, config, run
-    list(ending.end_machines(aws, run))
+    list(act.end_machines(aws, run))

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from control.monitoring.decision import decide
-from control.monitoring.observed import Machine, Memory, Observed, Pace
-from control.monitoring.orders import DeleteAlarms, PutAlarm
-from control.services.cluster import ServiceState
-from control.services.fleet import FleetState
-from control.services.queues import Counts
-from control.services.records import JobCounts
+from control.aws.ecs import ServiceState
+from control.aws.fleet import FleetState
+from control.aws.sqs import Counts
+from control.model import JobCounts
+from control.monitoring.decide import decide
+from control.monitoring.facts import DeleteAlarms, Machine, Memory, Observed, Pace, PutAlarm
+from tests.conftest import config_of
 
 NOW = 1_800_000_000.0
-SETTINGS = {"DOCKER_CORES": 2, "TASKS_PER_MACHINE": 1}
+CONFIG = config_of(DOCKER_CORES=2, TASKS_PER_MACHINE=1)
 PACE = Pace()
 EMPTY = Counts(0, 0, 0)
 # What a monitor remembers that has seen work, and too many machines on an earlier reading.
@@ -66,9 +66,9 @@ def service(desired, running=None):
     return ServiceState(desired, running, desired - running)
 
 
-def actions(seen, memory=WORKED, settings=SETTINGS):
+def actions(seen, memory=WORKED, config=CONFIG):
     """What is decided, without what is done to alarms."""
-    chosen = decide(seen, memory, settings, PACE)[0]
+    chosen = decide(seen, memory, config, PACE)[0]
     return [a for a in chosen if not isinstance(a, PutAlarm | DeleteAlarms)]
 
 
@@ -78,6 +78,6 @@ def play(*readings, memory=WORKED, step=PACE.poll):
     for number, seen in enumerate(readings):
         if seen.now == NOW:
             seen = replace(seen, now=NOW + number * step)
-        chosen, memory = decide(seen, memory, SETTINGS, PACE)
+        chosen, memory = decide(seen, memory, CONFIG, PACE)
         said.append([a for a in chosen if not isinstance(a, PutAlarm | DeleteAlarms)])
     return said

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from control import command
+from control import cli
 from control.errors import ExplainedError, UserError
 from examples.trials import __main__ as trials
 from examples.trials import tools
@@ -17,7 +17,7 @@ def own_tools(monkeypatch, tmp_path):
 
 
 def test_an_example_that_does_not_exist_is_a_mistake_of_the_user(capsys):
-    assert command.run_main(trials.main, ["fij"]) == 2
+    assert cli.run_main(trials.main, ["fij"]) == 2
     assert "Did you mean fiji?" in capsys.readouterr().err
 
 

@@ -7,11 +7,11 @@ from dataclasses import replace
 import pytest
 
 import run as command_line
-from control.monitoring.observed import Pace
-from control.monitoring.orders import EndBroken, Remove, SetDesired, SetTarget
-from control.services import records
-from control.services.queues import Counts
+from control.aws.sqs import Counts
+from control.monitoring.facts import EndBroken, Pace, Remove, SetDesired, SetTarget
+from control.records import monitor_file, states, store
 from control.verbs import monitor
+from tests.conftest import entry_of
 from tests.control.readings import (
     BUSY,
     NOW,
@@ -124,7 +124,7 @@ def test_it_is_remembered_with_the_time_of_the_first(set_up, capsys):
     aws, _, run = set_up()
     monitor.be_cheapest(aws, run, 1000.0)
     run = monitor.be_cheapest(aws, run, 2000.0)
-    assert records.load(aws.s3, run.bucket, run.app_name, run.run_id).cheapest_since == 1000.0
+    assert store.load(aws.s3, run.bucket, run.app_name, run.run_id).cheapest_since == 1000.0
     monitor.watch(aws, run, Pace(poll=0.1, settle=0.3, spare=0.3, register=60))
     assert "Cheapest: from 15 minutes after 1970-01-01T00:16:40Z on" in capsys.readouterr().out
 
@@ -156,18 +156,18 @@ def test_the_last_machine_of_a_fleet_that_another_has_work_instead_of_is_not_rep
 )
 def test_the_cheapest_way_is_asked_for_as_ever(set_up, monkeypatch, words, cheapest):
     aws, config, the_run = set_up()
-    fleets = [{"fleet_id": "sfr-1"}]
-    the_run = records.change(aws.s3, the_run, lambda r: replace(r, fleets=fleets))
-    path = command_line.monitor_file.write(config, the_run)
+    fleets = (entry_of(fleet_id="sfr-1"),)
+    the_run = store.change(aws.s3, the_run, lambda r: replace(r, fleets=fleets))
+    path = monitor_file.write(config, the_run)
     watched = []
 
     def watch(_, the_run, __):
         watched.append(the_run)
-        return records.count(aws.s3, the_run)
+        return states.count(aws.s3, the_run)
 
-    monkeypatch.setattr(command_line.account, "connect", lambda _: aws)
+    monkeypatch.setattr(command_line, "connect", lambda _: aws)
     monkeypatch.setattr(monitor, "watch", watch)
     named = [str(path) if word == "FILE" else word for word in words]
     command_line.main(["--config", str(config.path.parent), "monitor", *named])
-    newest = records.current(aws.s3, config.AWS_BUCKET, config.APP_NAME)
+    newest = store.current(aws.s3, config.AWS_BUCKET, config.APP_NAME)
     assert [(one.cheapest_since > 0) for one in (*watched, newest)] == [cheapest] * 2

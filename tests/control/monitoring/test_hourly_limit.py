@@ -6,15 +6,15 @@ from dataclasses import replace
 
 import pytest
 
-from control.monitoring.decision import decide
-from control.monitoring.orders import EndBroken, EndCostly, Remove, SetDesired, SetTarget
-from control.services.queues import Counts
+from control.aws.sqs import Counts
+from control.monitoring.decide import decide
+from control.monitoring.facts import EndBroken, EndCostly, Remove, SetDesired, SetTarget
 from tests.control.readings import (
     BUSY,
+    CONFIG,
     DONE,
     NOW,
     PACE,
-    SETTINGS,
     WORKED,
     actions,
     booting,
@@ -26,7 +26,7 @@ from tests.control.readings import (
 )
 
 KIND = "m5.xlarge us-east-1a"
-LIMIT = {**SETTINGS, "MAX_HOURLY_COST": 0.25}
+LIMIT = replace(CONFIG, MAX_HOURLY_COST=0.25)
 # The three machines of BUSY cost 0.30 an hour, which was seen a minute ago already.
 DEAR = replace(WORKED, prices={KIND: 0.1}, priced=NOW, over_since=NOW - PACE.spare)
 
@@ -38,11 +38,11 @@ def kind(*machines, name=KIND):
 THREE = replace(BUSY, machines=kind(*BUSY.machines))
 
 
-def ended(seen, memory=DEAR, settings=LIMIT):
+def ended(seen, memory=DEAR, config=LIMIT):
     """The ids of the machines that are ended for their cost."""
     return [
         [m.instance_id for m in action.machines]
-        for action in actions(seen, memory, settings)
+        for action in actions(seen, memory, config)
         if isinstance(action, EndCostly)
     ]
 
@@ -56,7 +56,7 @@ def test_the_target_goes_down_before_the_machine_that_is_too_much():
 
 @pytest.mark.parametrize("limit", [None, 0.3, 1.0])
 def test_what_is_within_the_limit_runs_on(limit):
-    assert actions(THREE, DEAR, {**SETTINGS, "MAX_HOURLY_COST": limit}) == []
+    assert actions(THREE, DEAR, replace(CONFIG, MAX_HOURLY_COST=limit)) == []
 
 
 def test_without_a_price_nothing_is_ended():
@@ -112,7 +112,7 @@ def test_as_many_are_ended_as_are_too_many_and_those_at_work_last():
 
 def test_a_limit_below_the_price_of_one_machine_ends_all():
     seen = replace(THREE, machines=THREE.machines[:1], fleets=(fleet(1),))
-    assert ended(seen, settings={**SETTINGS, "MAX_HOURLY_COST": 0.05}) == [["i-0"]]
+    assert ended(seen, config=replace(CONFIG, MAX_HOURLY_COST=0.05)) == [["i-0"]]
 
 
 def test_a_machine_that_leaves_already_is_not_counted():
@@ -136,8 +136,8 @@ def test_each_kind_has_its_own_price_and_an_unknown_one_the_highest():
     machines = (*kind(machine(0)), *kind(machine(1), name="c5.large us-east-1b"), machine(2))
     memory = replace(DEAR, prices={KIND: 0.1, "c5.large us-east-1b": 0.04})
     seen = replace(THREE, machines=machines)
-    assert ended(seen, memory, {**SETTINGS, "MAX_HOURLY_COST": 0.24}) == []
-    assert ended(seen, memory, {**SETTINGS, "MAX_HOURLY_COST": 0.23}) == [["i-0"]]
+    assert ended(seen, memory, replace(CONFIG, MAX_HOURLY_COST=0.24)) == []
+    assert ended(seen, memory, replace(CONFIG, MAX_HOURLY_COST=0.23)) == [["i-0"]]
 
 
 @pytest.mark.parametrize("state", ["submitted", "modifying"])

@@ -11,9 +11,11 @@ import time
 import boto3
 import pytest
 
-from control.monitoring import actions, ending, observation, orders, step
-from control.monitoring.observed import Pace
-from control.services import account, records
+from control.aws import ecs
+from control.aws.session import AWS
+from control.monitoring import act, facts, observe, step
+from control.monitoring.facts import Pace
+from control.records import fleet_requests, store
 from control.verbs import monitor, start_cluster, submit
 from tests.conftest import ROOT
 from tests.injection import Broken, Injection
@@ -32,7 +34,7 @@ def started(set_up, tmp_path):
     run = start_cluster.start(aws, config, run, FLEET, yes=True)
     until(lambda: registered(aws, run) == 2)
     yield aws, run
-    list(ending.end_machines(aws, run))
+    list(act.end_machines(aws, run))
 
 
 def until(condition, seconds=60.0):
@@ -43,12 +45,12 @@ def until(condition, seconds=60.0):
 
 
 def registered(aws, run):
-    return sum(m.container_instance != "" for m in observation.observe(aws, run, 0.0).machines)
+    return sum(m.container_instance != "" for m in observe.observe(aws, run, 0.0).machines)
 
 
 def with_limit(aws, run, dollars):
-    settings = {**run.settings, "MAX_HOURLY_COST": dollars}
-    return records.change(aws.s3, run, lambda r: dataclasses.replace(r, settings=settings))
+    config = dataclasses.replace(run.config, MAX_HOURLY_COST=dollars)
+    return store.change(aws.s3, run, lambda r: dataclasses.replace(r, config=config))
 
 
 def asked(aws):
@@ -78,7 +80,7 @@ def test_a_machine_above_the_limit_is_ended_and_not_replaced(started):
     assert said[0].endswith("1 machine wanted")
     assert "ended, as the machines cost $0.13 an hour, above MAX_HOURLY_COST = 0.1: i-" in said[1]
     assert len(said) == 2
-    seen = observation.observe(aws, run, 0.0)
+    seen = observe.observe(aws, run, 0.0)
     assert len(seen.machines) == 1 and seen.fleets[0].target == 1
     assert steps(aws, run, 2) == []
 
@@ -91,7 +93,7 @@ def test_prices_are_asked_for_seldom_by_all_monitors_together(started):
     run = with_limit(aws, run, 5.0)
     steps(aws, run, 5, Pace(), seconds=100)
     assert len(times) == 1
-    assert records.load(aws.s3, run.bucket, run.app_name, run.run_id).memory["prices"]
+    assert store.load(aws.s3, run.bucket, run.app_name, run.run_id).memory["prices"]
     steps(aws, run, 2, Pace(), seconds=10_000)
     assert len(times) == 2
 
@@ -101,7 +103,7 @@ def test_the_cheapest_run_wants_one_machine_and_ends_none(started):
     monitor.be_cheapest(aws, run, time.time() - 1)
     (said,) = steps(aws, run, 3)
     assert said.endswith("1 machine wanted")
-    seen = observation.observe(aws, run, 0.0)
+    seen = observe.observe(aws, run, 0.0)
     assert len(seen.machines) == 2 and seen.fleets[0].target == 1
 
 
@@ -109,8 +111,8 @@ def test_the_next_start_of_machines_forgets_the_cheapest(started):
     aws, run = started
     monitor.be_cheapest(aws, run, time.time() - 1)
     steps(aws, run, 1)
-    until(lambda: observation.observe(aws, run, 0.0).fleets[0].state == "active")
-    run = start_cluster.fleet_request.resize(aws, run, observation.observe(aws, run, 0.0).fleets, 2)
+    until(lambda: observe.observe(aws, run, 0.0).fleets[0].state == "active")
+    run = fleet_requests.resize(aws, run, observe.observe(aws, run, 0.0).fleets, 2)
     assert run.cheapest_since == 0.0
 
 
@@ -118,17 +120,17 @@ def test_a_machine_that_has_begun_to_work_meanwhile_gets_no_more_and_one_at_work
     started, monkeypatch
 ):
     aws, run = started
-    first, second = observation.observe(aws, run, 0.0).machines
+    first, second = observe.observe(aws, run, 0.0).machines
     monkeypatch.setattr(
-        actions.cluster,
+        ecs,
         "at_work",
         lambda *_: {first.container_instance, second.container_instance},
     )
-    order = orders.EndCostly((first, dataclasses.replace(second, busy_tasks=1)), 0.13, 0.05)
-    (said,) = actions.carry_out(aws, run, order, observation.observe(aws, run, 0.0))
+    order = facts.EndCostly((first, dataclasses.replace(second, busy_tasks=1)), 0.13, 0.05)
+    (said,) = act.carry_out(aws, run, order, observe.observe(aws, run, 0.0))
     back = "the jobs of 1 container go back to the queue"
     assert said.endswith(f"MAX_HOURLY_COST = 0.05: {second.instance_id}; {back}")
-    left = {m.instance_id: m.draining for m in observation.observe(aws, run, 0.0).machines}
+    left = {m.instance_id: m.draining for m in observe.observe(aws, run, 0.0).machines}
     assert second.instance_id not in left and left[first.instance_id]
 
 
@@ -137,7 +139,7 @@ def test_broken_off_after_any_call_the_limit_is_kept_by_the_next_steps(started):
     run = with_limit(aws, run, 0.1)
     session = boto3.Session(region_name="us-east-1")
     injection = Injection(session)
-    breaking = account.AWS(session)
+    breaking = AWS(session)
     whole = False
     steps(aws, run, 1)  # the first of two looks
     for k in itertools.count(1):
@@ -157,18 +159,18 @@ def test_broken_off_after_any_call_the_limit_is_kept_by_the_next_steps(started):
 
 def free(aws, run):
     """Machines that have registered and are not on their way out."""
-    seen = observation.observe(aws, run, 0.0)
+    seen = observe.observe(aws, run, 0.0)
     return sum(m.container_instance != "" and not m.draining for m in seen.machines)
 
 
 def active(aws, run):
-    return observation.observe(aws, run, 0.0).fleets[0].state == "active"
+    return observe.observe(aws, run, 0.0).fleets[0].state == "active"
 
 
 def fleet_target(aws, run):
-    return observation.observe(aws, run, 0.0).fleets[0].target
+    return observe.observe(aws, run, 0.0).fleets[0].target
 
 
 def ask_for(aws, run, count):
     """As startCluster does."""
-    start_cluster.fleet_request.resize(aws, run, observation.observe(aws, run, 0.0).fleets, count)
+    fleet_requests.resize(aws, run, observe.observe(aws, run, 0.0).fleets, count)

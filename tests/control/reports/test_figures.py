@@ -6,25 +6,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from control.reports import figures
+from control.reports import data
 
 VALUES = st.lists(st.floats(0, 1e9, allow_nan=False), min_size=1, max_size=300)
 
 
 def test_nothing_has_no_spread():
-    assert figures.spread([]) is None
-    assert figures.histogram([]) is None
+    assert data.spread([]) is None
+    assert data.histogram([]) is None
 
 
 def test_a_spread_is_made_of_values_that_were_there():
-    found = figures.spread(range(1, 101))
-    assert found == figures.Spread(100, 50.5, 1, 50, 90, 99, 100)
-    assert figures.spread([7.0]) == figures.Spread(1, 7.0, 7.0, 7.0, 7.0, 7.0, 7.0)
+    found = data.spread(range(1, 101))
+    assert found == data.Spread(100, 50.5, 1, 50, 90, 99, 100)
+    assert data.spread([7.0]) == data.Spread(1, 7.0, 7.0, 7.0, 7.0, 7.0, 7.0)
 
 
 @given(VALUES)
 def test_a_histogram_counts_every_value(values):
-    found = figures.histogram(values)
+    found = data.histogram(values)
     assert sum(found.counts) + found.beyond == len(values)
     assert len(found.counts) <= 42
     assert found.width > 0
@@ -32,14 +32,14 @@ def test_a_histogram_counts_every_value(values):
 
 @given(VALUES)
 def test_a_value_lies_in_its_bin(values):
-    found = figures.histogram(values)
+    found = data.histogram(values)
     for number, count in enumerate(found.counts):
         low, high = number * found.width, (number + 1) * found.width
         assert count == sum(low <= value < high for value in values) or found.width < 1e-2
 
 
 def test_a_long_tail_is_one_number():
-    found = figures.histogram([1.0] * 999 + [1000.0])
+    found = data.histogram([1.0] * 999 + [1000.0])
     assert found.beyond == 1
     assert len(found.counts) * found.width < 10
 
@@ -52,9 +52,9 @@ def test_a_long_tail_is_one_number():
     ],
 )
 def test_steps_are_round(least, of_time, step):
-    assert figures.step(least, of_time=of_time) == pytest.approx(step)
+    assert data.step(least, of_time=of_time) == pytest.approx(step)
 
 
 def test_times_fall_into_bins_and_none_is_lost():
-    counts = figures.over_time([0.0, 59.9, 60.0, 125.0, 999.0, -5.0], 0.0, 60.0, 3)
+    counts = data.over_time([0.0, 59.9, 60.0, 125.0, 999.0, -5.0], 0.0, 60.0, 3)
     assert counts == [3, 1, 2]

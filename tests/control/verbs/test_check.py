@@ -14,12 +14,15 @@ import pytest
 from botocore.awsrequest import AWSResponse
 
 import run as command_line
-from control import reasons_check
-from control.checks import fitting, market, network, registry
+from control.aws import session
+from control.aws.s3 import list_keys
+from control.aws.session import AWS
+from control.checks import image, machine_types, market, network
 from control.checks.findings import FAILED, PASSED, UNKNOWN, WARNED
 from control.errors import ExplainedError
-from control.services import account, records
-from control.services.fleet_file import FleetFile
+from control.explain import check_findings
+from control.records import store
+from control.user_files.fleet_file import FleetFile
 from control.verbs import check, setup, submit
 from tests.conftest import BUCKET, ROOT
 
@@ -72,7 +75,7 @@ def hub(monkeypatch):
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        monkeypatch.setattr(registry, "HUB", f"http://127.0.0.1:{server.server_port}")
+        monkeypatch.setattr(image, "HUB", f"http://127.0.0.1:{server.server_port}")
         yield images
         server.shutdown()
 
@@ -135,7 +138,7 @@ def test_two_things_that_do_not_fit_are_two_findings(found):
 
 @pytest.mark.parametrize(("advertised", "documented"), [(8192, 7985), (32_768, 31_431)])
 def test_registered_memory_holds_the_figures_that_are_public(advertised, documented):
-    least, most = fitting.registered_memory(advertised)
+    least, most = machine_types.registered_memory(advertised)
     assert least <= documented <= most < advertised
 
 
@@ -264,7 +267,7 @@ def test_the_image_on_docker_hub(found, hub, images, tag, machines, outcome, wor
 
 
 def test_no_network_to_docker_hub(found, monkeypatch, hub):
-    monkeypatch.setattr(registry, "HUB", "http://127.0.0.1:1")
+    monkeypatch.setattr(image, "HUB", "http://127.0.0.1:1")
     assert "cannot be reached" in only(found("image"), UNKNOWN).what
 
 
@@ -289,7 +292,7 @@ def test_a_docker_hub_that_does_not_tell_is_not_checkable(found, monkeypatch, st
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        monkeypatch.setattr(registry, "HUB", f"http://127.0.0.1:{server.server_port}")
+        monkeypatch.setattr(image, "HUB", f"http://127.0.0.1:{server.server_port}")
         told = found("image")
         server.shutdown()
     assert told[-1].outcome == UNKNOWN and what in told[-1].what
@@ -312,8 +315,8 @@ def test_an_image_that_is_named_by_its_digest_is_not_asked_for(found):
 def test_an_ecr_that_does_not_tell_the_processor_is_not_checkable(
     found, embedded, monkeypatch, answering, images
 ):
-    ecr = account.AWS.ecr(embedded, "eu-west-1")
-    monkeypatch.setattr(account.AWS, "ecr", lambda self, region: ecr)
+    ecr = AWS.ecr(embedded, "eu-west-1")
+    monkeypatch.setattr(AWS, "ecr", lambda self, region: ecr)
     answering(ecr, "DescribeImages", {"imageDetails": [{}]})
     answering(ecr, "BatchGetImage", {"images": images})
     # Where nobody listens: no network to where ECR keeps its layers.
@@ -338,8 +341,8 @@ def test_security_groups_of_unknown_subnets_are_not_checkable(found):
     ids=["there", "other processor", "absent"],
 )
 def test_the_image_in_ecr(found, embedded, monkeypatch, answering, platforms, outcome, word):
-    ecr = account.AWS.ecr(embedded, "eu-west-1")
-    monkeypatch.setattr(account.AWS, "ecr", lambda self, region: ecr)
+    ecr = AWS.ecr(embedded, "eu-west-1")
+    monkeypatch.setattr(AWS, "ecr", lambda self, region: ecr)
     if platforms is None:
         error = {"Error": {"Code": "ImageNotFoundException", "Message": "no such tag"}}
         answering(ecr, "DescribeImages", error)
@@ -359,10 +362,10 @@ def test_an_image_of_one_processor_in_ecr_is_asked_for_its_own_description(monke
             return {"downloadUrl": "https://layer"}
 
     body = io.BytesIO(json.dumps({"architecture": "arm64"}).encode())
-    monkeypatch.setattr(registry.urllib.request, "urlopen", lambda *_, **__: body)
+    monkeypatch.setattr(image.urllib.request, "urlopen", lambda *_, **__: body)
     where = {"registryId": "1", "repositoryName": "mine", "imageIds": []}
     manifest = {"config": {"digest": "sha256:1"}}
-    assert registry._of_manifest(Registry(), where, manifest) == {"arm64"}
+    assert image._of_manifest(Registry(), where, manifest) == {"arm64"}
 
 
 def test_the_image_and_the_makefile_name_different_ones(embedded, project, hub, tmp_path):
@@ -417,7 +420,7 @@ def test_a_bucket_that_only_the_containers_role_may_use_is_not_checkable(
 
 def test_the_check_of_writing_leaves_nothing(found, embedded):
     assert "can be read and written" in only(found("buckets"), PASSED).what
-    keys = list(records.list_keys(embedded.s3, BUCKET, "runs/"))
+    keys = list(list_keys(embedded.s3, BUCKET, "runs/"))
     assert not [key for key in keys if key.endswith("/check")]
 
 
@@ -549,7 +552,7 @@ def test_settings_changed_since_setup_and_another_account(embedded, project, hub
     changed = dataclasses.replace(config, MEMORY=3000)
     every = check.findings(embedded, changed, AUTO, time.time())
     assert next(one for one in every if one.check == "config").found == "settings changed"
-    records.change(embedded.s3, run, lambda r: dataclasses.replace(r, account="999999999999"))
+    store.change(embedded.s3, run, lambda r: dataclasses.replace(r, account="999999999999"))
     every = check.findings(embedded, config, AUTO, time.time())
     one = next(one for one in every if one.check == "credentials")
     assert one.found == "other account" and one.outcome == FAILED
@@ -597,7 +600,7 @@ def _others(groups):
 def test_every_finding_there_is_was_built_here():
     """So that a new sentence comes with its situation."""
     text = (ROOT / "tests/control/verbs/test_check.py").read_text(encoding="utf-8")
-    unseen = [word for word in reasons_check.FOUND if f'"{word}"' not in text]
+    unseen = [word for word in check_findings.FOUND if f'"{word}"' not in text]
     assert unseen == []
 
 
@@ -624,7 +627,7 @@ def test_where_aws_does_not_know_who_asks_that_is_said_once(
 @pytest.fixture
 def typed(embedded, monkeypatch, capsys):
     """Types a verb for a config; returns (exit code, what it said)."""
-    monkeypatch.setattr(account, "connect", lambda config: embedded)
+    monkeypatch.setattr(session, "connect", lambda config: embedded)
 
     def type_(config, *words):
         capsys.readouterr()
@@ -660,8 +663,8 @@ def test_startcluster_checks_first_and_can_be_told_not_to(
     fleet = str(ROOT / "files/exampleFleet.json")
     code, out = typed(config, "startCluster", fleet, "--yes")
     assert code == 1 and "job timeout" in out and "passed" not in out.split("Checked:")[0]
-    assert records.live(embedded.s3, BUCKET, config.APP_NAME).fleets == []
-    monkeypatch.setattr(command_line.waiting, "wait_for_machines", lambda *_, **__: True)
+    assert store.live(embedded.s3, BUCKET, config.APP_NAME).fleets == []
+    monkeypatch.setattr(command_line.start_cluster, "wait_for_machines", lambda *_, **__: True)
     code, out = typed(config, "startCluster", fleet, "--yes", "--no-check")
     assert code == 0 and "Checked" not in out
     typed(config, "stop")

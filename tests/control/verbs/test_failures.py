@@ -11,8 +11,8 @@ import sys
 import pytest
 
 from control.errors import ExplainedError, UserError
-from control.jobs import job_file
-from control.runs import given_up
+from control.records import failed_jobs
+from control.user_files import job_file
 from control.verbs import failures, submit
 from tests.conftest import ROOT
 from tests.terminal import lines_on_terminal
@@ -200,9 +200,9 @@ def test_the_last_attempt_counts_and_interruptions_do_not(aws, run, sent):
     for receive in (1, 2, 10):
         put(aws.s3, run, job, "attempt failed", receive=receive)
     put(aws.s3, run, job, "attempt interrupted", receive=11)
-    assert given_up.find(aws.s3, run) == given_up.Failed([], {job.id: (1, 10)})
+    assert failed_jobs.find(aws.s3, run) == failed_jobs.Failed([], {job.id: (1, 10)})
     put(aws.s3, run, job, "attempt interrupted", submission=2, receive=1)
-    assert given_up.find(aws.s3, run) == given_up.Failed([], {job.id: (1, 10)})
+    assert failed_jobs.find(aws.s3, run) == failed_jobs.Failed([], {job.id: (1, 10)})
 
 
 def test_a_terminal_of_80_columns_is_not_overrun(tmp_path):
@@ -210,13 +210,13 @@ def test_a_terminal_of_80_columns_is_not_overrun(tmp_path):
     code = f"""
 import sys; sys.path.insert(0, {str(ROOT)!r})
 from control import screen
-from control.services import records
+from control.model import JobCounts
 from control.verbs import failures
 record = dict(job_name="P" * 120, submission=1, receive=3, attempt=3, attempts_allowed=3,
     ended="2026-01-01T00:00:00Z",
     machine="i-0123456789abcdef0", machine_type="m5.xlarge", reason="why " * 90,
     last_lines=["x" * 500])
-counts = records.JobCounts(2, 0, 0, 2)
+counts = JobCounts(2, 0, 0, 2)
 other = dict(record, job_name="Q" * 120, reason="why " * 90 + "1")
 found = failures.Failures(counts, [record, other], 0, [])
 for line in failures.in_words(found, failures.by_verb()):

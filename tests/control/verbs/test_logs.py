@@ -8,9 +8,9 @@ import time
 
 import pytest
 
+from control.aws.cloudwatch_logs import of_job
 from control.errors import UserError
-from control.jobs import job_file
-from control.services.logs import of_job
+from control.user_files import job_file
 from control.verbs import logs, submit
 from tests.worker_records import FIELDS, give_up, put
 

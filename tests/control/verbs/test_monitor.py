@@ -5,10 +5,10 @@ from dataclasses import replace
 import pytest
 from botocore.exceptions import ClientError, ConnectTimeoutError
 
-from control.monitoring import observation
-from control.monitoring.observed import Pace
-from control.services import cluster
-from control.services.queues import Counts
+from control.aws import ecs
+from control.aws.sqs import Counts
+from control.monitoring import observe
+from control.monitoring.facts import Pace
 from control.verbs import monitor
 from tests.control.readings import BUSY, machine
 
@@ -93,7 +93,7 @@ def test_waiting_has_an_end(failing):
 def test_containers_of_before_the_last_request_are_not_held_against_it(set_up, monkeypatch):
     aws, _, run = set_up()
     asked = []
-    monkeypatch.setattr(cluster, "why_stopped", lambda ecs, run, since: asked.append(since) or [])
+    monkeypatch.setattr(ecs, "why_stopped", lambda ecs, run, since: asked.append(since) or [])
     run.fleets.append({"fleet_id": "", "requested": "2026-01-01T00:00:00Z"})
-    observation.observe(aws, run, now=0)
+    observe.observe(aws, run, now=0)
     assert asked == [1767225600.0]

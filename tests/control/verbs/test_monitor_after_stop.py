@@ -6,10 +6,12 @@ import time
 
 import pytest
 
-from control.monitoring import ending
-from control.monitoring.observed import Pace
+from control.aws import fleet
+from control.model import Run
+from control.monitoring import act
+from control.monitoring.facts import Pace
 from control.monitoring.step import step
-from control.services import fleet, notify, records
+from control.records import store
 from control.verbs import monitor, start_cluster, stop
 from tests.conftest import ROOT
 
@@ -18,7 +20,7 @@ FLEET = ROOT / "files/exampleFleet.json"
 
 
 def newest(aws, run):
-    return records.load(aws.s3, run.bucket, run.app_name, run.run_id)
+    return store.load(aws.s3, run.bucket, run.app_name, run.run_id)
 
 
 def test_monitor_says_that_it_was_stopped_and_how_to_go_on(stuck):
@@ -33,7 +35,7 @@ def test_monitor_says_that_it_was_stopped_and_how_to_go_on(stuck):
 
 def test_a_fleet_that_ended_with_jobs_that_wait_is_cured_by_start_cluster_alone(stuck):
     aws, _, run = stuck
-    fleet.cancel(aws.ec2, [run.fleets[0]["fleet_id"]])
+    fleet.cancel(aws.ec2, [run.fleets[0].fleet_id])
     with pytest.raises(monitor.Unfinished, match="AWS has ended the fleet") as caught:
         monitor.watch(aws, run, AT_ONCE)
     assert "startCluster" in caught.value.fix and "retry" not in caught.value.fix
@@ -42,10 +44,10 @@ def test_a_fleet_that_ended_with_jobs_that_wait_is_cured_by_start_cluster_alone(
 def test_a_step_in_the_middle_of_stop_mails_nothing(stuck, monkeypatch):
     aws, _, run = stuck
     told, steps = [], []
-    monkeypatch.setattr(notify, "tell_end", lambda *words: told.append(words))
+    monkeypatch.setattr(act, "send_end_mail", lambda *words: told.append(words))
     topic = aws.sns.create_topic(Name="Topic")["TopicArn"]
-    run = records.change(aws.s3, run, lambda r: records.Run(**{**vars(r), "topic_arn": topic}))
-    end_machines = ending.end_machines
+    run = store.change(aws.s3, run, lambda r: Run(**{**vars(r), "topic_arn": topic}))
+    end_machines = act.end_machines
 
     def with_a_step(aws, run, *how):
         yield from end_machines(aws, run, *how)
@@ -53,7 +55,7 @@ def test_a_step_in_the_middle_of_stop_mails_nothing(stuck, monkeypatch):
             steps.append(1)
             steps.append(step(aws, run, time.time(), AT_ONCE))
 
-    monkeypatch.setattr(ending, "end_machines", with_a_step)
+    monkeypatch.setattr(act, "end_machines", with_a_step)
     stop.stop(aws, run, dry_run=False, pause=0.05)
     assert steps[1].ended and told == []
 

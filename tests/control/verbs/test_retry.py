@@ -11,10 +11,13 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
+from control.aws.s3 import list_keys
+from control.aws.session import AWS
+from control.aws.sqs import delete_queue
 from control.errors import ExplainedError, UserError
-from control.jobs import job_file
-from control.runs import given_up, submitted
-from control.services import account, queues, records
+from control.model import JobCounts
+from control.records import failed_jobs, states, store, submissions
+from control.user_files import job_file
 from control.verbs import retry, submit
 from control.verbs.retry import Wanted
 from tests.injection import Broken, Injection, changing
@@ -57,7 +60,7 @@ def taken_out(aws, run):
 
 
 def records_of(aws, run):
-    keys = records.list_keys(aws.s3, run.bucket, f"{run.prefix}records/")
+    keys = list_keys(aws.s3, run.bucket, f"{run.prefix}records/")
     return sorted(key.rsplit("/", 1)[-1] for key in keys)
 
 
@@ -71,7 +74,7 @@ def test_what_was_given_up_is_sent_and_nothing_else(aws, run, config, sent):
     put(aws.s3, run, jobs["both"], "done")
     assert retry.retry(aws, config, run, ALL) == 1
     assert taken_out(aws, run) == {("failed", 2): 1}
-    entry = list(submitted.entries(aws.s3, run))[-1]
+    entry = list(submissions.entries(aws.s3, run))[-1]
     assert entry["id"] == jobs["failed"].id and entry["submission"] == 2
     assert json.dumps(entry["body"], sort_keys=True, separators=(",", ":")) == jobs["failed"].body
 
@@ -80,9 +83,9 @@ def test_a_job_sent_again_counts_as_unfinished(aws, run, config, sent):
     jobs = sent("a", "b")
     give_up(aws.s3, run, jobs["a"])
     put(aws.s3, run, jobs["b"], "done")
-    assert records.count(aws.s3, run) == records.JobCounts(2, 1, 0, 1)
+    assert states.count(aws.s3, run) == JobCounts(2, 1, 0, 1)
     retry.retry(aws, config, run, ALL)
-    assert records.count(aws.s3, run) == records.JobCounts(2, 1, 0, 0)
+    assert states.count(aws.s3, run) == JobCounts(2, 1, 0, 0)
     assert not list((config.project / ".runs").rglob("*.json"))
 
 
@@ -208,14 +211,14 @@ def test_broken_off_after_any_call_the_next_completes_it_and_doubles_nothing(
     aws, run, config, monkeypatch
 ):
     """On the clients of a session whose calls can break; one at a time, to know which does."""
-    monkeypatch.setattr(given_up, "CONNECTIONS", 1)
+    monkeypatch.setattr(failed_jobs, "CONNECTIONS", 1)
     session = boto3.Session(region_name="us-east-1")
-    injection, broken = Injection(session), account.AWS(session)
+    injection, broken = Injection(session), AWS(session)
     names = [f"n{i:02d}" for i in range(12)]
     runs = (f"2026{k:04d}T000000Z" for k in itertools.count())
 
     def given_up_run():
-        this = records.create(aws.s3, dataclasses.replace(run, run_id=next(runs)))
+        this = store.create(aws.s3, dataclasses.replace(run, run_id=next(runs)))
         path = config.project / "jobs.json"
         path.write_text(json.dumps({"groups": [{"name": name} for name in names]}))
         submit.submit(aws, this, path, config.project)
@@ -241,7 +244,7 @@ def test_broken_off_after_any_call_the_next_completes_it_and_doubles_nothing(
         assert sent.keys() == {(name, 2) for name in names}
         assert sent.total() <= len(names) + twice, f"after change {k}, {calls[k - 1]}"
         assert records_of(aws, this) == []
-        assert {(e["name"], e["submission"]) for e in submitted.entries(aws.s3, this)} == {
+        assert {(e["name"], e["submission"]) for e in submissions.entries(aws.s3, this)} == {
             (name, number) for name in names for number in (1, 2)
         }
         assert retry.retry(aws, config, this, ALL) == 0
@@ -281,11 +284,11 @@ def test_after_the_end_the_run_is_set_up_again(set_up, tmp_path, unfinished):
     give_up(aws.s3, run, jobs["b"])
     if not unfinished:
         put(aws.s3, run, jobs["c"], "done")
-    queues.delete(aws.sqs, run.queue_url)
-    records.change(aws.s3, run, lambda r: dataclasses.replace(r, ended="2026-01-02T00:00:00Z"))
-    run = records.latest(aws.s3, run.bucket, run.app_name)
+    delete_queue(aws.sqs, run.queue_url)
+    store.change(aws.s3, run, lambda r: dataclasses.replace(r, ended="2026-01-02T00:00:00Z"))
+    run = store.latest(aws.s3, run.bucket, run.app_name)
     assert retry.retry(aws, config, run, ALL) == 1 + unfinished
-    again = records.live(aws.s3, run.bucket, run.app_name)
+    again = store.live(aws.s3, run.bucket, run.app_name)
     assert again.run_id == run.run_id and not again.ended and again.memory == {}
     expected = {("b", 2): 1} | ({("c", 2): 1} if unfinished else {})
     assert taken_out(aws, again) == expected
@@ -297,7 +300,7 @@ def test_a_run_that_ends_at_the_same_moment_is_noticed(aws, run, config, sent):
     give_up(aws.s3, run, jobs["a"])
 
     def end(**_):
-        records.change(aws.s3, run, lambda r: dataclasses.replace(r, ended="2026-01-02T00:00:00Z"))
+        store.change(aws.s3, run, lambda r: dataclasses.replace(r, ended="2026-01-02T00:00:00Z"))
 
     aws.s3.meta.events.register("before-call.s3.DeleteObject", end)
     with pytest.raises(ExplainedError, match="was ended by its monitor"):
@@ -315,4 +318,4 @@ def test_again_takes_a_job_from_those_given_up_too(aws, run, config, sent):
     )
     submit.submit(aws, run, path, config.project, again=True)
     assert records_of(aws, run) == [f"{jobs['b'].id}.done.json"]
-    assert given_up.find(aws.s3, run) == given_up.Failed([], {jobs["a"].id: (1, 3)})
+    assert failed_jobs.find(aws.s3, run) == failed_jobs.Failed([], {jobs["a"].id: (1, 3)})

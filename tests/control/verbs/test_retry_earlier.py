@@ -9,11 +9,12 @@ import re
 import pytest
 
 import run as command_line
-from control import command, screen
+from control import cli, screen
+from control.aws.sqs import delete_queue
 from control.errors import UserError
-from control.jobs import job_file
-from control.services import queues, records
-from control.verbs import due, setup, submit
+from control.records import states, store
+from control.user_files import job_file
+from control.verbs import next_command, setup, submit
 from tests.worker_records import put
 
 
@@ -27,9 +28,9 @@ def ended(set_up, tmp_path):
     jobs = {job.name: job for job in job_file.read(path).jobs()}
     put(aws.s3, run, jobs["good"], "done")
     put(aws.s3, run, jobs["bad"], "failed", log_key="")
-    queues.delete(aws.sqs, run.queue_url)
+    delete_queue(aws.sqs, run.queue_url)
     when = "2026-01-01T00:00:00Z"
-    return aws, config, records.change(aws.s3, run, lambda r: dataclasses.replace(r, ended=when))
+    return aws, config, store.change(aws.s3, run, lambda r: dataclasses.replace(r, ended=when))
 
 
 def next_of(said):
@@ -50,7 +51,7 @@ def test_retry_says_what_to_type_instead_and_that_works(ended, typed, tmp_path, 
     for words in verbs:
         said = typed(config, *words.split())
     assert "1 job sent" in said
-    assert records.count(aws.s3, new).submitted == 1
+    assert states.count(aws.s3, new).submitted == 1
 
 
 def test_retry_may_name_the_newest_run(ended, typed):
@@ -65,7 +66,7 @@ def test_failures_of_an_earlier_run_end_with_what_sends_them(
 
     def asked(*words):
         argv = ["--config", str(config.path.parent), "failures", *words]
-        with screen.for_project(command.config_option(argv)):
+        with screen.for_project(cli.config_option(argv)):
             command_line.main(argv)
         return next_of(capsys.readouterr().err)
 
@@ -84,6 +85,6 @@ def test_of_several_job_files_that_were_written_each_is_to_be_sent(ended, tmp_pa
     _, _, old = ended
     paths = [tmp_path / "failed.json", tmp_path / "failed-2.json"]
     newest = dataclasses.replace(old, run_id="29991231T000000Z", ended="")
-    assert due.after_failures(old, newest, paths) == (
+    assert next_command.after_failures(old, newest, paths) == (
         f"submitJob {paths[0]}   (then submitJob {paths[1]})"
     )

@@ -7,16 +7,20 @@ import json
 
 import pytest
 
+from control.aws import ecs
+from control.aws.s3 import list_keys
+from control.aws.sqs import Counts, delete_queue, queue_counts
 from control.errors import ExplainedError, UserError
-from control.services import cluster, queues, records
+from control.model import seconds
+from control.records import store
 from control.verbs import setup, submit
 from tests.conftest import BUCKET
 
 
 def test_everything_of_a_run_is_made(set_up):
     aws, config, run = set_up(MY_OWN=["a"])
-    assert queues.counts(aws.sqs, run.queue_url) == queues.Counts(0, 0, 0)
-    service = cluster.service_state(aws.ecs, run)
+    assert queue_counts(aws.sqs, run.queue_url) == Counts(0, 0, 0)
+    service = ecs.service_state(aws.ecs, run)
     assert service and (service.desired, service.running, service.pending) == (0, 0, 0)
     groups = aws.logs.describe_log_groups(logGroupNamePrefix=config.LOG_GROUP_NAME)["logGroups"]
     assert groups[0]["retentionInDays"] == 60
@@ -26,7 +30,7 @@ def test_everything_of_a_run_is_made(set_up):
     assert told["RUN_ID"] == run.run_id and told["SQS_QUEUE_URL"] == run.queue_url
     assert told["MY_OWN"] == '["a"]'
     assert not container.get("privileged")
-    snapshot = set(records.list_keys(aws.s3, BUCKET, f"{run.prefix}snapshot/"))
+    snapshot = set(list_keys(aws.s3, BUCKET, f"{run.prefix}snapshot/"))
     names = {"config.py", "config.json", "task-definition.json"}
     assert snapshot == {f"{run.prefix}snapshot/{name}" for name in names}
 
@@ -70,17 +74,17 @@ def test_verbs_say_which_settings_changed_since_setup(set_up, capsys):
 
 def test_after_its_end_a_new_run_begins_even_within_the_same_second(set_up):
     aws, config, run = set_up()
-    now = records.seconds("2030-01-01T00:00:00Z")
-    records.change(aws.s3, run, lambda r: dataclasses.replace(r, ended="2026"))
+    now = seconds("2030-01-01T00:00:00Z")
+    store.change(aws.s3, run, lambda r: dataclasses.replace(r, ended="2026"))
     second = setup.setup(aws, config, clock=lambda: now)
-    records.change(aws.s3, second, lambda r: dataclasses.replace(r, ended="2026"))
+    store.change(aws.s3, second, lambda r: dataclasses.replace(r, ended="2026"))
     third = setup.setup(aws, config, clock=lambda: now)
     assert (second.run_id, third.run_id) == ("20300101T000000Z", "20300101T000001Z")
 
 
 def test_another_persons_live_run_is_only_taken_over_when_asked(set_up):
     aws, config, run = set_up()
-    records.change(aws.s3, run, lambda r: dataclasses.replace(r, owner="arn:somebody-else"))
+    store.change(aws.s3, run, lambda r: dataclasses.replace(r, owner="arn:somebody-else"))
     with pytest.raises(ExplainedError, match="somebody-else") as caught:
         setup.setup(aws, config)
     assert "--take-over" in caught.value.fix
@@ -112,7 +116,7 @@ def test_a_queue_that_somebody_deleted_is_said_and_setup_makes_it_again(set_up, 
     aws, config, run = set_up()
     path = tmp_path / "jobs.json"
     path.write_text('{"groups": [{"n": 1}, {"n": 2}]}')
-    queues.delete(aws.sqs, run.queue_url)
+    delete_queue(aws.sqs, run.queue_url)
     with pytest.raises(ExplainedError, match="0 of 2 jobs were sent.*queue does not") as caught:
         submit.submit(aws, run, path, tmp_path)
     assert caught.value.fix.startswith("Run: python run.py setup")

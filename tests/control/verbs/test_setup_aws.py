@@ -10,11 +10,14 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from control import settings
+from control.aws import iam, lambda_function, sns
+from control.aws.s3 import put_json
+from control.aws.scheduler import ensure_schedule_group, schedule_name
+from control.aws.session import AWS, caller_identity
+from control.config import load_config
 from control.errors import ExplainedError
-from control.services import account, monitor_function, notify, policies, records, roles, schedules
 from control.verbs import setup_aws
-from tests.conftest import BUCKET, ROOT, new_run
+from tests.conftest import BUCKET, ROOT, entry_of, new_run
 
 NAMES = {
     *("Control", "Instance", "Execution", "Task", "Fleet", "Monitor", "Scheduler"),
@@ -31,7 +34,7 @@ class Breaking:
     def __init__(self):
         session = boto3.Session(region_name="us-east-1")
         session.events.register("before-call", self._before)
-        self.clients = account.AWS(session)
+        self.clients = AWS(session)
         self.left = self.calls = 0
 
     def _before(self, **_):
@@ -74,7 +77,7 @@ def everything(aws):
 
 @pytest.fixture
 def config(write_config):
-    return settings.load(write_config())
+    return load_config(write_config())
 
 
 @pytest.fixture
@@ -184,7 +187,7 @@ def test_destroy_broken_off_after_any_call_is_completed_by_the_next(aws, small):
 
 
 def test_projects_add_up_and_the_last_one_takes_the_roles_along(aws, config, write_config):
-    other = settings.load(write_config(APP_NAME="Other", AWS_BUCKET="other-bucket"))
+    other = load_config(write_config(APP_NAME="Other", AWS_BUCKET="other-bucket"))
     aws.s3.create_bucket(Bucket="other-bucket")
     make(aws, config)
     make(aws, other)
@@ -203,7 +206,7 @@ def test_projects_add_up_and_the_last_one_takes_the_roles_along(aws, config, wri
 def test_a_changed_bucket_is_in_the_policy_however_often_it_changes(aws, config, write_config):
     for number in range(7):
         bucket = f"bucket-{number}"
-        make(aws, settings.load(write_config(AWS_BUCKET=bucket)))
+        make(aws, load_config(write_config(AWS_BUCKET=bucket)))
     arn = "arn:aws:iam::123456789012:policy/DistributedSomethingTaskRole-Test"
     version = aws.iam.get_policy(PolicyArn=arn)["Policy"]["DefaultVersionId"]
     held = aws.iam.get_policy_version(PolicyArn=arn, VersionId=version)["PolicyVersion"]
@@ -214,11 +217,11 @@ def test_a_changed_bucket_is_in_the_policy_however_often_it_changes(aws, config,
 def test_a_live_run_keeps_its_roles(aws, config):
     make(aws, config)
     run = new_run()
-    records.put_json(
+    put_json(
         aws.s3,
         BUCKET,
         f"{run.prefix}run.json",
-        {**vars(run), "fleets": [{"fleet_id": "sfr-1"}]},
+        {**vars(run), "fleets": (entry_of(fleet_id="sfr-1"),)},
     )
     with pytest.raises(ExplainedError, match="may still have machines"):
         wipe(aws, config)
@@ -227,13 +230,13 @@ def test_a_live_run_keeps_its_roles(aws, config):
 
 def test_the_function_is_brought_up_to_date(aws, config):
     make(aws, config)
-    aws.functions.update_function_code(FunctionName=monitor_function.NAME, ZipFile=b"older")
-    aws.functions.update_function_configuration(FunctionName=monitor_function.NAME, Timeout=3)
+    aws.functions.update_function_code(FunctionName=lambda_function.NAME, ZipFile=b"older")
+    aws.functions.update_function_configuration(FunctionName=lambda_function.NAME, Timeout=3)
     said = make(aws, config)
     assert "brought up to date: function DistributedSomethingMonitor (the auto-monitor)" in said
-    code = monitor_function.zipped()
-    assert monitor_function.arn(aws.functions, code)[1]
-    held = aws.functions.get_function_configuration(FunctionName=monitor_function.NAME)
+    code = lambda_function.zipped()
+    assert lambda_function.arn(aws.functions, code)[1]
+    held = aws.functions.get_function_configuration(FunctionName=lambda_function.NAME)
     assert held["Timeout"] == 300
 
 
@@ -263,7 +266,7 @@ def test_a_role_that_lambda_cannot_assume_yet_is_waited_for():
         def wait(self, **_):
             return None
 
-    assert monitor_function.ensure(Functions(), "role", b"", waits.append) == "made"
+    assert lambda_function.ensure(Functions(), "role", b"", waits.append) == "made"
     assert len(waits) == refusals
 
 
@@ -294,14 +297,14 @@ class Deleting:
 
 def test_a_schedule_group_that_is_being_deleted_is_waited_for():
     scheduler, waits = Deleting(looks=3), []
-    schedules.ensure_group(scheduler, waits.append)
+    ensure_schedule_group(scheduler, waits.append)
     assert scheduler.made and len(waits) == 2
 
 
 def test_a_schedule_group_that_stays_in_deletion_is_said():
     waits = []
     with pytest.raises(ExplainedError, match="still deletes the schedule group"):
-        schedules.ensure_group(Deleting(looks=10_000), waits.append)
+        ensure_schedule_group(Deleting(looks=10_000), waits.append)
     assert 60 <= sum(waits) <= 300
 
 
@@ -309,8 +312,8 @@ def test_the_zip_is_the_same_each_time_and_holds_control_only():
     import io
     import zipfile
 
-    code = monitor_function.zipped()
-    assert code == monitor_function.zipped()
+    code = lambda_function.zipped()
+    assert code == lambda_function.zipped()
     with zipfile.ZipFile(io.BytesIO(code)) as archive:
         names = set(archive.namelist())
     assert names == {str(path.relative_to(ROOT)) for path in (ROOT / "control").rglob("*.py")}
@@ -318,8 +321,8 @@ def test_the_zip_is_the_same_each_time_and_holds_control_only():
 
 def test_the_roles_are_printed_for_sites_that_make_them_otherwise(aws, config):
     shown = json.loads(setup_aws.printed(aws, config))
-    known = policies.names(config, "123456789012")
-    assert shown == policies.read(ROOT / "files/iam", known)
+    known = iam.policy_names(config, "123456789012")
+    assert shown == iam.read_policy(ROOT / "files/iam", known)
 
 
 def test_a_session_without_a_name_is_the_same_owner_tomorrow():
@@ -328,11 +331,11 @@ def test_a_session_without_a_name_is_the_same_owner_tomorrow():
             self.session = session
 
         def get_caller_identity(self):
-            arn = f"arn:aws:sts::1:assumed-role/{roles.CONTROL_ROLE}/{self.session}"
+            arn = f"arn:aws:sts::1:assumed-role/{iam.CONTROL_ROLE}/{self.session}"
             return {"Account": "1", "Arn": arn}
 
     first, second, named = (
-        account.identity(Sts(session)).arn
+        caller_identity(Sts(session)).arn
         for session in ("botocore-session-1700000000", "botocore-session-1800000000", "ada")
     )
     assert first == second
@@ -340,23 +343,23 @@ def test_a_session_without_a_name_is_the_same_owner_tomorrow():
 
 
 def test_the_topic_is_asked_for_once_and_removed_with_the_project(aws, write_config):
-    config = settings.load(write_config(NOTIFY_EMAIL="ada@example.org"))
-    arn, confirmed = notify.subscribe(aws.sns, "ada@example.org")
-    assert arn.endswith(notify.topic("ada@example.org"))
-    again, _ = notify.subscribe(aws.sns, "ada@example.org")
+    config = load_config(write_config(NOTIFY_EMAIL="ada@example.org"))
+    arn, confirmed = sns.subscribe(aws.sns, "ada@example.org")
+    assert arn.endswith(sns.topic("ada@example.org"))
+    again, _ = sns.subscribe(aws.sns, "ada@example.org")
     assert again == arn
     said = wipe_and_say(aws, config)
-    assert f"removed: topic {notify.topic('ada@example.org')}" in said
+    assert f"removed: topic {sns.topic('ada@example.org')}" in said
     assert aws.sns.list_topics()["Topics"] == []
 
 
 def test_two_addresses_never_share_a_topic():
-    assert notify.topic("a.b@example.org") != notify.topic("a-b@example.org")
+    assert sns.topic("a.b@example.org") != sns.topic("a-b@example.org")
 
 
 @pytest.mark.parametrize("length", [1, 47, 48, 61])
 def test_a_schedules_name_is_one_that_aws_takes(length):
-    made = schedules.name("A" * length, "20260101T000000Z")
+    made = schedule_name("A" * length, "20260101T000000Z")
     assert len(made) <= 64
     if length > 47:
-        assert made != schedules.name("A" * length + "B", "20260101T000000Z")
+        assert made != schedule_name("A" * length + "B", "20260101T000000Z")

@@ -10,12 +10,13 @@ import time
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
+from control.aws import fleet, launch_template
 from control.errors import ExplainedError, UserError
-from control.monitoring import ending, monitor_file
-from control.runs import submitted as submitted_jobs
-from control.services import fleet, fleet_file, fleet_request, machines, records
+from control.monitoring import act
+from control.records import fleet_requests, monitor_file, store, submissions
+from control.user_files import fleet_file
 from control.verbs import start_cluster, submit
-from tests.conftest import ROOT
+from tests.conftest import ROOT, config_of
 from tests.injection import untold_fleets
 
 FLEET = ROOT / "files/exampleFleet.json"
@@ -33,12 +34,8 @@ FLEET = ROOT / "files/exampleFleet.json"
     ],
 )
 def test_never_more_machines_than_the_jobs_can_fill(machines, tasks, cores, jobs, wanted):
-    settings = {
-        "CLUSTER_MACHINES": machines,
-        "TASKS_PER_MACHINE": tasks,
-        "DOCKER_CORES": cores,
-    }
-    assert start_cluster.wanted_machines(settings, jobs) == wanted
+    config = config_of(CLUSTER_MACHINES=machines, TASKS_PER_MACHINE=tasks, DOCKER_CORES=cores)
+    assert start_cluster.wanted_machines(config, jobs) == wanted
 
 
 @pytest.fixture
@@ -62,8 +59,8 @@ def ended():
     runs = []
     yield lambda aws, run: runs.append((aws, run))
     for aws, run in runs:
-        newest = records.load(aws.s3, run.bucket, run.app_name, run.run_id)
-        for _ in ending.end_machines(aws, newest):
+        newest = store.load(aws.s3, run.bucket, run.app_name, run.run_id)
+        for _ in act.end_machines(aws, newest):
             continue
 
 
@@ -84,7 +81,7 @@ def test_the_price_is_shown_and_the_fleet_requested(submitted, ended, capsys):
     run = start_cluster.start(aws, config, run, FLEET, yes=True)
     out = capsys.readouterr().out
     assert "2 machines (m5.xlarge): $" in out and "at most $" in out
-    assert [f["fleet_id"] for f in run.fleets] == fleets_in_account(aws, run)
+    assert [f.fleet_id for f in run.fleets] == fleets_in_account(aws, run)
     (state,) = fleet.describe(aws.ec2, fleets_in_account(aws, run))
     assert state.target == 2
     path = monitor_file.write(config, run)
@@ -125,7 +122,7 @@ def test_without_jobs_no_machine_is_requested(set_up):
 def test_jobs_sent_again_get_machines_though_they_have_records(submitted, ended):
     aws, config, run = submitted(jobs=1)
     ended(aws, run)
-    (entry,) = submitted_jobs.entries(aws.s3, run)
+    (entry,) = submissions.entries(aws.s3, run)
     sent = entry["id"]
     aws.s3.put_object(Bucket=run.bucket, Key=f"{run.prefix}records/{sent}.done.json", Body=b"{}")
     run = start_cluster.start(aws, config, run, FLEET, yes=True)
@@ -135,10 +132,10 @@ def test_jobs_sent_again_get_machines_though_they_have_records(submitted, ended)
 def test_two_requests_at_the_same_time_are_both_known(submitted, ended):
     aws, config, run = submitted()
     ended(aws, run)
-    plan = machines.plan(aws, config, fleet_file.read(FLEET))
+    plan = launch_template.plan(aws, config, fleet_file.read(FLEET))
     for _ in range(2):  # both from the run as it was before either
-        newest = fleet_request.request(aws, run, plan, 1, time.time(), None)
-    known = [entry["fleet_id"] for entry in newest.fleets]
+        newest = fleet_requests.request(aws, run, plan, 1, time.time(), None)
+    known = [entry.fleet_id for entry in newest.fleets]
     assert sorted(known) == sorted(fleets_in_account(aws, run))
     assert len(set(known)) == 2
 
@@ -147,7 +144,7 @@ def test_again_means_resize_and_add_means_more(submitted, ended):
     aws, config, run = submitted(CLUSTER_MACHINES=1)
     ended(aws, run)
     run = start_cluster.start(aws, config, run, FLEET, yes=True)
-    run = records.change(aws.s3, run, lambda r: with_settings(r, CLUSTER_MACHINES=3))
+    run = store.change(aws.s3, run, lambda r: with_settings(r, CLUSTER_MACHINES=3))
     run = start_cluster.start(aws, config, run, FLEET, yes=True)
     (state,) = fleet.describe(aws.ec2, fleets_in_account(aws, run))
     assert state.target == 3
@@ -155,9 +152,9 @@ def test_again_means_resize_and_add_means_more(submitted, ended):
     states = fleet.describe(aws.ec2, fleets_in_account(aws, run))
     assert [s.target for s in states] == [3, 2]  # ten jobs, two at once on each, fill five
     run = start_cluster.start(aws, config, run, FLEET, yes=True)
-    states = fleet.describe(aws.ec2, [f["fleet_id"] for f in run.fleets])
+    states = fleet.describe(aws.ec2, [f.fleet_id for f in run.fleets])
     assert [s.target for s in states] == [3, 0]
-    assert [f["target"] for f in run.fleets] == [3, 0]
+    assert [f.target for f in run.fleets] == [3, 0]
 
 
 def test_a_fleet_that_ec2_does_not_tell_of_yet_counts(submitted, ended):
@@ -166,7 +163,7 @@ def test_a_fleet_that_ec2_does_not_tell_of_yet_counts(submitted, ended):
     run = start_cluster.start(aws, config, run, FLEET, yes=True)
     with untold_fleets(aws.ec2):
         run = start_cluster.start(aws, config, run, FLEET, yes=True)
-    assert [entry["fleet_id"] for entry in run.fleets] == fleets_in_account(aws, run)
+    assert [entry.fleet_id for entry in run.fleets] == fleets_in_account(aws, run)
     assert len(run.fleets) == 1
 
 
@@ -177,9 +174,9 @@ def broken_before_the_request(aws, config, run, monkeypatch, **how):
         raise RuntimeError("the power is cut")
 
     with monkeypatch.context() as patch, pytest.raises(RuntimeError):
-        patch.setattr(fleet, "ensure_launch_template", broken)
+        patch.setattr(launch_template, "ensure", broken)
         start_cluster.start(aws, config, run, FLEET, yes=True, **how)
-    return records.load(aws.s3, run.bucket, run.app_name, run.run_id)
+    return store.load(aws.s3, run.bucket, run.app_name, run.run_id)
 
 
 def test_adding_that_was_broken_off_adds_once_when_typed_again(
@@ -208,9 +205,9 @@ def test_a_request_that_was_never_sent_and_is_past_is_made_anew(
     run = start_cluster.start(aws, config, run, FLEET, yes=True)
     assert "is past MAX_RUN_HOURS: it is dropped" in capsys.readouterr().out
     (entry,) = run.fleets
-    assert entry["template"] != past["template"]
-    assert [entry["fleet_id"]] == fleets_in_account(aws, run)
-    assert fleet.launch_templates(aws.ec2, run) == [entry["template"]]
+    assert entry.template != past["template"]
+    assert [entry.fleet_id] == fleets_in_account(aws, run)
+    assert launch_template.of_run(aws.ec2, run) == [entry.template]
 
 
 @pytest.mark.parametrize(
@@ -225,7 +222,7 @@ def test_a_request_that_was_never_sent_and_is_past_is_made_anew(
     ],
 )
 def test_a_total_is_shared_so_that_the_newest_fleet_changes_first(targets, total, shared):
-    assert fleet_request.share(targets, total) == shared
+    assert fleet_requests.share(targets, total) == shared
 
 
 def test_no_machine_is_added_that_the_jobs_cannot_fill(submitted, ended):
@@ -243,9 +240,9 @@ def test_added_machines_get_what_is_left_of_the_hourly_limit(submitted, ended):
     run = start_cluster.start(aws, config, run, FLEET, yes=True)
     with pytest.raises(UserError, match="MAX_HOURLY_COST = 1"):
         start_cluster.start(aws, config, run, FLEET, yes=True, add=True)
-    run = records.change(aws.s3, run, lambda r: with_settings(r, MAX_HOURLY_COST=1.5))
+    run = store.change(aws.s3, run, lambda r: with_settings(r, MAX_HOURLY_COST=1.5))
     run = start_cluster.start(aws, config, run, FLEET, yes=True, add=True)
-    limits = [f["request"]["SpotMaxTotalPrice"] for f in run.fleets]
+    limits = [f.request["SpotMaxTotalPrice"] for f in run.fleets]
     assert limits == ["1.0", "0.5"]
 
 
@@ -254,7 +251,7 @@ def test_a_fleet_that_is_being_modified_is_resized_when_that_is_done(submitted, 
     ended(aws, run)
     run = start_cluster.start(aws, config, run, FLEET, yes=True)
     for wanted in (2, 3, 4):  # at once: each finds the one before under way
-        run = records.change(
+        run = store.change(
             aws.s3, run, lambda r, wanted=wanted: with_settings(r, CLUSTER_MACHINES=wanted)
         )
         run = start_cluster.start(aws, config, run, FLEET, yes=True)
@@ -265,7 +262,7 @@ def test_other_machine_types_than_the_fleets_are_said(submitted, ended, capsys):
     aws, config, run = submitted()
     ended(aws, run)
     run = start_cluster.start(aws, config, run, FLEET, yes=True)
-    run = records.change(aws.s3, run, lambda r: with_settings(r, MACHINE_TYPE=["m6i.xlarge"]))
+    run = store.change(aws.s3, run, lambda r: with_settings(r, MACHINE_TYPE=("m6i.xlarge",)))
     start_cluster.start(aws, config, run, FLEET, yes=True)
     assert "keeps the machine types" in capsys.readouterr().out
 
@@ -280,14 +277,14 @@ def test_a_new_fleet_is_what_setup_has_registered(submitted, ended, capsys):
     said = capsys.readouterr().out
     assert "EBS_VOL_SIZE 40 -> 50" in said and "1 machine (m5.xlarge)" in said
     (entry,) = run.fleets
-    (launch,) = entry["request"]["LaunchTemplateConfigs"]
+    (launch,) = entry.request["LaunchTemplateConfigs"]
     assert {o["InstanceType"] for o in launch["Overrides"]} == {"m5.xlarge"}
-    (disk,) = entry["template_data"]["BlockDeviceMappings"]
+    (disk,) = entry.template_data["BlockDeviceMappings"]
     assert disk["Ebs"]["VolumeSize"] == 40
 
 
 def with_settings(run, **changes):
-    return records.Run(**{**vars(run), "settings": {**run.settings, **changes}})
+    return dataclasses.replace(run, config=dataclasses.replace(run.config, **changes))
 
 
 def test_an_answer_that_is_lost_orphans_no_fleet(submitted, ended):
@@ -303,10 +300,10 @@ def test_an_answer_that_is_lost_orphans_no_fleet(submitted, ended):
         start_cluster.start(aws, config, run, FLEET, yes=True)
     aws.ec2.meta.events.unregister("after-call.ec2.RequestSpotFleet", lose)
     (orphan,) = fleets_in_account(aws, run)
-    run = records.load(aws.s3, run.bucket, run.app_name, run.run_id)
+    run = store.load(aws.s3, run.bucket, run.app_name, run.run_id)
     run = start_cluster.start(aws, config, run, FLEET, yes=True)
     assert fleets_in_account(aws, run) == [orphan]
-    assert [f["fleet_id"] for f in run.fleets] == [orphan]
+    assert [f.fleet_id for f in run.fleets] == [orphan]
 
 
 def test_stop_finds_a_fleet_whose_request_was_answered_into_the_void(submitted):
@@ -319,8 +316,8 @@ def test_stop_finds_a_fleet_whose_request_was_answered_into_the_void(submitted):
     with pytest.raises(EndpointConnectionError):
         start_cluster.start(aws, config, run, FLEET, yes=True)
     assert len(fleets_in_account(aws, run)) == 1
-    run = records.load(aws.s3, run.bucket, run.app_name, run.run_id)
-    list(ending.end_machines(aws, run))
+    run = store.load(aws.s3, run.bucket, run.app_name, run.run_id)
+    list(act.end_machines(aws, run))
     assert fleets_in_account(aws, run) == []
 
 
@@ -331,7 +328,7 @@ def test_a_request_that_ec2_refuses_is_not_repeated(submitted, ended, tmp_path):
     wrong.write_text(json.dumps({"SubnetIds": "auto", "IamFleetRole": "not-an-arn"}))
     with pytest.raises(ClientError):
         start_cluster.start(aws, config, run, wrong, yes=True)
-    run = records.load(aws.s3, run.bucket, run.app_name, run.run_id)
+    run = store.load(aws.s3, run.bucket, run.app_name, run.run_id)
     assert run.fleets == []
     run = start_cluster.start(aws, config, run, FLEET, yes=True)
     assert len(fleets_in_account(aws, run)) == 1

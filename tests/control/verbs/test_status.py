@@ -13,14 +13,17 @@ import pytest
 from botocore.awsrequest import AWSResponse
 
 import embedded_aws
-from control import reasons_fleet, reasons_idle, settings
+from control.aws import session
+from control.aws.session import AWS
+from control.config import load_config
 from control.errors import ExplainedError
-from control.monitoring import ending, idle, observation, run_state
-from control.monitoring.observed import Pace
+from control.explain import no_job, no_machine
+from control.model import JobCounts, utc
+from control.monitoring import act, observe, run_state, why_idle
+from control.monitoring.facts import Pace
 from control.monitoring.run_state import RunState
-from control.runs import account_runs
-from control.runs.progress import Left, Rate
-from control.services import account, records
+from control.records import resources, store
+from control.records.progress import Left, Rate
 from control.verbs import monitor, setup, setup_aws, start_cluster, status, submit
 from tests.conftest import BUCKET, ROOT
 from tests.control import readings
@@ -44,7 +47,7 @@ def submitted(set_up, tmp_path):
 
     yield start
     for aws, run in made:
-        list(ending.end_machines(aws, run))
+        list(act.end_machines(aws, run))
 
 
 @pytest.fixture
@@ -143,7 +146,7 @@ def test_what_ec2_says_in_the_history(started, typed, sub_type, detail, situatio
     answer = {"HistoryRecords": [{"EventType": "information", **event}]}
     if situation in ("max run hours", "cancelled"):
         aws.ec2.cancel_spot_fleet_requests(
-            SpotFleetRequestIds=[run.fleets[0]["fleet_id"]], TerminateInstances=True
+            SpotFleetRequestIds=[run.fleets[0].fleet_id], TerminateInstances=True
         )
 
     def told(**_):
@@ -164,11 +167,11 @@ def test_a_machine_whose_agent_does_not_find_its_cluster(submitted, typed):
     aws.ecs.update_service(cluster=config.ECS_CLUSTER, service=run.service, desiredCount=1)
     run = dataclasses.replace(lost, cluster=config.ECS_CLUSTER)
     end = time.monotonic() + LIMIT
-    while not (seen := observation.observe(aws, run, time.time())).machines:
+    while not (seen := observe.observe(aws, run, time.time())).machines:
         assert time.monotonic() < end
         time.sleep(0.1)
-    assert idle.look(aws, run, seen).situation == "starting"
-    found = idle.look(aws, run, seen, patience=0)
+    assert why_idle.look(aws, run, seen).situation == "starting"
+    found = why_idle.look(aws, run, seen, patience=0)
     assert found.situation == "agent not registered" and "ASSIGN_IP" in found.fix
 
 
@@ -179,9 +182,9 @@ def test_an_image_that_cannot_be_loaded(tmp_path, write_config, monkeypatch, typ
     with embedded_aws.running(worker_folder=tmp_path / "worker", state_folder=state) as server:
         for name, value in server.environment.items():
             monkeypatch.setenv(name, value)
-        config = settings.load(write_config(CLUSTER_MACHINES=1))
-        aws = account.AWS(boto3.Session(region_name="us-east-1"))
-        monkeypatch.setattr(account, "connect", lambda config: aws)
+        config = load_config(write_config(CLUSTER_MACHINES=1))
+        aws = AWS(boto3.Session(region_name="us-east-1"))
+        monkeypatch.setattr(session, "connect", lambda config: aws)
         aws.s3.create_bucket(Bucket=BUCKET)
         setup_aws.make_roles(aws, config)
         run = setup.setup(aws, config)
@@ -225,8 +228,8 @@ def test_a_queue_and_a_service_that_are_gone(started, typed):
 def test_an_ended_run(submitted, typed):
     aws, config, run = submitted()
     put_records(aws, run, done=3)
-    ended = {"ended": records.utc(time.time())}
-    records.change(aws.s3, run, lambda now: dataclasses.replace(now, **ended))
+    ended = {"ended": utc(time.time())}
+    store.change(aws.s3, run, lambda now: dataclasses.replace(now, **ended))
     said = typed(config, "status")
     assert "3 done, 0 skipped, 0 failed of 3 jobs" in said
     assert re.search(r"ended 20\d\d-\d\d-\d\d \d\d:\d\d UTC, by", said) and "so far" not in said
@@ -265,8 +268,8 @@ def test_all_runs_of_the_account(started, typed):
     assert mine["dollars_per_hour"] > 0
     shown = typed(config, "status", "--all")
     assert f"{config.APP_NAME} {run.run_id}" in shown and "an hour." in shown
-    list(ending.end_machines(aws, run))
-    left = [one.app_name for one in account_runs.find(aws.ec2, time.time())]
+    list(act.end_machines(aws, run))
+    left = [one.app_name for one in resources.runs_of_account(aws.ec2, time.time())]
     assert config.APP_NAME not in left
 
 
@@ -295,10 +298,10 @@ def test_the_monitor_says_why_nothing_runs_and_ends_what_can_never_run(started, 
     with pytest.raises(ExplainedError, match="does not fit on any machine") as caught:
         monitor.watch(aws, run, pace)
     assert "the queue stays" in caught.value.what
-    kept = records.load(aws.s3, run.bucket, run.app_name, run.run_id)
+    kept = store.load(aws.s3, run.bucket, run.app_name, run.run_id)
     assert "does not fit on any machine" in kept.end_reason
     assert capsys.readouterr().out.count("Lower MEMORY") == 1
-    assert observation.observe(aws, run, time.time()).machines == ()
+    assert observe.observe(aws, run, time.time()).machines == ()
 
 
 @pytest.mark.parametrize(
@@ -323,16 +326,16 @@ def test_the_monitor_says_why_nothing_runs_and_ends_what_can_never_run(started, 
 )
 def test_the_next_command_is_the_one_of_the_cure(situation, verb):
     """Two that contradict each other leave the reader alone."""
-    tables = (reasons_idle.RUN, reasons_idle.MACHINES, reasons_idle.CONTAINERS)
-    tables += (reasons_idle.PLACEMENT, reasons_idle.STOPPED, reasons_fleet.EVENTS)
+    tables = (no_job.RUN, no_job.MACHINES, no_job.CONTAINERS)
+    tables += (no_job.PLACEMENT, no_job.STOPPED, no_machine.EVENTS)
     (reason,) = {table[situation] for table in tables if situation in table}
-    passing = situation in reasons_idle.PASSING
-    why = reasons_idle.Idle(situation, "", reason.cure, reason.users_mistake, passing)
-    jobs = records.JobCounts(3, 0, 0, 0)
+    passing = situation in no_job.PASSING
+    why = no_job.Idle(situation, "", reason.cure, reason.users_mistake, passing)
+    jobs = JobCounts(3, 0, 0, 0)
     if situation == "everything done":
-        jobs = records.JobCounts(3, 3, 0, 0)
+        jobs = JobCounts(3, 3, 0, 0)
     if situation == "dead letters only":
-        jobs = records.JobCounts(3, 2, 0, 1)
+        jobs = JobCounts(3, 2, 0, 1)
     seen = dataclasses.replace(readings.BUSY, jobs=jobs)
     state = RunState(None, 0.0, jobs, seen, None, None, None, why)
     assert status.next_verb(state, "FLEET").split("   ")[0].removesuffix(" FLEET") in (
@@ -345,11 +348,11 @@ def test_the_next_command_is_the_one_of_the_cure(situation, verb):
 @pytest.mark.parametrize(
     ("jobs", "ended", "next_words"),
     [
-        (records.JobCounts(3, 2, 0, 1), True, "failures   (says why; then retry "),
-        (records.JobCounts(3, 2, 0, 0), True, "retry   (sends the jobs again that have no record)"),
-        (records.JobCounts(3, 3, 0, 0), True, "report "),
-        (records.JobCounts(3, 1, 0, 1), False, "failures   (says why; then retry "),
-        (records.JobCounts(3, 1, 0, 0), False, "monitor, or status --watch"),
+        (JobCounts(3, 2, 0, 1), True, "failures   (says why; then retry "),
+        (JobCounts(3, 2, 0, 0), True, "retry   (sends the jobs again that have no record)"),
+        (JobCounts(3, 3, 0, 0), True, "report "),
+        (JobCounts(3, 1, 0, 1), False, "failures   (says why; then retry "),
+        (JobCounts(3, 1, 0, 0), False, "monitor, or status --watch"),
     ],
 )
 def test_where_there_is_nothing_to_cure_what_failed_is_next(jobs, ended, next_words):

@@ -6,9 +6,10 @@ import dataclasses
 
 import pytest
 
+from control.aws import cloudwatch, ecs, fleet
 from control.errors import ExplainedError
-from control.runs import leftovers
-from control.services import alarms, dashboard, fleet, records
+from control.model import Run, seconds
+from control.records import resources, store
 from control.verbs import setup, start_cluster, stop
 from tests.conftest import ROOT
 from tests.injection import untold_fleets
@@ -18,14 +19,14 @@ from tests.injection import untold_fleets
 def started(stuck):
     """With an alarm, as the monitor makes one: (clients, config, run)."""
     aws, config, run = stuck
-    alarms.put(aws.cloudwatch, run, "i-1", 4)
+    cloudwatch.put_alarm(aws.cloudwatch, run, "i-1", 4)
     yield aws, config, run
     stop.stop(aws, run, dry_run=False, pause=0.05)
-    dashboard.delete(aws.cloudwatch, run)
+    cloudwatch.delete_dashboard(aws.cloudwatch, run)
 
 
 def costly(aws, run):
-    return {thing.kind for thing in leftovers.of_run(aws, run) if thing.costs}
+    return {thing.kind for thing in resources.of_run(aws, run) if thing.costs}
 
 
 def test_it_lists_ends_and_proves(started, typed):
@@ -33,11 +34,11 @@ def test_it_lists_ends_and_proves(started, typed):
     assert costly(aws, run) >= {"fleet", "service", "alarm", "dashboard"}
     said = typed(config, "stop")
     will, left = said.split("Left, which costs nothing:")
-    assert f"fleet            {run.fleets[0]['fleet_id']}" in will.split("ended")[1]
+    assert f"fleet            {run.fleets[0].fleet_id}" in will.split("ended")[1]
     assert f"{config.APP_NAME}Queue" in left and config.LOG_GROUP_NAME in left
     assert "2 jobs unfinished" in left and "startCluster" in left
     assert costly(aws, run) == set()
-    assert not records.load(aws.s3, run.bucket, run.app_name, run.run_id).ended
+    assert not store.load(aws.s3, run.bucket, run.app_name, run.run_id).ended
     again = typed(config, "stop")
     assert "Nothing of it costs money" in again
     assert not any(word in again for word in ("ended", "removed", "Will be"))
@@ -45,12 +46,12 @@ def test_it_lists_ends_and_proves(started, typed):
 
 def test_a_fleet_that_ec2_does_not_tell_of_yet_is_ended_all_the_same(started):
     aws, _, run = started
-    (fleet_id,) = [entry["fleet_id"] for entry in run.fleets]
-    requested = records.seconds(run.fleets[0]["requested"])
+    (fleet_id,) = [entry.fleet_id for entry in run.fleets]
+    requested = seconds(run.fleets[0].requested)
     with untold_fleets(aws.ec2):
         assert "fleet" in costly(aws, run)
         # Of one that was requested long ago it tells no more: that has ended.
-        later = leftovers.of_run(aws, run, lambda: requested + 301)
+        later = resources.of_run(aws, run, lambda: requested + 301)
         assert fleet_id not in [thing.name for thing in later]
         with pytest.raises(ExplainedError, match=f"fleet {fleet_id}"):
             stop.stop(aws, run, dry_run=False, wait=lambda _: None)
@@ -59,15 +60,15 @@ def test_a_fleet_that_ec2_does_not_tell_of_yet_is_ended_all_the_same(started):
 
 def test_what_machines_cost_that_nobody_looked_at_before_is_not_forgotten(started, typed):
     aws, config, run = started
-    while not fleet.describe(aws.ec2, [run.fleets[0]["fleet_id"]])[0].instances:
+    while not fleet.describe(aws.ec2, [run.fleets[0].fleet_id])[0].instances:
         continue
     assert not run.machine_time
     typed(config, "stop")
-    kept = records.load(aws.s3, run.bucket, run.app_name, run.run_id).machine_time
+    kept = store.load(aws.s3, run.bucket, run.app_name, run.run_id).machine_time
     (seconds,) = kept["seconds"].values()
     assert seconds > 0
     typed(config, "stop")
-    again = records.load(aws.s3, run.bucket, run.app_name, run.run_id).machine_time
+    again = store.load(aws.s3, run.bucket, run.app_name, run.run_id).machine_time
     assert again["seconds"] == kept["seconds"]
 
 
@@ -75,7 +76,7 @@ def test_a_dry_run_shows_the_same_and_ends_nothing(started, typed):
     aws, config, run = started
     before = costly(aws, run)
     said = typed(config, "stop", "--dry-run")
-    assert "Would be ended:" in said and run.fleets[0]["fleet_id"] in said
+    assert "Would be ended:" in said and run.fleets[0].fleet_id in said
     assert "Would stay" in said and f"{config.APP_NAME}Queue" in said
     assert costly(aws, run) >= before
 
@@ -83,17 +84,17 @@ def test_a_dry_run_shows_the_same_and_ends_nothing(started, typed):
 @pytest.mark.parametrize("cleans", [True, False])
 def test_a_dry_run_lists_exactly_what_stop_takes_away(started, typed, cleans):
     aws, config, run = started
-    settings = {**run.settings, "CLEAN_DASHBOARD": cleans}
-    run = records.change(aws.s3, run, lambda r: dataclasses.replace(r, settings=settings))
+    config = dataclasses.replace(run.config, CLEAN_DASHBOARD=cleans)
+    run = store.change(aws.s3, run, lambda r: dataclasses.replace(r, config=config))
     aws.ec2.get_waiter("instance_running").wait(
         Filters=[{"Name": "tag:distributed-something", "Values": [run.app_name]}],
         WaiterConfig={"Delay": 1, "MaxAttempts": 30},
     )
-    before = {str(thing) for thing in leftovers.of_run(aws, run)}
+    before = {str(thing) for thing in resources.of_run(aws, run)}
     said = typed(config, "stop", "--dry-run")
     would, stay = said.split("Would stay, which costs nothing:")
     typed(config, "stop")
-    after = {str(thing) for thing in leftovers.of_run(aws, run)}
+    after = {str(thing) for thing in resources.of_run(aws, run)}
     assert listed(would) == before - after and listed(stay) == after
     assert any(thing.startswith("launch template ") for thing in before - after)
     shown = f"dashboard {run.app_name}"
@@ -109,14 +110,14 @@ def listed(said):
 def test_it_goes_on_after_a_stop(started, typed):
     aws, config, run = started
     typed(config, "stop")
-    run = records.load(aws.s3, run.bucket, run.app_name, run.run_id)
+    run = store.load(aws.s3, run.bucket, run.app_name, run.run_id)
     start_cluster.start(aws, config, run, ROOT / "files/exampleFleet.json", yes=True)
     assert costly(aws, run) >= {"fleet", "service"}
 
 
 def test_machines_that_have_outlived_their_fleet_are_ended(started, typed):
     aws, config, run = started
-    fleet_id = run.fleets[0]["fleet_id"]
+    fleet_id = run.fleets[0].fleet_id
     aws.ec2.get_waiter("instance_running").wait(
         Filters=[{"Name": "tag:distributed-something", "Values": [run.app_name]}],
         WaiterConfig={"Delay": 1, "MaxAttempts": 30},
@@ -133,7 +134,7 @@ def test_a_setup_that_was_broken_off_can_be_stopped(embedded, project, typed, mo
     def broken(*_):
         raise RuntimeError("the power is cut")
 
-    monkeypatch.setattr(setup.task_definitions, "register", broken)
+    monkeypatch.setattr(ecs, "register", broken)
     with pytest.raises(RuntimeError):
         setup.setup(embedded, config)
     said = typed(config, "stop")
@@ -142,7 +143,7 @@ def test_a_setup_that_was_broken_off_can_be_stopped(embedded, project, typed, mo
 
 def test_a_run_that_has_ended_says_so(set_up, typed):
     aws, config, run = set_up()
-    records.change(aws.s3, run, lambda r: records.Run(**{**vars(r), "ended": "x"}))
+    store.change(aws.s3, run, lambda r: Run(**{**vars(r), "ended": "x"}))
     # What was left over all the same is ended.
     assert "Will be ended" in typed(config, "stop")
     assert "has ended, and its machines with it" in typed(config, "stop")
@@ -155,8 +156,8 @@ def test_what_was_never_set_up_is_said(embedded, project, typed):
 
 def test_what_stays_although_it_was_ended_is_an_error(started, monkeypatch):
     aws, _, run = started
-    stubborn = [leftovers.Thing("machine", "i-1", costs=True)]
-    monkeypatch.setattr(leftovers, "of_run", lambda *_: stubborn)
+    stubborn = [resources.Resource("machine", "i-1", costs=True)]
+    monkeypatch.setattr(resources, "of_run", lambda *_: stubborn)
     waits = []
     with pytest.raises(ExplainedError, match="Still there, and it costs money: machine i-1"):
         stop.stop(aws, run, dry_run=False, wait=waits.append)

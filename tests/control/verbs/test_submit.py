@@ -15,11 +15,12 @@ from types import SimpleNamespace
 
 import pytest
 
+from control.aws.s3 import list_keys
 from control.errors import ExplainedError, UserError
-from control.jobs import job_file, jobs
-from control.runs import sending, submitted
-from control.runs.journal import Journal
-from control.services import records
+from control.records import sending, states, store, submissions
+from control.records.journal import Journal
+from control.user_files import job_file
+from control.user_files.job import make_job
 from control.verbs import submit
 
 REPOSITORY = Path(__file__).parents[3]
@@ -46,10 +47,10 @@ def numbered(count):
 
 def listed(clients, run):
     """How often each job stands in submitted/, by its name and the number of its submission."""
-    return Counter((e["name"], e["submission"]) for e in submitted.entries(clients.s3, run))
+    return Counter((e["name"], e["submission"]) for e in submissions.entries(clients.s3, run))
 
 
-def submissions(stub):
+def sent_jobs(stub):
     """How often SQS took each job, by its name and the number of its submission."""
     return Counter(
         (
@@ -69,7 +70,7 @@ def test_every_job_is_sent_and_listed_and_the_job_file_kept(stub_aws, write, sta
     path = write(numbered(25), a="ü")
     outcome = submit.submit(clients, run, path, state)
     assert outcome == submit.Outcome(in_file=25, sent=25)
-    assert submissions(stub) == listed(clients, run) == once(25)
+    assert sent_jobs(stub) == listed(clients, run) == once(25)
     assert {m["MessageAttributes"]["run_id"]["StringValue"] for m in stub.messages} == {run.run_id}
     kept = clients.s3.get_object(Bucket=run.bucket, Key=f"{run.prefix}snapshot/0001-job.json")
     assert kept["Body"].read() == path.read_bytes()
@@ -81,9 +82,9 @@ def test_jobs_of_a_table_are_sent_and_the_table_kept(stub_aws, write, state, tmp
     (tmp_path / "t.csv").write_text("name,größe\n" + "".join(f"n{i:03d},ü\n" for i in range(12)))
     outcome = submit.submit(clients, run, write("t.csv"), state)
     assert outcome.sent == 12
-    assert submissions(stub) == once(12)
+    assert sent_jobs(stub) == once(12)
     assert json.loads(stub.messages[0]["MessageBody"]) == {"group": {"name": "n000", "größe": "ü"}}
-    keys = set(records.list_keys(clients.s3, run.bucket, f"{run.prefix}snapshot/"))
+    keys = set(list_keys(clients.s3, run.bucket, f"{run.prefix}snapshot/"))
     assert {key.rsplit("/", 1)[-1] for key in keys} == {"0001-job.json", "0001-t.csv"}
 
 
@@ -93,7 +94,7 @@ def test_what_was_submitted_already_is_not_sent_again(stub_aws, write, state, ca
     path = write(numbered(15), "longer.json")
     outcome = submit.submit(clients, run, path, state)
     assert outcome == submit.Outcome(in_file=15, sent=3, already=12)
-    assert submissions(stub) == listed(clients, run) == once(15)
+    assert sent_jobs(stub) == listed(clients, run) == once(15)
     submit.report(outcome, run, path)
     printed = capsys.readouterr().out
     assert "3 jobs sent" in printed
@@ -107,8 +108,8 @@ def test_again_sends_all_as_their_next_submission(stub_aws, write, state):
     for _ in range(2):
         outcome = submit.submit(clients, run, path, state, again=True)
         assert outcome == submit.Outcome(in_file=12, sent=12)
-    assert submissions(stub) == listed(clients, run) == {**once(12), **once(12, 2), **once(12, 3)}
-    assert records.count(clients.s3, run).submitted == 12
+    assert sent_jobs(stub) == listed(clients, run) == {**once(12), **once(12, 2), **once(12, 3)}
+    assert states.count(clients.s3, run).submitted == 12
 
 
 def test_missing_leaves_out_what_any_run_has_done(stub_aws, write, state):
@@ -134,7 +135,7 @@ def test_the_same_job_twice_in_a_file_is_sent_once_and_said(stub_aws, write, sta
     groups = [*numbered(3), {"name": "n001"}]
     outcome = submit.submit(clients, run, write(groups), state)
     assert (outcome.in_file, outcome.sent) == (4, 3)
-    assert submissions(stub) == listed(clients, run) == once(3)
+    assert sent_jobs(stub) == listed(clients, run) == once(3)
     said = capsys.readouterr().out
     assert "1 job more than once in it (first: group 2 and group 4)" in said
 
@@ -166,7 +167,7 @@ def test_refused_jobs_are_named_and_sent_by_the_next_command(stub_aws, write, st
     refusing.clear()
     outcome = submit.submit(clients, run, path, state)
     assert outcome == submit.Outcome(in_file=20, sent=2, already=18)
-    assert submissions(stub) == listed(clients, run) == once(20)
+    assert sent_jobs(stub) == listed(clients, run) == once(20)
 
 
 def test_a_lost_answer_is_said(stub_aws, write, state, capsys):
@@ -203,7 +204,7 @@ def test_an_end_in_the_middle_says_what_was_sent_and_the_next_command_goes_on(
     denied.clear()
     outcome = submit.submit(clients, run, path, state)
     assert outcome == submit.Outcome(in_file=45, sent=25, already=20)
-    assert submissions(stub) == listed(clients, run) == once(45)
+    assert sent_jobs(stub) == listed(clients, run) == once(45)
 
 
 def test_ctrl_c_says_how_far_it_came_and_the_next_command_goes_on(
@@ -212,13 +213,13 @@ def test_ctrl_c_says_how_far_it_came_and_the_next_command_goes_on(
     stub, clients, run = stub_aws()
     path = write(numbered(45))
     with monkeypatch.context() as patch:
-        patch.setattr(submitted.Parts, "add", interrupted_at_the_third(submitted.Parts.add))
+        patch.setattr(submissions.Parts, "add", interrupted_at_the_third(submissions.Parts.add))
         with pytest.raises(KeyboardInterrupt):
             submit.submit(clients, run, path, state)
     assert "20 of 45 jobs were sent so far" in capsys.readouterr().out
     outcome = submit.submit(clients, run, path, state)
     assert outcome == submit.Outcome(in_file=45, sent=15, sent_before_break=30)
-    assert submissions(stub) == listed(clients, run) == once(45)
+    assert sent_jobs(stub) == listed(clients, run) == once(45)
 
 
 def interrupted_at_the_third(add):
@@ -259,7 +260,7 @@ def test_going_on_by_a_job_file_of_another_name_doubles_nothing(stub_aws, write,
     stub.fault = None
     outcome = submit.submit(clients, run, write(numbered(20), "renamed.json"), state)
     assert outcome == submit.Outcome(in_file=20, sent_before_break=20)
-    assert submissions(stub) == listed(clients, run) == once(20)
+    assert sent_jobs(stub) == listed(clients, run) == once(20)
 
 
 class Killed(BaseException):
@@ -302,7 +303,7 @@ def dying_submit(monkeypatch, death, clients, run, path, state, again):
         s3=death.client(clients.s3, "put_object", "get_object", "list_objects_v2"),
     )
     with monkeypatch.context() as patch:
-        patch.setattr(submitted, "Parts", functools.partial(submitted.Parts, part_jobs=20))
+        patch.setattr(submissions, "Parts", functools.partial(submissions.Parts, part_jobs=20))
         patch.setattr(Journal, "_write", death.around(Journal._write))
         # When the journal is finished so is the command: --again after it is asked for anew.
         finish = Journal.finish
@@ -320,7 +321,7 @@ def test_broken_off_at_any_moment_and_run_again_every_job_is_in_the_queue(
     stub, clients, first_run = stub_aws()
     path = write(numbered(35))
     for moment in itertools.count(1):
-        run = records.create(clients.s3, dataclasses.replace(first_run, run_id=f"R{moment:04d}"))
+        run = store.create(clients.s3, dataclasses.replace(first_run, run_id=f"R{moment:04d}"))
         if again:
             submit.submit(clients, run, path, state)
         stub.messages.clear()
@@ -331,7 +332,7 @@ def test_broken_off_at_any_moment_and_run_again_every_job_is_in_the_queue(
             before = len(stub.messages)
         outcome = submit.submit(clients, run, path, state, again=again)
         wanted = once(35, 2 if again else 1)
-        assert set(submissions(stub)) == set(wanted)
+        assert set(sent_jobs(stub)) == set(wanted)
         assert listed(clients, run) == {**once(35), **wanted}
         assert len(stub.messages) - 35 <= outcome.maybe_twice <= 10 * threads
         assert outcome.sent == len(stub.messages) - before
@@ -344,12 +345,12 @@ SUBMIT = """
 import sys
 from pathlib import Path
 import boto3
-from control.runs import submitted
-from control.services import account, records
+from control.aws.session import AWS
+from control.records import store, submissions
 from control.verbs import submit
-submitted.Parts.__init__.__defaults__ = (40, 10**9)
-aws = account.AWS(boto3.Session())
-run = records.live(aws.s3, sys.argv[1], "Test")
+submissions.Parts.__init__.__defaults__ = (40, 10**9)
+aws = AWS(boto3.Session())
+run = store.live(aws.s3, sys.argv[1], "Test")
 submit.submit(aws, run, Path(sys.argv[2]), Path(sys.argv[3]))
 """
 
@@ -386,7 +387,7 @@ def test_a_process_killed_while_threads_send_leaves_nothing_lost(
     stub.fault = None
     before = len(stub.messages)
     outcome = submit.submit(clients, run, path, state)
-    assert set(submissions(stub)) == set(once(400))
+    assert set(sent_jobs(stub)) == set(once(400))
     assert len(stub.messages) - 400 <= outcome.maybe_twice <= 320
     assert outcome.sent == len(stub.messages) - before
     assert listed(clients, run) == once(400)
@@ -396,7 +397,7 @@ def test_a_process_killed_while_threads_send_leaves_nothing_lost(
 def test_a_dry_run_shows_the_first_message_and_sends_nothing(write, capsys):
     path = write([{"name": "n0"}, {"name": "n0"}, {"name": "n1"}], a=1)
     lines = list(submit.dry_run(path))
-    job = jobs.make({"a": 1}, {"name": "n0"}, "")
+    job = make_job({"a": 1}, {"name": "n0"}, "")
     assert "2 jobs; nothing was sent" in lines[0]
     assert "n0" in lines[1] and job.id in lines[1]
     assert lines[2] == job.body

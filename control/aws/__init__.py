@@ -1,0 +1,1 @@
+"""AWS, a module a service."""

@@ -1,0 +1,1 @@
+"""Every symptom -> Reason."""

@@ -1,0 +1,137 @@
+"""A run: its identity, its counts of jobs, its times."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from typing import Any
+
+from control.config import Config, config_of_values
+from control.text import several
+
+# done beats skipped beats failed.
+STATES = ("done", "skipped", "failed")
+
+
+@dataclass(frozen=True)
+class FleetEntry:
+    """A request for machines, as run.json has it; `fleet_id` is "" until EC2 has confirmed it.
+
+    `target`: the machines that the user has confirmed, in the request or in a resize since then.
+    """
+
+    template: str
+    template_data: dict[str, Any]
+    request: dict[str, Any]
+    target: int
+    requested: str
+    fleet_id: str = ""
+
+    @property
+    def valid_until(self) -> float:
+        """Return when EC2 ends the fleet, in seconds since 1970."""
+        return seconds(self.request["ValidUntil"])
+
+    @property
+    def hourly_limit(self) -> float | None:
+        """Return the dollars an hour that EC2 lets the fleet cost, if it has a limit."""
+        limit = self.request.get("SpotMaxTotalPrice")
+        return float(limit) if limit else None
+
+    @property
+    def machine_types(self) -> set[str]:
+        """Return the machine types that the fleet was requested with."""
+        launches = self.request["LaunchTemplateConfigs"]
+        return {one["InstanceType"] for launch in launches for one in launch["Overrides"]}
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run, as run.json has it: all that monitor and stop need, so that neither reads config.py.
+
+    `config` holds the settings of the last setup.
+    """
+
+    app_name: str
+    run_id: str
+    bucket: str
+    region: str
+    account: str
+    owner: str
+    config: Config
+    queue_url: str = ""
+    dead_letter_url: str = ""
+    cluster: str = ""
+    service: str = ""
+    task_definition: str = ""
+    log_group: str = ""
+    submissions: int = 0
+    fleets: tuple[FleetEntry, ...] = ()
+    memory: dict[str, Any] = field(default_factory=dict)
+    ended: str = ""
+    end_reason: str = ""
+    stopped: str = ""
+    schedule: str = ""
+    topic_arn: str = ""
+    mailed: bool = False
+    machine_time: dict[str, Any] = field(default_factory=dict)
+    cheapest_since: float = 0.0
+
+    @property
+    def prefix(self) -> str:
+        """Return the prefix of everything that the system itself writes about this run."""
+        return run_prefix(self.app_name, self.run_id)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the content of run.json."""
+        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        fleets = [dataclasses.asdict(entry) for entry in self.fleets]
+        return {**fields, "config": self.config.container_values(), "fleets": fleets}
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Run:
+        """Return the run of a run.json. Raise UserError for a setting of the wrong type."""
+        known = {field.name for field in dataclasses.fields(cls)}
+        fields = {name: value for name, value in content.items() if name in known}
+        fields["config"] = config_of_values(content["config"])
+        fields["fleets"] = tuple(FleetEntry(**entry) for entry in content["fleets"])
+        return cls(**fields)
+
+
+@dataclass(frozen=True)
+class JobCounts:
+    """How many jobs are in which state, from key names alone."""
+
+    submitted: int
+    done: int
+    skipped: int
+    failed: int
+
+    @property
+    def finished(self) -> int:
+        return self.done + self.skipped + self.failed
+
+    def in_words(self) -> str:
+        """'1 job done, 0 skipped, 2 failed'."""
+        return f"{several(self.done, 'job')} done, {self.skipped:,} skipped, {self.failed:,} failed"
+
+
+def utc(now: float) -> str:
+    """A time in seconds since 1970 as ISO 8601 in UTC."""
+    return datetime.fromtimestamp(now, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def seconds(text: str) -> float:
+    """The reverse of `utc`: seconds since 1970."""
+    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S%z").timestamp()
+
+
+def new_run_id(now: float) -> str:
+    """The RUN_ID of a run that is set up at `now`; they sort by time."""
+    return datetime.fromtimestamp(now, timezone.utc).strftime("%Y%m%dT%H%M%SZ")
+
+
+def run_prefix(app_name: str, run_id: str) -> str:
+    return f"runs/{app_name}/{run_id}/"

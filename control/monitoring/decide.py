@@ -1,0 +1,258 @@
+"""Decide what the monitor does next: pure, from what was observed."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from control.aws.fleet import LIVE_STATES
+from control.config import Config
+from control.monitoring import why_idle
+from control.monitoring.facts import (
+    Action,
+    DeleteAlarms,
+    EndBroken,
+    EndMachines,
+    EndRefusing,
+    EndRun,
+    Machine,
+    Memory,
+    Observed,
+    Pace,
+    PutAlarm,
+    SetTarget,
+)
+from control.monitoring.scale import enforce, scale
+from control.text import several
+
+# Without a word from them, it may be that they only take long to begin.
+_PATIENCE_WITHOUT_A_WORD = 3
+
+# A wait that no monitor has seen for so long is another one: meanwhile much may have been mended.
+_LONGEST_GAP = 300.0
+
+
+def remember_refusals(seen: Observed, memory: Memory, pace: Pace) -> Memory:
+    """The memory with since when the same jobs have waited in vain for the same containers."""
+    if not seen.takes_no_job:
+        return replace(memory, refused_since=None)
+    waiting = seen.queue.visible if seen.queue else 0
+    running = seen.service.running if seen.service else 0
+    since, readings = memory.refused_since, memory.refused_readings
+    # Another number of jobs: one was done in between, too short to be seen in work. More
+    # containers: a new one has not had its chance yet.
+    anew = waiting != memory.refused_waiting or running > memory.refused_running
+    if since is None or anew or seen.now - memory.refused_last > _LONGEST_GAP:
+        since, readings = seen.now, 0
+    return replace(
+        memory,
+        refused_since=min(since, seen.now),
+        refused_last=seen.now,
+        refused_readings=min(readings + 1, pace.settle_readings),
+        refused_waiting=waiting,
+        refused_running=running,
+    )
+
+
+def end_refusing(
+    seen: Observed, memory: Memory, pace: Pace
+) -> tuple[EndMachines | EndRefusing | None, Memory]:
+    """What to do about it, and the memory with what is done about it."""
+    since = memory.refused_since
+    patience = pace.refuse * (1 if seen.refusals else _PATIENCE_WITHOUT_A_WORD)
+    enough = memory.refused_readings >= pace.settle_readings
+    if since is None or not enough or seen.now - since < patience:
+        return None, memory
+    why = why_idle.refusal(seen.refusals).what.rstrip(".")
+    if seen.jobs.done <= memory.refused_done:
+        return EndMachines(why), memory
+    # One that came later has not been looked at for long enough.
+    machines = tuple(m for m in seen.machines if m.tasks and m.launched <= since)
+    if not machines:
+        return None, memory
+    memory = replace(memory, refused_since=None, refused_done=seen.jobs.done)
+    return EndRefusing(machines, f"{why[0].lower()}{why[1:]}"), memory
+
+
+def cheapest_applies(seen: Observed, pace: Pace) -> bool:
+    """Whether it was asked for, and the fleets have had their time to come up."""
+    return seen.cheapest_since > 0 and seen.now - seen.cheapest_since >= pace.cheapest
+
+
+def cap_cheapest(seen: Observed, chosen: Sequence[Action]) -> list[Action]:
+    """The actions with targets of one machine in all, lowered before anything else is done."""
+    fleets = [f for f in seen.fleets if f.state == "active"]
+    # The newest that keeps a machine: one that has been lowered to none buys no new one.
+    keeper = next((f for f in reversed(fleets) if f.target), fleets[-1] if fleets else None)
+    wanted = {f.fleet_id: f.target for f in fleets}
+    wanted |= {a.fleet_id: a.machines for a in chosen if isinstance(a, SetTarget)}
+    targets: list[Action] = []
+    for fleet in fleets:
+        most = 1 if fleet is keeper else 0
+        target = min(most, wanted[fleet.fleet_id])
+        if target != fleet.target:
+            targets.append(SetTarget(fleet.fleet_id, target))
+    return [*targets, *(a for a in chosen if not isinstance(a, SetTarget))]
+
+
+def decide(
+    seen: Observed, memory: Memory, config: Config, pace: Pace
+) -> tuple[list[Action], Memory]:
+    """The next actions, and what the next step must remember."""
+    memory = _remember_empty(seen, memory, pace)
+    memory = _remember_service(seen, memory)
+    memory = _remember_fleets(seen, memory)
+    memory = remember_refusals(seen, memory, pace)
+    end = (
+        _end(seen, memory, pace)
+        or _cannot_go_on(seen, memory, pace)
+        or _never_works(seen, pace)
+        or _has_no_place(seen, config, pace)
+    )
+    if end is not None:
+        return [end], memory
+    refused, memory = end_refusing(seen, memory, pace)
+    if refused is not None:
+        return [refused], memory
+    memory, broken = _broken(seen, memory, pace)
+    if memory.never_registered >= pace.give_up_machines:
+        return [EndMachines(_why_broken(memory.never_registered, pace))], memory
+    actions, memory = enforce(seen, memory, config, pace, broken)
+    if not actions:
+        actions, memory = scale(seen, memory, config, pace, broken)
+        if cheapest_applies(seen, pace):
+            actions = cap_cheapest(seen, actions)
+    if broken:
+        actions.append(EndBroken(tuple(m.instance_id for m in broken)))
+    return [*actions, *_alarms(seen)], memory
+
+
+def _remember_empty(seen: Observed, memory: Memory, pace: Pace) -> Memory:
+    empty = seen.queue is None or seen.queue.total == 0
+    if not empty:
+        return replace(memory, empty_since=None, empty_readings=0)
+    since = seen.now if memory.empty_since is None else memory.empty_since
+    # A clock that was set back must not keep an empty queue waiting for ever.
+    # Counted only as far as it matters: each change is written to run.json.
+    readings = min(memory.empty_readings + 1, pace.settle_readings)
+    return replace(memory, empty_since=min(since, seen.now), empty_readings=readings)
+
+
+def _remember_service(seen: Observed, memory: Memory) -> Memory:
+    if seen.service is not None:
+        return replace(memory, service_gone_since=None)
+    since = memory.service_gone_since
+    return replace(memory, service_gone_since=seen.now if since is None else min(since, seen.now))
+
+
+def _remember_fleets(seen: Observed, memory: Memory) -> Memory:
+    """EC2 forgets a fleet 48 hours after its end, but may not know one that was just requested."""
+    told = {fleet.fleet_id for fleet in seen.fleets}
+    if _costs(seen) or seen.asked.keys() <= told:
+        return replace(memory, fleets_unknown_since=None)
+    since = memory.fleets_unknown_since
+    return replace(memory, fleets_unknown_since=seen.now if since is None else min(since, seen.now))
+
+
+def _end(seen: Observed, memory: Memory, pace: Pace) -> Action | None:
+    """The end on a queue that was empty for long enough."""
+    if memory.empty_since is None or memory.empty_readings < pace.settle_readings:
+        return None
+    if seen.now - memory.empty_since < pace.settle:
+        return None
+    unfinished = seen.jobs.submitted - seen.jobs.finished
+    if unfinished <= 0:
+        return EndRun()
+    return EndMachines(f"the queue is empty, but {unfinished:,} submitted jobs have no record")
+
+
+def _cannot_go_on(seen: Observed, memory: Memory, pace: Pace) -> Action | None:
+    """The end because somebody or AWS took away what the jobs need."""
+    unfinished = seen.jobs.submitted - seen.jobs.finished
+    if unfinished <= 0 or memory.empty_since is not None:
+        return None
+    if seen.stopped_at:
+        waiting = seen.queue.total if seen.queue else 0
+        return EndMachines(
+            f"stop has ended the machines (at {seen.stopped_at}): "
+            f"{several(waiting, 'job')} {'waits' if waiting == 1 else 'wait'} in the queue"
+        )
+    if _fleet_is_gone(seen, memory, pace):
+        return EndMachines(
+            "AWS has ended the fleet (MAX_RUN_HOURS reached, or somebody cancelled it), with "
+            f"{several(unfinished, 'job')} unfinished"
+        )
+    gone = memory.service_gone_since
+    if gone is not None and seen.now - gone >= pace.spare and _costs(seen):
+        return EndMachines(
+            f"somebody has deleted the ECS service, with {several(unfinished, 'job')} unfinished"
+        )
+    return None
+
+
+def _costs(seen: Observed) -> bool:
+    return any(fleet.state in LIVE_STATES for fleet in seen.fleets) or bool(seen.machines)
+
+
+def _fleet_is_gone(seen: Observed, memory: Memory, pace: Pace) -> bool:
+    """What EC2 says that it has ended, at once; what it does not know, after a second look."""
+    unknown = memory.fleets_unknown_since
+    if unknown is not None and seen.now - unknown < pace.spare:
+        return False
+    return bool(seen.fleets or seen.asked) and not _costs(seen)
+
+
+def _never_works(seen: Observed, pace: Pace) -> Action | None:
+    """Containers that only start and end do no work, and their machines cost money."""
+    if seen.jobs.finished or seen.at_work or not seen.stopped:
+        return None
+    reason, times = Counter(one.why for one in seen.stopped).most_common(1)[0]
+    hosts: defaultdict[str, set[str]] = defaultdict(set)
+    for one in seen.stopped:
+        hosts[one.why].add(one.container_instance)
+    if len(seen.stopped) >= pace.give_up_containers or len(hosts[reason]) >= pace.give_up_machines:
+        return EndMachines(f"containers end right after their start ({times} times: {reason})")
+    return None
+
+
+def _has_no_place(seen: Observed, config: Config, pace: Pace) -> Action | None:
+    """Machines that can take no container cost money, and others of their kind could not either."""
+    service = seen.service
+    if service is None or service.running or service.pending or seen.at_work:
+        return None
+    joined = [m for m in seen.machines if m.container_instance and not m.draining]
+    reason = why_idle.placement(service.last_word, config)
+    if reason is None or not reason.lasting:
+        return None
+    if not any(seen.now - m.launched > pace.register for m in joined):
+        return None
+    return EndMachines(reason.what.rstrip("."))
+
+
+def _broken(seen: Observed, memory: Memory, pace: Pace) -> tuple[Memory, tuple[Machine, ...]]:
+    """Machines that did not register in time; they count until any machine is at work."""
+    unregistered = [m for m in seen.machines if not m.container_instance]
+    readings = memory.unregistered_readings + 1 if unregistered else 0
+    broken: tuple[Machine, ...] = ()
+    if readings >= pace.register_readings:
+        broken = tuple(m for m in unregistered if seen.now - m.launched > pace.register)
+    count = 0 if seen.at_work else memory.never_registered + len(broken)
+    readings = min(readings, pace.register_readings)
+    return replace(memory, unregistered_readings=readings, never_registered=count), broken
+
+
+def _why_broken(count: int, pace: Pace) -> str:
+    return (
+        f"{count} machines in a row did not join the cluster within {pace.register / 60:g} "
+        "minutes: they have no way to the internet, or their role does not allow it"
+    )
+
+
+def _alarms(seen: Observed) -> Iterator[Action]:
+    with_alarm = {name.rsplit("_", 1)[-1] for name in seen.alarms}
+    up = {m.instance_id for m in seen.machines}
+    yield from (PutAlarm(m) for m in seen.machines if m.instance_id not in with_alarm)
+    stale = tuple(sorted(n for n in seen.alarms if n.rsplit("_", 1)[-1] not in up))
+    if stale:
+        yield DeleteAlarms(stale)

@@ -1,0 +1,350 @@
+"""What a run costs: machines, everything else, and the forecast."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from control.aws.prices import Prices, mean_price, price_at, price_history
+from control.config import Config
+from control.model import run_prefix
+from control.records import store
+from control.text import format_dollars, format_duration, format_hours, several
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2 import EC2Client
+    from mypy_boto3_s3 import S3Client
+
+    from control.aws.prices import Changes
+    from control.model import Run
+    from control.monitoring.facts import Machine
+
+# The series begins with bins of a minute. When it has more than so many, each two become one: it
+# never takes more than a kilobyte or so of run.json for each kind of machine.
+_FIRST_STEP = 60.0
+
+_MOST_BINS = 120
+
+
+def grown_machine_time(
+    known: Mapping[str, Any], machines: Iterable[Machine], now: float
+) -> dict[str, Any]:
+    """The machine time after this look at the machines.
+
+    {"until": now, "seconds": {"m5.xlarge us-east-1a": 90}, "begin": ..., "step": 60, "bins":
+    {"m5.xlarge us-east-1a": [60, 30]}}: seconds by kind in all, and in bins of `step` seconds from
+    `begin` on. A machine counts from its launch; what it ran after the last look at it is left
+    out, a minute at the most. Two monitors that look at the same machines count them once.
+    """
+    until = float(known.get("until", 0.0))
+    spans = [(m.kind, max(until, m.launched), now) for m in machines]
+    spans = [span for span in spans if span[1] < now]
+    if not spans and not known.get("seconds"):
+        return dict(known)
+    seconds = dict(known.get("seconds", {}))
+    for kind, start, end in spans:
+        seconds[kind] = seconds.get(kind, 0.0) + end - start
+    return {"until": max(until, now), "seconds": seconds, **_binned(known, spans, now)}
+
+
+def _binned(
+    known: Mapping[str, Any], spans: list[tuple[str, float, float]], now: float
+) -> dict[str, Any]:
+    step = float(known.get("step", _FIRST_STEP))
+    bins = {kind: list(some) for kind, some in known.get("bins", {}).items()}
+    begin = known.get("begin")
+    if begin is None:
+        if not spans:
+            return {}
+        begin = round(min(start for _, start, _ in spans), 1)
+    while now - begin > step * _MOST_BINS:
+        step *= 2
+        bins = {kind: _halved(some) for kind, some in bins.items()}
+    for kind, start, end in spans:
+        mine = bins.setdefault(kind, [])
+        for number, part in _parts(max(0.0, start - begin), end - begin, step):
+            mine.extend([0.0] * (number + 1 - len(mine)))
+            mine[number] = round(mine[number] + part, 1)
+    return {"begin": begin, "step": step, "bins": bins}
+
+
+def _halved(some: list[float]) -> list[float]:
+    return [round(sum(some[i : i + 2]), 1) for i in range(0, len(some), 2)]
+
+
+def _parts(start: float, end: float, step: float) -> Iterator[tuple[int, float]]:
+    """What of a span falls into which bin."""
+    number = int(start // step)
+    while start < end:
+        border = min(end, (number + 1) * step)
+        yield number, border - start
+        start, number = border, number + 1
+
+
+def machine_hours(known: Mapping[str, Any]) -> float:
+    """Machine-hours in all."""
+    seconds: Mapping[str, float] = known.get("seconds", {})
+    return sum(seconds.values()) / 3600
+
+
+def machines_up(known: Mapping[str, Any]) -> list[tuple[float, float]]:
+    """(since when, how many machines were up on average until the next), over the whole run."""
+    bins: Mapping[str, list[float]] = known.get("bins", {})
+    begin, step = known.get("begin", 0.0), known.get("step", _FIRST_STEP)
+    found = []
+    for number in range(max((len(some) for some in bins.values()), default=0)):
+        since = begin + number * step
+        # The last bin is not over yet.
+        length = min(step, known["until"] - since)
+        total = sum(some[number] for some in bins.values() if number < len(some))
+        if length > 0:
+            found.append((since, total / length))
+    return found
+
+
+@dataclass(frozen=True)
+class OfKind:
+    """What the machines of one type and zone cost; `dollars` is None if no price is known."""
+
+    kind: str
+    hours: float
+    dollars: float | None
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What the machines of a run have cost: dollars for those whose price is known."""
+
+    hours: float
+    dollars: float
+    kinds: tuple[OfKind, ...]
+
+    @property
+    def unpriced_hours(self) -> float:
+        """Machine-hours of which no price is known: the dollars are of the others."""
+        return sum(one.hours for one in self.kinds if one.dollars is None)
+
+
+def machine_cost(known: Mapping[str, Any], prices: Mapping[str, Changes]) -> Cost:
+    """What a machine time cost: each bin of its series at the price of that time."""
+    kinds = tuple(
+        OfKind(kind, seconds / 3600, _dollars(known, kind, prices.get(kind, ())))
+        for kind, seconds in sorted(known.get("seconds", {}).items())
+    )
+    dollars = sum(one.dollars for one in kinds if one.dollars is not None)
+    return Cost(machine_hours(known), dollars, kinds)
+
+
+def _dollars(known: Mapping[str, Any], kind: str, changes: Changes) -> float | None:
+    if not changes:
+        return None
+    hours: float = known["seconds"][kind] / 3600
+    bins: list[float] = known.get("bins", {}).get(kind, [])
+    if not sum(bins):
+        # An earlier version of the monitor noted no series.
+        return hours * price_at(changes, known["until"])
+    begin, step = known["begin"], known["step"]
+    # The bins are rounded and only tell how the hours spread over time.
+    weighed = sum(
+        seconds * mean_price(changes, begin + i * step, begin + (i + 1) * step)
+        for i, seconds in enumerate(bins)
+    )
+    return hours * weighed / sum(bins)
+
+
+def so_far(ec2: EC2Client, known: Mapping[str, Any], now: float) -> Cost:
+    """What the machines of a run have cost until now, at the spot prices of each time."""
+    start = known.get("begin", known.get("until", now))
+    types = {kind.split(" ")[0] for kind in known.get("seconds", {})}
+    end = min(now, known.get("until", now))
+    return machine_cost(known, price_history(ec2, types, start, end))
+
+
+def hourly(ec2: EC2Client, kinds: Iterable[str], now: float) -> float | None:
+    """What these machines, a kind each, cost an hour now; None if a price is not known."""
+    up = list(kinds)
+    prices = price_history(ec2, {kind.split(" ")[0] for kind in up}, now, now)
+    if not all(kind in prices for kind in up):
+        return None
+    return sum(price_at(prices[kind], now) for kind in up)
+
+
+def expected(so_far: float, hourly: float, hours: tuple[float, float]) -> tuple[float, float]:
+    """Dollars in the end, from the least to the most hours that are left, if the machines that
+    are up now stay so long. They become fewer as work runs out, so that is rather too much."""
+    return so_far + hourly * hours[0], so_far + hourly * hours[1]
+
+
+def needed_hours(config: Config, jobs: int, seconds_a_job: float) -> float:
+    """The machine-hours that jobs of this length fill, with every place of a machine taken."""
+    places = config.TASKS_PER_MACHINE * config.DOCKER_CORES
+    return jobs * seconds_a_job / places / 3600
+
+
+def in_words(cost: Cost) -> str:
+    """The sentence about machine-hours and dollars."""
+    if not cost.kinds or cost.unpriced_hours == cost.hours:
+        return f"Machines: {format_hours(cost.hours)} hours; what they cost is not known."
+    without = (
+        f" (without {format_hours(cost.unpriced_hours)} hours of which EC2 tells no price)"
+        if cost.unpriced_hours
+        else ""
+    )
+    dollars = format_dollars(cost.dollars)
+    about = dollars if dollars.startswith("under") else f"about {dollars}"
+    return (
+        f"Machines: {format_hours(cost.hours)} hours, {about}{without} at the spot prices of "
+        "that time; disks, requests and logs come on top."
+    )
+
+
+_MONTH_HOURS = 730
+
+_GP3_GB_MONTH = 0.08
+
+_ADDRESS_HOUR = 0.005
+
+# Detailed monitoring of an instance: 7 metrics at $0.30 a month; its alarm: $0.10 a month.
+_WATCHING_HOUR = (7 * 0.30 + 0.10) / _MONTH_HOURS
+
+_S3_PUT = 0.005 / 1000
+
+_S3_GET = 0.0004 / 1000
+
+_S3_GB_MONTH = 0.023
+
+_SQS_REQUEST = 0.40 / 1e6
+
+_LOGS_GB = 0.50
+
+_GB = 1e9
+
+# Of the system itself, for a receive: log and record; done record looked for, message received,
+# protected, deleted. A message is sent in a batch of ten.
+_PUTS, _GETS, _MESSAGES = 2, 1, 2.1
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What jobs did that is paid for singly: receives, their seconds, outputs, bytes of logs."""
+
+    receives: int = 0
+    seconds: float = 0.0
+    output_files: int = 0
+    output_bytes: float = 0.0
+    log_bytes: float = 0.0
+
+
+@dataclass(frozen=True)
+class OtherCost:
+    """One line of the estimate; `monthly`: charged each month for as long as the data stays."""
+
+    what: str
+    dollars: float
+    how: str
+    monthly: bool = False
+
+
+def other_costs(config: Config, machine_hours: float, usage: Usage) -> list[OtherCost]:
+    """What comes on top of the machines. Inputs read and data leaving the region are not in it:
+    the records do not tell how much that was."""
+    disk = max(22, config.EBS_VOL_SIZE)
+    renewals = usage.seconds / (config.SQS_MESSAGE_VISIBILITY / 3)
+    requests = usage.receives * _MESSAGES + renewals
+    puts = usage.receives * _PUTS + usage.output_files
+    shown = min(usage.log_bytes, usage.receives * config.LOG_MB_PER_JOB * 1e6)
+    found = [
+        OtherCost(
+            "Disks of the machines",
+            machine_hours * disk * _GP3_GB_MONTH / _MONTH_HOURS,
+            f"{disk} GB each, ${_GP3_GB_MONTH} a GB and month",
+        ),
+        OtherCost(
+            "Detailed monitoring and alarms",
+            machine_hours * _WATCHING_HOUR,
+            f"${_WATCHING_HOUR:.4f} a machine and hour",
+        ),
+        OtherCost(
+            "S3 requests",
+            puts * _S3_PUT + usage.receives * _GETS * _S3_GET,
+            f"{puts:,.0f} objects written; reading inputs comes on top",
+        ),
+        OtherCost(
+            "SQS requests",
+            requests * _SQS_REQUEST,
+            f"{requests:,.0f} requests; workers that wait for jobs come on top",
+        ),
+        OtherCost("CloudWatch logs", shown / _GB * _LOGS_GB, f"${_LOGS_GB:.2f} a GB taken in"),
+        OtherCost(
+            "Storage of outputs and logs",
+            (usage.output_bytes + usage.log_bytes) / _GB * _S3_GB_MONTH,
+            f"S3 Standard, ${_S3_GB_MONTH} a GB and month, until you delete them",
+            monthly=True,
+        ),
+    ]
+    if config.ASSIGN_IP:
+        found.insert(
+            1, OtherCost("Public addresses", machine_hours * _ADDRESS_HOUR, "$0.005 an hour")
+        )
+    return found
+
+
+def one_time(extras: list[OtherCost]) -> float:
+    """Dollars of what is not charged month by month."""
+    return sum(extra.dollars for extra in extras if not extra.monthly)
+
+
+# An app that has had so many runs without a done job is too new to tell.
+_MOST_RUNS = 5
+
+
+class Before(NamedTuple):
+    """An earlier run, and how long its done jobs took, in seconds, on average."""
+
+    run_id: str
+    seconds: float
+
+
+def forecast(s3: S3Client, run: Run, jobs: int, prices: Prices) -> str:
+    """The sentence about `jobs` of a run; "" if no earlier run of the app tells their length."""
+    before = last_run_with_report(s3, run)
+    return forecast_in_words(run.config, jobs, before, prices) if before else ""
+
+
+def last_run_with_report(s3: S3Client, run: Run) -> Before | None:
+    """The newest earlier run of this app with a report of done jobs."""
+    earlier = [i for i in store.run_ids(s3, run.bucket, run.app_name) if i < run.run_id]
+    for run_id in sorted(earlier, reverse=True)[:_MOST_RUNS]:
+        key = f"{run_prefix(run.app_name, run_id)}report.json"
+        try:
+            body = s3.get_object(Bucket=run.bucket, Key=key)["Body"].read()
+        except s3.exceptions.NoSuchKey:
+            continue
+        seconds = _mean(json.loads(body))
+        if seconds:
+            return Before(run_id, seconds)
+    return None
+
+
+def _mean(report: Any) -> float:
+    """0 for the report of an earlier version, which held counts only."""
+    jobs = report.get("jobs") if isinstance(report, dict) else None
+    return float(jobs["seconds"]["mean"]) if jobs and jobs["seconds"] else 0.0
+
+
+def forecast_in_words(config: Config, jobs: int, before: Before, prices: Prices) -> str:
+    """Machine-hours, and dollars from the lowest to the highest spot price of 30 days."""
+    needed = needed_hours(config, jobs, before.seconds)
+    limit = config.MACHINE_PRICE
+    low, high = (
+        format_dollars(needed * (price if limit is None else min(price, limit)))
+        for price in (prices.lowest, prices.highest)
+    )
+    span = low if low == high else f"{low} to {high}"
+    return (
+        f"Expected: {several(jobs, 'job')} of {format_duration(before.seconds)} each, as in run "
+        f"{before.run_id}, fill {format_hours(needed)} machine-hours: {span} at the spot prices of "
+        "30 days."
+    )

@@ -1,0 +1,1 @@
+"""local: a run on this computer."""

@@ -1,0 +1,105 @@
+import pytest
+from botocore import exceptions
+from botocore.exceptions import ClientError
+
+from control.errors import ExplainedError, UserError
+from control.explain import aws_errors
+
+
+def client_error(code, message="words of AWS", operation="SendMessage"):
+    return ClientError({"Error": {"Code": code, "Message": message}}, operation)
+
+
+@pytest.mark.parametrize("code", sorted({*aws_errors.ERROR_CODES, *aws_errors.SAME_AS}))
+def test_every_code_has_a_sentence_and_a_cure(code):
+    explained = aws_errors.explain(client_error(code))
+    assert explained.what.endswith(".") and explained.what[0].isupper()
+    assert "{" not in explained.what + explained.fix
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "what", "fix"),
+    [
+        (client_error("ExpiredToken"), UserError, "session has expired", "aws sso login"),
+        (client_error("AccessDeniedException"), ExplainedError, "words of AWS", "SendMessage"),
+        (client_error("NonExistent"), ExplainedError, "NonExistent", "troubleshooting"),
+        (
+            client_error("AWS.SimpleQueueService.NonExistentQueue"),
+            ExplainedError,
+            "queue does not exist",
+            "setup",
+        ),
+        (exceptions.NoCredentialsError(), UserError, "No AWS credentials", "aws configure"),
+        (exceptions.ProfileNotFound(profile="x"), UserError, "profile", "list-profiles"),
+        (
+            exceptions.EndpointConnectionError(endpoint_url="http://127.0.0.1:1"),
+            ExplainedError,
+            "http://127.0.0.1:1 cannot be reached",
+            "network",
+        ),
+    ],
+)
+def test_causes_are_explained(error, kind, what, fix):
+    explained = aws_errors.explain(error)
+    assert type(explained) is kind
+    assert what in explained.what and fix in explained.fix
+
+
+@pytest.mark.parametrize(
+    ("service", "operation", "message", "permission"),
+    [
+        ("ec2", "RequestSpotFleet", "", "ec2:RequestSpotFleet"),
+        ("monitoring", "PutMetricAlarm", "", "cloudwatch:PutMetricAlarm"),
+        ("s3", "ListObjectsV2", "Access Denied", "s3:ListBucket"),
+        ("sqs", "SendMessageBatch", "", "sqs:SendMessage"),
+        ("s3", "HeadObject", "Access Denied", "s3:GetObject"),
+    ],
+)
+def test_a_refused_call_names_the_permission_that_it_lacks(service, operation, message, permission):
+    error = client_error("AccessDenied", message, operation)
+    error.response["ResponseMetadata"] = {aws_errors.SERVICE: service}
+    assert f"the permission {permission}." in aws_errors.explain(error).fix
+
+
+def test_what_is_not_of_aws_is_not_explained_away():
+    assert aws_errors.explain(KeyError("x")) is None
+
+
+ARN = "arn:aws:sqs:us-east-1:1:Queue"
+
+
+@pytest.mark.parametrize(
+    ("code", "message", "permission"),
+    [
+        (
+            "AccessDenied",
+            f"User: arn:aws:iam::1:user/ada is not authorized to perform: sqs:sendmessage on "
+            f"resource: {ARN} because no identity-based policy allows the sqs:sendmessage action",
+            f"sqs:sendmessage on {ARN}",
+        ),
+        (
+            "AccessDeniedException",
+            "User: arn:aws:sts::1:assumed-role/A/b is not authorized to perform: "
+            "iam:PassRole on resource: arn:aws:iam::1:role/Task",
+            "iam:PassRole on arn:aws:iam::1:role/Task",
+        ),
+        (
+            "UnauthorizedOperation",
+            "You are not authorized to perform this operation. User: arn:aws:iam::1:user/ada is "
+            "not authorized to perform: ec2:RequestSpotFleet on resource: * because no "
+            "identity-based policy allows the ec2:RequestSpotFleet action. Encoded authorization "
+            "failure message: aGVsbG8",
+            "ec2:RequestSpotFleet on *",
+        ),
+        (
+            "AuthorizationError",
+            "User: arn:aws:iam::1:user/ada is not authorized to perform: SNS:Publish.",
+            "SNS:Publish",
+        ),
+    ],
+)
+def test_a_missing_permission_is_named(code, message, permission):
+    explained = aws_errors.explain(client_error(code, message))
+    assert f"lacks the permission {permission}: " in explained.what
+    assert f"permission {permission}." in explained.fix and "setupAWS" in explained.fix
+    assert "aGVsbG8" not in explained.what

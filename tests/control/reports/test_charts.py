@@ -1,0 +1,170 @@
+"""The charts: where their words stand, what their axes say, and what is said above them."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from control.model import utc
+from control.reports import charts
+from tests import report_example
+from tests.conftest import ROOT
+from tests.report_example import BEGAN, record
+
+LINE = 12  # px, the height of a line of text
+
+
+def texts(chart, name="wide"):
+    """(what is written, x, y) in a chart, in px of the plot."""
+    found = re.findall(
+        r'<text[^>]*transform="translate\(([-\d.]+),([-\d.]+)\)[^>]*>([^<]*)<', chart.svg[name]
+    )
+    return [(text, float(x), float(y)) for x, y, text in found]
+
+
+def written(chart, name="wide"):
+    return [text for text, _, _ in texts(chart, name)]
+
+
+def progress(done, failed, step=60.0, begin=BEGAN):
+    """The chart of jobs that were done and failed in each bin of time."""
+    found = {"begin": utc(begin), "step": step, "done": done, "failed": failed}
+    return charts.progress({"progress": {**found, "skipped": [0] * len(done)}})
+
+
+def machines(up, step=3600.0, hours=1.0, begin=BEGAN):
+    found = {"begin": utc(begin), "step": step, "up": up, "hours": hours}
+    return charts.machines({"machines": found})
+
+
+@pytest.mark.parametrize("name", charts.WIDTHS)
+@pytest.mark.parametrize(
+    ("done", "failed"), [(3, 3), (100, 95), (95, 100), (100, 86), (1000, 911), (30, 1), (2, 1)]
+)
+def test_the_names_of_two_lines_are_not_written_over_each_other(name, done, failed):
+    chart = progress([0, done], [0, failed])
+    ends = {text: y for text, _, y in texts(chart, name) if text.endswith((" done", " failed"))}
+    assert len(ends) == 2
+    one, other = ends[f"{done:,} done"], ends[f"{failed:,} failed"]
+    assert abs(one - other) >= LINE
+    if done != failed:
+        assert (one < other) == (done > failed)
+
+
+def test_no_line_goes_through_the_name_of_another():
+    svg = progress([0, 3], [0, 3]).svg["wide"]
+    names = re.findall(r"<text[^>]*>3 (?:done|failed)<", svg)
+    assert len(names) == 2
+    for name in names:
+        # Its rim hides what is below it, and all lines are below it.
+        assert 'stroke="var(--paper)"' in name
+        assert svg.index(name) > svg.rindex("mark-line")
+    assert "paint-order: stroke" in (ROOT / "control/reports/report_page.css").read_text()
+
+
+MINUTE, HOUR, DAY = 60, 3600, 86_400
+
+
+@pytest.mark.parametrize("name", charts.WIDTHS)
+@pytest.mark.parametrize("begin", [BEGAN, BEGAN + 25 * MINUTE + 7, BEGAN + 23.9 * HOUR])
+@pytest.mark.parametrize(
+    ("span", "like"),
+    [
+        (2, r"\d\d:\d\d:\d\d"),
+        (20, r"\d\d:\d\d:\d\d"),
+        (90, r"\d\d:\d\d:\d\d"),
+        (4 * MINUTE, r"\d\d:\d\d:\d\d|\d\d:\d\d"),
+        (50 * MINUTE, r"\d\d:\d\d"),
+        (7 * HOUR, r"\d\d:\d\d|\d\d Jan"),
+        (30 * HOUR, r"\d\d:\d\d|\d\d Jan"),
+        (9 * DAY, r"\d\d Jan"),
+        (80 * DAY, r"\d\d (Jan|Feb|Mar)"),
+    ],
+)
+def test_the_times_below_a_chart_differ(name, begin, span, like):
+    chart = progress([1, 1], [0, 0], step=span / 2, begin=begin)
+    times = [t for t in written(chart, name) if re.fullmatch(r"[\d:]{5,8}|\d\d [A-Z]\w\w", t)]
+    assert 2 <= len(times) <= 7
+    # The same time of another day stands beyond that day's date.
+    days = re.split(r"\d\d [A-Z]\w\w", " ".join(times))
+    assert [day for day in days if len(day.split()) > len(set(day.split()))] == []
+    dates = [time for time in times if ":" not in time]
+    assert len(dates) == len(set(dates))
+    assert [t for t in times if not re.fullmatch(like, t)] == []
+
+
+@pytest.mark.parametrize(
+    ("up", "said"),
+    [
+        ([1.9, 0.4], "At most 2 machines at a time"),
+        ([0.3], "At most 1 machine at a time"),
+        ([1.0, 3.0], "At most 3 machines at a time"),
+    ],
+)
+def test_machines_are_whole(up, said):
+    assert machines(up).says.startswith(said)
+
+
+def test_no_number_stands_above_the_plot():
+    chart = progress([0, 20], [0, 28])
+    numbers = [y for text, _, y in texts(chart) if re.fullmatch(r"\d+", text)]
+    assert len(numbers) >= 3 and min(numbers) >= 0
+
+
+@pytest.fixture
+def made(write_config):
+    """Makes the report of done jobs with such settings."""
+
+    def make(done, **settings):
+        content = report_example.make(write_config(), done)
+        content["settings"] = {**content["settings"], "DOCKER_CORES": 1, **settings}
+        return content
+
+    return make
+
+
+def numbers(chart):
+    return [float(text) for text in written(chart) if re.fullmatch(r"\d+(\.\d+)?", text)]
+
+
+def test_memory_far_below_its_limit_has_a_scale_of_its_own(made):
+    done = [record(i, peak_memory_mb=20.0 + i) for i in range(5)]
+    chart = charts.memory(made(done, MEMORY=15_000))
+    assert "MB" in written(chart) and 10 <= max(numbers(chart)) <= 30
+    assert not [text for text in written(chart) if "MEMORY" in text]
+    assert chart.says == (
+        "The largest job used 24 MB of memory; MEMORY gives each job 15 GB, more than the chart "
+        "shows."
+    )
+
+
+def test_memory_near_its_limit_is_shown_against_it(made):
+    done = [record(i, peak_memory_mb=3000.0 + i) for i in range(5)]
+    chart = charts.memory(made(done, MEMORY=16_000, DOCKER_CORES=4))
+    assert {"GB", "MEMORY for each job"} <= set(written(chart))
+    assert chart.says == (
+        "The largest job used 3.0 GB of memory; MEMORY gives each of 4 jobs that run together 4 GB."
+    )
+
+
+@pytest.mark.parametrize(
+    ("shares", "said", "drawn"),
+    [
+        (1024, "there is 1 for each job.", True),
+        (2048, "there are 2 for each job, more than the chart shows.", False),
+    ],
+)
+def test_processors_are_shown_against_those_there_are(made, shares, said, drawn):
+    done = [record(i, seconds=100.0, cpu_seconds=70.0 + i) for i in range(5)]
+    chart = charts.cores(made(done, CPU_SHARES=shares))
+    assert chart.says == f"A job kept 0.72 processors busy on average; {said}"
+    assert ("for each job" in written(chart)) is drawn
+
+
+def test_what_lies_beyond_a_chart_is_more_and_only_of_time_longer(made):
+    jobs = [record(i, seconds=10.0, peak_memory_mb=100.0) for i in range(200)]
+    jobs.append(record(200, seconds=1000.0, peak_memory_mb=9000.0))
+    content = made(jobs)
+    assert "0.5 % longer →" in written(charts.durations(content))
+    assert "0.5 % more →" in written(charts.memory(content))

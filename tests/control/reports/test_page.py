@@ -1,0 +1,215 @@
+"""The page of a report, as text: what it says, and that nothing of a job's is more than text."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html.parser
+import re
+from urllib.parse import unquote
+
+import pytest
+
+from control.config import load_config
+from control.reports.page import console_link, no_link, relative_link, render_page
+from tests import report_example
+from tests.report_example import PREFIX, PRICES, TIME, failed, record
+
+EVIL = '"><script>document.title="gotcha"</script><img src=x onerror=alert(1)>{{7*7}}\'&lt;'
+VOID = {"meta", "br", "input"}
+
+
+@pytest.fixture
+def page(write_config):
+    """Makes the page of a run of some records."""
+    path = write_config()
+
+    def made(done=(), failures=(), link=no_link, commands=True, **changes):
+        content = report_example.make(path, done, failures, **changes)
+        return render_page(content, list(failures), link, commands=commands)
+
+    return made
+
+
+class Outline(html.parser.HTMLParser):
+    """Tags, attributes and text; fails on a tag that is closed in the wrong place."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.tags, self.attributes, self.text = [], [], [], ""
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += attrs
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += attrs
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if not self.open or self.open[-1] not in ("style", "script", "title"):
+            self.text += data + " "
+
+    @property
+    def words(self):
+        return " ".join(self.text.split())
+
+
+RUNS = {
+    "nothing": {},
+    "waiting": {"submitted": 5},
+    "one done": {"done": [record(1)]},
+    "one failed": {"failures": [failed(1)]},
+    "some": {"done": [record(i) for i in range(20)], "failures": [failed(30), failed(31, "other")]},
+    "ended": {"done": [record(i) for i in range(20)], "ended": "2026-01-01T02:00:00Z"},
+    "with costs": {"done": [record(1)], "machine_time": TIME, "prices": PRICES},
+    "strange": {"done": [{}, {"seconds": "x"}], "failures": [{"last_lines": 7}]},
+}
+
+
+@pytest.mark.parametrize("changes", RUNS.values(), ids=RUNS.keys())
+def test_the_page_is_whole_and_needs_nothing_else(page, changes):
+    text = page(**changes)
+    outline = Outline(text)
+    names = {name for name, _ in outline.attributes}
+    assert not names & {"src", "srcset", "action"} and "link" not in outline.tags
+    assert not [n for n in names if n.startswith("on")]
+    assert "@import" not in text and "url(" not in text
+    # Only xmlns names an address.
+    assert not [v for n, v in outline.attributes if "//" in (v or "") and not n.startswith("xmlns")]
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({}, "No job has been submitted."),
+        ({"submitted": 5}, "Under way: 5 of 5 jobs have not ended yet."),
+        ({"submitted": 5}, "Too few jobs are done to say what to change."),
+        ({"submitted": 5}, "No job has ended yet."),
+        ({"submitted": 5}, "The monitor has seen no machine."),
+        ({"done": [record(1)]}, "Its only job has ended; the run is about to end."),
+        ({"done": [record(1)]}, "The only one took 1.7 min."),
+        ({"submitted": 1}, "Under way: its only job has not ended yet."),
+        ({"done": [record(1)], "submitted": 2}, "Under way: 1 of 2 jobs has not ended yet."),
+        (
+            {"done": [record(1)], "submitted": 2, "ended": "2026-01-01T02:00:00Z"},
+            "The run has ended; 1 of 2 jobs has no record.",
+        ),
+        (
+            {"submitted": 1, "ended": "2026-01-01T02:00:00Z"},
+            "The run has ended; its only job has no record.",
+        ),
+        ({"done": [record(1)]}, "No job has failed."),
+        (RUNS["ended"], "The run has ended: no job of 20 failed."),
+        ({**RUNS["ended"], "submitted": 22}, "The run has ended; 2 of 22 jobs have no record."),
+        (
+            {"failures": [failed(i) for i in range(3)], "ended": "2026-01-01T02:00:00Z"},
+            "all 3 jobs",
+        ),
+        ({"submitted": 5, "end_reason": "no machine ever came"}, "ended: no machine ever came."),
+        (RUNS["some"], "tool exited with code 3"),
+        (RUNS["with costs"], "$0.32 about, all included"),
+        (RUNS["with costs"], "2.0 0.7 % busy with jobs"),
+        ({"done": [record(1)], "machine_time": TIME}, "EC2 tells no price"),
+        ({"done": [record(1)], "machine_time": TIME, "charged": False}, "nothing was charged"),
+    ],
+)
+def test_what_it_says(page, changes, said):
+    assert said in Outline(page(**changes)).words
+
+
+def test_values_of_jobs_are_text_and_nothing_more(page, write_config):
+    job = failed(
+        1, EVIL, job_name=EVIL, last_lines=[EVIL], machine=EVIL, machine_type=EVIL, log_key=EVIL
+    )
+    other = {"app_name": EVIL, "owner": EVIL, "bucket": EVIL, "region": EVIL, "end_reason": EVIL}
+    clean = page([record(1)], [failed(1)], link=lambda key: key)
+    evil = page([record(1)], [job], link=console_link(EVIL, EVIL), **other)
+    assert Outline(evil).tags.count("script") == Outline(clean).tags.count("script") == 1
+    assert "img" not in Outline(evil).tags
+    assert "<script>document" not in evil and "49" not in Outline(evil).words.split()
+    assert EVIL in Outline(evil).text
+
+
+def test_settings_are_text_too(write_config):
+    path = write_config("MY_OWN = " + repr({"a": EVIL}) + "\nMY_TEXT = " + repr(EVIL))
+    content = report_example.make(path)
+    assert load_config(path).container_values()["MY_TEXT"] == EVIL
+    outline = Outline(render_page(content, [], no_link))
+    assert outline.tags.count("script") == 1 and EVIL in outline.text
+
+
+def test_only_the_pages_own_script_may_run(page):
+    text = page([record(1)], [failed(1)])
+    (script,) = re.findall(r"<script>(.*?)</script>", text, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    (policy,) = re.findall(r'Content-Security-Policy" content="([^"]*)"', text)
+    assert f"script-src 'sha256-{digest}'" in policy
+    assert policy.startswith("default-src 'none'") and "script-src 'unsafe" not in policy
+
+
+def test_logs_are_linked_in_the_console(page):
+    text = page([], [failed(1)], link=console_link("eu-west-1", "my-bucket"))
+    (link,) = [value for name, value in Outline(text).attributes if name == "href"]
+    assert link.startswith("https://eu-west-1.console.aws.amazon.com/s3/object/my-bucket?region=")
+    assert unquote(link).endswith(f"&prefix={PREFIX}logs/{1:016x}.1.1.txt")
+    assert "python run.py logs job-1" in Outline(text).words
+
+
+def test_logs_beside_the_page_are_linked_relatively(page):
+    link = relative_link(PREFIX)
+    text = page([], [failed(1), failed(2, log_key="")], link=link, commands=False)
+    links = [value for name, value in Outline(text).attributes if name == "href"]
+    assert links == [f"logs/{1:016x}.1.1.txt"]
+    assert "It left no log." in Outline(text).words
+    assert "python run.py logs" not in text and "run.py retry" not in text
+    assert link("elsewhere/x.txt") == ""
+
+
+@pytest.mark.parametrize(
+    ("line", "name", "rows"),
+    [
+        ("x" * 100, "job", 5000),
+        ("<" * 5000, "job", 4500),
+        ("\x1b[31mé" * 300, "job", 5000),
+        ("x", '"' * 1000, 600),
+    ],
+    ids=["plain", "escaped", "not ASCII", "names"],
+)
+def test_a_page_stays_below_5_mb_however_many_jobs_failed(page, line, name, rows):
+    failures = [failed(i, last_lines=[line] * 30, job_name=f"{i}{name}") for i in range(6000)]
+    text = page([], failures, submitted=100_000)
+    assert len(text.encode()) < 5_000_000
+    listed = text.count('<details class="failure"')
+    assert listed >= rows
+    assert f"Listed are {listed:,}" in Outline(text).words
+
+
+def test_a_sample_is_said(page, write_config):
+    content = report_example.make(write_config(), [record(i) for i in range(20)])
+    content["done"] = 98_000
+    said = Outline(render_page(content, [], no_link)).words
+    assert "From 20 of 98,000 done jobs, chosen at random." in said
+
+
+def test_a_failed_job_names_its_last_attempt_as_logs_takes_it(page):
+    of_a_retry = failed(1, submission=2, receive=4)
+    at_once = failed(2, receive=1, attempt=1)
+    words = Outline(page([], [of_a_retry, at_once])).words
+    assert "attempt 2.4 (3 of 3), after" in words
+    assert "attempt 1.1 (1 of 3, given up: another would not help), after" in words
+
+
+def test_last_lines_are_the_end_of_the_log_in_whole_lines(page):
+    lines = [f"line {i} " + "x" * 90 for i in range(30)]
+    text = page([], [failed(1, last_lines=lines)])
+    (shown,) = re.findall(r"<pre>(.*?)</pre>", text, re.DOTALL)
+    assert shown.splitlines() == lines[-15:]
