@@ -115,7 +115,7 @@ class Reference:
 class Oracle:
     """A policy that knows the last job of each machine, and ends the machine in that second.
 
-    The fleet stays as it is; `oracle_seconds` counts the payment afterwards.
+    The fleet stays as it is; `oracle_seconds` counts the payment at the end.
     """
 
     reports, packs = False, True

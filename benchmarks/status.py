@@ -69,7 +69,7 @@ def main() -> None:
 
 
 def _measure_status(jobs: int, processes: int) -> None:
-    """Measure `status` in mid-run, and the paginator."""
+    """Measure `status` on a run in progress, and the paginator."""
     shape = Shape(
         jobs=jobs,
         failed=jobs // 50,

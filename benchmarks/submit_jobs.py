@@ -131,7 +131,7 @@ def job_file(folder: Path, count: int, form: str) -> Path:
     return path
 
 
-# What a run needs, of which nothing is used here.
+# A run needs these values; nothing here depends on them.
 CONFIG: Any = {
     "APP_NAME": "Benchmark",
     "DOCKERHUB_TAG": "a/b:1",

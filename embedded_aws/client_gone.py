@@ -1,7 +1,7 @@
 """Detect that the client whose request a thread answers is gone.
 
-A receiver that was killed while it polled must not get a message: the message would stay hidden for
-a whole visibility timeout.
+A receiver that was killed while it polled must not get a message: it hides the message for a whole
+visibility timeout.
 """
 
 from __future__ import annotations

@@ -98,7 +98,7 @@ class ContainerRunner:
     def _create(self, run: TaskRun, name: str) -> None:
         run.folder.mkdir(parents=True, exist_ok=True)
         file = run.folder / "environment"
-        # Values of several lines do not fit into a file; they go by the engine's environment.
+        # Values of several lines do not fit into a file; the engine gets them in its environment.
         lines = {key: value for key, value in run.environment.items() if "\n" not in value}
         rest = {key: value for key, value in run.environment.items() if key not in lines}
         with open(file, "w", encoding="utf-8", opener=_private) as stream:

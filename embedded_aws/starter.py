@@ -56,7 +56,7 @@ def running(
     engine: str = "",
     plugin: str = "",
 ) -> Iterator[Embedded]:
-    """Serve AWS on this computer during the block; leave nothing running afterwards.
+    """Serve AWS on this computer during the block; leave nothing running after it.
 
     `worker_folder` holds generic-worker.py. `state_folder` gets the folders and logs of tasks and
     the server's log. `port` 0 takes a free port. `python` runs the workers. `fast` starts machines

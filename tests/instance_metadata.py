@@ -18,7 +18,7 @@ NOTICE = '{"action": "terminate", "time": "2026-01-01T00:02:00Z"}'
 
 @dataclass
 class Metadata:
-    """What a machine answers. `asked` has the requests so far: "PUT /latest/api/token 200"."""
+    """The answers of a machine. `asked` lists the requests: "PUT /latest/api/token 200"."""
 
     role: str = ROLE
     # Texts by their path below /latest/meta-data/.

@@ -85,11 +85,11 @@ class Account:
         return boto3.Session(*(keys or self._keys), region_name="us-east-1")
 
     def as_role(self, name):
-        """Clients with what a role may do."""
+        """Return clients with the permissions of a role."""
         return AWS(self._session(*self.keys_of(name)))
 
     def keys_of(self, name):
-        """Credentials of a role; who may assume it is widened for that."""
+        """Return credentials of a role, after a change of its trust policy to allow that."""
         if name != iam.CONTROL_ROLE:
             trust = {
                 "Effect": "Allow",
@@ -167,7 +167,7 @@ def enforced(made, server, monkeypatch):
 
 
 def start(an_account, config, tmp_path):
-    """setup, submitJob and startCluster as the control node, of a run of its own."""
+    """Run setup, submitJob and startCluster as the control node, of a run of its own."""
     before = store.current(an_account.admin.s3, BUCKET, config.APP_NAME)
     if before and not before.ended:
         list(act.end_run(an_account.admin, before, time.time()))

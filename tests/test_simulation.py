@@ -76,11 +76,11 @@ def test_the_monitor_ends_no_job_and_launches_no_machine_too_many():
     assert len(site.world.instances) == CALM.machines
 
 
-@pytest.mark.parametrize("heeds", [True, False])
-def test_nothing_depends_on_whether_draining_heeds_protection(heeds):
+@pytest.mark.parametrize("spares", [True, False])
+def test_nothing_depends_on_whether_draining_spares_protected_tasks(spares):
     case = replace(CASE, interruptions_an_hour=0.5)
     site = Site(case, Monitor(case))
-    site.world.draining_heeds_protection = heeds
+    site.world.draining_spares_protected = spares
     assert site.run().done == 60
     assert site.cut_short == 0
 

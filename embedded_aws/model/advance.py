@@ -112,7 +112,7 @@ def _next_forgetting(world: World) -> float:
 
 
 def _ends(world: World) -> list[tuple[dict[str, Any], Callable[[Any], float], float]]:
-    """Return what AWS forgets, when that ended, and how long AWS shows it afterwards."""
+    """Return what AWS forgets, when that ended, and how long AWS still shows it."""
     timings = world.timings
     return [
         (world.instances, _ENDED, timings.forget_instance),

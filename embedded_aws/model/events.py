@@ -1,4 +1,4 @@
-"""What can happen to the world from outside: a user's requests, and the results of effects."""
+"""Events from outside the world: a user's requests, and the results of effects."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where ECS puts a task: constraints, then the placement strategy (ECS guide, task-placement)."""
+"""The placement of tasks: constraints, then the strategy (ECS guide, task-placement)."""
 
 from __future__ import annotations
 
@@ -157,7 +157,7 @@ def first_to_stop(
     """Return the tasks in the order in which a scale-in stops them.
 
     Those that do not run yet come first (guess); then, where a strategy packs, the one whose
-    instance has most left afterwards (ECS guide, task-placement-strategies, binpack); else the
+    instance has most left then (ECS guide, task-placement-strategies, binpack); else the
     youngest (guess).
     """
     packs = any(kind == "binpack" for kind, _ in service.strategy)

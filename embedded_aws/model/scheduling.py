@@ -61,7 +61,7 @@ def _draining(turn: Turn, kept: list[Task]) -> set[str]:
 
 
 def _may_drain(turn: Turn, task: Task) -> bool:
-    return not (turn.world.draining_heeds_protection and tasks.is_protected(task, turn.now))
+    return not (turn.world.draining_spares_protected and tasks.is_protected(task, turn.now))
 
 
 def _outdated(turn: Turn, service: Service, kept: list[Task]) -> list[Task]:

@@ -48,7 +48,7 @@ class World:
 
     `capacity` limits the machines of a pool: by "type/zone", "type", "zone" or "*"; what it does
     not name has no limit. `vcpu_quota` is the account's spot quota (EC2 guide, using-spot-limits).
-    `draining_heeds_protection`: sources disagree, so it can be either (guess: True).
+    `draining_spares_protected`: sources disagree, so it can be either (guess: True).
     """
 
     machine_types: Mapping[str, MachineType]
@@ -59,7 +59,7 @@ class World:
     counter: int = 0
     capacity: Mapping[str, int] = field(default_factory=dict)
     vcpu_quota: int | None = None
-    draining_heeds_protection: bool = True
+    draining_spares_protected: bool = True
     wake: float = NEVER  # the next moment at which something happens by itself
     clusters: dict[str, float] = field(default_factory=dict)
     fleets: dict[str, Fleet] = field(default_factory=dict)

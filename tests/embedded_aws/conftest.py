@@ -132,7 +132,7 @@ class App:
         self.fleets = []
 
     def register(self, mode="loop", **changes):
-        """A task definition whose worker does what `mode` says."""
+        """Register a task definition whose worker does what `mode` says."""
         container = {
             "name": "worker",
             "image": "some/image",
@@ -156,7 +156,7 @@ class App:
         return answer["taskDefinition"]["taskDefinitionArn"]
 
     def serve(self, desired, mode="loop", **changes):
-        """The service."""
+        """Create the service."""
         return self.aws.ecs.create_service(
             cluster=self.name,
             serviceName=self.name,
@@ -176,7 +176,7 @@ class App:
         self.aws.ecs.update_service(cluster=self.name, service=self.name, desiredCount=desired)
 
     def template(self, **changes):
-        """A launch template; `changes` replace parts of its data."""
+        """Create a launch template; `changes` replace parts of its data."""
         user_data = (
             "#!/bin/bash\ncat <<'EOF' >> /etc/ecs/ecs.config\n"
             f"ECS_CLUSTER={self.name}\nECS_ENABLE_SPOT_INSTANCE_DRAINING=true\n"
@@ -197,7 +197,7 @@ class App:
         return answer["LaunchTemplate"]["LaunchTemplateId"]
 
     def config(self, target, template=None, override=None, **changes):
-        """A SpotFleetRequestConfig."""
+        """Return a SpotFleetRequestConfig."""
         override = override or {"InstanceType": "m5.large", "SubnetId": self.subnet}
         specification = {"LaunchTemplateId": template or self.template(), "Version": "$Latest"}
         return {

@@ -179,7 +179,7 @@ class Key(FakeKey):
         self.name = name
 
     def dispose(self, garbage=False):
-        """It has no file to close."""
+        """Do nothing: it has no file to close."""
 
 
 KEYS = st.text("ab/é", min_size=1, max_size=4)

@@ -20,7 +20,7 @@ def is_alive(pid):
 
 
 def descendants(pid):
-    """The processes below one, as ps has them."""
+    """Return the processes below one, as ps lists them."""
     listing = subprocess.run(["ps", "-eo", "pid=,ppid="], capture_output=True, text=True).stdout
     pairs = [tuple(map(int, line.split())) for line in listing.splitlines()]
     found, left = [], [pid]

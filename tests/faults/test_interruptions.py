@@ -25,7 +25,7 @@ def _interrupt_again_and_again(
 ) -> None:
     """Interrupt all jobs ROUNDS times, then let them finish.
 
-    `interrupt` gives the moment at which the container heard of it.
+    `interrupt` returns the moment at which the container received it.
     """
     gate = site.folder / "gate"
     for number in range(JOBS):
@@ -62,7 +62,7 @@ def _interrupt_again_and_again(
 
 
 def _check_attempts(site: Site, rounds: int) -> None:
-    """Each job has been interrupted so many times, and never failed; the logs are on S3."""
+    """Check that each job was interrupted in each round and never failed; the logs are on S3."""
     marks = sorted(f"1.{number}.interrupted.json" for number in range(1, rounds + 1))
     for number in range(JOBS):
         assert site.written("attempts", f"job-{number}") == marks

@@ -27,7 +27,7 @@ class Call:
     tags_of: Callable[[str], Tags]  # of an EC2 resource, by its id
 
     def arn(self, rest: str, *, region: bool = True, account: bool = True) -> str:
-        """The ARN of a resource of the request's service, account and region."""
+        """Return the ARN of a resource of the request's service, account and region."""
         place = (self.region if region else "", self.account if account else "")
         return ":".join(("arn:aws", self.service, *place, rest))
 
@@ -44,7 +44,7 @@ _ACTIONS = {
 
 
 def needs(call: Call) -> list[Need]:
-    """Every permission that the request needs."""
+    """Return every permission that the request needs."""
     name = f"{call.service}:{call.operation}"
     action = _ACTIONS.get(name, name)
     find = _RESOURCES.get(call.service)

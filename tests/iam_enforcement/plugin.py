@@ -85,7 +85,7 @@ def _authorize(worlds: Worlds, response: Any) -> None:
 
 
 def _authorize_s3(self: Any, bucket_name: str | None = None, key_name: str | None = None) -> None:
-    """In place of moto's, which its S3 calls with bucket and key."""
+    """Replace moto's method, which its S3 calls with bucket and key."""
     if not _enforced():
         return
     action = self._get_action()
@@ -101,7 +101,7 @@ def _authorize_s3(self: Any, bucket_name: str | None = None, key_name: str | Non
 
 
 def _identity(kind: type[Any], response: Any, action: str) -> Any:
-    """Who signed the request, after its signature was checked. Raises what moto answers."""
+    """Return the signer after a check of the signature. Raise moto's error if it is wrong."""
     path = response.raw_path
     query = response.parsed_url.query
     request = kind(
@@ -137,7 +137,7 @@ def _allowed(documents: list[Mapping[str, Any]], key: Any, account: str, need: N
 
 
 def _sentence(key: Any, need: Need) -> str:
-    """As AWS words it for most services."""
+    """Return AWS's words for most services."""
     return (
         f"User: {key.arn} is not authorized to perform: {need.action} on resource: "
         f"{need.resource} because no identity-based policy allows the {need.action} action"
@@ -145,7 +145,7 @@ def _sentence(key: Any, need: Need) -> str:
 
 
 def _tags(worlds: Worlds, account: str, region: str, resource: str) -> Mapping[str, str]:
-    """The tags of a fleet, a machine or a launch template."""
+    """Return the tags of a fleet, a machine or a launch template."""
     world = worlds.look(account, region)
     if resource in world.fleets:
         return world.fleets[resource].tags

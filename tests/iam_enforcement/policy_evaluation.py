@@ -1,5 +1,6 @@
-"""IAM's evaluation of policies: what is needed, and whether documents allow it (IAM guide,
-reference_policies_evaluation-logic). Pure; only identity policies and trust, as used here.
+"""IAM's evaluation of policies (IAM guide, reference_policies_evaluation-logic).
+
+Pure; only identity policies and trust policies, as the project uses them.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ class Need:
 
 
 def allows(documents: Iterable[Mapping[str, Any]], need: Need) -> bool:
-    """Whether a statement allows it and none denies it."""
+    """Return whether a statement allows it and none denies it."""
     effects = {
         statement["Effect"]
         for document in documents
@@ -32,7 +33,7 @@ def allows(documents: Iterable[Mapping[str, Any]], need: Need) -> bool:
 
 
 def trusts(document: Mapping[str, Any], principal: str, account: str) -> bool:
-    """Whether a role's trust policy lets an identity of this account assume it."""
+    """Return whether a role's trust policy lets an identity of this account assume it."""
     accepted = {"*", account, principal, principal.split(":iam:")[0] + f":iam::{account}:root"}
     for statement in _listed(document["Statement"]):
         named = statement.get("Principal", {})
@@ -60,7 +61,7 @@ def _conditions(statement: Mapping[str, Any]) -> Iterator[tuple[str, str, list[s
 
 
 def _holds(operator: str, key: str, values: list[str], context: Mapping[str, str]) -> bool:
-    """A key that the request does not have makes a condition false. Raises NotImplementedError."""
+    """A key that the request does not have makes a condition false. Raise NotImplementedError."""
     if operator not in ("StringEquals", "StringLike", "ArnEquals", "ArnLike"):
         raise NotImplementedError(f"the condition operator {operator}")
     if key not in context:
