@@ -101,6 +101,7 @@ class MessageStore:
         The latter are out of sight until `move`; what is older than `retention` is deleted.
         """
         received: list[Received] = []
+        taken: list[str] = []
         dead: list[str] = []
         with self._changed:
             now = self._clock()
@@ -119,9 +120,10 @@ class MessageStore:
                     dead.append(message_id)
                 else:
                     received.append(self._receive(message_id, entry, now))
+                    taken.append(message_id)
             # Hide them only now: with a visibility of 0 one answer would hold a message twice.
-            for one in received:
-                self._hold(_message_id(one.handle), now + visibility)
+            for message_id in taken:
+                self._hold(message_id, now + visibility)
         return received, dead
 
     def _receive(self, message_id: str, entry: _Entry, now: float) -> Received:
@@ -258,7 +260,3 @@ class MessageStore:
         entry = self._entries.pop(message_id, None)
         if entry is not None:
             self._counts[entry.state] -= 1
-
-
-def _message_id(handle: str) -> str:
-    return urlsafe_b64decode(handle).decode().split("/")[1]
