@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import functools
 import importlib
 import json
@@ -13,7 +14,6 @@ from pathlib import Path
 import botocore.session
 
 GRACE_SECONDS = 10.0  # for tasks to end by themselves when the server ends
-PORT_TAKEN = 3  # exit code
 
 
 def main() -> None:
@@ -37,6 +37,7 @@ def main() -> None:
     from embedded_aws.model import AWS_TIMINGS, FAST_TIMINGS
     from embedded_aws.process_runner import ProcessRunner
     from embedded_aws.server import Service, end_with
+    from embedded_aws.starter import PORT_TAKEN
     from embedded_aws.task_runner import Runner
 
     arguments.state.mkdir(parents=True, exist_ok=True)
@@ -51,7 +52,7 @@ def main() -> None:
         service = Service(arguments.port, runner, state, timings)
     except OSError as error:
         print(f"port {arguments.port}: {error}", file=sys.stderr)
-        raise SystemExit(PORT_TAKEN) from None
+        raise SystemExit(PORT_TAKEN if error.errno == errno.EADDRINUSE else 1) from None
     if arguments.plugin:
         importlib.import_module(arguments.plugin).install(service.worlds)
     end_with(service)

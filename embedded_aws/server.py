@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import sys
 import threading
 import traceback
@@ -43,7 +44,9 @@ class Service:
     """The running parts; clients need its `endpoint` and `environment`."""
 
     def __init__(self, port: int, runner: Runner, state_folder: Path, timings: Timings) -> None:
-        """Listen on a port. Raise OSError if it is taken."""
+        """Listen on a port. Raise OSError if that is impossible."""
+        # cheroot's own error has no errno.
+        socket.create_server((HOST, port)).close()
         self.worlds = Worlds(runner, state_folder, timings, MachineTypes(), self._task_environment)
         self._http = Server(
             (HOST, port),

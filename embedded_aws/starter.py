@@ -17,6 +17,7 @@ from typing import IO
 
 START_SECONDS = 60.0
 END_SECONDS = 60.0
+PORT_TAKEN = 3  # exit code of the server
 NEEDED = ("moto", "flask", "flask_cors", "cheroot")
 INSTALL = "Install what it needs: python -m pip install -r files/requirements.txt"
 
@@ -113,9 +114,9 @@ def _ready(process: subprocess.Popen[bytes], port: int, log: Path) -> Embedded:
             f"The AWS on this computer did not start within {START_SECONDS:.0f} s.",
             f"See {log}.",
         )
-    last = (log.read_text(errors="replace").splitlines() or ["no message"])[-1]
-    if "Address already in use" in last or "Errno 98" in last or "Errno 48" in last:
+    if process.wait(END_SECONDS) == PORT_TAKEN:
         raise StartError(f"Port {port} is taken by another program.", "Use another --port, or 0.")
+    last = (log.read_text(errors="replace").splitlines() or ["no message"])[-1]
     raise StartError(f"The AWS on this computer did not start: {last}", f"See {log}.")
 
 

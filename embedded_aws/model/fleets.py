@@ -154,7 +154,7 @@ def _towards_target(turn: Turn, fleet: Fleet, members: list[Instance]) -> Fleet:
 def _shed(turn: Turn, fleet: Fleet, members: list[Instance], weight: float) -> Fleet:
     """End what is over the target: first the most expensive per unit, as lowestPrice does.
 
-    botocore: ec2.ModifySpotFleetRequest; what priceCapacityOptimized ends first is not documented.
+    botocore: ec2.ModifySpotFleetRequest; guess: other strategies do the same, the youngest first.
     """
     types = turn.world.machine_types
 
