@@ -167,34 +167,42 @@ class Loop:
         self._numbers = itertools.count()
         self._requests = self._received = 0
         self._buffer = bytearray(CHUNK)
-        self._stopping = False
 
     def run(self) -> None:
-        """Serve until `stop`."""
-        while not self._stopping:
-            wait = max(0.0, self._late[0][0] - time.monotonic()) if self._late else None
-            for key, events in self._selector.select(wait):
-                if key.data is not None:
-                    step = self._send if events & selectors.EVENT_WRITE else self._receive
-                    self._do(step, key.data)
-                elif key.fileobj is self._listener:
-                    self._accept()
-            while self._late and self._late[0][0] <= time.monotonic():
-                _, _, connection, answer = heapq.heappop(self._late)
-                self._do(self._begin, connection, *answer)
-            if self._shared:
-                counts = (self._requests, self._received, time.process_time())
-                _COUNTS.pack_into(self._shared, self._offset, *counts)
-        for connection in list(self.connections):
-            self._close(connection)
-        self._selector.close()
-        self._wake.close()
-        self._waker.close()
+        """Serve until `stop`, or until the content raises."""
+        try:
+            while self._turn():
+                continue
+        finally:
+            for connection in list(self.connections):
+                self._close(connection)
+            self._selector.close()
+            self._wake.close()
+
+    def _turn(self) -> bool:
+        """Do what is due; return False after `stop`."""
+        going = True
+        wait = max(0.0, self._late[0][0] - time.monotonic()) if self._late else None
+        for key, events in self._selector.select(wait):
+            if key.data is not None:
+                step = self._send if events & selectors.EVENT_WRITE else self._receive
+                self._do(step, key.data)
+            elif key.fileobj is self._listener:
+                self._accept()
+            else:
+                going = False
+        while self._late and self._late[0][0] <= time.monotonic():
+            _, _, connection, answer = heapq.heappop(self._late)
+            self._do(self._begin, connection, *answer)
+        if self._shared:
+            counts = (self._requests, self._received, time.process_time())
+            _COUNTS.pack_into(self._shared, self._offset, *counts)
+        return going
 
     def stop(self) -> None:
         """Make `run` return; call this from another thread."""
-        self._stopping = True
-        self._waker.send(b"x")
+        # Its other end becomes readable.
+        self._waker.close()
 
     def _accept(self) -> None:
         with contextlib.suppress(BlockingIOError):
