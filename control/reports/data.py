@@ -153,7 +153,7 @@ def make(
         "region": run.region,
         "owner": run.owner,
         "made": utc(now),
-        "began": _began(run),
+        "began": utc(run.began),
         "ended": run.ended,
         "end_reason": run.end_reason,
         "submitted": reading.submitted,
@@ -177,12 +177,6 @@ def make(
         for one in advice.advise(content, (config or run.config).container_values())
     ]
     return content
-
-
-def _began(run: Run) -> str:
-    """The RUN_ID is the time of the first setup."""
-    one = run.run_id
-    return f"{one[:4]}-{one[4:6]}-{one[6:11]}:{one[11:13]}:{one[13:]}"
 
 
 def clean(value: str, most: int = _LONGEST_TEXT) -> str:
@@ -295,11 +289,12 @@ def _machines(run: Run, busy_seconds: float) -> dict[str, Any]:
 def _failures(reading: Reading) -> list[dict[str, Any]]:
     """The reasons, most frequent first, each with one job as an example."""
     found = failure_groups.groups(
-        {name: clean(text(record, name)) for name in ("reason", "job_name", "log_key")}
+        {name: clean(text(record, name)) for name in ("cause", "reason", "job_name", "log_key")}
         for record in reading.failed
     )
     return [
         {
+            "cause": group.cause,
             "reason": group.reason,
             "jobs": len(group.records),
             "example": group.records[0]["job_name"],

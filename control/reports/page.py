@@ -14,6 +14,7 @@ from urllib.parse import quote
 from control.errors import UserError
 from control.model import seconds
 from control.records import attempts, failure_groups
+from control.records.job_objects import log_file
 from control.reports import charts
 from control.reports.collect import Record, number, text
 from control.reports.data import clean
@@ -260,9 +261,9 @@ def render_page(
 
 
 def console_link(region: str, bucket: str) -> Callable[[str], str]:
-    """Makes the address of an object in the console of S3 from its key."""
+    """Make the address of a log in the console of S3 from its key; "" inside a record."""
     where = f"https://{region}.console.aws.amazon.com/s3/object/{quote(bucket)}?region={region}"
-    return lambda key: f"{where}&prefix={quote(key, safe='')}" if key else ""
+    return lambda key: f"{where}&prefix={quote(key, safe='')}" if key.endswith(".txt") else ""
 
 
 def no_link(key: str) -> str:
@@ -271,8 +272,8 @@ def no_link(key: str) -> str:
 
 
 def relative_link(prefix: str) -> Callable[[str], str]:
-    """Makes the address of a log that lies in a folder beside the page's own file."""
-    return lambda key: quote(key.removeprefix(prefix)) if key.startswith(prefix) else ""
+    """Make the address of a log that is a file in a folder next to the page's own file."""
+    return lambda key: quote(log_file(key).removeprefix(prefix)) if key.startswith(prefix) else ""
 
 
 def _hash(script: str) -> str:
@@ -285,7 +286,7 @@ def _failures(
 ) -> tuple[list[failure_groups.Group], list[Failure]]:
     """The reasons, most frequent first, and the jobs in their order."""
     groups = failure_groups.groups(
-        {**record, **{name: clean(text(record, name)) for name in ("reason", "job_name")}}
+        {**record, **{name: clean(text(record, name)) for name in ("cause", "reason", "job_name")}}
         for record in failed
     )
     ordered = [(i, record) for i, group in enumerate(groups) for record in group.records]
@@ -322,7 +323,7 @@ def _bytes(value: str) -> int:
 def _facts(one: Record) -> str:
     """The line about a failed job's last attempt."""
     fields = ("submission", "receive", "attempt", "attempts_allowed")
-    facts = [attempts.in_words(*(int(number(one, name)) for name in fields), is_given_up=True)]
+    facts = [attempts.in_words(*(int(number(one, name)) for name in fields), for_good=True)]
     if number(one, "seconds"):
         facts.append(f"after {format_duration(number(one, 'seconds'))}")
     if number(one, "peak_memory_mb"):
