@@ -87,12 +87,14 @@ def run_job(job: Any) -> None:
 
 def be_worker(jobs: int) -> None:
     """Do the jobs as a worker does them, and print what they cost."""
-    from plumbing import attempt, aws, environment, loop, machine, process, records, upload
-    from plumbing.board import Board
-    from plumbing.flag import Flag
+    from plumbing import attempt, loop, machine, process, records, upload
+    from plumbing import aws_clients as aws
+    from plumbing import settings as environment
     from plumbing.fork_server import ForkServer
     from plumbing.lease import Lease
-    from plumbing.settle import Settler
+    from plumbing.outcome import Settler
+    from plumbing.shared_state import Board
+    from plumbing.stop_flag import Flag
     from plumbing.worker import Worker
 
     settings = environment.read(os.environ)

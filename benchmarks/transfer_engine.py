@@ -25,7 +25,8 @@ THREADS = 16
 
 def with_plumbing(direction: str, folder: Path, prefix: str) -> None:
     """The worker's own way, as attempt.py and job.py call it."""
-    from plumbing import aws, download, upload
+    from plumbing import aws_clients as aws
+    from plumbing import download, upload
 
     s3 = aws.make_clients(aws.make_session(REGION)).s3
     if direction == "upload":

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import plumbing.environment
 import plumbing.message
 import plumbing.records
+import plumbing.settings
 from control import settings
 from control.jobs import jobs
 from control.runs import submitted
@@ -63,7 +63,7 @@ def test_a_setting_comes_back_as_config_had_it(write_config):
     )
     told = environment.of_container(config.container_values(), "https://queue", "run")
     assert {type(text) for text in told.values()} == {str}
-    read = plumbing.environment.read(told).config
+    read = plumbing.settings.read(told).config
     assert {name: read[name] for name in config.container_values()} == config.container_values()
     assert read["MY_TEXT"] == "7" and read["MY_NUMBER"] == 7 and read["MY_FLAG"] is False
     assert "SSH_KEY_NAME" not in read and "AWS_PROFILE" not in read

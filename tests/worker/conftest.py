@@ -19,11 +19,13 @@ import boto3
 import pytest
 from botocore.config import Config
 
-from plumbing import aws, environment, loop, process_tree
-from plumbing.flag import Flag
+from plumbing import aws_clients as aws
+from plumbing import loop, process_tree
+from plumbing import settings as environment
 from plumbing.lease import boot_clock
 from plumbing.machine import Identity
-from plumbing.settle import Settler
+from plumbing.outcome import Settler
+from plumbing.stop_flag import Flag
 from plumbing.worker import Worker
 
 WORKER = Path(__file__).resolve().parents[2] / "worker"

@@ -14,9 +14,11 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 from botocore.parsers import ResponseParserError
 
-from plumbing import attempt, machine, persistence, process_tree, settle
-from plumbing.failures import JobFailed
-from plumbing.joblog import JobLog
+from plumbing import attempt, machine, process_tree
+from plumbing import outcome as settle
+from plumbing import retrying as persistence
+from plumbing.errors import JobFailed
+from plumbing.job_log import JobLog
 from plumbing.message import parse
 
 

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from plumbing import container as supervising
-from plumbing.board import Board
+from plumbing.shared_state import Board
 
 DOCUMENT = b"one two\nthree\n"
 

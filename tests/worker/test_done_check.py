@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 from botocore.stub import Stubber
 
-from plumbing import done_check, environment
+from plumbing import done_check
+from plumbing import settings as environment
 
 LEAST = {
     "SQS_QUEUE_URL": "q",

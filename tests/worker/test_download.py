@@ -5,8 +5,9 @@ import io
 import pytest
 from botocore.response import StreamingBody
 
-from plumbing import download, persistence
-from plumbing.failures import JobFailed, LeaseLost
+from plumbing import download
+from plumbing import retrying as persistence
+from plumbing.errors import JobFailed, LeaseLost
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ import time
 import pytest
 
 from plumbing import fork_server, process, process_tree
-from plumbing.flag import Flag
 from plumbing.fork_server import ForkServer
+from plumbing.stop_flag import Flag
 
 KNOWN = ["at first"]
 

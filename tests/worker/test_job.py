@@ -8,9 +8,9 @@ import sys
 import pytest
 
 from plumbing import resources
-from plumbing.environment import Config
-from plumbing.failures import JobFailed, MachineFault
+from plumbing.errors import JobFailed, MachineFault
 from plumbing.job import Job
+from plumbing.settings import Config
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import threading
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
-from plumbing.failures import LeaseLost
+from plumbing.errors import LeaseLost
 from plumbing.lease import LONGEST, Lease, boot_clock, margin
 
 

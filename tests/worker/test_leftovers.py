@@ -6,7 +6,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from plumbing import upload
-from plumbing.failures import LeaseLost
+from plumbing.errors import LeaseLost
 from plumbing.leftovers import abort_uploads
 from plumbing.upload import Item
 

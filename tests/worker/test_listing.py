@@ -3,8 +3,9 @@ from __future__ import annotations
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
-from plumbing import listing, persistence
-from plumbing.failures import LeaseLost
+from plumbing import listing
+from plumbing import retrying as persistence
+from plumbing.errors import LeaseLost
 
 
 @pytest.fixture

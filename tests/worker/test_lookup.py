@@ -8,7 +8,8 @@ import sys
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
-from plumbing import attempt, lookup, persistence
+from plumbing import attempt, lookup
+from plumbing import retrying as persistence
 
 THREE = "abc"
 

@@ -7,8 +7,8 @@ import threading
 import pytest
 
 from plumbing import loop, machine
-from plumbing.board import Board
 from plumbing.lease import boot_clock
+from plumbing.shared_state import Board
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,8 @@ import time
 import pytest
 
 from plumbing import process, process_tree
-from plumbing.flag import Flag
 from plumbing.fork_server import ForkServer
+from plumbing.stop_flag import Flag
 
 
 class Written:

@@ -7,8 +7,8 @@ import threading
 import pytest
 
 from plumbing import protection
-from plumbing.board import NOT_OFFERED, PROTECTED, REFUSED, UNPROTECTED, Board
 from plumbing.protection import Protection
+from plumbing.shared_state import NOT_OFFERED, PROTECTED, REFUSED, UNPROTECTED, Board
 
 
 @pytest.fixture

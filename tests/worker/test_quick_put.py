@@ -14,8 +14,10 @@ from botocore.exceptions import SSLError
 from botocore.httpsession import URLLib3Session
 
 from benchmarks import aws_stub
-from plumbing import aws, persistence, upload
-from plumbing.failures import LeaseLost
+from plumbing import aws_clients as aws
+from plumbing import retrying as persistence
+from plumbing import upload
+from plumbing.errors import LeaseLost
 from plumbing.quick_put import QuickPuts
 
 COUNT = upload.MANY + 10

@@ -9,8 +9,9 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError, ReadTimeoutError
 from botocore.httpsession import URLLib3Session
 
-from plumbing import attempt, persistence
-from plumbing.failures import JobFailed
+from plumbing import attempt
+from plumbing import retrying as persistence
+from plumbing.errors import JobFailed
 from plumbing.lease import Lease
 
 

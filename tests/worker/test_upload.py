@@ -6,7 +6,7 @@ import os
 import pytest
 
 from plumbing import upload
-from plumbing.failures import JobFailed, LeaseLost
+from plumbing.errors import JobFailed, LeaseLost
 
 
 @pytest.fixture

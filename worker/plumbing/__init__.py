@@ -6,7 +6,7 @@ import os
 import signal
 from typing import TYPE_CHECKING, Any, Callable
 
-from plumbing.failures import JobFailed
+from plumbing.errors import JobFailed
 
 if TYPE_CHECKING:
     from plumbing.job import Job

@@ -15,23 +15,25 @@ import time
 import traceback
 from typing import Any, Callable, Mapping
 
-from plumbing import leftovers, machine, perform, process, records, resources, settle, upload
-from plumbing.aws import AWS_ERRORS, is_setup_fault
+from plumbing import leftovers, machine, process, records, resources, upload
+from plumbing import outcome as settle
+from plumbing import run_in_child as perform
+from plumbing.aws_clients import AWS_ERRORS, is_setup_fault
 from plumbing.console import say
-from plumbing.failures import Interrupted, JobFailed, LeaseLost, MachineFault
-from plumbing.joblog import JobLog
+from plumbing.errors import Interrupted, JobFailed, LeaseLost, MachineFault
+from plumbing.job_log import JobLog
 from plumbing.lease import LONGEST, Lease
 from plumbing.lookup import Known, is_first, look_up
 from plumbing.message import Message
-from plumbing.persistence import (
+from plumbing.outcome import Outcome, Plan
+from plumbing.report import Report
+from plumbing.retrying import (
     GIVE_BACK_AFTER_STOP,
     MARK_AFTER_STOP,
     SETTLE_AFTER_STOP,
     UPLOAD_AFTER_STOP,
     Guard,
 )
-from plumbing.report import Report
-from plumbing.settle import Outcome, Plan
 from plumbing.worker import Worker
 from plumbing.workfolder import remove
 

@@ -16,15 +16,16 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Callable, Iterator
 
-from plumbing import environment, process_tree, workfolder
-from plumbing.aws import make_session
-from plumbing.board import Board
+from plumbing import process_tree, workfolder
+from plumbing import settings as environment
+from plumbing.aws_clients import make_session
 from plumbing.console import say
 from plumbing.crew import INTERRUPTION, STOP, Crew, start_worker
 from plumbing.machine import MOUNT, Load
 from plumbing.metadata import Metadata
 from plumbing.process import signal_name
 from plumbing.protection import Protection
+from plumbing.shared_state import Board
 
 if TYPE_CHECKING:
     from plumbing.job import Job

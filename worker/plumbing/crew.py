@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable
 
 from plumbing import process_tree
-from plumbing.aws import make_clients
-from plumbing.board import Board
+from plumbing.aws_clients import make_clients
 from plumbing.console import say
-from plumbing.environment import Settings
-from plumbing.flag import Flag
 from plumbing.job_process import SIGNALS
 from plumbing.loop import work
-from plumbing.settle import Settler
+from plumbing.outcome import Settler
+from plumbing.settings import Settings
+from plumbing.shared_state import Board
+from plumbing.stop_flag import Flag
 from plumbing.worker import Worker
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from plumbing import listing
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-    from plumbing.environment import Settings
+    from plumbing.settings import Settings
 
 
 def counts(name: str, size: int, settings: Settings) -> bool:

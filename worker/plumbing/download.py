@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Callable, Sequence
 from botocore.exceptions import ClientError
 
 from plumbing import listing
-from plumbing.aws import CONNECTIONS, code_of
-from plumbing.failures import JobFailed
+from plumbing.aws_clients import CONNECTIONS, code_of
+from plumbing.errors import JobFailed
 from plumbing.parallel import each
-from plumbing.persistence import persistently
-from plumbing.places import inside
+from plumbing.paths import inside
+from plumbing.retrying import persistently
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -14,14 +14,14 @@ from typing import IO, TYPE_CHECKING, Any, Mapping, Sequence
 
 from plumbing import command_line, download, own_lines, process_tree, resources
 from plumbing.downloads import Downloads
-from plumbing.failures import JobFailed, MachineFault
+from plumbing.errors import JobFailed, MachineFault
 from plumbing.process import signal_name
-from plumbing.search import Search
+from plumbing.program import Search
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-    from plumbing.environment import Config
+    from plumbing.settings import Config
 
 OUT_OF_MEMORY = "out of memory"
 

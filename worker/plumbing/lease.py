@@ -14,8 +14,8 @@ import time
 from typing import Any, Callable
 
 from plumbing.console import say
-from plumbing.failures import LeaseLost, MachineFault
-from plumbing.flag import Flag
+from plumbing.errors import LeaseLost, MachineFault
+from plumbing.stop_flag import Flag
 
 # "can't extend ... to more than a total visibility timeout of 12 hours" from the receive
 # (SQS, ChangeMessageVisibility).

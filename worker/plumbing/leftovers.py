@@ -5,9 +5,9 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Callable, Sequence
 
-from plumbing.aws import AWS_ERRORS
+from plumbing.aws_clients import AWS_ERRORS
 from plumbing.console import say
-from plumbing.persistence import persistently
+from plumbing.retrying import persistently
 from plumbing.upload import PART, Item
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, Callable, Iterator
 
-from plumbing.persistence import persistently
+from plumbing.retrying import persistently
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -6,17 +6,18 @@ import traceback
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Callable
 
-from plumbing import done_check, records, settle
-from plumbing.failures import JobFailed
-from plumbing.persistence import persistently
-from plumbing.places import output_place
-from plumbing.settle import Outcome
+from plumbing import done_check, records
+from plumbing import outcome as settle
+from plumbing.errors import JobFailed
+from plumbing.outcome import Outcome
+from plumbing.paths import output_place
+from plumbing.retrying import persistently
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-    from plumbing.environment import Settings
     from plumbing.message import Message
+    from plumbing.settings import Settings
 
 # SQS drops a job without a word at its hundredth receive above JOB_RETRIES (control/services).
 MOST_RECEIVES_ABOVE_RETRIES = 90

@@ -6,14 +6,15 @@ import time
 import traceback
 from typing import Any, Callable, Mapping
 
-from plumbing import machine, settle
+from plumbing import machine
+from plumbing import outcome as settle
 from plumbing.attempt import Attempt
-from plumbing.aws import AWS_ERRORS, code_of, is_setup_fault
-from plumbing.board import Board
+from plumbing.aws_clients import AWS_ERRORS, code_of, is_setup_fault
 from plumbing.console import say
-from plumbing.failures import Interrupted, LeaseLost
+from plumbing.errors import Interrupted, LeaseLost
 from plumbing.lease import Lease, boot_clock
 from plumbing.message import Message, parse
+from plumbing.shared_state import Board
 from plumbing.worker import Worker
 
 # The most that SQS takes for WaitTimeSeconds.

@@ -20,7 +20,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from plumbing import environment
+from plumbing import settings as environment
 from plumbing.console import say
 from plumbing.machine import MOUNT
 from plumbing.metadata import Metadata

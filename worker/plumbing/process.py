@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any, Callable
 
 from plumbing import process_tree, resources
-from plumbing.flag import Flag
 from plumbing.fork_server import Child
+from plumbing.stop_flag import Flag
 
 # A program gets so many seconds between SIGTERM and SIGKILL.
 GRACE = 3.0

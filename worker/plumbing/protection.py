@@ -9,8 +9,8 @@ import json
 from typing import Callable, Mapping
 
 from plumbing import web
-from plumbing.board import NOT_OFFERED, PROTECTED, REFUSED, UNPROTECTED, Board
 from plumbing.console import say
+from plumbing.shared_state import NOT_OFFERED, PROTECTED, REFUSED, UNPROTECTED, Board
 
 MINUTES = 60
 # Long before it ends, so that some renewals may fail.

@@ -21,7 +21,7 @@ from botocore.exceptions import ProxyConnectionError, SSLError
 from botocore.httpsession import URLLib3Session
 from botocore.utils import get_environ_proxies
 
-from plumbing.aws import ANSWER_SECONDS, AWS_ERRORS, CONNECT_SECONDS, USER_AGENT
+from plumbing.aws_clients import ANSWER_SECONDS, AWS_ERRORS, CONNECT_SECONDS, USER_AGENT
 from plumbing.console import say
 
 if TYPE_CHECKING:

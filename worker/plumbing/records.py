@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Callable, Iterable, Mapping
 from botocore.exceptions import ClientError
 
 from plumbing import listing
-from plumbing.aws import code_of, status_of
+from plumbing.aws_clients import code_of, status_of
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 from plumbing.records import utc
 
 if TYPE_CHECKING:
-    from plumbing.joblog import JobLog
+    from plumbing.job_log import JobLog
     from plumbing.machine import Identity
+    from plumbing.outcome import Outcome
     from plumbing.process import Ending
     from plumbing.records import Keys, Past
-    from plumbing.settle import Outcome
 
 
 class Report:

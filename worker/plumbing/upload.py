@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any, Callable, Iterator, Mapping, Sequence
 
 from botocore.exceptions import ClientError
 
-from plumbing.aws import AWS_ERRORS, CONNECTIONS, QUICK_CONNECTIONS, code_of
-from plumbing.failures import JobFailed
+from plumbing.aws_clients import AWS_ERRORS, CONNECTIONS, QUICK_CONNECTIONS, code_of
+from plumbing.errors import JobFailed
 from plumbing.parallel import each
-from plumbing.persistence import persistently
-from plumbing.places import key_of
+from plumbing.paths import key_of
 from plumbing.quick_put import QuickPuts
+from plumbing.retrying import persistently
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -7,14 +7,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Callable, Mapping, Tuple
 
-from plumbing.aws import Clients
-from plumbing.environment import Settings
-from plumbing.flag import Flag
+from plumbing.aws_clients import Clients
 from plumbing.fork_server import ForkServer
 from plumbing.job import Job
 from plumbing.machine import Identity
-from plumbing.perform import perform
-from plumbing.settle import Settler
+from plumbing.outcome import Settler
+from plumbing.run_in_child import perform
+from plumbing.settings import Settings
+from plumbing.stop_flag import Flag
 
 # Id, name, values and folder: what makes a job, in this process and in its own.
 Order = Tuple[str, str, Mapping[str, Any], Path]

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from plumbing import environment
-from plumbing.failures import JobFailed
+from plumbing import settings as environment
+from plumbing.errors import JobFailed
 
 LEAST = {
     "SQS_QUEUE_URL": "https://queue",

@@ -20,13 +20,13 @@ from botocore.exceptions import (
 )
 from botocore.parsers import ResponseParserError
 
-from plumbing.aws import AWS_ERRORS, SECONDS_OF_A_REQUEST, code_of, status_of
+from plumbing.aws_clients import AWS_ERRORS, SECONDS_OF_A_REQUEST, code_of, status_of
 from plumbing.console import say
-from plumbing.failures import Interrupted, JobFailed
+from plumbing.errors import Interrupted, JobFailed
 
 if TYPE_CHECKING:
-    from plumbing.flag import Flag
     from plumbing.lease import Lease
+    from plumbing.stop_flag import Flag
 
 Result = TypeVar("Result")
 

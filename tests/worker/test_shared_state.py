@@ -5,8 +5,8 @@ import select
 
 import pytest
 
-from plumbing.board import NOT_OFFERED, PROTECTED, UNPROTECTED, Board
 from plumbing.machine import MOST_FAULTS
+from plumbing.shared_state import NOT_OFFERED, PROTECTED, UNPROTECTED, Board
 
 
 def woken(board):

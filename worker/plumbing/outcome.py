@@ -12,10 +12,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Callable, Mapping
 
 from plumbing import records
-from plumbing.aws import AWS_ERRORS
+from plumbing.aws_clients import AWS_ERRORS
 from plumbing.console import say
 from plumbing.lease import boot_clock
-from plumbing.persistence import may_have_arrived, persistently
+from plumbing.retrying import may_have_arrived, persistently
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -10,8 +10,10 @@ from botocore.exceptions import (
 )
 from botocore.parsers import ResponseParserError
 
-from plumbing import aws, container, persistence
-from plumbing.failures import Interrupted, JobFailed, LeaseLost
+from plumbing import aws_clients as aws
+from plumbing import container
+from plumbing import retrying as persistence
+from plumbing.errors import Interrupted, JobFailed, LeaseLost
 
 
 def answer(code, status):

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Callable, Dict, Mapping
 
 from plumbing import upload_flags
-from plumbing.failures import JobFailed
+from plumbing.errors import JobFailed
 
 # SQS holds a message for 12 h from its receive at the most, which no extension changes
 # (ChangeMessageVisibility); an hour of them is kept for the upload and for giving the job back.

@@ -8,11 +8,12 @@ import os
 import traceback
 from typing import Any, Callable
 
-from plumbing import process, settle
-from plumbing.failures import MACHINE_ERRORS, JobFailed, MachineFault, os_reason
+from plumbing import outcome as settle
+from plumbing import process
+from plumbing.errors import MACHINE_ERRORS, JobFailed, MachineFault, os_reason
 from plumbing.job import OUT_OF_MEMORY, Job, out_of_memory
+from plumbing.outcome import Outcome
 from plumbing.process import Ending
-from plumbing.settle import Outcome
 
 HANGS = "a process of the job hangs in the kernel and cannot be ended"
 

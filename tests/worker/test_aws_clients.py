@@ -4,7 +4,7 @@ import boto3
 import pytest
 from botocore.awsrequest import AWSResponse
 
-from plumbing import aws
+from plumbing import aws_clients as aws
 
 
 @pytest.fixture

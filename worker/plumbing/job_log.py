@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Callable, Iterable, Sequence
 
 from plumbing import console, own_lines
-from plumbing.failures import MACHINE_ERRORS
+from plumbing.errors import MACHINE_ERRORS
 
 LAST_LINES = 30
 # Of a line in last_lines; the log itself has all of it.

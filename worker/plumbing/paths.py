@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from plumbing.failures import JobFailed
+from plumbing.errors import JobFailed
 
 # In AWS_BUCKET, the first part of the keys of all that the system itself writes.
 RECORDS = "runs"

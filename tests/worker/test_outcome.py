@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from plumbing import message, settle
-from plumbing.settle import Outcome, Plan, decide
+from plumbing import message
+from plumbing import outcome as settle
+from plumbing.outcome import Outcome, Plan, decide
 
 FAILED = Outcome(settle.FAILED, "exit 1")
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from plumbing import places
-from plumbing.failures import JobFailed
+from plumbing import paths as places
+from plumbing.errors import JobFailed
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import os
 import pytest
 
 from plumbing import own_lines
-from plumbing.joblog import LAST_LINES, LONGEST_LINE, JobLog
+from plumbing.job_log import LAST_LINES, LONGEST_LINE, JobLog
 
 
 @pytest.fixture
