@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from hypothesis import given
@@ -17,7 +18,8 @@ from control import settings
 from control.jobs import jobs
 from control.runs import submitted
 from control.services import environment, queues, records
-from plumbing import lookup
+from plumbing import attempt
+from plumbing.errors import Cause
 from plumbing.message import parse
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\ufffe\uffff"), max_size=30)
@@ -36,7 +38,7 @@ OBJECTS = st.dictionaries(TEXT.filter(lambda k: "_comment" not in k and k != "gr
 @given(shared=OBJECTS, group=OBJECTS)
 def test_a_message_without_attributes_gets_the_id_that_the_submitter_would_give(shared, group):
     job = jobs.make(shared, group, "")
-    message = parse({"Body": job.body, "ReceiptHandle": "h"}, "run")
+    message = parse({"Body": job.body, "ReceiptHandle": "h"}, "App", "run")
     assert message.job_id == job.id
     assert message.fault == ""
 
@@ -63,7 +65,7 @@ def test_a_setting_comes_back_as_config_had_it(write_config):
     )
     told = environment.of_container(config.container_values(), "https://queue", "run")
     assert {type(text) for text in told.values()} == {str}
-    read = plumbing.settings.read(told).config
+    read = plumbing.settings.read_settings(told).config
     assert {name: read[name] for name in config.container_values()} == config.container_values()
     assert read["MY_TEXT"] == "7" and read["MY_NUMBER"] == 7 and read["MY_FLAG"] is False
     assert "SSH_KEY_NAME" not in read and "AWS_PROFILE" not in read
@@ -77,11 +79,12 @@ def test_every_setting_is_documented(name):
 
 def test_the_workers_keys_are_those_that_control_counts(run, aws):
     keys = plumbing.records.Keys(run.app_name, run.run_id, "0123456789abcdef", 2, 3)
-    for state in ("done", "failed", "skipped"):
-        aws.s3.put_object(Bucket=run.bucket, Key=keys.record(state), Body=b"{}")
+    for state, cause in (("done", ""), ("failed", "exit_code"), ("skipped", "already_done")):
+        aws.s3.put_object(Bucket=run.bucket, Key=keys.record(state, cause), Body=b"{}")
     assert records.count(aws.s3, run) == records.JobCounts(0, done=1, skipped=0, failed=0)
     prefix = f"runs/{run.app_name}/{run.run_id}/"
-    assert keys.attempt("failed") == f"{prefix}attempts/0123456789abcdef.2.3.failed.json"
+    attempt_key = f"{prefix}attempts/0123456789abcdef.2.3.timeout.failed.json"
+    assert keys.attempt("failed", "timeout") == attempt_key
     assert keys.log == f"{prefix}logs/0123456789abcdef.2.3.txt"
 
 
@@ -102,10 +105,16 @@ def test_a_part_holds_what_the_contract_says(run, aws):
 
 
 def test_the_worker_gives_a_job_up_before_sqs_drops_it():
-    assert lookup.MOST_RECEIVES_ABOVE_RETRIES < queues.RECEIVES_ABOVE_RETRIES
+    assert attempt.MOST_RECEIVES_ABOVE_RETRIES < queues.RECEIVES_ABOVE_RETRIES
 
 
 def test_the_message_is_canonical_json():
     job = jobs.make({"z": 1, "a": "é"}, {"b": [1, 2]}, "")
     assert job.body == '{"a":"é","group":{"b":[1,2]},"z":1}'
     assert json.loads(job.body)["group"] == {"b": [1, 2]}
+
+
+def test_every_cause_is_documented():
+    page = Path(__file__).parent.parent / "documentation/contract.md"
+    table = page.read_text(encoding="utf-8").partition("The causes:")[2].partition("The log of")[0]
+    assert re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE) == list(get_args(Cause))

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from plumbing import container as supervising
-from plumbing.shared_state import Board
+from plumbing.shared_state import SharedState
 
 DOCUMENT = b"one two\nthree\n"
 
@@ -100,7 +100,7 @@ def test_sigterm_in_mid_job_gives_the_message_back_at_once(
     assert cloud.waiting() == (1, 0)
     assert cloud.states("attempts") == ["1.1.interrupted.json"]
     assert cloud.states("records") == []
-    log = cloud.read(cloud.record("interrupted", "attempts")["log_key"]).decode()
+    log = cloud.log(cloud.record("interrupted", "attempts"))
     assert "started" in log and "INTERRUPTED" in log
     assert os.listdir(tmp_path / "work") == []
 
@@ -246,7 +246,7 @@ def test_all_workers_take_jobs_and_each_is_done_once(
     until(lambda: cloud.waiting() == (0, 0))
     container.send_signal(signal.SIGTERM)
     assert container.wait(5) == 0
-    records = [json.loads(cloud.read(key)) for key in cloud.names("runs/App/R1/records/")]
+    records = [json.loads(cloud.read(key)) for key in cloud.names(f"{cloud.run}records/")]
     assert {record["receive"] for record in records} == {1}
     assert len(cloud.names("out/")) == 20
 
@@ -287,7 +287,7 @@ def test_after_the_interruption_notice_the_container_sleeps_and_says_its_load_ea
     monkeypatch, tmp_path, capfd
 ):
     clock, sleeps = Clock(), []
-    container = supervising.Container(Board(1), [], set())
+    container = supervising.Container(SharedState(1), [], set())
 
     def wait(container, until):
         sleeps.append(until - clock.now)

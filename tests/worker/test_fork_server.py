@@ -11,7 +11,7 @@ import pytest
 
 from plumbing import fork_server, process, process_tree
 from plumbing.fork_server import ForkServer
-from plumbing.stop_flag import Flag
+from plumbing.stop_flag import StopFlag
 
 KNOWN = ["at first"]
 
@@ -39,7 +39,7 @@ def make():
 @pytest.fixture
 def ending_of(tmp_path):
     """Watches a child to its end; how it ended."""
-    flags = [Flag(), Flag()]
+    flags = [StopFlag(), StopFlag()]
     yield lambda child: process.watch(child, lambda data: None, tmp_path, *flags, 20.0)
     for flag in flags:
         flag.close()

@@ -5,89 +5,80 @@ import select
 
 import pytest
 
-from plumbing.machine import MOST_FAULTS
-from plumbing.shared_state import NOT_OFFERED, PROTECTED, UNPROTECTED, Board
+from plumbing.machine import MOST_FAULTS, Trouble
+from plumbing.shared_state import NOT_OFFERED, PROTECTED, UNPROTECTED, SharedState
 
 
-def woken(board):
-    return bool(select.select([board.wake_read], [], [], 0)[0])
+def woken(state):
+    return bool(select.select([state.wake_read], [], [], 0)[0])
 
 
 def test_what_one_process_writes_another_reads():
-    board = Board(2)
+    state = SharedState(2)
     pid = os.fork()
     if pid == 0:
-        board.set_busy(1, True)
-        board.count_fault("00ff", "a disk of no size")
+        state.set_busy(1, True)
+        state.count_fault("00ff", Trouble("disk_full", "a disk of no size"))
         os._exit(0)
     os.waitpid(pid, 0)
 
-    assert board.anybody_busy()
-    assert (board.faults, board.last_fault) == (1, "a disk of no size")
-    assert woken(board)
-    board.drain()
-    assert not woken(board)
+    assert state.anybody_busy()
+    assert (state.faults, state.last_fault) == (1, ("disk_full", "a disk of no size"))
+    assert woken(state)
+    state.drain()
+    assert not woken(state)
 
 
 def test_without_an_agent_to_ask_nobody_is_woken():
-    board = Board(1)
-    board.protection = NOT_OFFERED
+    state = SharedState(1)
+    state.protection = NOT_OFFERED
 
-    board.set_busy(0, True)
+    state.set_busy(0, True)
 
-    assert board.anybody_busy() and not woken(board)
+    assert state.anybody_busy() and not woken(state)
 
 
-@pytest.mark.parametrize(("state", "waits"), [(UNPROTECTED, True), (PROTECTED, False)])
-def test_a_worker_waits_for_protection_but_not_for_long(state, waits):
-    board = Board(1)
-    board.protection = state
+@pytest.mark.parametrize(("protection", "waits"), [(UNPROTECTED, True), (PROTECTED, False)])
+def test_a_worker_waits_for_protection_but_not_for_long(protection, waits):
+    state = SharedState(1)
+    state.protection = protection
     now, waited = [0.0], []
 
     def wait(seconds):
         waited.append(seconds)
         now[0] += seconds
 
-    board.wait_for_protection(5, clock=lambda: now[0], wait=wait)
+    state.wait_for_protection(5, clock=lambda: now[0], wait=wait)
 
     assert bool(waited) is waits
     assert sum(waited) < 5.1
 
 
 def test_faults_in_a_row_are_counted_until_there_are_too_many():
-    board = Board(1)
+    state = SharedState(1)
     for number in range(300):
-        board.count_fault(f"{number:016x}", f"reason {number}")
-        assert board.faults == min(number + 1, MOST_FAULTS)
-        assert board.last_fault == f"reason {number}"
+        state.count_fault(f"{number:016x}", Trouble("timeout", f"reason {number}"))
+        assert state.faults == min(number + 1, MOST_FAULTS)
+        assert state.last_fault == ("timeout", f"reason {number}")
 
-    board.count_fault("00ff", "")
+    state.count_fault("00ff", None)
 
-    assert board.faults == 0
+    assert state.faults == 0
 
 
 @pytest.mark.parametrize("why", ["x" * 2000, "ä" * 2000, "lone \ud800 surrogate"])
 def test_a_reason_of_any_length_and_kind_spoils_nothing_else(why):
-    board = Board(2)
+    state = SharedState(2)
 
-    board.count_fault("00ff", why)
+    state.count_fault("00ff", Trouble("signal", why))
 
-    assert board.faults == 1 and not board.anybody_busy()
-    assert why.startswith(board.last_fault[:5]) and len(board.last_fault) >= 5
+    assert state.faults == 1 and not state.anybody_busy()
+    assert why.startswith(state.last_fault.reason[:5]) and len(state.last_fault.reason) >= 5
 
 
 def test_one_job_that_fails_again_and_again_is_one_fault():
-    board = Board(1)
+    state = SharedState(1)
     for _ in range(3):
-        board.count_fault("00ff00ff00ff00ff", "no disk")
+        state.count_fault("00ff00ff00ff00ff", Trouble("disk_full", "no disk"))
 
-    assert board.faults == 1
-
-
-def test_a_receive_that_says_nothing_about_the_machine_leaves_the_row_alone():
-    board = Board(1)
-    board.count_fault("00ff", "no disk")
-
-    board.count_fault("00aa", None)
-
-    assert board.faults == 1
+    assert state.faults == 1

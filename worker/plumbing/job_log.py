@@ -1,30 +1,72 @@
-"""A job's own log: all of it in a file, the first part of it on standard output as well.
+"""A job's own log: all of it in a file, the first part of it on standard output too.
 
-Lines of the worker's own stand among those of the job. The last lines, by which a failure is
-explained, are the job's alone.
+The worker's own lines stand among those of the job, without a mark in the file. The last lines,
+which explain a failure, are the job's alone. JobLog is in the worker; begin_own and write_own are
+for the job's process, whose lines go the same way as everything that the job prints, so that they
+are in order.
 """
 
 from __future__ import annotations
 
+import base64
+import contextlib
+import gzip
 import os
 import re
+import sys
 from pathlib import Path
 from typing import Callable, Iterable, Sequence
 
-from plumbing import console, own_lines
+from plumbing import console
 from plumbing.errors import MACHINE_ERRORS
 
+# A log of up to that many bytes travels inside its record.
+LONGEST_PACKED = 64 << 10
 LAST_LINES = 30
-# Of a line in last_lines; the log itself has all of it.
+# The longest line of last_lines; the log itself has all of it.
 LONGEST_LAST_LINE = 500
-# A "line" that never ends is printed in pieces of so many bytes.
+# A "line" that never ends is printed in pieces of this many bytes.
 LONGEST_LINE = 3500
+# Before each line of the worker's own from the job's process; JobLog takes it away. No program
+# writes it by chance.
+MARK = b"\x1e\x16own\x16\x1e"
+# In bytes. A write of up to PIPE_BUF is never torn by what a program writes: pipe(7).
+LONGEST_OWN = 4096
 _TAIL_BYTES = 1 << 16
 _LINE_END = re.compile(rb"\r\n|\n|\r")
 
+_log: tuple[int, int] | None = None
+
+
+def begin_own(descriptor: int) -> None:
+    """Remember which pipe leads to the job's log; without one write_own does nothing."""
+    global _log
+    _log = _identity(descriptor)
+
+
+def write_own(text: str) -> None:
+    """Write one line of the worker's own after all that the job has printed so far."""
+    if _log is None:
+        return
+    # The job may have closed its output, or replaced it.
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        sys.stdout.flush()
+    data = MARK + text.replace("\n", " ").encode("utf-8", "replace")
+    # It may also have replaced one of them by a file of its own, which gets no lines of ours.
+    for descriptor in (1, 2):
+        with contextlib.suppress(OSError):
+            if _identity(descriptor) == _log:
+                os.write(descriptor, data[: LONGEST_OWN - 1] + b"\n")
+                return
+
+
+def _identity(descriptor: int) -> tuple[int, int]:
+    status = os.fstat(descriptor)
+    return status.st_dev, status.st_ino
+
 
 class JobLog:
-    """Takes the bytes that a job writes. `limit`: so many bytes of it are printed."""
+    """Takes the bytes that a job writes. `limit`: how many bytes of it are printed."""
 
     def __init__(
         self,
@@ -35,7 +77,7 @@ class JobLog:
     ) -> None:
         self.path = path
         self.fault = ""
-        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o644)
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o644)
         self._name = name.encode("utf-8", "replace")
         self._left = limit
         self._write = write
@@ -45,35 +87,62 @@ class JobLog:
         self._tail = bytearray()
 
     def line(self, text: str) -> None:
-        """A line of the worker's own about the job; printed in any case."""
+        """Add a line of the worker's own about the job; it is always printed."""
         self._let_go()
         data = text.replace("\n", " ").encode("utf-8", "replace")
         self._save_own(data)
         self._print([data])
 
     def add(self, data: bytes) -> None:
-        """What the job has written, in whichever pieces, and what own_lines wrote between."""
+        """Add what the job has written, in any pieces, with the lines of write_own in between."""
         data, self._held = self._held + data, b""
         while True:
-            before, mark, rest = data.partition(own_lines.MARK)
+            before, mark, rest = data.partition(MARK)
             if not mark:
                 break
             self._add(before)
             line, end, data = rest.partition(b"\n")
-            if not end and len(rest) < own_lines.LONGEST:
+            if not end and len(rest) < LONGEST_OWN:
                 self._held = mark + rest
                 return
             self._save_own(line)
             self._print_some([line])
-        held = own_lines.begun(data)
+        # How many bytes at the end may be the beginning of a mark.
+        lengths = range(min(len(MARK) - 1, len(data)), 0, -1)
+        held = next((n for n in lengths if data.endswith(MARK[:n])), 0)
         self._held = data[len(data) - held :]
         self._add(data[: len(data) - held])
 
+    def last_lines(self) -> list[str]:
+        """Return the last lines that the job has written."""
+        lines = _LINE_END.split(bytes(self._tail[-_TAIL_BYTES:]))
+        texts = [line.decode("utf-8", "replace") for line in lines if line]
+        return [text[:LONGEST_LAST_LINE] for text in texts[-LAST_LINES:]]
+
+    @property
+    def size(self) -> int:
+        """Bytes of the whole log."""
+        return os.fstat(self._file).st_size
+
+    def packed(self) -> str:
+        """Return the log as it travels inside a record: base64 of gzip of UTF-8 text.
+
+        "" if it is too large for that. The job may have removed the file.
+        """
+        if self.size > LONGEST_PACKED:
+            return ""
+        text = os.pread(self._file, LONGEST_PACKED, 0).decode("utf-8", "replace")
+        return base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode()
+
+    def close(self) -> None:
+        self._let_go()
+        os.close(self._file)
+
     def _let_go(self) -> None:
-        """Nothing more of what was held has come."""
+        """Add what was held: nothing follows it."""
         held, self._held = self._held, b""
-        if held.startswith(own_lines.MARK):
-            self._save_own(held[len(own_lines.MARK) :])
+        if held.startswith(MARK):
+            self._save_own(held[len(MARK) :])
         else:
             self._add(held)
 
@@ -95,25 +164,15 @@ class JobLog:
             self._add(b"\n")
         self._save(data + b"\n")
 
-    def last_lines(self) -> list[str]:
-        """The last lines that the job has written."""
-        lines = _LINE_END.split(bytes(self._tail[-_TAIL_BYTES:]))
-        texts = [line.decode("utf-8", "replace") for line in lines if line]
-        return [text[:LONGEST_LAST_LINE] for text in texts[-LAST_LINES:]]
-
-    def close(self) -> None:
-        self._let_go()
-        os.close(self._file)
-
     def _save(self, data: bytes) -> None:
         try:
             os.write(self._file, data)
         except OSError as error:
-            why = MACHINE_ERRORS.get(error.errno or 0) or error.strerror
+            _, why = MACHINE_ERRORS.get(error.errno or 0, ("", error.strerror))
             self.fault = f"{why}: the log could not be written"
 
     def _print_some(self, lines: Sequence[bytes]) -> None:
-        """As much as the limit lets through."""
+        """Print as much as the limit allows."""
         if self._left <= 0:
             return
         self._left -= sum(map(len, lines))
@@ -125,7 +184,7 @@ class JobLog:
         out = b""
         for line in lines:
             for start in range(0, len(line), LONGEST_LINE):
-                # CloudWatch takes UTF-8 only.
+                # CloudWatch accepts UTF-8 only.
                 text = line[start : start + LONGEST_LINE].decode("utf-8", "replace").encode()
                 piece = b"[%s] %s\n" % (self._name, text)
                 if out and len(out) + len(piece) > console.WHOLE:

@@ -1,105 +1,101 @@
-"""What the process of a job does with run_job(job), and what its end means."""
+"""What the process that a job runs in does, from its fork to its end; see fork_server.py."""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
+import json
 import os
+import signal
+import sys
 import traceback
-from typing import Any, Callable
+from typing import TYPE_CHECKING, Any, Callable
 
-from plumbing import outcome as settle
-from plumbing import process
-from plumbing.errors import MACHINE_ERRORS, JobFailed, MachineFault, os_reason
-from plumbing.job import OUT_OF_MEMORY, Job, out_of_memory
-from plumbing.outcome import Outcome
-from plumbing.process import Ending
+from plumbing import job_log, machine, outcome, process_tree
+from plumbing.errors import JobFailed, failure_of
 
-HANGS = "a process of the job hangs in the kernel and cannot be ended"
+if TYPE_CHECKING:
+    from plumbing.job import Job
+
+# Blocked during a fork: the handlers are those of the process that forks.
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD, signal.SIGUSR1)
+
+
+def run(function: Callable[[], dict[str, Any]], parent: int, output: int, result: int) -> None:
+    """Be the process of a job: call `function` and write its result, as JSON, into `result`.
+
+    What it prints goes into `output`; both are the ends of pipes. Never return.
+    """
+    code = 1
+    try:
+        os.setsid()
+        process_tree.die_with_parent(parent)
+        process_tree.adopt_orphans()
+        machine.be_ended_first(machine.JOB_ENDS)
+        _take_signals_and_output(output)
+        answer = function()
+        # Now: all that the job left is below this process only until its end.
+        if _have_children():
+            process_tree.kill(process_tree.below(os.getpid()))
+        # A job may have closed them; it has succeeded anyway.
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError):
+                stream.flush()
+        with open(result, "wb") as file:
+            file.write(json.dumps(answer).encode() + b"\n")
+        code = 0
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        with contextlib.suppress(OSError, ValueError):
+            sys.stderr.flush()
+        os._exit(code)
 
 
 def perform(job: Job, run_job: Callable[[Job], object]) -> dict[str, Any]:
-    """Run run_job in this process, which is the job's own; the result says how it ended."""
+    """Call run_job in this process, which is the job's own.
+
+    Return the fields of its Outcome, None if it succeeded, and the seconds of its downloads.
+    """
     os.chdir(job.temp_dir)
     os.environ["TMPDIR"] = str(job.temp_dir)
-    result: dict[str, Any] = {
-        **{"reason": None, "exit_code": None, "signal": None},
-        **{"machine": False, "final": False},
-    }
+    failed = None
     try:
         run_job(job)
-    except JobFailed as error:
-        result.update(
-            reason=str(error),
-            exit_code=error.exit_code,
-            signal=error.signal,
-            machine=isinstance(error, MachineFault),
-            final=not error.retry,
-        )
-    except OSError as error:
-        _print_traceback()
-        result.update(reason=os_reason(error), machine=error.errno in MACHINE_ERRORS)
+    # Any: run_job may raise SystemExit too.
     except BaseException as error:
-        _print_traceback()
-        result["reason"] = f"run_job raised {type(error).__name__}: {error}"
-    job.downloads.tell()
-    result["download_seconds"] = job.download_seconds
-    return result
+        if not isinstance(error, JobFailed):
+            # Unless the job has closed its output.
+            with contextlib.suppress(OSError, ValueError):
+                traceback.print_exc()
+        failed = dataclasses.asdict(outcome.failed(failure_of(error, "run_job")))
+    job.downloads.report()
+    return {"outcome": failed, "download_seconds": job.download_seconds}
 
 
-def _print_traceback() -> None:
-    """Unless the job has closed its output."""
-    with contextlib.suppress(OSError, ValueError):
-        traceback.print_exc()
+def _take_signals_and_output(output: int) -> None:
+    signal.set_wakeup_fd(-1)
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    job_log.begin_own(1)
+    os.close(nothing)
+    # A second descriptor would keep the pipe open when the job closes its output.
+    os.close(output)
+    # Line by line, and never failing on text that the terminal's encoding does not have.
+    sys.stdout = os.fdopen(1, "w", buffering=1, encoding="utf-8", errors="replace", closefd=False)
+    sys.stderr = os.fdopen(2, "w", buffering=1, encoding="utf-8", errors="replace", closefd=False)
 
 
-def os_failure(error: OSError) -> Outcome:
-    """What an error of the operating system outside of run_job means."""
-    return Outcome(settle.FAILED, os_reason(error), machine=error.errno in MACHINE_ERRORS)
-
-
-def judge(ending: Ending, timeout: float, oom_killed: bool, memory: object) -> Outcome | None:
-    """What the end of a job's process means; None if the job did what it should.
-
-    `oom_killed`: meanwhile the kernel ended something in this container for want of memory.
-    """
-    outcome = _judge(ending, timeout, oom_killed, memory)
-    if outcome and ending.hangs:
-        return dataclasses.replace(outcome, reason=f"{outcome.reason}; {HANGS}", machine=True)
-    return outcome
-
-
-def _judge(ending: Ending, timeout: float, oom_killed: bool, memory: object) -> Outcome | None:
-    if ending.cut == process.LEASE_LOST:
-        return Outcome(settle.LOST, ending.cut_reason)
-    if ending.cut == process.STOPPED:
-        return Outcome(settle.INTERRUPTED, ending.cut_reason)
-    if ending.cut == process.TIMEOUT:
-        return Outcome(settle.FAILED, f"took longer than JOB_TIMEOUT ({timeout:g} s)")
-    result = ending.result
-    if result is None:
-        what = "run_job's own process"
-        if ending.signal == "SIGKILL" and oom_killed:
-            reason = out_of_memory(what, memory)
-        elif ending.hangs:
-            reason = f"{what} ended without a result"
-        else:
-            reason = f"{what} was ended by {ending.signal or 'an exit'}"
-        return Outcome(settle.FAILED, reason, ending.exit_code, ending.signal)
-    if result["reason"] is None:
-        return None
-    return Outcome(
-        settle.FAILED,
-        _with_memory(result["reason"] or "failed without a reason", oom_killed, memory),
-        result["exit_code"],
-        result["signal"],
-        machine=result["machine"],
-        final=result["final"],
-    )
-
-
-def _with_memory(reason: str, oom_killed: bool, memory: object) -> str:
-    """A program whose helper the kernel ended fails in words of its own, if with any."""
-    if not oom_killed or reason.startswith(OUT_OF_MEMORY):
-        return reason
-    return f"{reason}; meanwhile {out_of_memory('a process of this container', memory)}"
+def _have_children() -> bool:
+    """Return whether something that the job started still runs; wait for what has ended."""
+    try:
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            continue
+    except ChildProcessError:
+        return False
+    return True
