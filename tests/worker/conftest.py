@@ -21,7 +21,7 @@ import boto3
 import pytest
 from botocore.config import Config
 
-from plumbing import process_tree, worker
+from plumbing import process_tree, retrying, worker
 from plumbing.aws_clients import make_session
 from plumbing.lease import boot_clock
 from plumbing.machine import Identity
@@ -206,6 +206,13 @@ def make_worker(cloud, tmp_path, aws_session):
         one.stop.close()
         for client in vars(one.clients).values():
             client.close()
+
+
+@pytest.fixture
+def quick_retries(monkeypatch):
+    """Makes the pauses before retries of requests to AWS short."""
+    monkeypatch.setattr(retrying, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(retrying, "LONGEST_PAUSE", 0.05)
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 from botocore.parsers import ResponseParserError
 
-from plumbing import attempt, machine, outcome, process_tree, retrying
+from plumbing import attempt, machine, outcome, process_tree
 from plumbing import worker as worker_module
 from plumbing.errors import JobFailed
 from plumbing.job_log import JobLog
@@ -474,18 +474,11 @@ def test_what_programs_leave_in_their_temporary_folder_goes_with_the_job(
     assert os.listdir(worker.folder) == []
 
 
-def test_job_timeout_ends_a_job(cloud, make_worker, attend):
-    cloud.send({"name": "A1"})
-
-    attend(make_worker(lambda job: job.run(["sleep", "300"]), JOB_TIMEOUT="1"))
-
-    assert "JOB_TIMEOUT (1 s)" in cloud.record("failed", "attempts")["reason"]
-    assert cloud.states("attempts") == ["1.1.timeout.failed.json"]
-
-
 def test_a_job_longer_than_its_visibility_is_run_once(cloud, make_worker, attend):
     cloud.send({"name": "A1"})
-    worker = make_worker(lambda job: (time.sleep(5), write_result(job)), SQS_MESSAGE_VISIBILITY="3")
+    worker = make_worker(
+        lambda job: (time.sleep(3.5), write_result(job)), SQS_MESSAGE_VISIBILITY="3"
+    )
     taken = []
 
     def other_worker():
@@ -525,11 +518,10 @@ def _refuse(**more):
 
 
 def test_s3_that_fails_for_a_while_does_not_cost_the_work(
-    cloud, make_worker, attend, monkeypatch, tmp_path
+    cloud, make_worker, attend, tmp_path, quick_retries
 ):
     runs = tmp_path / "runs"
     pauses = []
-    monkeypatch.setattr(retrying, "FIRST_PAUSE", 0.01)
     cloud.send({"name": "A1"})
 
     def run_job(job):
@@ -573,10 +565,9 @@ def test_no_extension_is_under_way_when_a_message_is_given_back(
 
 
 def test_a_stop_in_mid_upload_that_goes_on_too_long_is_an_interruption(
-    cloud, make_worker, attend, monkeypatch
+    cloud, make_worker, attend, monkeypatch, quick_retries
 ):
     monkeypatch.setattr(attempt, "UPLOAD_AFTER_STOP", 0.0)
-    monkeypatch.setattr(retrying, "FIRST_PAUSE", 0.01)
     cloud.send({"name": "A1"})
     worker = make_worker(write_result)
 
@@ -594,9 +585,8 @@ def test_a_stop_in_mid_upload_that_goes_on_too_long_is_an_interruption(
 
 
 def test_a_stop_before_the_program_starts_does_not_start_it(
-    cloud, make_worker, attend, monkeypatch, tmp_path
+    cloud, make_worker, attend, tmp_path, quick_retries
 ):
-    monkeypatch.setattr(retrying, "FIRST_PAUSE", 0.01)
     started = tmp_path / "started"
     cloud.send({"name": "A1"})
     worker = make_worker(lambda job: started.touch())
@@ -686,8 +676,7 @@ def test_a_job_reads_its_settings_and_downloads_its_inputs(cloud, make_worker, a
     assert record["download_seconds"] > 0
 
 
-def test_an_answer_that_is_no_xml_does_not_cost_the_work(cloud, make_worker, attend, monkeypatch):
-    monkeypatch.setattr(retrying, "FIRST_PAUSE", 0.01)
+def test_an_answer_that_is_no_xml_does_not_cost_the_work(cloud, make_worker, attend, quick_retries):
     cloud.send({"name": "A1"})
     worker = make_worker(write_result)
     asked = []

@@ -8,7 +8,7 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 from botocore.stub import Stubber
 
-from plumbing import attempt, retrying
+from plumbing import attempt
 from plumbing.settings import read_settings
 
 THREE = "abc"
@@ -34,10 +34,9 @@ def uploads_end_after_the_first(worker):
 
 @pytest.mark.parametrize("submission", ["1", "2"])
 def test_outputs_of_an_attempt_that_was_cut_off_do_not_make_a_job_done(
-    cloud, make_worker, attend, monkeypatch, submission
+    cloud, make_worker, attend, monkeypatch, submission, quick_retries
 ):
     monkeypatch.setattr(attempt, "UPLOAD_AFTER_STOP", 0.0)
-    monkeypatch.setattr(retrying, "FIRST_PAUSE", 0.01)
     monkeypatch.setattr("plumbing.upload.CONNECTIONS", 1)
     cloud.send({"name": "A1"})
     worker = make_worker(write_three, CHECK_IF_DONE_BOOL="True")

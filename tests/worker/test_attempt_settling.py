@@ -9,7 +9,7 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError, ReadTimeoutError
 from botocore.httpsession import URLLib3Session
 
-from plumbing import attempt, retrying
+from plumbing import attempt
 from plumbing.errors import JobFailed
 from plumbing.lease import Lease
 
@@ -19,9 +19,8 @@ def write_result(job):
 
 
 @pytest.fixture
-def interrupted(cloud, make_worker, monkeypatch):
+def interrupted(cloud, make_worker, quick_retries):
     """Sends a job, and makes a worker that is told to stop before it starts the program."""
-    monkeypatch.setattr(retrying, "FIRST_PAUSE", 0.01)
 
     def make():
         cloud.send({"name": "A1"})

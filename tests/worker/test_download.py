@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from botocore.response import StreamingBody
 
-from plumbing import download, retrying
+from plumbing import download
 from plumbing.download import ALONE, TOGETHER_SECONDS, Downloads
 from plumbing.errors import JobFailed, LeaseLost
 
@@ -155,10 +155,9 @@ class CutOff:
 
 
 @pytest.mark.parametrize("part", [100, 10])
-def test_what_is_cut_off_on_the_way_is_fetched_again(tmp_path, monkeypatch, part):
+def test_what_is_cut_off_on_the_way_is_fetched_again(tmp_path, monkeypatch, part, quick_retries):
     monkeypatch.setattr(download, "PART", part)
     monkeypatch.setattr(download, "PARTS_AT_ONCE", 1)
-    monkeypatch.setattr(retrying, "FIRST_PAUSE", 0.0)
     s3 = CutOff(bytes(range(35)))
 
     path = download.fetch_one(s3, "bucket", "a", tmp_path, lambda: None)

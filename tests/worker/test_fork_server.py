@@ -124,7 +124,7 @@ def test_its_death_ends_the_job_and_the_worker(make, ending_of):
     server = make(function)
     server.refresh()
     child = server.fork(None)
-    killer = threading.Timer(0.5, os.kill, [server.pid, signal.SIGKILL])
+    killer = threading.Timer(0.2, os.kill, [server.pid, signal.SIGKILL])
     killer.start()
     started = time.monotonic()
 

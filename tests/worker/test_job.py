@@ -122,7 +122,8 @@ def test_results_that_go_to_a_file_are_not_searched(job):
     assert (job.output_dir / "out.txt").read_text() == "Error as a result\n"
 
 
-def test_a_process_left_behind_does_not_hold_the_job_up(job):
+def test_a_process_left_behind_does_not_hold_the_job_up(job, monkeypatch):
+    monkeypatch.setattr("plumbing.program._DRAIN_SECONDS", 0.2)
     job.run(["sh", "-c", "sleep 600 & echo $! > pid"], errors="Error")
 
     os.kill(int((job.temp_dir / "pid").read_text()), signal.SIGKILL)  # it still runs

@@ -218,7 +218,9 @@ def test_the_search_for_errors_does_not_find_them_in_the_command(log):
 
 
 def test_a_program_that_a_timeout_ends_is_named_all_the_same(log):
-    lines, _ = log(lambda job: job.run(["sleep", "300"]), JOB_TIMEOUT="1")
+    lines, failed = log(lambda job: job.run(["sleep", "300"]), JOB_TIMEOUT="1")
+
+    assert (failed["reason"], failed["cause"]) == ("took longer than JOB_TIMEOUT (1 s)", "timeout")
 
     assert lines[1] == "running: sleep 300"
     assert "JOB_TIMEOUT" in lines[2]

@@ -21,8 +21,8 @@ def take():
 # More together than there is, each smaller than the worker and its container.
 HELPERS = '''
 import subprocess, sys
-one = [sys.executable, "-S", "-c", "x = bytearray(20_000_000); import time; time.sleep(5)"]
-helpers = [subprocess.Popen(one) for _ in range(60)]
+one = [sys.executable, "-S", "-c", "x = bytearray(25_000_000); import time; time.sleep(2)"]
+helpers = [subprocess.Popen(one) for _ in range(30)]
 sys.exit(max(helper.wait() != 0 for helper in helpers))
 '''
 

@@ -247,6 +247,7 @@ def test_a_process_is_ended_that_has_not_even_begun(monkeypatch, tmp_path):
         real()
 
     monkeypatch.setattr(os, "setsid", late)
+    monkeypatch.setattr(process, "GRACE", 0.6)
     stop, lost = StopFlag(), StopFlag()
     stop.set("a stop")
 

@@ -14,7 +14,7 @@ from botocore.exceptions import SSLError
 from botocore.httpsession import URLLib3Session
 
 from benchmarks import aws_stub
-from plumbing import aws_clients, retrying, upload
+from plumbing import aws_clients, upload
 from plumbing.errors import LeaseLost
 from plumbing.quick_put import QuickPuts
 
@@ -31,9 +31,8 @@ def folder(tmp_path):
 
 
 @pytest.fixture
-def s3(cloud, aws_session, monkeypatch):
+def s3(cloud, aws_session, quick_retries):
     """The worker's own client; `s3.calls` are the PutObjects that boto3 itself made."""
-    monkeypatch.setattr(retrying, "FIRST_PAUSE", 0.0)
     client = aws_clients.make_clients(aws_session).s3
     client.calls = watch(client)
     yield client

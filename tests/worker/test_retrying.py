@@ -168,9 +168,8 @@ def test_nothing_below_a_prefix_is_an_empty_page(cloud):
 
 
 def test_a_page_that_fails_is_asked_for_again_and_not_those_before_it(
-    cloud, two_a_page, monkeypatch
+    cloud, two_a_page, quick_retries
 ):
-    monkeypatch.setattr(retrying, "FIRST_PAUSE", 0.0)
     asked = []
 
     def every_third_fails(**more):

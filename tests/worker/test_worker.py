@@ -24,8 +24,10 @@ NO_DISK = Trouble("disk_full", "no disk")
 
 
 @pytest.fixture
-def work(until):
+def work(until, monkeypatch):
     """Runs a worker's loop until something holds, then stops it."""
+
+    monkeypatch.setattr(loop, "poll_seconds", lambda *_: 0)
 
     def run(worker, condition):
         def stop_then():
@@ -203,7 +205,7 @@ def test_after_ten_minutes_a_machine_tries_one_job_more(cloud, make_worker, monk
         assert cloud.states("records") == []
 
     monkeypatch.setattr(worker.stop, "wait", wait)
-    monkeypatch.setattr(loop, "poll_seconds", lambda *_: 1)
+    monkeypatch.setattr(loop, "poll_seconds", lambda *_: 0)
     receive = loop._receive
 
     def received(*arguments):
