@@ -1,4 +1,4 @@
-"""An event that can be waited for together with pipes, and that a signal handler may set."""
+"""A flag that can be waited for together with pipes, and that a signal handler may set."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import time
 from typing import Callable
 
 
-class Flag:
+class StopFlag:
     """Set once, with the reason; from then on its file descriptor stays readable."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -22,14 +22,14 @@ class Flag:
         return self.since is not None
 
     def set(self, reason: str) -> None:
-        """Set it; what was said first stays the reason."""
+        """Set it; the first reason stays."""
         if self.since is None:
             self.reason = reason
             self.since = self._clock()
             os.write(self._write, b"!")
 
     def wait(self, seconds: float) -> bool:
-        """Wait until it is set, for at most so many seconds; whether it is."""
+        """Wait until it is set, for at most `seconds`; return whether it is."""
         if not self.is_set:
             select.select([self._read], [], [], max(0.0, seconds))
         return self.is_set

@@ -4,12 +4,12 @@ import boto3
 import pytest
 from botocore.awsrequest import AWSResponse
 
-from plumbing import aws
+from plumbing import aws_clients
 
 
 @pytest.fixture
 def clients(cloud, aws_session):
-    made = aws.make_clients(aws_session)
+    made = aws_clients.make_clients(aws_session)
     yield made
     for client in vars(made).values():
         client.close()
@@ -28,7 +28,7 @@ def test_every_request_says_that_the_worker_sends_it(cloud, clients):
     clients.receiver.list_queues()
 
     assert len(said) == 4
-    assert all(name.startswith(aws.USER_AGENT.encode()) for name in said)
+    assert all(name.startswith(aws_clients.USER_AGENT.encode()) for name in said)
 
 
 def test_only_the_body_of_a_file_waits_for_leave_to_be_sent(cloud, clients, tmp_path):
@@ -74,7 +74,7 @@ class Raw:
 def test_a_directory_bucket_is_signed_for_by_its_own_session(aws_environment, monkeypatch):
     """https://docs.aws.amazon.com/AmazonS3/latest/userguide/s3-express-create-session.html"""
     monkeypatch.delenv("AWS_ENDPOINT_URL")
-    s3 = aws.make_clients(boto3.Session(region_name="us-east-1")).s3
+    s3 = aws_clients.make_clients(boto3.Session(region_name="us-east-1")).s3
     signed = []
 
     def answer(request, **_):

@@ -1,38 +1,43 @@
-"""What the process that a job runs in does at its beginning and at its end; see fork_server.py."""
+"""What the process that a job runs in does, from its fork to its end; see fork_server.py."""
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import os
 import signal
 import sys
 import traceback
-from typing import Any, Callable
+from typing import TYPE_CHECKING, Any, Callable
 
-from plumbing import own_lines, process_tree, resources
+from plumbing import job_log, machine, outcome, process_tree
+from plumbing.errors import JobFailed, failure_of
 
-# What a fork must not be disturbed by: the handlers are those of the process that forks.
+if TYPE_CHECKING:
+    from plumbing.job import Job
+
+# Blocked during a fork: the handlers are those of the process that forks.
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD, signal.SIGUSR1)
 
 
 def run(function: Callable[[], dict[str, Any]], parent: int, output: int, result: int) -> None:
     """Be the process of a job: call `function` and write its result, as JSON, into `result`.
 
-    What it prints goes into `output`; both are the ends of pipes. Never returns.
+    What it prints goes into `output`; both are the ends of pipes. Never return.
     """
     code = 1
     try:
         os.setsid()
         process_tree.die_with_parent(parent)
         process_tree.adopt_orphans()
-        resources.be_ended_first(resources.JOB_ENDS)
+        machine.be_ended_first(machine.JOB_ENDS)
         _take_signals_and_output(output)
         answer = function()
-        # Here, where all that was left is below this process: after its end that is not so.
+        # Now: all that the job left is below this process only until its end.
         if _have_children():
             process_tree.kill(process_tree.below(os.getpid()))
-        # A job may have closed them; what it did has succeeded all the same.
+        # A job may have closed them; it has succeeded anyway.
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(OSError, ValueError):
                 stream.flush()
@@ -47,6 +52,27 @@ def run(function: Callable[[], dict[str, Any]], parent: int, output: int, result
         os._exit(code)
 
 
+def perform(job: Job, run_job: Callable[[Job], object]) -> dict[str, Any]:
+    """Call run_job in this process, which is the job's own.
+
+    Return the fields of its Outcome, None if it succeeded, and the seconds of its downloads.
+    """
+    os.chdir(job.temp_dir)
+    os.environ["TMPDIR"] = str(job.temp_dir)
+    failed = None
+    try:
+        run_job(job)
+    # Any: run_job may raise SystemExit too.
+    except BaseException as error:
+        if not isinstance(error, JobFailed):
+            # Unless the job has closed its output.
+            with contextlib.suppress(OSError, ValueError):
+                traceback.print_exc()
+        failed = dataclasses.asdict(outcome.failed(failure_of(error, "run_job")))
+    job.downloads.report()
+    return {"outcome": failed, "download_seconds": job.download_seconds}
+
+
 def _take_signals_and_output(output: int) -> None:
     signal.set_wakeup_fd(-1)
     for number in SIGNALS:
@@ -56,9 +82,9 @@ def _take_signals_and_output(output: int) -> None:
     os.dup2(nothing, 0)
     os.dup2(output, 1)
     os.dup2(output, 2)
-    own_lines.begin(1)
+    job_log.begin_own(1)
     os.close(nothing)
-    # A second way into the pipe would keep it open when the job closes its output.
+    # A second descriptor would keep the pipe open when the job closes its output.
     os.close(output)
     # Line by line, and never failing on text that the terminal's encoding does not have.
     sys.stdout = os.fdopen(1, "w", buffering=1, encoding="utf-8", errors="replace", closefd=False)
@@ -66,7 +92,7 @@ def _take_signals_and_output(output: int) -> None:
 
 
 def _have_children() -> bool:
-    """Whether something that the job started still runs; what has ended is waited for."""
+    """Return whether something that the job started still runs; wait for what has ended."""
     try:
         while os.waitpid(-1, os.WNOHANG)[0]:
             continue

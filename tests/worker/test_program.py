@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from plumbing import command_line, own_lines
+from plumbing import job_log, program
 
 
 @pytest.mark.parametrize(
@@ -19,7 +19,7 @@ from plumbing import command_line, own_lines
     ids=["plain", "quoted", "control characters"],
 )
 def test_a_shell_takes_it_for_the_same_words_and_it_is_one_line(words):
-    line = command_line.shown(words)
+    line = program.shown(words)
 
     assert line.isprintable()
     printed = subprocess.run(
@@ -30,7 +30,7 @@ def test_a_shell_takes_it_for_the_same_words_and_it_is_one_line(words):
 
 @pytest.mark.parametrize("number", [500, 1_000_000])
 def test_of_very_many_arguments_the_first_and_the_last_are_shown(number):
-    line = command_line.shown(["join", *[f"in/{n}.tif" for n in range(number)], "--out", "a b"])
+    line = program.shown(["join", *[f"in/{n}.tif" for n in range(number)], "--out", "a b"])
 
     assert len(line) < 1000
     assert line.startswith("join in/0.tif in/1.tif ") and line.endswith(" --out 'a b'")
@@ -39,7 +39,7 @@ def test_of_very_many_arguments_the_first_and_the_last_are_shown(number):
 
 
 def test_of_a_huge_argument_its_beginning_and_its_end_are_shown():
-    line = command_line.shown(["sh", "-c", "begin" + "x" * 100_000 + "end"])
+    line = program.shown(["sh", "-c", "begin" + "x" * 100_000 + "end"])
 
     assert len(line) < 600
     assert line.startswith("sh -c begin") and line.endswith("end")
@@ -47,7 +47,7 @@ def test_of_a_huge_argument_its_beginning_and_its_end_are_shown():
 
 @pytest.mark.parametrize("word", ["'" * 500, "\U0001f52c" * 500, "\x01" * 500])
 def test_however_long_its_words_are_the_program_is_shown_and_a_line_is_not_too_long(word):
-    line = command_line.shown([word, *[word] * 20, "last"])
+    line = program.shown([word, *[word] * 20, "last"])
 
-    assert line.startswith(command_line.program(word)[:100]) and line.endswith("last")
-    assert len(line.encode()) < own_lines.LONGEST - len(own_lines.MARK)
+    assert line.startswith(program._quoted(word)[:100]) and line.endswith("last")
+    assert len(line.encode()) < job_log.LONGEST_OWN - len(job_log.MARK)

@@ -1,9 +1,8 @@
-"""What the processes of one container share: who is busy, and what the container found out.
+"""The state that the processes of one container share: busy workers, faults, task protection.
 
 Some bytes of memory, and a pipe that wakes the container. Nothing here can block or be left locked
-by a process that was killed. Each byte is written by one side only, but for the row of faults: of
-two workers that add to it at the same moment one may be forgotten, so that the container finds out
-a job later.
+by a process that was killed. Only one side writes each byte, except for the row of faults: if two
+workers add to it at the same moment, one may be lost and the container notices a job later.
 """
 
 from __future__ import annotations
@@ -15,21 +14,21 @@ import os
 import time
 from typing import Callable
 
-from plumbing.machine import MOST_FAULTS
+from plumbing.machine import MOST_FAULTS, Trouble
 
 # The states of ECS's task protection, written by the container.
 UNPROTECTED, PROTECTED, REFUSED, NOT_OFFERED = 0, 1, 2, 3
 _PROTECTION, _FAULTS = 0, 1
-# A job in the row of faults is known by so many bytes of a hash.
+# A job in the row of faults is known by this many bytes of a hash.
 _JOB = 8
-# What is kept of the reason of its last one.
+# What is kept of the cause and reason of the last one.
 _REASON = 500
 _LAST_FAULT = _FAULTS + MOST_FAULTS * _JOB
 _FIRST_WORKER = _LAST_FAULT + _REASON
 _POLL_SECONDS = 0.01
 
 
-class Board:
+class SharedState:
     """Made by the container before it forks `workers` processes."""
 
     def __init__(self, workers: int) -> None:
@@ -41,7 +40,7 @@ class Board:
 
     @property
     def wake_write(self) -> int:
-        """Written to, it wakes the container: by workers, and by signals."""
+        """The pipe by which workers and signals wake the container."""
         return self._wake_write
 
     @property
@@ -54,29 +53,27 @@ class Board:
 
     @property
     def faults(self) -> int:
-        """Different jobs in a row that failed for reasons of this machine, MOST_FAULTS at most."""
+        """How many jobs in a row failed for reasons of this machine, at most MOST_FAULTS."""
         return len(self._row())
 
     @property
-    def last_fault(self) -> str:
+    def last_fault(self) -> Trouble:
         """Why the last of them failed."""
         kept = self._bytes[_LAST_FAULT:_FIRST_WORKER].rstrip(b"\0")
-        return kept.decode("utf-8", "ignore")
+        cause, _, reason = kept.decode("utf-8", "ignore").partition(" ")
+        return Trouble(cause, reason)
 
-    def count_fault(self, job: str, why: str | None) -> None:
-        """Note for which reason of the machine's a job failed: "" for none, None if it was not run
-        to its end.
+    def count_fault(self, job: str, fault: Trouble | None) -> None:
+        """Count a job that failed for a reason of the machine; None clears the count.
 
-        The same job counts once: it may be the one that is unfit.
+        The same job counts once: the reason may be the job after all.
         """
-        if why is None:
-            return
-        row = self._row() if why else []
+        row = self._row() if fault else []
         mark = hashlib.sha256(job.encode()).digest()[:_JOB]
-        if why and mark not in row:
+        if fault and mark not in row:
             row.append(mark)
         self._put(_FAULTS, _LAST_FAULT, b"".join(row))
-        self._put(_LAST_FAULT, _FIRST_WORKER, why.encode("utf-8", "replace"))
+        self._put(_LAST_FAULT, _FIRST_WORKER, " ".join(fault or ()).encode("utf-8", "replace"))
 
     def _put(self, start: int, end: int, content: bytes) -> None:
         size = end - start
@@ -90,7 +87,7 @@ class Board:
         return any(self._bytes[_FIRST_WORKER:])
 
     def set_busy(self, worker: int, busy: bool) -> None:
-        """Say that a worker has a job or has none any more; the container hears of it."""
+        """Note whether a worker has a job, and wake the container."""
         if self._bytes[_FIRST_WORKER + worker] != busy:
             self._bytes[_FIRST_WORKER + worker] = busy
             if self.protection != NOT_OFFERED:
@@ -112,7 +109,7 @@ class Board:
         clock: Callable[[], float] = time.monotonic,
         wait: Callable[[float], object] = time.sleep,
     ) -> None:
-        """Wait until the task is protected, or protection was refused, for so many seconds."""
+        """Wait until the task is protected or protection was refused, for at most `seconds`."""
         deadline = clock() + seconds
         while self.protection == UNPROTECTED and clock() < deadline:
             wait(_POLL_SECONDS)

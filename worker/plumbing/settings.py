@@ -1,38 +1,37 @@
-"""Contract 1: what the container is told by environment variables, typed."""
+"""The container's settings: environment variables (contract 1), typed."""
 
 from __future__ import annotations
 
 import json
 import os
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Callable, Dict, Mapping
 
-from plumbing import upload_flags
-from plumbing.failures import JobFailed
+from plumbing.errors import JobFailed
 
-# SQS holds a message for 12 h from its receive at the most, which no extension changes
-# (ChangeMessageVisibility); an hour of them is kept for the upload and for giving the job back.
+# SQS keeps a message invisible for at most 12 h from its receive (ChangeMessageVisibility). One of
+# them is for the upload and for giving the job back.
 LONGEST_JOB = 11 * 3600
 REQUIRED = ("SQS_QUEUE_URL", "AWS_BUCKET", "APP_NAME", "RUN_ID", "AWS_REGION")
 
 
 class SettingsError(Exception):
-    """The environment lacks something or holds nonsense; the text is one sentence."""
+    """A variable is missing or makes no sense; the text is one sentence."""
 
 
 class Config(Dict[str, Any]):
-    """config.py's values by name, as config.py had them."""
+    """The values of config.py by name, as config.py had them."""
 
     def __missing__(self, name: str) -> Any:
-        raise JobFailed(
-            f"config.py has no {name}: add a line {name} = ..., and run setup.", retry=False
-        )
+        reason = f"config.py has no {name}: add a line {name} = ..., and run setup."
+        raise JobFailed(reason, retry=False, cause="missing_value")
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What the worker itself goes by; the meanings are those of config.py."""
+    """The settings that the worker itself uses; the meanings are those of config.py."""
 
     config: Config
     queue_url: str
@@ -59,19 +58,19 @@ class Settings:
     work_folder: Path
 
 
-def read(environ: Mapping[str, str]) -> Settings:
-    """The settings in `environ`. Raises SettingsError."""
+def read_settings(environ: Mapping[str, str]) -> Settings:
+    """Return the settings in `environ`. Raise SettingsError."""
     missing = [name for name in REQUIRED if not environ.get(name)]
     if missing:
         raise SettingsError(
-            f"{', '.join(missing)} not set: the container gets its settings from `setup`; "
-            "started by hand it needs them by -e NAME=value."
+            f"{', '.join(missing)} not set: `setup` passes the settings to the container; "
+            "if you start it by hand, pass them with -e NAME=value."
         )
     bucket = environ["AWS_BUCKET"]
     app = environ["APP_NAME"]
     memory = _number(environ, "MEMORY", 0)
     try:
-        upload_arguments = upload_flags.parse(environ.get("UPLOAD_FLAGS", ""))
+        upload_arguments = read_upload_flags(environ.get("UPLOAD_FLAGS", ""))
     except ValueError as error:
         raise SettingsError(f"UPLOAD_FLAGS: {error}") from None
     return Settings(
@@ -102,7 +101,7 @@ def read(environ: Mapping[str, str]) -> Settings:
 
 
 def typed(environ: Mapping[str, str]) -> Config:
-    """All variables, those that CONFIG_TYPES names as what they were in config.py."""
+    """Return all variables; those that CONFIG_TYPES names with their type in config.py."""
     values = Config(environ)
     try:
         types = json.loads(environ.get("CONFIG_TYPES") or "{}")
@@ -150,3 +149,59 @@ def _truth(environ: Mapping[str, str], name: str, default: bool) -> bool:
     if text not in _TRUTH:
         raise SettingsError(f"{name} = {text!r} is neither True nor False.")
     return _TRUTH[text]
+
+
+_UPLOAD_ARGUMENTS = {
+    "--acl": "ACL",
+    "--storage-class": "StorageClass",
+    "--sse": "ServerSideEncryption",
+    "--sse-kms-key-id": "SSEKMSKeyId",
+    "--content-type": "ContentType",
+    "--content-encoding": "ContentEncoding",
+    "--content-disposition": "ContentDisposition",
+    "--content-language": "ContentLanguage",
+    "--cache-control": "CacheControl",
+    "--expires": "Expires",
+    "--metadata": "Metadata",
+    "--request-payer": "RequestPayer",
+    "--tagging": "Tagging",
+}
+# UPLOAD_FLAGS: the options of `aws s3 cp` that people use. These need no value.
+_FLAG_DEFAULTS = {"--sse": "AES256", "--request-payer": "requester"}
+# These change what the AWS CLI prints, or apply to copies between buckets.
+_NO_EFFECT = {"--quiet", "--only-show-errors", "--no-progress", "--recursive"}
+_NO_EFFECT_WITH_VALUE = {"--metadata-directive", "--copy-props"}
+
+
+def read_upload_flags(text: str) -> dict[str, Any]:
+    """Return the arguments of PutObject for these flags. Raise ValueError with a sentence."""
+    words = [] if text in ("", "None", "False") else shlex.split(text)
+    arguments: dict[str, Any] = {}
+    while words:
+        flag, equals, value = words.pop(0).partition("=")
+        if equals:
+            words.insert(0, value)
+        if flag in _NO_EFFECT:
+            continue
+        if flag not in _UPLOAD_ARGUMENTS and flag not in _NO_EFFECT_WITH_VALUE:
+            raise ValueError(f"{flag} is unknown. Known flags: {', '.join(_UPLOAD_ARGUMENTS)}.")
+        value = _flag_value(flag, words)
+        if flag in _UPLOAD_ARGUMENTS:
+            arguments[_UPLOAD_ARGUMENTS[flag]] = _metadata(value) if flag == "--metadata" else value
+    return arguments
+
+
+def _flag_value(flag: str, words: list[str]) -> str:
+    if words and not words[0].startswith("--"):
+        return words.pop(0)
+    if flag in _FLAG_DEFAULTS:
+        return _FLAG_DEFAULTS[flag]
+    raise ValueError(f"{flag} needs a value.")
+
+
+def _metadata(text: str) -> dict[str, str]:
+    if text.startswith("{"):
+        values = json.loads(text)
+        return {str(key): str(value) for key, value in values.items()}
+    pairs = [pair.partition("=") for pair in text.split(",")]
+    return {key: value for key, _, value in pairs}

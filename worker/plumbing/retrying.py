@@ -1,14 +1,15 @@
-"""How long AWS is asked again: for as long as the job's time allows.
+"""Retry requests to AWS until the job's time is over.
 
-Hours of computing are never thrown away for a throttled upload. And no request is repeated
-without being allowed anew, as botocore would do it.
+Hours of computing are never thrown away for a throttled upload. And `check` is asked before each
+retry, which botocore's own retries would not do.
 """
 
 from __future__ import annotations
 
 import random
 import time
-from typing import TYPE_CHECKING, Callable, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Any, Callable, Iterator, TypeVar
 
 from botocore.exceptions import ConnectionError as NoConnectionError
 from botocore.exceptions import (
@@ -20,17 +21,19 @@ from botocore.exceptions import (
 )
 from botocore.parsers import ResponseParserError
 
-from plumbing.aws import AWS_ERRORS, SECONDS_OF_A_REQUEST, code_of, status_of
+from plumbing.aws_clients import AWS_ERRORS, SECONDS_OF_A_REQUEST, code_of, status_of
 from plumbing.console import say
-from plumbing.failures import Interrupted, JobFailed
+from plumbing.errors import Interrupted, JobFailed
 
 if TYPE_CHECKING:
-    from plumbing.flag import Flag
+    from mypy_boto3_s3 import S3Client
+
     from plumbing.lease import Lease
+    from plumbing.stop_flag import StopFlag
 
 Result = TypeVar("Result")
 
-# Of answers below 500: what the same request may get a better answer to.
+# Error codes with a status below 500 that may not come again.
 PASSING_CODES = {
     "BadDigest",
     "ConditionalRequestConflict",
@@ -59,15 +62,15 @@ PASSING_ERRORS = (
     NoConnectionError,
     ResponseParserError,
 )
-# "Internal server error", "bad gateway", "gateway timeout": what was behind may have done it.
+# "Internal server error", "bad gateway", "gateway timeout": the request may have been executed.
 _UNCERTAIN = (500, 502, 504)
 FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 15.0
-# A stopped container is killed after stopTimeout (110 s). Within that an upload that is under way
-# may be finished, then what became of the job is written, then a last slow request may return. An
-# interrupted job is given back after that too: S3 may be out, and another machine can have it.
-# From one to the next there is time for a request that gets no answer, so that a mark is tried
-# after uploads have hung, and the job is given back after the mark has.
+# A stopped container is killed after stopTimeout (110 s). Before that an upload may finish, then
+# the outcome is written, then a last slow request may return. An interrupted job is given back even
+# after that: S3 may be down, and another machine can have the job. Between the steps there is time
+# for a request without an answer, so that the mark is tried after uploads have hung, and the job is
+# given back after the mark has.
 UPLOAD_AFTER_STOP = 40.0
 MARK_AFTER_STOP = UPLOAD_AFTER_STOP + SECONDS_OF_A_REQUEST
 SETTLE_AFTER_STOP = 80.0
@@ -75,7 +78,7 @@ GIVE_BACK_AFTER_STOP = MARK_AFTER_STOP + SECONDS_OF_A_REQUEST
 
 
 def passes(error: BaseException) -> bool:
-    """Whether the same call may well succeed later."""
+    """Return whether the same call may succeed later."""
     if isinstance(error, PASSING_ERRORS):
         return True
     status = status_of(error)
@@ -83,13 +86,13 @@ def passes(error: BaseException) -> bool:
 
 
 def may_have_arrived(error: BaseException) -> bool:
-    """Whether AWS may have done what was asked, though no answer says so."""
+    """Return whether AWS may have executed the request although there is no good answer."""
     lost = (HTTPClientError, IncompleteReadError, ResponseParserError)
     return isinstance(error, lost) or status_of(error) in _UNCERTAIN
 
 
 class Guard:
-    """Whether work on a job may go on: asked before everything that leaves a trace.
+    """Whether work on a job may continue: checked before everything that leaves a trace.
 
     It may until the `deadline`, and until `after_stop` seconds after a stop.
     """
@@ -97,7 +100,7 @@ class Guard:
     def __init__(
         self,
         lease: Lease,
-        stop: Flag,
+        stop: StopFlag,
         deadline: float,
         after_stop: float,
         clock: Callable[[], float] = time.monotonic,
@@ -109,13 +112,14 @@ class Guard:
         self._clock = clock
 
     def check(self) -> None:
-        """Raises LeaseLost, Interrupted or JobFailed (out of time, after a stop or without)."""
+        """Raise LeaseLost, Interrupted, or JobFailed if the job's time is over."""
         self._lease.check()
         now = self._clock()
         if self._stop.since is not None and now > self._stop.since + self._after_stop:
             raise Interrupted(self._stop.reason)
         if now > self._deadline:
-            raise JobFailed("out of time: AWS did not answer well until the job's time was over")
+            reason = "no successful answer from AWS until the job's time was over"
+            raise JobFailed(reason, cause="aws_unavailable")
 
 
 def persistently(
@@ -125,10 +129,10 @@ def persistently(
     wait: Callable[[float], object] = time.sleep,
     draw: Callable[[], float] = random.random,
 ) -> Result:
-    """`call()`, again and again while its errors are ones that pass and `check` does not raise.
+    """Return call(), retried while its errors may pass and `check` does not raise.
 
-    Pauses double from FIRST_PAUSE to LONGEST_PAUSE seconds and are drawn at random between half
-    and all of that, so that many machines do not come back at one moment. `what` is for the log.
+    Pauses double from FIRST_PAUSE to LONGEST_PAUSE seconds; each is drawn at random between half
+    and all of that, so that many machines do not retry at the same moment. `what` is for the log.
     """
     pause = FIRST_PAUSE
     while True:
@@ -138,6 +142,24 @@ def persistently(
         except AWS_ERRORS as error:
             if not passes(error):
                 raise
-            say(f"{what}: trying again after: {error}")
+            say(f"{what}: retrying after: {error}")
         wait(pause * (0.5 + draw() / 2))
         pause = min(2 * pause, LONGEST_PAUSE)
+
+
+def list_pages(
+    s3: S3Client, bucket: str, prefix: str, check: Callable[[], None]
+) -> Iterator[list[Any]]:
+    """Yield the objects below `prefix`, up to 1,000 at a time (ListObjectsV2).
+
+    Each page is retried by itself: started over after every error, a listing of many pages would
+    never end while one request in three fails.
+    """
+    request = partial(s3.list_objects_v2, Bucket=bucket, Prefix=prefix)
+    what = f"listing s3://{bucket}/{prefix}"
+    answer = persistently(request, what, check)
+    yield answer.get("Contents", [])
+    while answer.get("IsTruncated"):
+        next_page = partial(request, ContinuationToken=answer["NextContinuationToken"])
+        answer = persistently(next_page, what, check)
+        yield answer.get("Contents", [])

@@ -9,8 +9,8 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError, ReadTimeoutError
 from botocore.httpsession import URLLib3Session
 
-from plumbing import attempt, persistence
-from plumbing.failures import JobFailed
+from plumbing import attempt
+from plumbing.errors import JobFailed
 from plumbing.lease import Lease
 
 
@@ -19,9 +19,8 @@ def write_result(job):
 
 
 @pytest.fixture
-def interrupted(cloud, make_worker, monkeypatch):
+def interrupted(cloud, make_worker, quick_retries):
     """Sends a job, and makes a worker that is told to stop before it starts the program."""
-    monkeypatch.setattr(persistence, "FIRST_PAUSE", 0.01)
 
     def make():
         cloud.send({"name": "A1"})
@@ -73,6 +72,7 @@ def test_an_error_in_the_worker_itself_is_a_failed_attempt_that_says_so(
     assert cloud.record("failed")["reason"] == (
         "error in the worker itself: ZeroDivisionError: a bug"
     )
+    assert cloud.states("records") == ["worker_error.failed.json"]
     assert "Traceback" in capfd.readouterr().err
 
 
@@ -145,8 +145,8 @@ def test_what_was_given_back_is_not_taken_from_its_next_worker_if_no_answer_says
     assert len(asked) == 1
     assert cloud.waiting() == (0, 1)
     assert cloud.states("attempts") == ["1.1.interrupted.json"]
-    assert any("logs/" in name for name in cloud.names("runs/"))
-    assert "it comes back by itself" in capfd.readouterr().out
+    assert "INTERRUPTED A1" in cloud.log(cloud.record("interrupted", "attempts"))
+    assert "it becomes visible by itself" in capfd.readouterr().out
 
 
 def test_a_give_back_that_never_got_to_sqs_is_repeated(cloud, interrupted, attend):
@@ -182,9 +182,9 @@ def test_a_job_that_nothing_can_keep_does_not_run(
     cloud.send({"name": "A1"})
     worker = make_worker(lambda job: run.touch())
 
-    why = attend(worker)
+    why = attend(worker).reason
 
-    assert why == "the machine can start no thread to keep the job: can't start new thread"
+    assert why == "the machine cannot start a thread to keep the job: can't start new thread"
     assert cloud.record("failed", "attempts")["reason"] == why
     assert not run.exists()
     assert len(kept) >= len(cloud.names("runs/")) > 0  # asked before each write

@@ -1,7 +1,7 @@
-"""What an outcome means for the job's records and its message: a pure decision, and its actions.
+"""How a receive ended, what follows for the job's records and its message, and doing that.
 
-Order: attempt, record, dead letter, message. After each of these a worker may vanish; the next
-receive then finds what was written and goes on from there.
+Order: attempt, record, dead letter, message. A worker may vanish after each of these; the next
+receive then finds what was written and continues from there.
 """
 
 from __future__ import annotations
@@ -12,38 +12,58 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Callable, Mapping
 
 from plumbing import records
-from plumbing.aws import AWS_ERRORS
+from plumbing.aws_clients import AWS_ERRORS
 from plumbing.console import say
+from plumbing.errors import JobFailed
 from plumbing.lease import boot_clock
-from plumbing.persistence import may_have_arrived, persistently
+from plumbing.retrying import may_have_arrived, persistently
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sqs import SQSClient
 
     from plumbing.message import Message
+    from plumbing.records import Done, Keys
 
 DONE, SKIPPED, FAILED, INTERRUPTED = "done", "skipped", "failed", "interrupted"
-# A done record was there already; another worker may hold the message; killed too often before.
-REPEATED, LOST, GIVEN_UP = "repeated", "lost", "given up"
+# A done record exists already; another worker may hold the message; no attempts are left; the
+# message is none of this app's jobs.
+REPEATED, LOST, EXHAUSTED, REFUSED = "repeated", "lost", "exhausted", "refused"
 
 FIRST_BACKOFF, LONGEST_BACKOFF = 10.0, 900.0
-# In bytes: a message attribute counts towards the 1 MiB of its message (SQS quotas).
+# In bytes, in a dead letter: attributes count towards the 1 MiB of a message (SQS quotas).
 LONGEST_REASON = 1000
-# SQS takes no other control characters: SendMessage.
+# SQS accepts no other control characters: SendMessage.
 _NOT_FOR_SQS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a receive ended. `machine`: for a reason of this machine's; `final`: no use to retry."""
+    """How a receive ended. `cause`: one of errors.Cause, "" when done.
+
+    `machine`: the fault lies in this machine or its image; `final`: a retry would not help.
+    """
 
     kind: str
     reason: str = ""
+    cause: str = ""
     exit_code: int | None = None
     signal: str | None = None
     machine: bool = False
     final: bool = False
+
+
+def failed(error: JobFailed) -> Outcome:
+    """Return the outcome of a failure."""
+    return Outcome(
+        FAILED,
+        str(error) or "failed without a reason",
+        error.cause,
+        error.exit_code,
+        error.signal,
+        error.machine,
+        final=not error.retry,
+    )
 
 
 @dataclass(frozen=True)
@@ -58,7 +78,7 @@ class Plan:
 
 
 def decide(outcome: Outcome, counted: int, allowed: int, draw: float = 1.0) -> Plan:
-    """What follows from an outcome after `counted` failed attempts, of `allowed`.
+    """Return what follows from an outcome after `counted` failed attempts of `allowed`.
 
     `draw`, from 0 to 1, spreads the retries of jobs that failed together.
     """
@@ -66,9 +86,11 @@ def decide(outcome: Outcome, counted: int, allowed: int, draw: float = 1.0) -> P
         return Plan(record=outcome.kind, delete=True)
     if outcome.kind == REPEATED:
         return Plan(delete=True)
+    if outcome.kind == REFUSED:
+        return Plan(dead_letter=True, delete=True)
     if outcome.kind == INTERRUPTED:
         return Plan(attempt=INTERRUPTED, visible_in=0)
-    if outcome.kind == GIVEN_UP:
+    if outcome.kind == EXHAUSTED:
         return Plan(record=FAILED, dead_letter=True, delete=True)
     if outcome.kind == LOST:
         return Plan()
@@ -78,15 +100,15 @@ def decide(outcome: Outcome, counted: int, allowed: int, draw: float = 1.0) -> P
 
 
 def backoff(attempt: int, draw: float) -> int:
-    """Seconds until a job is tried again after its n-th failure: 10, 30 ... 900, or 20 % less."""
+    """Return the seconds before the retry after the n-th failure: 10, 30 ... 900, or 20 % less."""
     seconds = min(FIRST_BACKOFF * 3.0 ** (attempt - 1), LONGEST_BACKOFF)
     return round(seconds * (0.8 + draw / 5))
 
 
 def dead_letter(message: Message, reason: str | None) -> dict[str, Any]:
-    """The arguments of SendMessage for the dead-letter queue: body and attributes, and a reason.
+    """Return the arguments of SendMessage for the dead-letter queue: the message and a reason.
 
-    None leaves it out.
+    None leaves the reason out.
     """
     kept = {
         name: {key: value[key] for key in ("DataType", "StringValue") if key in value}
@@ -100,7 +122,7 @@ def dead_letter(message: Message, reason: str | None) -> dict[str, Any]:
 
 
 class Settler:
-    """Writes what plans say. `check` is asked before each request and raises to end it."""
+    """Carries out plans. `check` is called before each request and raises to stop."""
 
     def __init__(
         self, s3: S3Client, sqs: SQSClient, bucket: str, queue_url: str, dead_letter_queue: str
@@ -116,16 +138,17 @@ class Settler:
         self,
         plan: Plan,
         message: Message,
-        keys: records.Keys,
+        keys: Keys,
         fields: Mapping[str, Any],
-        earlier: records.Done | None,
+        earlier: Done | None,
         check: Callable[[], None],
     ) -> None:
-        """Attempt, record and dead letter. Raises what AWS answers for good."""
+        """Write attempt, record and dead letter. Raise what AWS refuses for good."""
         what = f"[{message.job_name}] settling"
         if plan.attempt:
-            key = keys.attempt(plan.attempt)
+            key = keys.attempt(plan.attempt, fields["cause"])
             self._put(key, {**fields, "state": plan.attempt}, what, check)
+            fields = {name: value for name, value in fields.items() if name != "log"}
         if plan.record == DONE:
             content = {**fields, "state": DONE}
             written = persistently(
@@ -134,12 +157,13 @@ class Settler:
                 check,
             )
             if not written:
-                say(f"{what}: there is a done record already")
+                say(f"{what}: a done record exists already")
         elif plan.record:
-            key = keys.record(plan.record)
+            key = keys.record(plan.record, fields["cause"])
             self._put(key, {**fields, "state": plan.record}, what, check)
         if plan.dead_letter:
-            self._send_dead_letter(message, str(fields["reason"]), check)
+            # Without a record the dead letter is all that is left of the message.
+            self._send_dead_letter(message, str(fields["reason"]), not plan.record, check)
 
     def delete(self, message: Message, check: Callable[[], None]) -> None:
         """Delete the message."""
@@ -158,10 +182,10 @@ class Settler:
         check: Callable[[], None],
         clock: Callable[[], float] = boot_clock,
     ) -> None:
-        """Make the message visible in so many seconds.
+        """Make the message visible in `seconds`.
 
-        After an answer that was lost it is not asked for again once the message may be visible: by
-        then it may be another worker's, and would be taken from it.
+        After a lost answer the request is not repeated once the message may be visible: by then
+        another worker may have it, from which it would be taken.
         """
         what = f"[{message.job_name}] giving its message back"
         may_be_visible = float("inf")
@@ -170,7 +194,7 @@ class Settler:
             nonlocal may_be_visible
             now = clock()
             if now >= may_be_visible:
-                return say(f"{what}: whether that was heard is not known; it comes back by itself")
+                return say(f"{what}: no answer; it becomes visible by itself")
             try:
                 self._sqs.change_message_visibility(
                     QueueUrl=self._queue_url,
@@ -189,10 +213,12 @@ class Settler:
     ) -> None:
         persistently(lambda: records.write(self._s3, self._bucket, key, content), what, check)
 
-    def _send_dead_letter(self, message: Message, reason: str, check: Callable[[], None]) -> None:
-        """For those who look there: that the job is given up, the record says already.
+    def _send_dead_letter(
+        self, message: Message, reason: str, needed: bool, check: Callable[[], None]
+    ) -> None:
+        """Send it with its reason, or without: a message as large as SQS allows has no room.
 
-        A message as large as SQS allows has no room for a reason: its letter goes without.
+        Raise only if it is `needed`.
         """
 
         def call(reason: str | None) -> None:
@@ -202,8 +228,10 @@ class Settler:
             self._sqs.send_message(QueueUrl=self._dead_letter_url, **dead_letter(message, reason))
 
         what = f"[{message.job_name}] sending its dead letter"
-        for text, how in ((reason, "with its reason"), (None, "at all")):
+        for text, how in ((reason, " with its reason"), (None, "")):
             try:
                 return persistently(partial(call, text), what, check)
             except AWS_ERRORS as error:
-                say(f"{what}: not to {self._dead_letter_queue} {how}: {error}")
+                say(f"{what}: {self._dead_letter_queue} refused it{how}: {error}")
+                if needed and text is None:
+                    raise
