@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
 from control import screen
+from control.command import typed
 from control.errors import UserError
 from control.records import states, store, submissions
 from control.records.failed_jobs import over_many
@@ -101,7 +102,7 @@ def choose(word: str, candidates: Iterable[Found], where: str) -> Found:
     raise NoSuchJob(
         f"No job of {where} has {word!r} as its name or id, or as a part of them.",
         "Names are what the job file gives as \"name\", else its values joined by '-'; those of "
-        "failed jobs: python run.py failures --all",
+        f"failed jobs: {typed('failures', '--all')}",
     )
 
 
