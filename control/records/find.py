@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
 from control import screen
+from control.command import typed
 from control.errors import UserError
 from control.records import store, submissions
 from control.records.job_objects import in_parallel
@@ -100,7 +101,7 @@ def choose(word: str, candidates: Iterable[Found], where: str) -> Found:
     raise NoSuchJob(
         f"No job of {where} has {word!r} as its name or id, or as a part of them.",
         "A name is the \"name\" in the job file, else the values joined by '-'. Names of "
-        "failed jobs: python run.py failures --all",
+        f"failed jobs: {typed('failures', '--all')}",
     )
 
 

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from control.command import typed
 from control.errors import ExplainedError, UserError
 from control.records import store
 
@@ -82,5 +83,5 @@ def run(s3: S3Client, named: tuple[str, str, str]) -> Run:
 def _not_started(run: Run) -> ExplainedError:
     return ExplainedError(
         f"No machines have been started for run {run.run_id} of {run.app_name}.",
-        "Start them: python run.py startCluster files/exampleFleet.json",
+        f"Start them: {typed('startCluster')}",
     )

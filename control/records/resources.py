@@ -85,7 +85,7 @@ class AccountRun:
     app_name: str
     run_id: str
     owner: str = ""
-    asked: int = 0
+    requested: int = 0
     kinds: list[str] = field(default_factory=list)
     fleet_states: set[str] = field(default_factory=set)
     hourly: float | None = None
@@ -107,7 +107,7 @@ def runs_of_account(ec2: EC2Client, now: float) -> list[AccountRun]:
             if run is not None:
                 run.fleet_states.add(found["SpotFleetRequestState"])
                 if found["SpotFleetRequestState"] in fleet.LIVE_STATES:
-                    run.asked += found["SpotFleetRequestConfig"]["TargetCapacity"]
+                    run.requested += found["SpotFleetRequestConfig"]["TargetCapacity"]
     wanted: Any = [
         {"Name": "tag-key", "Values": [tags.RUN_TAG]},
         {"Name": "instance-state-name", "Values": list(_UP)},

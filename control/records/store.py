@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import ClientError
 
 from control.aws.s3 import put_json
+from control.command import typed
 from control.errors import ExplainedError
 from control.explain import aws_errors
 from control.model import Run, run_prefix
@@ -68,7 +69,7 @@ def latest(s3: S3Client, bucket: str, app_name: str) -> Run:
     """Return the newest run, ended or not. Raise NoRun if none was set up."""
     run = current(s3, bucket, app_name)
     if run is None or not (run.ended or run.queue_url):
-        raise NoRun(f"{app_name} has not been set up.", "Run: python run.py setup")
+        raise NoRun(f"{app_name} has not been set up.", f"Run: {typed('setup')}")
     return run
 
 
@@ -78,8 +79,8 @@ def live(s3: S3Client, bucket: str, app_name: str) -> Run:
     if run.ended:
         raise ExplainedError(
             f"{app_name} has ended.",
-            "Run: python run.py setup; then python run.py submitJob JOBFILE --missing sends those "
-            "jobs that no run has done.",
+            f"Start a new run: {typed('setup')}. To send the jobs that no run has done: "
+            f"{typed('submitJob', 'JOBFILE --missing')}",
         )
     return run
 

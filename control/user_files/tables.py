@@ -63,7 +63,7 @@ def _delimited(path: Path, file: TextIO) -> Iterator[Row]:
                 values, columns = several(len(row), "value"), several(width, "column")
                 raise UserError(
                     f"{path}, {where}: {values} for {columns}.",
-                    'Give one value per column; put a value that contains the separator into "quotes".',
+                    'Give one value per column; put values with the separator into "quotes".',
                 )
             some = True
             yield where, dict(zip(header, row, strict=True))

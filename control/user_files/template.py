@@ -41,7 +41,9 @@ def read(message: Mapping[str, Any], names: Collection[str], name: str = "") -> 
     moved = {key: fill for key, (varies, fill) in compiled.items() if varies}
     group = message.get("group", {key: "{" + key + "}" for key in names})
     if not isinstance(group, dict):
-        raise UserError('"group" of the template is not an object.', 'Write "group": {"key": "value"}.')
+        raise UserError(
+            '"group" of the template is not an object.', 'Write "group": {"key": "value"}.'
+        )
     fill_group = _compile(group, names)[1]
     if name:
         moved["name"] = _compile(name, names)[1]
