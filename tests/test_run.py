@@ -185,7 +185,7 @@ def test_the_groups_of_a_table_are_checked_before_the_aws_on_this_computer_comes
     folder = project('{"groups": "wells.csv"}')
     (folder / "wells.csv").write_text("name,well\nA,1\nA,2\n")
     code, _, err = typed("--config", folder, "local", folder / "jobs.json")
-    assert code == 2 and "are different jobs of one name, 'A'" in two_lines(err)[0]
+    assert code == 2 and "are different jobs with the same name, 'A'" in two_lines(err)[0]
 
 
 def test_no_credentials(project, typed, monkeypatch):

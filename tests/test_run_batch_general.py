@@ -187,7 +187,7 @@ def test_a_dry_run_shows_what_would_be_sent(run_it, write_config):
 def test_two_jobs_of_one_name_are_found_by_a_dry_run(run_it, write_config):
     argv = ["--config", write_config(), "--sites", "1-2", "--name", "same", "--dry-run"]
     code, _, error = run_it(*argv)
-    assert code == 2 and "different jobs of one name, 'same'" in error
+    assert code == 2 and "different jobs with the same name, 'same'" in error
 
 
 def messages(aws, queue_url):
