@@ -85,7 +85,7 @@ def test_a_second_monitor_sees_that_the_run_has_ended(set_up):
     aws, _, run = set_up()
     monitor.watch(aws, run, AT_ONCE)
     second = step.step(aws, run, now=1_800_000_000.0, pace=AT_ONCE)
-    assert second.ended and second.said == ()
+    assert second.ended and second.lines == ()
 
 
 def test_what_a_monitor_remembers_outlives_it(set_up):
