@@ -358,21 +358,6 @@ def test_where_there_is_nothing_to_fix_what_failed_is_next(jobs, ended, next_wor
     assert found.startswith(f"python run.py {next_words}")
 
 
-@pytest.mark.parametrize(
-    ("seconds", "words"),
-    [
-        (-5, "0 s"),
-        (40, "40 s"),
-        (60, "1 min"),
-        (3599, "1 h 0 min"),
-        (3 * 3600 + 1200, "3 h 20 min"),
-        (53 * 3600, "2 d 5 h"),
-    ],
-)
-def test_durations_in_words(seconds, words):
-    assert status.duration(seconds) == words
-
-
 @pytest.mark.parametrize("words", [("status",), ("status", "--all")])
 def test_the_json_is_what_its_page_describes(started, typed, words):
     _, config, _ = started()
