@@ -130,5 +130,5 @@ def test_a_cluster_that_ecs_still_takes_for_used_does_not_keep_a_run_from_its_en
     finally:
         aws.ecs.meta.events.unregister(handler, unique_id="refuse")
     (line,) = (line for line in said if f"cluster {run.cluster} kept" in line)
-    assert "still stop" in line and "costs nothing" in line
+    assert "still stop" in line and "no charge" in line
     assert store.load(aws.s3, run.bucket, run.app_name, run.run_id).ended
