@@ -20,7 +20,7 @@ from control.explain import aws_errors
 from control.model import utc
 from control.monitoring import run_state
 from control.records import resources, store
-from control.text import format_dollars, format_hours, format_minute, several
+from control.text import format_dollars, format_duration, format_hours, format_minute, several
 from control.verbs import next_command, setup
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def _grid(state: RunState) -> Table:
 def lines(state: RunState) -> Iterator[tuple[str, str]]:
     """(label, text): what `status` shows."""
     run, jobs, queue = state.run, state.jobs, state.queue
-    age = duration(state.now - run.began)
+    age = format_duration(max(0.0, state.now - run.began))
     when = f"ended {format_minute(run.ended)}" if run.ended else f"set up {age} ago"
     yield "Run", f"{run.app_name} {run.run_id}, {when}, by {run.owner}"
     counted = f"{jobs.done:,} done, {jobs.others()} of {several(jobs.submitted, 'job')}"
@@ -178,7 +178,7 @@ def _machines(state: RunState) -> str:
 def _rate_in_words(rate: Rate) -> str:
     return (
         f"{_number(rate.per_hour)} jobs an hour ({_number(rate.low)} to {_number(rate.high)}), "
-        f"over the last {duration(rate.minutes * 60)}"
+        f"over the last {format_duration(rate.minutes * 60)}"
     )
 
 
@@ -187,9 +187,10 @@ def _number(value: float) -> str:
 
 
 def _left_in_words(left: Left) -> str:
+    likely, low = format_duration(left.likely), format_duration(left.low)
     if math.isinf(left.high):
-        return f"about {duration(left.likely)} (at least {duration(left.low)})"
-    return f"about {duration(left.likely)} ({duration(left.low)} to {duration(left.high)})"
+        return f"about {likely} (at least {low})"
+    return f"about {likely} ({low} to {format_duration(left.high)})"
 
 
 def _cost_in_words(spent: Spent, when: str) -> str:
@@ -204,18 +205,6 @@ def _cost_in_words(spent: Spent, when: str) -> str:
         low, high = spent.expected
         text += f", ${low:.2f} to ${high:.2f} at the end"
     return text
-
-
-def duration(seconds: float) -> str:
-    """'40 s', '12 min', '3 h 20 min', '2 d 5 h'."""
-    minutes = round(seconds / 60)
-    if seconds < 60:
-        return f"{max(0, round(seconds))} s"
-    if minutes < 60:
-        return f"{minutes} min"
-    if minutes < 48 * 60:
-        return f"{minutes // 60} h {minutes % 60} min"
-    return f"{minutes // 1440} d {minutes % 1440 // 60} h"
 
 
 def _say_all(runs: Sequence[AccountRun], region: str) -> None:

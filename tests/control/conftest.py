@@ -7,8 +7,9 @@ import json
 import pytest
 
 import run as command_line
-from control import cli, screen
+from control import cli
 from control.aws import session
+from control.command import in_project
 from control.monitoring import act
 from control.verbs import start_cluster, submit
 from tests.conftest import ROOT
@@ -22,7 +23,7 @@ def typed(embedded, monkeypatch, capsys):
     def type_(config, *words):
         capsys.readouterr()
         argv = ["--config", str(config.path.parent), *words]
-        with screen.for_project(cli.config_option(argv)):
+        with in_project(cli.config_option(argv)):
             command_line.main(argv)
         return capsys.readouterr().out
 

@@ -9,7 +9,8 @@ import pytest
 from boto3.exceptions import S3UploadFailedError
 from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError
 
-from control import cli, screen
+import run as command_line
+from control import cli, command, screen
 from control.errors import ExplainedError, UserError
 
 REPOSITORY = Path(__file__).parents[2]
@@ -65,7 +66,7 @@ def test_an_error_is_two_lines_on_standard_error_and_an_exit_code(capsys, error,
 def test_a_bug_names_the_place_and_asks_for_debug(capsys):
     cli.run_main(raising(KeyError("gone")), [])
     printed = capsys.readouterr().err
-    assert "test_command.py, line" in printed
+    assert "test_cli.py, line" in printed
     assert "--debug" in printed
 
 
@@ -126,10 +127,10 @@ def test_help_is_exit_code_0_and_mentions_debug(capsys):
 
 def test_a_reader_that_has_seen_enough_causes_no_complaint():
     script = (
-        "import sys; from control import command\n"
+        "import sys; from control import cli\n"
         "def main(argv):\n"
         "    for i in range(100000): print('line', i, flush=True)\n"
-        "sys.exit(command.run_main(main, []))\n"
+        "sys.exit(cli.run_main(main, []))\n"
     )
     process = subprocess.Popen(
         [sys.executable, "-c", script],
@@ -154,17 +155,19 @@ def test_a_reader_that_has_seen_enough_causes_no_complaint():
         (["--config", "job.json", "status"], "python run.py"),
     ],
 )
-def test_commands_that_are_said_and_those_of_a_cure_name_the_config_that_was_typed(
-    argv, typed, capsys
-):
-    fix = "python run.py setup; then python run.py status"
-
+def test_commands_name_the_config_that_was_typed(argv, typed, capsys):
     def main(_):
-        screen.say(f"Next: {fix}")
-        raise UserError("Wrong.", f"{fix}. See: python run.py local --help")
+        screen.next_command(command.typed("setup"))
+        raise UserError("Wrong.", f"First: {command.typed('retry', '--unfinished', 'A')}")
 
     cli.run_main(main, argv)
     said, error = capsys.readouterr()
-    assert said == f"Next: {typed} setup; then {typed} status\n"
-    assert f"Fix: {typed} setup; then {typed} status. See: python run.py local --help\n" in error
-    assert screen.named(fix) == fix
+    assert said == f"Next: {typed} setup\n"
+    assert f"Fix: First: {typed} retry --unfinished A\n" in error
+    assert command.typed("setup") == "python run.py setup"
+
+
+@pytest.mark.parametrize("verb", command.VERBS)
+def test_every_verb_that_texts_can_name_exists(verb, capsys):
+    assert cli.run_main(command_line.main, [verb, "--help"]) == 0
+    assert verb in capsys.readouterr().out
