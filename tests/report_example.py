@@ -66,7 +66,7 @@ def make(config_path, done=(), failures=(), submitted=None, lost=(), prices=None
         **{
             **{"app_name": "Test", "run_id": "20260101T000000Z", "bucket": "bucket"},
             **{"region": "us-east-1", "account": "1", "owner": "me"},
-            "settings": load_config(config_path).container_values(),
+            "config": load_config(config_path),
             **changes,
         }
     )
