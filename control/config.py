@@ -192,7 +192,7 @@ def _setting(
 class Config:
     """Every setting of config.py, typed; the implementer's own are in `extras`."""
 
-    path: Path = Path("config.py")
+    path: Path = field(default=Path("config.py"), compare=False)
     extras: Mapping[str, Any] = field(default_factory=dict)
 
     APP_NAME: str = _setting(name=_APP)

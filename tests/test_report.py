@@ -153,7 +153,13 @@ def test_the_documentation_names_all_that_the_json_holds_and_no_more():
     json.dumps(found, allow_nan=False)
     spreads = ("seconds", "memory_mb", "cores", "disk_mb")
     held = {re.sub(rf"^jobs\.({'|'.join(spreads)})\.", "jobs.*.", path) for path in paths(found)}
-    held = {path for path in held if not path.startswith(("settings.", "causes."))}
+    held = {path for path in held if not path.startswith(("settings.", "failed_by_cause."))}
     # Named as wholes, too.
-    wholes = {"progress", "jobs", "causes", "settings", *(f"jobs.{name}" for name in spreads)}
+    wholes = {
+        "progress",
+        "jobs",
+        "failed_by_cause",
+        "settings",
+        *(f"jobs.{name}" for name in spreads),
+    }
     assert held | wholes == named

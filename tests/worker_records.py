@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
 import json
 
 FIELDS = {
@@ -24,9 +26,21 @@ FIELDS = {
 }
 
 
+CAUSES = {"done": "", "skipped": "already_done", "failed": "exit_code"}
+
+
 def put(s3, run, job, state, *, submission=1, receive=1, lines=("done nothing",), **fields):
-    """Leave an attempt, with its log, or a record; `job` has `id` and `name`."""
-    log = f"{run.prefix}logs/{job.id}.{submission}.{receive}.txt"
+    """Leave an attempt or a record with its log; `job` has `id` and `name`.
+
+    `state` is that of a record, or "attempt failed" or "attempt interrupted". A failed record names
+    the log of the attempt of the same receive. `log_key` = "" leaves the log out.
+    """
+    folder = "attempts" if state.startswith("attempt ") else "records"
+    state = state.removeprefix("attempt ")
+    cause = fields.get("cause", CAUSES.get(state, state))
+    ends = f"{cause}.failed" if state == "failed" else state
+    attempt = f"attempts/{job.id}.{submission}.{receive}.{ends}.json"
+    name = attempt if folder == "attempts" else f"records/{job.id}.{ends}.json"
     record = {
         "job_id": job.id,
         "job_name": job.name,
@@ -34,20 +48,23 @@ def put(s3, run, job, state, *, submission=1, receive=1, lines=("done nothing",)
         "submission": submission,
         "receive": receive,
         "attempt": receive,
+        "cause": cause,
         "reason": "" if state == "done" else "it failed",
         **FIELDS,
         "last_lines": list(lines),
-        "log_key": log,
-        "state": state.removeprefix("attempt "),
+        "log_key": run.prefix + (attempt if state == "failed" else name),
+        "state": state,
         **fields,
     }
-    if record["log_key"]:
-        s3.put_object(Bucket=run.bucket, Key=log, Body="".join(f"{x}\n" for x in lines).encode())
-    name = f"records/{job.id}.{state}.json"
-    if state.startswith("attempt "):
-        name = f"attempts/{job.id}.{submission}.{receive}.{record['state']}.json"
+    if record["log_key"] == run.prefix + name:
+        record["log"] = packed("".join(f"{line}\n" for line in lines))
     body = json.dumps(record, indent=1).encode()
     s3.put_object(Bucket=run.bucket, Key=run.prefix + name, Body=body)
+
+
+def packed(text):
+    """Return a log as it travels inside a record."""
+    return base64.b64encode(gzip.compress(text.encode())).decode()
 
 
 def give_up(s3, run, job, *, submission=1, attempts=3, **fields):

@@ -74,6 +74,7 @@ def _message(run: Run, counts: JobCounts, why: str, cost: str) -> str:
         f"done        {counts.done:,}",
         f"skipped     {counts.skipped:,} (their outputs were there already)",
         f"failed      {counts.failed:,}",
+        *([f"cancelled   {counts.cancelled:,}"] if counts.cancelled else []),
         f"unfinished  {unfinished:,}",
         f"submitted   {counts.submitted:,}",
         "",

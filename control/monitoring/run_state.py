@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from control.aws.fleet import LIVE_STATES
 from control.aws.sqs import Counts
 from control.explain.no_job import Idle
-from control.model import utc
+from control.model import JobCounts, utc
 from control.monitoring import observe, why_idle
 from control.records import costs, progress, states
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
     from control.aws.session import AWS
-    from control.model import JobCounts, Run
+    from control.model import Run
     from control.monitoring.facts import Observed
     from control.records.costs import Cost
     from control.records.progress import Left, Rate
@@ -37,7 +37,10 @@ class Spent:
 
 @dataclass(frozen=True)
 class RunState:
-    """A run at `now`; `seen` is None when it has ended, `idle` when jobs run."""
+    """A run at `now`; `seen` is None when it has ended, `idle` when jobs run.
+
+    `causes` counts the failed jobs by cause.
+    """
 
     run: Run
     now: float
@@ -47,6 +50,7 @@ class RunState:
     left: Left | None
     spent: Spent
     idle: Idle | None
+    causes: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def queue(self) -> Counts:
@@ -71,24 +75,24 @@ class RunState:
 
 def look(aws: AWS, run: Run, now: float) -> RunState:
     """How the run is. Counts jobs by listings alone; asks each service once."""
-    finished: Mapping[int, int] = {}
+    if run.ended:
+        tally = states.tally(aws.s3, run)
+        spent = Spent(costs.so_far(aws.ec2, run.machine_time, now), None, None)
+        return RunState(run, now, tally.counts, None, None, None, spent, None, tally.causes)
 
     def count(s3: S3Client, run: Run) -> JobCounts:
-        nonlocal finished
-        tally = states.of_run(s3, run)
-        finished = tally.finished
+        nonlocal tally
+        tally = states.tally(s3, run)
         return tally.counts
 
-    if run.ended:
-        spent = Spent(costs.so_far(aws.ec2, run.machine_time, now), None, None)
-        return RunState(run, now, count(aws.s3, run), None, None, None, spent, None)
+    tally = states.Tally(JobCounts(0, 0, 0, 0), {}, {})
     seen = observe.observe(aws, run, now, count=count)
     why = why_idle.look(aws, run, seen)
-    rate = progress.rate(finished, now) if why is None else None
-    unfinished = max(0, seen.jobs.submitted - seen.jobs.finished)
+    rate = progress.rate(tally.finished, now) if why is None else None
+    unfinished = seen.jobs.unfinished
     left = progress.left(rate, unfinished) if rate and unfinished else None
     spent = _spent(aws, run, seen, left)
-    return RunState(run, now, seen.jobs, seen, rate, left, spent, why)
+    return RunState(run, now, seen.jobs, seen, rate, left, spent, why, tally.causes)
 
 
 def _spent(aws: AWS, run: Run, seen: Observed, left: Left | None) -> Spent:
@@ -122,7 +126,9 @@ def as_json(state: RunState) -> dict[str, Any]:
             "done": jobs.done,
             "skipped": jobs.skipped,
             "failed": jobs.failed,
-            "unfinished": max(0, jobs.submitted - jobs.finished),
+            "cancelled": jobs.cancelled,
+            "unfinished": jobs.unfinished,
+            "failed_by_cause": dict(sorted(state.causes.items())),
         },
         "machines": {"asked": asked, "running": up, "registered": registered},
         "containers": {

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from control import screen
 from control.errors import UserError
-from control.records import states, store, submissions
-from control.records.failed_jobs import over_many
+from control.records import store, submissions
+from control.records.job_objects import in_parallel
 from control.text import several
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def in_run(s3: S3Client, run: Run, word: str) -> Found:
 
     The lines of `submitted/` are searched as they are: a million of them take seconds.
     """
-    keys = list(states.parts(s3, run))
+    keys = list(submissions.parts(s3, run))
     with screen.progress("Looking for the job", len(keys)) as advance:
 
         def search(key: str) -> list[Found]:
@@ -62,7 +62,7 @@ def in_run(s3: S3Client, run: Run, word: str) -> Found:
             advance(1)
             return found
 
-        candidates = [one for some in over_many(search, keys) for one in some]
+        candidates = [one for some in in_parallel(search, keys) for one in some]
     return choose(word, candidates, f"run {run.run_id} of {run.app_name}")
 
 

@@ -34,7 +34,7 @@ def advise(report: Report) -> tuple[Advice, ...]:
 
 
 def out_of_memory(report: Report) -> Advice | None:
-    killed = report.causes.get("out_of_memory", 0)
+    killed = report.failed_by_cause.get("out_of_memory", 0)
     if not killed:
         return None
     memory, cores = report.config.MEMORY, report.config.DOCKER_CORES
@@ -104,7 +104,7 @@ def spare_memory(report: Report) -> Advice | None:
 
 def timeout(report: Report) -> Advice | None:
     """Return advice from JOB_TIMEOUT and the longest job that ended by itself."""
-    late = report.causes.get("timeout", 0)
+    late = report.failed_by_cause.get("timeout", 0)
     limit = report.config.JOB_TIMEOUT
     jobs = _enough(report)
     longest = jobs.seconds.most if jobs else 0.0
@@ -195,7 +195,7 @@ def short_jobs(report: Report) -> Advice | None:
 
 
 def full_disk(report: Report) -> Advice | None:
-    jobs = report.causes.get("disk_full", 0)
+    jobs = report.failed_by_cause.get("disk_full", 0)
     if not jobs:
         return None
     now = report.config.EBS_VOL_SIZE

@@ -160,7 +160,6 @@ class Report:
     """All that a report shows of a run; times are ISO 8601 in UTC.
 
     A `local` run was on this computer: nothing was charged, and settings of machines did not apply.
-    `causes` counts the failed jobs by cause.
     """
 
     app_name: str
@@ -179,7 +178,7 @@ class Report:
     cancelled: int
     failed: int
     unfinished: int
-    causes: Mapping[str, int]
+    failed_by_cause: Mapping[str, int]
     attempts: Attempts
     read: Read
     progress: Progress | None

@@ -71,7 +71,7 @@ def make_report(
         submitted=reading.submitted,
         **states,
         unfinished=max(0, reading.submitted - sum(states.values())),
-        causes=dict(reading.causes.most_common()),
+        failed_by_cause=dict(reading.causes.most_common()),
         attempts=lost,
         read=Read(len(reading.done), len(reading.failed), reading.unreadable),
         progress=_progress(reading),

@@ -14,6 +14,7 @@ from control import screen
 from control.errors import ExplainedError, UserError
 from control.records import attempts, failed_jobs, failure_groups, states, submissions
 from control.records.failure_groups import Group
+from control.records.job_objects import read
 from control.text import format_minute, several
 from control.user_files import job_file
 from control.user_files.job import order_of_name
@@ -39,7 +40,7 @@ _RECORDED_LINES = 30
 
 # In --json and --csv, in this order; a record's own fields, but for the first two.
 _FIELDS = (
-    *("job_name", "job_id", "state", "reason", "submission", "receive", "attempt"),
+    *("job_name", "job_id", "state", "cause", "reason", "submission", "receive", "attempt"),
     *("attempts_allowed", "exit_code", "signal", "started", "ended", "machine", "machine_type"),
 )
 
@@ -103,19 +104,21 @@ def find(s3: S3Client, run: Run, lines: int = _LINES) -> Failures:
     """Read what failed, each with so many of its last lines."""
     counts = states.count(s3, run)
     failed = failed_jobs.find(s3, run)
-    keys = [failed_jobs.record_key(run, job_id) for job_id in failed.given_up]
-    trying = sorted(failed.trying)[:: max(1, len(failed.trying) // _MOST_TRYING)][:_MOST_TRYING]
-    more = [failed_jobs.attempt_key(run, job_id, *failed.trying[job_id]) for job_id in trying]
-    with screen.progress("Reading the failed jobs", len(keys) + len(more)) as advance:
-        read = [_shortened(one.record, lines) for one in failed_jobs.read(s3, run, keys, advance)]
-        tried = [_shortened(one.record, lines) for one in failed_jobs.read(s3, run, more, advance)]
-    return Failures(counts, read, len(failed.trying), tried)
+    trying = sorted(failed.retrying)
+    some = trying[:: max(1, len(trying) // _MOST_TRYING)][:_MOST_TRYING]
+    with screen.progress("Reading the failed jobs", len(failed.for_good) + len(some)) as advance:
+
+        def records(keys: Sequence[str]) -> list[Record]:
+            found = read(s3, run, keys, advance)
+            return [_shortened(one.record, lines) for one in found if one.record]
+
+        return Failures(counts, records(failed.for_good), len(trying), records(some))
 
 
 def _shortened(record: dict[str, Any], lines: int) -> Record:
-    """With so many of its last lines, and without what a terminal would obey."""
+    """Return it with this many of its last lines, without its log and what a terminal obeys."""
     return {
-        **record,
+        **{name: value for name, value in record.items() if name != "log"},
         "reason": screen.printable(record["reason"]),
         "last_lines": [screen.printable(line) for line in record["last_lines"][-lines:]],
     }
@@ -171,7 +174,7 @@ def _one(record: Record, is_given_up: bool) -> str:
     machine = f"{record['machine']} ({record['machine_type']})".removesuffix(" ()")
     ended = format_minute(record["ended"])
     numbers = (record[name] for name in ("submission", "receive", "attempt", "attempts_allowed"))
-    attempt = attempts.in_words(*numbers, is_given_up=is_given_up)
+    attempt = attempts.in_words(*numbers, for_good=is_given_up)
     return f"{record['job_name']}: {attempt}, {ended}, {machine}"
 
 
@@ -187,6 +190,7 @@ def as_json(found: Failures, run: Run) -> dict[str, Any]:
         "groups": [
             {
                 "state": state,
+                "cause": group.cause,
                 "reason": group.reason,
                 "jobs": len(group.records),
                 "examples": [record["job_name"] for record in group.records[: 1 + _NAMED]],

@@ -180,7 +180,8 @@ def _unfinished(aws: AWS, run: Run, taken: Step) -> Unfinished:
             "Go on with the jobs that wait: python run.py startCluster files/exampleFleet.json",
             why,
         )
-    names = list(itertools.islice(submissions.without_record(aws.s3, run), _SHOWN))
+    missing = submissions.without_record(aws.s3, run, states.recorded(aws.s3, run))
+    names = list(itertools.islice(missing, _SHOWN))
     named = ", ".join(names) + (" ..." if len(names) == _SHOWN else "")
     return Unfinished(
         f"{why} ({named}). The machines were ended; the queue stays.",
@@ -202,11 +203,12 @@ def in_words(seen: Observed, jobs_at_once: int) -> str:
     jobs = seen.jobs
     waiting = _waiting(seen.queue, jobs_at_once * sum(m.busy_tasks for m in seen.machines))
     skipped = f"{jobs.skipped:,} skipped, " if jobs.skipped else ""
+    cancelled = f", {jobs.cancelled:,} cancelled" if jobs.cancelled else ""
     machines = several(len(seen.machines), "machine")
     tasks = several(seen.service.running, "container") if seen.service else "no service"
     return (
         f"{several(jobs.submitted, 'job')}: {waiting}{jobs.done:,} done, {skipped}"
-        f"{jobs.failed:,} failed; {machines}, {tasks}"
+        f"{jobs.failed:,} failed{cancelled}; {machines}, {tasks}"
     )
 
 

@@ -13,6 +13,7 @@ from control.errors import ExplainedError, UserError
 from control.records import attempts, failed_jobs, failure_groups, find, states, store, submissions
 from control.records.failed_jobs import Retiring
 from control.records.find import Found
+from control.records.job_objects import read
 from control.records.journal import Journal
 from control.records.submissions import Ids, Parts, Submissions
 from control.text import several
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from control.aws.session import AWS
     from control.config import Config
     from control.model import Run
-    from control.records.failed_jobs import Read
+    from control.records.job_objects import Read
     from control.user_files.job import Job
 
 _SHOWN = 5
@@ -85,6 +86,7 @@ class _Choice:
     """
 
     given_up: dict[int, Read]
+    older: list[Read]
     recorded: Ids | None
     most: int
     queue_gone: bool
@@ -124,14 +126,15 @@ def _choose(aws: AWS, run: Run, wanted: Wanted, journal: Journal) -> _Choice:
             "record are not lost.",
             "Leave --unfinished out, or type it when the queue is empty.",
         )
-    failed = _given_up(aws, run)
+    failed, older = _given_up(aws, run)
     chosen = _selected(aws, run, failed, wanted)
     # When the queue is gone, so are the messages of all jobs that have no record.
     lost = wanted.unfinished or waiting is None
     all_lost = lost and not wanted.words and not wanted.reason
     return _Choice(
         {int(one.record["job_id"], 16): one for one in chosen},
-        submissions.recorded(aws.s3, run) if all_lost else None,
+        older,
+        states.recorded(aws.s3, run) if all_lost else None,
         len(chosen) + (_unfinished(aws, run) if all_lost else 0),
         waiting is None,
         lost,
@@ -140,16 +143,14 @@ def _choose(aws: AWS, run: Run, wanted: Wanted, journal: Journal) -> _Choice:
 
 
 def _unfinished(aws: AWS, run: Run) -> int:
-    counts = states.count(aws.s3, run)
-    return max(0, counts.submitted - counts.finished)
+    return states.count(aws.s3, run).unfinished
 
 
-def _given_up(aws: AWS, run: Run) -> list[Read]:
-    keys = [
-        failed_jobs.record_key(run, job_id) for job_id in failed_jobs.find(aws.s3, run).given_up
-    ]
-    with screen.progress("Reading the failed jobs", len(keys)) as advance:
-        return list(failed_jobs.read(aws.s3, run, keys, advance))
+def _given_up(aws: AWS, run: Run) -> tuple[list[Read], list[Read]]:
+    failed = failed_jobs.find(aws.s3, run)
+    with screen.progress("Reading the failed jobs", len(failed.for_good)) as advance:
+        for_good = [one for one in read(aws.s3, run, failed.for_good, advance) if one.record]
+    return for_good, [one for one in read(aws.s3, run, failed.older) if one.record]
 
 
 def _selected(aws: AWS, run: Run, failed: list[Read], wanted: Wanted) -> list[Read]:
@@ -206,7 +207,7 @@ def _show(aws: AWS, run: Run, choice: _Choice) -> int:
 def _send(aws: AWS, run: Run, choice: _Choice, journal: Journal) -> int:
     run = store.change(aws.s3, run, _one_more)
     parts = Parts(aws.s3, run, run.submissions)
-    retiring = Retiring({job_id: one.etag for job_id, one in choice.given_up.items()})
+    retiring = Retiring([*choice.given_up.values(), *choice.older])
     with screen.progress("Submitting", choice.most) as advance:
         chosen = _to_send(aws, run, choice, parts, retiring, advance)
         submit.deliver(aws, run, chosen, journal, parts, choice.outcome, retiring, "retry")

@@ -17,7 +17,7 @@ from rich.text import Text
 
 from control import screen
 from control.explain import aws_errors
-from control.model import seconds, utc
+from control.model import utc
 from control.monitoring import run_state
 from control.records import resources, store
 from control.text import format_dollars, format_hours, format_minute, several
@@ -128,13 +128,10 @@ def _grid(state: RunState) -> Table:
 def lines(state: RunState) -> Iterator[tuple[str, str]]:
     """(label, text): what `status` shows."""
     run, jobs, queue = state.run, state.jobs, state.queue
-    age = duration(state.now - seconds(_set_up(run)))
+    age = duration(state.now - run.began)
     when = f"ended {format_minute(run.ended)}" if run.ended else f"set up {age} ago"
     yield "Run", f"{run.app_name} {run.run_id}, {when}, by {run.owner}"
-    counted = (
-        f"{jobs.done:,} done, {jobs.skipped:,} skipped, {jobs.failed:,} failed of "
-        f"{several(jobs.submitted, 'job')}"
-    )
+    counted = f"{jobs.done:,} done, {jobs.others()} of {several(jobs.submitted, 'job')}"
     if state.seen is None:
         yield "Jobs", counted
     else:
@@ -184,15 +181,9 @@ def one_line(state: RunState) -> str:
     why = f"; {state.idle.what} {state.idle.fix}" if state.idle else ""
     return (
         f"{utc(state.now)} {queue.visible + queue.delayed:,} waiting, "
-        f"{queue.in_flight:,} running, {jobs.done:,} done, {jobs.skipped:,} skipped, "
-        f"{jobs.failed:,} failed; {_machines(state)}{left}{why}"
+        f"{queue.in_flight:,} running, {jobs.done:,} done, {jobs.others()}; "
+        f"{_machines(state)}{left}{why}"
     )
-
-
-def _set_up(run: Run) -> str:
-    """When a run was set up, from its id."""
-    text = run.run_id
-    return f"{text[:4]}-{text[4:6]}-{text[6:11]}:{text[11:13]}:{text[13:]}"
 
 
 def _machines(state: RunState) -> str:

@@ -120,7 +120,7 @@ def _send(
     known = _known(aws, run)
     taken, uncertain = journal.leftovers()
     done = Ids(states.finished_ids(aws.s3, run.bucket, run.app_name)) if missing else Ids()
-    retiring = failed_jobs.Retiring(failed_jobs.etags(aws.s3, run) if again else {})
+    retiring = failed_jobs.Retiring(failed_jobs.read_for_good(aws.s3, run) if again else ())
     run = store.change(aws.s3, run, count_submission)
     parts = submissions.Parts(aws.s3, run, run.submissions)
     outcome = Outcome(in_file=found.count, not_in_file=taken.beyond(known.submissions))
@@ -149,9 +149,7 @@ def deliver(
     on from there.
     """
     try:
-        for sent in sending.send_all(
-            aws.sqs, run.queue_url, run.run_id, sending.batches(chosen), journal
-        ):
+        for sent in sending.send_all(aws.sqs, run, sending.batches(chosen), journal):
             parts.add(sent.taken)
             retiring.sent(sent.taken)
             outcome.sent += len(sent.taken)
@@ -167,7 +165,7 @@ def deliver(
 
 
 def _known(aws: AWS, run: Run) -> Known:
-    total = sum(sum(states.part_sizes(key)) for key in states.parts(aws.s3, run))
+    total = sum(sum(submissions.part_sizes(key)) for key in submissions.parts(aws.s3, run))
     with screen.progress("Reading what this run was given", total) as advance:
         return submissions.known(aws.s3, run, advance)
 

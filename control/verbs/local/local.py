@@ -22,6 +22,7 @@ from control.config import find_in_project, load_config
 from control.errors import ExplainedError, UserError
 from control.monitoring.facts import Pace
 from control.records import outputs, states
+from control.records.job_objects import log_file
 from control.text import several
 from control.user_files import job_file
 from control.verbs import failures, monitor, report, setup, setup_aws, start_cluster, submit
@@ -199,7 +200,9 @@ def run(
         _summary(config, counts, clock() - began, output, places)
         screen.say(f"Report: {page}")
         last_run.remember(config, output, counts, page)
-        failures.say_why(aws.s3, the_run, counts, lambda record: str(output / record["log_key"]))
+        failures.say_why(
+            aws.s3, the_run, counts, lambda one: str(output / log_file(one["log_key"]))
+        )
         if given_up:
             # The queue of which its cure speaks ends with this command.
             raise monitor.Unfinished(f"{given_up.why}.", _AGAIN)

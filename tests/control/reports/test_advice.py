@@ -39,8 +39,8 @@ GOOD = dataclasses.replace(
     machines=data.Machines("", "", 60.0, (), hours=10.0, places=4, busy_share=0.9),
     jobs=JOBS,
 )
-KILLED = {"causes": {"out_of_memory": 34}}
-LATE = {"causes": {"timeout": 5}}
+KILLED = {"failed_by_cause": {"out_of_memory": 34}}
+LATE = {"failed_by_cause": {"timeout": 5}}
 
 
 def changed(**changes):
@@ -171,7 +171,7 @@ TABLE = {
         "EBS_VOL_SIZE = 30",
     ),
     "full disk": (
-        {"causes": {"disk_full": 1}},
+        {"failed_by_cause": {"disk_full": 1}},
         {"EBS_VOL_SIZE": 200},
         "1 job ran out of disk space: each machine has 200 GB",
         "EBS_VOL_SIZE = 400",

@@ -29,7 +29,7 @@ def test_cancelled_jobs_are_neither_failed_nor_unfinished():
 
 def test_failed_jobs_are_counted_by_cause():
     failures = [failed(1), failed(2, "took longer", cause="timeout"), failed(3, cause="timeout")]
-    assert make([], failures).causes == {"timeout": 2, "exit_code": 1}
+    assert make([], failures).failed_by_cause == {"timeout": 2, "exit_code": 1}
 
 
 def test_how_long_jobs_took_and_what_they_used():

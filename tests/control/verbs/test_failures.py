@@ -96,7 +96,7 @@ def test_a_job_given_up_before_all_attempts_is_said_to_be(aws, run, sent, capsys
     put(aws.s3, run, job, "attempt failed", submission=2, receive=4, attempt=2)
     put(aws.s3, run, job, "failed", submission=2, receive=4, attempt=2)
     out, _ = said(capsys, aws, run)
-    assert "a: attempt 2.4 (2 of 3, given up: another would not help), 2026" in out
+    assert "a: attempt 2.4 (2 of 3, failed for good: another would not help), 2026" in out
 
 
 def test_all_are_named_if_asked_for(aws, run, some, capsys):
@@ -123,7 +123,9 @@ def test_the_json_is_as_documented(aws, run, some, capsys):
     ]
     (of_code,) = (job for job in content["jobs"] if job["job_name"] == "P1-A04")
     assert of_code["exit_code"] == 3 and of_code["attempt"] == of_code["attempts_allowed"] == 3
-    assert of_code["log"] == f"s3://{run.bucket}/{run.prefix}logs/{some['P1-A04'].id}.1.3.txt"
+    attempt = f"attempts/{some['P1-A04'].id}.1.3.exit_code.failed.json"
+    assert of_code["log"] == f"s3://{run.bucket}/{run.prefix}{attempt}"
+    assert of_code["cause"] == "exit_code" and "log" not in of_code["last_lines"]
     assert_documented(content, "failures")
 
 
@@ -200,9 +202,10 @@ def test_the_last_attempt_counts_and_interruptions_do_not(aws, run, sent):
     for receive in (1, 2, 10):
         put(aws.s3, run, job, "attempt failed", receive=receive)
     put(aws.s3, run, job, "attempt interrupted", receive=11)
-    assert failed_jobs.find(aws.s3, run) == failed_jobs.Failed([], {job.id: (1, 10)})
+    last = [f"{run.prefix}attempts/{job.id}.1.10.exit_code.failed.json"]
+    assert failed_jobs.find(aws.s3, run) == failed_jobs.Failed([], [], last)
     put(aws.s3, run, job, "attempt interrupted", submission=2, receive=1)
-    assert failed_jobs.find(aws.s3, run) == failed_jobs.Failed([], {job.id: (1, 10)})
+    assert failed_jobs.find(aws.s3, run) == failed_jobs.Failed([], [], last)
 
 
 def test_a_terminal_of_80_columns_is_not_overrun(tmp_path):
@@ -212,7 +215,7 @@ import sys; sys.path.insert(0, {str(ROOT)!r})
 from control import screen
 from control.model import JobCounts
 from control.verbs import failures
-record = dict(job_name="P" * 120, submission=1, receive=3, attempt=3, attempts_allowed=3,
+record = dict(cause="exit_code", job_name="P" * 120, submission=1, receive=3, attempt=3, attempts_allowed=3,
     ended="2026-01-01T00:00:00Z",
     machine="i-0123456789abcdef0", machine_type="m5.xlarge", reason="why " * 90,
     last_lines=["x" * 500])
