@@ -89,8 +89,8 @@ class Plot:
 
 
 def _text(text: str, x: float, y: float, anchor: str, kind: str = "") -> str:
-    where = f'x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"'
-    return f'<text {where} class="{kind}">{escape(text)}</text>' if text else ""
+    look = f'text-anchor="{anchor}"' + (f' class="{kind}"' if kind else "")
+    return f'<text x="{x:.1f}" y="{y:.1f}" {look}>{escape(text)}</text>' if text else ""
 
 
 def _line(x1: float, y1: float, x2: float, y2: float, kind: str) -> str:
@@ -284,7 +284,7 @@ def _histogram(
             drawn += _text(rule[1], x + shift, _TOP - 6, anchor, "ink")
         if histogram.beyond:
             text = f"{format_percent(histogram.beyond / total)} {beyond} →"
-            drawn += _text(text, plot.x(histogram.end / size), plot.bottom - 4, "end", "name")
+            drawn += _text(text, plot.x(histogram.end / size), plot.bottom - 4, "end")
         return drawn
 
     end = max(histogram.end, rule[0] if rule else 0)

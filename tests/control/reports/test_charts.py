@@ -118,6 +118,12 @@ def test_machines_of_seconds_are_shown_in_seconds():
     assert (times[0], times[-1]) == ("00:00:00", "00:00:08")
 
 
+def test_the_last_bin_of_machines_ends_with_the_run():
+    (area,) = re.findall(r'class="area" d="([^"]*)"', machines([1.0], end=BEGAN + 9).svg["wide"])
+    right = float(re.findall(r"H([\d.]+)", area)[-1])
+    assert 450 < right <= charts.WIDTHS["wide"]
+
+
 def test_three_lines_have_three_names():
     chart = progress([0, 4], [0, 4], cancelled=[0, 4])
     ends = sorted(y for text, _, y in texts(chart) if re.match("4 [a-z]", text))
@@ -178,6 +184,15 @@ def test_processors_are_shown_against_those_there_are(shares, said, drawn):
     chart = charts.cores(made(done, CPU_SHARES=shares))
     assert chart.says == f"A job kept 0.72 processors busy on average; {said}"
     assert ("for each job" in written(chart)) is drawn
+
+
+def test_on_this_computer_no_limit_of_machines_is_drawn():
+    done = [record(i, seconds=100.0, peak_memory_mb=3000.0) for i in range(5)]
+    report = report_example.make(done, local=True, config=config_of(DOCKER_CORES=1))
+    memory, cores = charts.memory(report), charts.cores(report)
+    assert memory.says == "The largest job used 3 GB of memory."
+    assert cores.says == "A job kept 0.5 processors busy on average."
+    assert not [text for text in written(memory) + written(cores) if "each job" in text]
 
 
 def test_what_lies_beyond_a_chart_is_more_and_only_of_time_longer():

@@ -115,6 +115,11 @@ def test_a_report_stays_small():
     assert len(found.failures) == 50
 
 
+def test_numbers_in_json_have_at_most_six_decimals():
+    shares = as_json(make([record(1)], machine_time=TIME))["machines"]
+    assert shares["busy_share"] == 0.007014
+
+
 def test_the_settings_that_ran_are_in_it():
     found = make()
     assert as_json(found)["settings"]["MEMORY"] == 4000

@@ -114,6 +114,10 @@ def test_the_page_is_whole_and_needs_nothing_else(changes):
         ),
         ({"submitted": 5, "end_reason": "no machine ever came"}, "ended: no machine ever came."),
         (RUNS["some"], "tool exited with code 3"),
+        (
+            {"machine_time": {**TIME, "seconds": {"m5.xlarge us-east-1a": 18.0}}},
+            "Machine time 18 s",
+        ),
         (RUNS["with costs"], "$0.32 about, all included"),
         (RUNS["with costs"], "2.0 0.7 % busy with jobs"),
         ({"done": [record(1)], "machine_time": TIME}, "EC2 lists no price"),
