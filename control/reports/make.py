@@ -10,22 +10,9 @@ from typing import TYPE_CHECKING
 from control.aws.s3 import put_json
 from control.model import STATES, utc
 from control.records import costs, failure_groups
-from control.reports import advice, collect
+from control.reports import advice, collect, data
 from control.reports.collect import Reading, number, text
-from control.reports.data import (
-    Attempts,
-    Cost,
-    FailureGroup,
-    Jobs,
-    Machines,
-    Progress,
-    Read,
-    Report,
-    as_json,
-    over_time,
-    spread,
-    step,
-)
+from control.reports.data import Jobs, Report, as_json, over_time, spread, step
 
 if TYPE_CHECKING:
     from control.aws.session import AWS
@@ -43,7 +30,7 @@ _POINTS = 120
 
 
 def write_report(aws: AWS, run: Run, now: float) -> Report:
-    """Read a run, write its report.json, and return the report."""
+    """data.Read a run, write its report.json, and return the report."""
     reading = collect.read_run(aws.s3, run, _LIMITS)
     made = make_report(run, reading, costs.so_far(aws.ec2, run.machine_time, now), now)
     put_json(aws.s3, run.bucket, f"{run.prefix}report.json", as_json(made))
@@ -73,7 +60,7 @@ def make_report(
         unfinished=max(0, reading.submitted - sum(states.values())),
         failed_by_cause=dict(reading.causes.most_common()),
         attempts=lost,
-        read=Read(len(reading.done), len(reading.failed), reading.unreadable),
+        read=data.Read(len(reading.done), len(reading.failed), reading.unreadable),
         progress=_progress(reading),
         machines=_machines(run, usage.seconds),
         jobs=jobs,
@@ -118,14 +105,14 @@ def _mean(values: Sequence[float]) -> float:
     return math.fsum(values) / len(values) if values else 0.0
 
 
-def _attempts(reading: Reading) -> Attempts:
+def _attempts(reading: Reading) -> data.Attempts:
     each = _mean([number(record, "seconds") for record in reading.lost])
     count = reading.attempts.total()
     failed, interrupted = reading.attempts["failed"], reading.attempts["interrupted"]
-    return Attempts(failed, interrupted, round(each * count, 1))
+    return data.Attempts(failed, interrupted, round(each * count, 1))
 
 
-def _usage(reading: Reading, jobs: Jobs | None, lost: Attempts) -> costs.Usage:
+def _usage(reading: Reading, jobs: Jobs | None, lost: data.Attempts) -> costs.Usage:
     """Return what all jobs used, from the means of those that were read."""
     done = reading.count("done")
     return costs.Usage(
@@ -137,7 +124,7 @@ def _usage(reading: Reading, jobs: Jobs | None, lost: Attempts) -> costs.Usage:
     )
 
 
-def _progress(reading: Reading) -> Progress | None:
+def _progress(reading: Reading) -> data.Progress | None:
     """Return how many jobs got their record in each bin of time; None before the first."""
     times = [t for some in reading.times.values() for t in some]
     if not times:
@@ -149,15 +136,15 @@ def _progress(reading: Reading) -> Progress | None:
     counts = {
         state: over_time(reading.times.get(state, ()), begin, width, bins) for state in STATES
     }
-    return Progress(begin=utc(begin), step=width, **counts)
+    return data.Progress(begin=utc(begin), step=width, **counts)
 
 
-def _machines(run: Run, busy_seconds: float) -> Machines:
+def _machines(run: Run, busy_seconds: float) -> data.Machines:
     known = run.machine_time
     up = costs.machines_up(known)
     hours = costs.machine_hours(known)
     places = run.config.TASKS_PER_MACHINE * run.config.DOCKER_CORES
-    return Machines(
+    return data.Machines(
         begin=utc(up[0][0]) if up else "",
         end=utc(known["until"]) if up else "",
         step=known.get("step", 0.0),
@@ -168,14 +155,14 @@ def _machines(run: Run, busy_seconds: float) -> Machines:
     )
 
 
-def _failures(reading: Reading) -> tuple[FailureGroup, ...]:
+def _failures(reading: Reading) -> tuple[data.FailureGroup, ...]:
     """Return the reasons, most frequent first, each with one job as an example."""
     found = failure_groups.groups(
         {name: clean(text(record, name)) for name in ("cause", "reason", "job_name", "log_key")}
         for record in reading.failed
     )
     return tuple(
-        FailureGroup(
+        data.FailureGroup(
             group.cause,
             group.reason,
             len(group.records),
@@ -186,8 +173,8 @@ def _failures(reading: Reading) -> tuple[FailureGroup, ...]:
     )
 
 
-def _cost(cost: costs.Cost, others: list[costs.OtherCost]) -> Cost:
-    return Cost(
+def _cost(cost: costs.Cost, others: list[costs.OtherCost]) -> data.Cost:
+    return data.Cost(
         machine_hours=cost.hours,
         machines=cost.dollars if cost.unpriced_hours < cost.hours else None,
         unpriced_hours=cost.unpriced_hours,
