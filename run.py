@@ -24,6 +24,7 @@ except ImportError as missing:
 
 from control import cli, screen
 from control.aws.session import AWS, caller_identity, connect, leads_here
+from control.command import typed
 from control.config import Config, find_in_project, load_config
 from control.errors import ExplainedError, Interrupted, UserError
 from control.model import Run
@@ -66,7 +67,7 @@ def set_up_account(args: argparse.Namespace) -> None:
     for line in setup_aws.destroy(aws, config) if args.destroy else setup_aws.make(aws, config):
         screen.say(line)
     if not args.destroy:
-        _next("setup")
+        _next(typed("setup"))
 
 
 def set_up(args: argparse.Namespace) -> None:
@@ -111,7 +112,7 @@ def start_machines(args: argparse.Namespace) -> None:
     poll = local.PACE.poll if leads_here() else start_cluster.POLL_SECONDS
     if not start_cluster.wait_for_machines(aws, run, poll_seconds=poll):
         start_cluster.say_why_not(aws, run)
-    _next("monitor")
+    _next(typed("monitor"))
 
 
 def watch(args: argparse.Namespace) -> None:
@@ -133,7 +134,7 @@ def watch(args: argparse.Namespace) -> None:
     monitor.say_end(aws, run, counts)
     report.at_the_end(aws, config, run)
     failures.say_why(aws.s3, run, counts, failures.by_verb())
-    fix = "Mend what python run.py failures shows, then send those jobs again: python run.py retry"
+    fix = f"Fix the cause ({typed('failures')} shows it), then send them again: {typed('retry')}"
     failures.raise_for_failed(counts, fix)
 
 
@@ -160,7 +161,7 @@ def show_status(args: argparse.Namespace) -> None:
         return
     state = status.show(aws, config, run, as_json=args.json)
     if not args.json:
-        _next(status.next_verb(state, cli.FLEET))
+        _next(status.next_step(state))
 
 
 def make_report(args: argparse.Namespace) -> None:
@@ -189,15 +190,15 @@ def retry_jobs(args: argparse.Namespace) -> None:
     next_command.refuse_earlier(asked, run)
     wanted = retry.Wanted(args.jobs, args.reason, args.unfinished)
     if retry.retry(aws, config, run, wanted, dry_run=args.dry_run) and not args.dry_run:
-        _next(f"startCluster {cli.FLEET}   (if its machines are still up: monitor)")
+        _next(f"{typed('startCluster', cli.FLEET)}   (if its machines still run: monitor)")
 
 
 def show_log(args: argparse.Namespace) -> None:
     if not args.job and not args.grep:
         raise UserError(
             "`logs` was given no job.",
-            "Name one, as `python run.py failures` does; or search the logs of all failed jobs "
-            "with --grep TEXT.",
+            f"Name one that {typed('failures')} shows; or search the logs of all failed jobs with "
+            "--grep TEXT.",
         )
     if not args.job and (args.follow or args.attempt):
         raise UserError(
@@ -239,14 +240,14 @@ def run_here(args: argparse.Namespace) -> None:
     containers = provide_worker.Containers(args.engine, args.image) if wanted else None
     options = local.Options(workers, inputs, output, containers)
     if args.serve:
-        there = "setup   (there; Ctrl-C here ends everything)"
+        there = f"{typed('setup')}   (there; Ctrl-C here ends everything)"
         path = find_in_project(config, args.job_file) if args.job_file else None
         local.serve(config, options, lambda: _next(there), path)
         return
     if not args.job_file:
         raise UserError(
             "`local` was given no job file.",
-            f"Name one: python run.py local {cli.JOBS}",
+            f"Name one: {typed('local', cli.JOBS)}",
         )
     path = find_in_project(config, args.job_file)
     try:
@@ -276,7 +277,7 @@ def _with_run(args: argparse.Namespace) -> tuple[Config, AWS, Run]:
 
 
 def _next(words: str) -> None:
-    screen.next_command(f"python run.py {words}")
+    screen.next_command(words)
 
 
 _VERBS = {

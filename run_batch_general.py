@@ -10,6 +10,7 @@ import argparse
 import hashlib
 import itertools
 import json
+import shlex
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import Any
 
 from control import cli, screen
 from control.aws.session import connect
+from control.command import typed
 from control.config import load_config
 from control.errors import UserError
 from control.user_files import grid, job_file, tables, template
@@ -70,7 +72,7 @@ def main(argv: Sequence[str]) -> None:
         return
     _make(path, args, message, lists)
     submit.to_live_run(connect(config), config, path, again=args.again, missing=args.missing)
-    screen.next_command("python run.py startCluster files/exampleFleet.json")
+    screen.next_command(typed("startCluster", "files/exampleFleet.json"))
 
 
 def _write(
@@ -83,7 +85,7 @@ def _write(
             raise UserError(f"{path} exists already.", "Name another --output, or add --overwrite.")
     count = _make(args.output, args, message, lists)
     screen.say(f"{count:,} jobs written to {args.output}.")
-    screen.next_command(f"python run.py submitJob {args.output}")
+    screen.next_command(typed("submitJob", shlex.quote(str(args.output))))
 
 
 def _make(

@@ -16,8 +16,8 @@ from botocore.exceptions import EndpointConnectionError
 from rich.console import Console
 from rich.text import Text
 
-from control import screen
 from control.aws.session import leads_here
+from control.command import in_project, typed
 from control.errors import ExplainedError, Interrupted, UserError
 from control.explain import aws_errors
 from control.text import word_like
@@ -38,7 +38,7 @@ def parser() -> Parser:
 
     def add(name: str, what: str, example: str) -> argparse.ArgumentParser:
         one: argparse.ArgumentParser = verbs.add_parser(
-            name, help=what, description=what, epilog=f"Example: python run.py {example}"
+            name, help=what, description=what, epilog=f"Example: {typed(example)}"
         )
         # It may stand behind the verb, too, and must not undo one that stands before it.
         _config_option(one, argparse.SUPPRESS)
@@ -269,7 +269,7 @@ def run_main(main: Callable[[Sequence[str]], int | None], argv: Sequence[str]) -
     0 done, 1 AWS or the run failed, 2 the user's mistake, 130 Ctrl-C. `--debug`, wherever it
     stands, shows the traceback too; `main` never sees it.
     """
-    with screen.for_project(config_option(argv)):
+    with in_project(config_option(argv)):
         return _run_main(main, argv)
 
 
@@ -296,14 +296,14 @@ def explain(error: BaseException) -> ExplainedError:
     if isinstance(error, KeyboardInterrupt):
         return Interrupted(
             "Stopped by Ctrl-C.",
-            "Run the same command again: it goes on where this one stopped. Machines that were "
-            "started go on too; to end them: python run.py stop",
+            "Run the same command again: it continues where this one stopped. Machines that were "
+            f"started continue too; to end them: {typed('stop')}",
         )
     if isinstance(error, EndpointConnectionError) and leads_here():
         return ExplainedError(
             "The AWS on this computer has ended, and this terminal still leads to it.",
-            "Start it again (python run.py local --serve) and read its file again, or go on in a "
-            "new terminal.",
+            f"Start it again ({typed('local', '--serve')}) and read its file again, or open a new "
+            "terminal.",
         )
     explained = aws_errors.explain(error) if isinstance(error, Exception) else None
     if explained is None and isinstance(error, OSError) and error.filename is not None:
@@ -334,8 +334,6 @@ def config_option(argv: Sequence[str]) -> str:
 def print_error(what: str, fix: str) -> None:
     """The two lines, on standard error."""
     console = Console(stderr=True, highlight=False, soft_wrap=not sys.stderr.isatty())
-    # A cure that is about --config has its own.
-    fix = fix if _CONFIG in fix else screen.named(fix)
     for label, style, text in (("Error:", "bold red", what), ("Fix:", "bold", fix)):
         console.print(Text.assemble((label, style), " ", " ".join(text.split())))
 

@@ -118,7 +118,7 @@ class Run:
 
 @dataclass(frozen=True)
 class JobCounts:
-    """How many jobs are in which state, from key names alone."""
+    """Jobs of a run by state, from key names alone."""
 
     submitted: int
     done: int

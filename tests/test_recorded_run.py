@@ -74,7 +74,7 @@ def test_its_listings_are_in_order_and_what_they_name_is_there(recorded):
 def test_its_records_are_as_the_contract_has_them(recorded):
     run, s3 = recorded
     text = (ROOT / "documentation/contract.md").read_text(encoding="utf-8")
-    table = text.split("Every attempt and record is a JSON object:")[1].split("Outputs lie at")[0]
+    table = text.split("Every attempt and record is a JSON object:")[1].split("The causes:")[0]
     names = re.findall(r"^\| (`.+?) \|", table, re.MULTILINE)
     fields = set(re.findall(r"`(\w+)`", " ".join(names)))
     holders = {*keys_of(s3, run, "attempts/"), *keys_of(s3, run, "records/")}

@@ -50,7 +50,7 @@ class Attempt:
 
 @dataclass(frozen=True)
 class Known:
-    """What S3 has about a job: its attempts in their order, and its state if it has a record."""
+    """A job on S3: its attempts in their order, and its state if it has a record."""
 
     attempts: tuple[Attempt, ...]
     state: str

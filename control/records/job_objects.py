@@ -31,7 +31,7 @@ _AT_ONCE = 16 * CONNECTIONS
 
 
 class RecordKey(NamedTuple):
-    """What the key of a record says; `cause` is "" unless the job failed."""
+    """The parts of a record's key; `cause` is "" unless the job failed."""
 
     job_id: str
     state: str
@@ -39,7 +39,7 @@ class RecordKey(NamedTuple):
 
 
 class AttemptKey(NamedTuple):
-    """What the key of an attempt or of a log says; `state` is "" for a log."""
+    """The parts of an attempt's or a log's key; `state` is "" for a log."""
 
     job_id: str
     submission: int
@@ -49,7 +49,7 @@ class AttemptKey(NamedTuple):
 
 
 class Read(NamedTuple):
-    """A record or an attempt with its ETag; `record` is empty if it is no JSON object."""
+    """A record or an attempt with its ETag; `record` is empty if it is not a JSON object."""
 
     key: str
     record: dict[str, Any]
@@ -72,13 +72,13 @@ def _with_cause(state: str, cause: str) -> str:
 
 
 def parse_record(key: str) -> RecordKey | None:
-    """Return what the key of a record says; None if it is another's."""
+    """Return the parts of a record's key; None if it is not one."""
     found = _RECORD.fullmatch(key.rsplit("/", 1)[-1])
     return RecordKey(found[1], found[2] or found[4], found[3] or "") if found else None
 
 
 def parse_attempt(key: str) -> AttemptKey | None:
-    """Return what the key of an attempt says; None if it is another's."""
+    """Return the parts of an attempt's key; None if it is not one."""
     found = _ATTEMPT.fullmatch(key)
     if not found:
         return None
@@ -87,7 +87,7 @@ def parse_attempt(key: str) -> AttemptKey | None:
 
 
 def parse_log(key: str) -> AttemptKey | None:
-    """Return what the key of a log says; None if it is another's."""
+    """Return the parts of a log's key; None if it is not one."""
     found = _LOG.fullmatch(key.rsplit("/", 1)[-1])
     return AttemptKey(found[1], int(found[2]), int(found[3]), "", "") if found else None
 
@@ -122,7 +122,7 @@ def over_listing(
 def read(
     s3: S3Client, run: Run, keys: Sequence[str], advance: Callable[[int], object] = lambda _: None
 ) -> Iterator[Read]:
-    """Yield the objects at these keys in their order, without those that are gone by now.
+    """Yield the objects at these keys in their order, without those that no longer exist.
 
     `advance` is called with 1 for each.
     """

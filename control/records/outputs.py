@@ -1,4 +1,4 @@
-"""Where the outputs of a run are."""
+"""The places of the outputs of a run."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from control.model import Run
 
-# Records are in the order of the jobs' hashes: the first of them are of jobs from everywhere.
+# Records are in the order of hashes: the first are from all over the job file.
 _READ = 100
 
 

@@ -77,14 +77,12 @@ def send_all(
     If sending fails for good (no network, queue gone), the error is raised after the outcomes of
     all batches that were under way.
     """
-    of_run = {"app": _text(run.app_name), "run_id": _text(run.run_id)}
     with _watching_answers(sqs) as lost:
 
         def send(batch: Batch) -> Sent:
             lost.answer = lost.some_taken = False
-            entries = [_entry(job, submission, of_run) for job, submission in batch]
             try:
-                refused = send_batch(sqs, run.queue_url, entries)
+                refused = send_batch(sqs, run.queue_url, entries_of(batch, run))
             except ClientError as error:
                 if _refused_all(error) and not lost.answer and not lost.some_taken:
                     log.refused(batch)
@@ -189,16 +187,21 @@ def _outcomes(
     return failure
 
 
-def _entry(job: Job, submission: int, of_run: dict[str, dict[str, str]]) -> dict[str, Any]:
-    return {
-        "MessageBody": job.body,
-        "MessageAttributes": {
-            **of_run,
-            "job_id": _text(job.id),
-            "job_name": _text(job.name),
-            "submission": {"DataType": "Number", "StringValue": str(submission)},
-        },
-    }
+def entries_of(batch: Batch, run: Run) -> list[dict[str, Any]]:
+    """Return the messages of a batch as SendMessageBatch takes them (contract 2)."""
+    of_run = {"app": _text(run.app_name), "run_id": _text(run.run_id)}
+    return [
+        {
+            "MessageBody": job.body,
+            "MessageAttributes": {
+                **of_run,
+                "job_id": _text(job.id),
+                "job_name": _text(job.name),
+                "submission": {"DataType": "Number", "StringValue": str(submission)},
+            },
+        }
+        for job, submission in batch
+    ]
 
 
 def _text(value: str) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""How many jobs are in which state, and which, from key names alone."""
+"""Jobs by state, counted and listed, from key names alone."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ _POINTS = 120
 
 
 def write_report(aws: AWS, run: Run, now: float) -> Report:
-    """data.Read a run, write its report.json, and return the report."""
+    """Read a run, write its report.json, and return the report."""
     reading = collect.read_run(aws.s3, run, _LIMITS)
     made = make_report(run, reading, costs.so_far(aws.ec2, run.machine_time, now), now)
     put_json(aws.s3, run.bucket, f"{run.prefix}report.json", as_json(made))

@@ -30,6 +30,7 @@ from control.checks.findings import (
     guarded,
     unknown,
 )
+from control.command import typed
 from control.errors import ExplainedError, UserError
 from control.explain import aws_errors
 from control.text import several
@@ -116,20 +117,20 @@ def check(aws: AWS, config: Config, fleet_path: Path, *, as_json: bool) -> str:
 
 def _due(subject: Subject, found: Iterable[Finding], fleet_path: str) -> str:
     if any(one.found == "settings changed" for one in found):
-        return "setup   (takes over what was changed)"
+        return f"{typed('setup')}   (registers the changed settings)"
     try:
         return next_command.next_verb(subject.aws, subject.run, fleet_path)
     except (ClientError, BotoCoreError):
-        # What may not be asked here is no reason to stop: status asks more, and says what failed.
-        return "status"
+        # What this login may not read is no reason to stop: status reads more, and shows why.
+        return typed("status")
 
 
 def before_start(aws: AWS, config: Config, fleet_path: Path) -> None:
     """What startCluster does first: say what is wrong, and stop at what failed."""
     found = findings(aws, config, fleet_file.read(fleet_path), time.time())
     _say(one for one in found if one.outcome in (FAILED, WARNED))
-    screen.say(f"Checked: {_in_words(found)}. All of it: python run.py check")
-    _raise_for_failed(found, "or start all the same: --no-check")
+    screen.say(f"Checked: {_in_words(found)}. To see all of it: {typed('check')}")
+    _raise_for_failed(found, "or start without checks: --no-check")
 
 
 def _say(found: Iterable[Finding]) -> None:
@@ -149,7 +150,7 @@ def _table(found: Iterable[Finding]) -> Table:
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     for one in found:
-        fix = f"\nFix: {screen.named(one.fix)}" if one.fix else ""
+        fix = f"\nFix: {one.fix}" if one.fix else ""
         colour = _COLOURS.get(one.outcome, "green")
         table.add_row(one.check, Text(one.outcome, colour), Text(screen.printable(one.what) + fix))
     return table
@@ -174,7 +175,7 @@ def _raise_for_failed(found: Iterable[Finding], again: str) -> None:
         names = ", ".join(dict.fromkeys(one.check for one in failed))
         raise ExplainedError(
             f"{several(len(failed), 'check')} failed: {names}.",
-            f"Do what stands beside each; {again}",
+            f"Apply the fix shown next to each check, {again}",
         )
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from control import screen
+from control.command import typed
 from control.errors import ExplainedError, UserError
 from control.records import attempts, failed_jobs, failure_groups, states, submissions
 from control.records.failure_groups import Group
@@ -51,11 +52,11 @@ def show(
     *,
     form: str = "",
     job_file: Path | None = None,
-    then: Callable[[Sequence[Path]], str] = lambda _: "retry",
+    then: Callable[[Sequence[Path]], str] = lambda _: typed("retry"),
     earlier: bool = False,
 ) -> None:
     """Print the failed jobs: in words, with "all" of them, as "json" or "csv". With `job_file`
-    write one of those given up, too. `then` gives the verb to type next, of the job files written.
+    write one of those given up, too. `then` gives the next command, from the job files written.
     `earlier`: it is not the newest run.
     """
     if job_file is not None and job_file.exists():
@@ -68,7 +69,7 @@ def show(
         written = write_job_files(s3, run, found.given_up, job_file) if job_file else []
         for path in written:
             screen.say(f"Written: {path}")
-        screen.next_command(f"python run.py {then(written)}")
+        screen.next_command(then(written))
 
 
 def _answer(found: Failures, run: Run, log: LogOf, form: str) -> None:
@@ -82,9 +83,9 @@ def _answer(found: Failures, run: Run, log: LogOf, form: str) -> None:
 
 
 def by_verb(run_id: str = "") -> LogOf:
-    """The command that shows a job's log, of another run than the newest if one is named."""
-    option = f" --run {run_id}" if run_id else ""
-    return lambda record: f"python run.py logs {record['job_name']}{option}"
+    """Return the command that shows a job's log; run_id names a run other than the newest."""
+    option = ["--run", run_id] if run_id else []
+    return lambda record: typed("logs", record["job_name"], *option)
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from control import screen
 from control.aws import cloudwatch_logs, lambda_function
+from control.command import typed
 from control.errors import ExplainedError
-from control.explain import aws_errors
+from control.explain import aws_errors, no_job
 from control.model import seconds, utc
 from control.monitoring import auto_monitor, observe, why_idle
 from control.monitoring.facts import Observed, Pace
@@ -88,7 +89,7 @@ def watch(
             except (BotoCoreError, ClientError) as error:
                 if not aws_errors.is_passing(error) or now - answered > pace.patience:
                     raise
-                show(f"AWS does not answer well ({error}); trying again")
+                show(f"AWS request failed ({error}); retrying")
                 sleep(pace.poll)
                 continue
             answered = now
@@ -97,7 +98,7 @@ def watch(
                 count_due = now + pace.listing * counted.finished / 1000
             tell = screen.say if taken.ended else show
             tell(in_words(taken.seen, run.config.DOCKER_CORES))
-            for done in taken.said:
+            for done in taken.lines:
                 screen.say(f"  {done}")
             if taken.ended:
                 break
@@ -119,7 +120,7 @@ def _idle_sayer(aws: AWS, run: Run, pace: Pace) -> Callable[[Observed], None]:
         found = why_idle.look(aws, run, seen, pace.register) if waiting else None
         now = found.situation if found and not found.passing else ""
         if found and now and now == before and now != said:
-            screen.say(f"  {found.what} {found.fix}")
+            screen.say(f"  {found}")
             said = now
         before = now
 
@@ -143,21 +144,21 @@ def _follower(aws: AWS, run: Run) -> Callable[[float, JobCounts | None], Step | 
         followed = True
         seen = observe.observe(aws, run, now, counted)
         report = auto_monitor.last_report(aws, run)
-        said = tuple(report.get("said", ())) if report.get("at", "") != last else ()
+        lines = tuple(report.get("lines", ())) if report.get("at", "") != last else ()
         last = report.get("at", "")
         silent = now - seconds(last or run.fleets[-1].requested)
         if silent > _SILENT_SECONDS and not over:
-            said = (*said, _silence(silent))
-        return Step(seen, said, over, "" if run.ended else run.end_reason)
+            lines = (*lines, _silence(silent))
+        return Step(seen, lines, over, "" if run.ended else run.end_reason)
 
     return follow
 
 
 def _silence(seconds: float) -> str:
     return (
-        f"the auto-monitor has said nothing for {seconds / 60:.0f} minutes: see its log, "
+        f"the auto-monitor has reported nothing for {seconds / 60:.0f} minutes: see its log, "
         f"{lambda_function.LOG_GROUP}, or end it and watch yourself: AUTO_MONITOR = False in "
-        "config.py, then setup, startCluster and monitor"
+        f"config.py, then: {typed('setup')}, {typed('startCluster')}, {typed('monitor')}"
     )
 
 
@@ -169,24 +170,21 @@ def _unfinished(aws: AWS, run: Run, taken: Step) -> Unfinished:
         screen.say("The last lines of a container:")
         for line in cloudwatch_logs.last_lines(aws.logs, run.log_group, _LOG_LINES):
             screen.say(f"  {line}")
-        fix = "Mend what the lines above say, in worker/ or in the image, and start again."
+        fix = "Fix the problem in the lines above, in worker/ or in the image, and start again."
         return Unfinished(what, fix, why)
-    queue, said = taken.seen.queue, taken.seen.refusals
-    if said:
-        return Unfinished(what, why_idle.refusal(said).fix, why)
+    queue, refusals = taken.seen.queue, taken.seen.refusals
+    if refusals:
+        return Unfinished(what, no_job.refused(refusals, run.config).fix, why)
     if queue and queue.total:
-        return Unfinished(
-            what,
-            "Go on with the jobs that wait: python run.py startCluster files/exampleFleet.json",
-            why,
-        )
+        fix = f"Continue with the jobs that wait: {typed('startCluster')}"
+        return Unfinished(what, fix, why)
     missing = submissions.without_record(aws.s3, run, states.recorded(aws.s3, run))
     names = list(itertools.islice(missing, _SHOWN))
     named = ", ".join(names) + (" ..." if len(names) == _SHOWN else "")
     return Unfinished(
         f"{why} ({named}). The machines were ended; the queue stays.",
-        "Send what is missing again (python run.py retry --unfinished), then: "
-        "python run.py startCluster files/exampleFleet.json",
+        f"Send the missing jobs again: {typed('retry', '--unfinished')}; then: "
+        f"{typed('startCluster')}",
     )
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from control import screen
 from control.aws.session import leads_here
+from control.command import typed
 from control.errors import UserError
 from control.records import costs, store
 from control.reports import collect, data
@@ -73,7 +74,7 @@ def write(path: Path, content: bytes) -> None:
         why = f"{path.parent} is not a folder" if taken else error.strerror
         raise UserError(
             f"{path} cannot be written: {why}.",
-            "Name a file that you may write: python run.py report --output FILE",
+            f"Name a file that you may write: {typed('report', '--output FILE')}",
         ) from None
 
 
@@ -91,7 +92,7 @@ def put_json(made: Made, output: Path | None) -> None:
 
 
 def show(aws: AWS, config: Config, run: Run, output: Path | None, *, as_json: bool) -> str:
-    """Make the report of the verb; returns the verb to type next, "" after JSON."""
+    """Make the report of the verb; return the next command, "" after JSON."""
     made = make(aws, run, local=leads_here(), quiet=as_json)
     if as_json:
         put_json(made, output)
@@ -100,8 +101,8 @@ def show(aws: AWS, config: Config, run: Run, output: Path | None, *, as_json: bo
     write(path, page(made))
     _say_where(path)
     if made.report.failed:
-        return "failures"
-    return "setup   (begins a new run)" if run.ended else "status"
+        return typed("failures")
+    return f"{typed('setup')}   (begins a new run)" if run.ended else typed("status")
 
 
 def _say_where(path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from control import screen
 from control.aws.sqs import queue_counts
+from control.command import typed
 from control.errors import ExplainedError, UserError
 from control.records import attempts, failed_jobs, failure_groups, find, states, store, submissions
 from control.records.failed_jobs import Retiring
@@ -71,7 +72,7 @@ def _nothing(aws: AWS, run: Run, wanted: Wanted) -> str:
     if failed:
         return (
             f"Of {several(failed, 'job')} given up, none has '{wanted.reason}' in its reason: "
-            "there is nothing to send. python run.py failures shows the reasons."
+            f"there is nothing to send. To see the reasons: {typed('failures')}"
         )
     return "No job is given up: there is nothing to send."
 
@@ -179,8 +180,8 @@ def _named(aws: AWS, run: Run, word: str, failed: Collection[Found]) -> Found:
     state = attempts.known(aws.s3, run, job.id).in_words()
     raise UserError(
         f"{job.name} (id {job.id}) is not given up now: {state}.",
-        "Only jobs that are given up are sent again: python run.py failures --all names them. One "
-        "that was sent again and is not finished is waiting or running: python run.py status",
+        f"retry sends jobs that failed for good; to list them: {typed('failures', '--all')}. One "
+        f"that was sent again and is not finished is waiting or running: {typed('status')}",
     )
 
 
@@ -210,7 +211,7 @@ def _send(aws: AWS, run: Run, choice: _Choice, journal: Journal) -> int:
     retiring = Retiring([*choice.given_up.values(), *choice.older])
     with screen.progress("Submitting", choice.most) as advance:
         chosen = _to_send(aws, run, choice, parts, retiring, advance)
-        submit.deliver(aws, run, chosen, journal, parts, choice.outcome, retiring, "retry")
+        submit.deliver(aws, run, chosen, journal, parts, choice.outcome, retiring, typed("retry"))
     journal.finish()
     _report(choice, run)
     if store.load(aws.s3, run.bucket, run.app_name, run.run_id).ended:

@@ -7,15 +7,15 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import ClientError
-
 from control import screen
 from control.aws import cloudwatch_logs, ecs, iam, sns, tags
-from control.aws.s3 import put_json
+from control.aws.s3 import put_json, region_of
 from control.aws.session import AWS, Identity, caller_identity
 from control.aws.sqs import ensure_queues
+from control.command import typed
 from control.config import Config
-from control.errors import ExplainedError, UserError
+from control.errors import ExplainedError
+from control.explain import aws_errors
 from control.model import Run, new_run_id
 from control.records import store
 from control.user_files import container_environment
@@ -80,32 +80,23 @@ def reopen(aws: AWS, config: Config, run: Run) -> Run:
 
 
 def check_bucket(s3: S3Client, config: Config) -> None:
-    """Raise UserError if AWS_BUCKET is not there or belongs to somebody else."""
-    try:
-        s3.head_bucket(Bucket=config.AWS_BUCKET)
-    except ClientError as error:
-        status = error.response["ResponseMetadata"]["HTTPStatusCode"]
-        if status not in (301, 403, 404):
-            raise
-        why = {
-            301: f"lies in another region than {config.AWS_REGION}",
-            403: "belongs to another account, or you lack the permission s3:ListBucket on it",
-            404: "does not exist",
-        }[status]
-        raise UserError(
-            f"{config.path}: AWS_BUCKET = '{config.AWS_BUCKET}' {why}.",
-            "Ask the owner of the bucket for the permission s3:ListBucket, or name another."
-            if status == 403
-            else f"Correct the name, or make the bucket: aws s3 mb s3://{config.AWS_BUCKET} "
-            f"--region {config.AWS_REGION}",
-        ) from None
+    """Raise UserError if AWS_BUCKET does not exist or belongs to somebody else."""
+    there, status = region_of(s3, config.AWS_BUCKET)
+    if status != 200:
+        raise aws_errors.failure(
+            {301: "bucket elsewhere", 403: "bucket refused", 404: "NoSuchBucket"}[status],
+            setting="AWS_BUCKET",
+            bucket=config.AWS_BUCKET,
+            region=config.AWS_REGION,
+            there=there or "another region",
+        )
 
 
 def say_changes(run: Run, config: Config) -> None:
     """Say which settings were changed since setup, and that setup registers them."""
     said = container_environment.changes(run.config, config)
     if said:
-        screen.say(f"Changed since setup: {'; '.join(said)}. To use it: python run.py setup")
+        screen.say(f"Changed since setup: {'; '.join(said)}. To use it: {typed('setup')}")
 
 
 def refuse_others(run: Run, arn: str, take_over: bool) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from control.aws import iam, lambda_function, sns
 from control.aws.scheduler import GROUP, delete_schedule_group, ensure_schedule_group
 from control.aws.session import caller_identity
+from control.command import typed
 from control.config import find_in_project
 from control.errors import ExplainedError
 from control.records import store
@@ -90,5 +91,5 @@ def _refuse_live_run(aws: AWS, config: Config) -> None:
     if run is not None and not run.ended and (run.schedule or run.fleets):
         raise ExplainedError(
             f"Run {run.run_id} of {run.app_name} may still have machines, which need these roles.",
-            "End it first: python run.py stop",
+            f"End it first: {typed('stop')}",
         )

@@ -17,9 +17,11 @@ from control.aws.fleet import FleetState
 from control.aws.prices import estimate_price, price_in_words, recent_prices
 from control.aws.session import AWS
 from control.aws.sqs import queue_counts
+from control.command import typed
 from control.config import CONTROL_NODE_ONLY, Config, find_in_project
 from control.errors import ExplainedError, UserError
-from control.explain import no_machine
+from control.explain import no_job, no_machine
+from control.explain.reason import Explained
 from control.model import FleetEntry, Run
 from control.monitoring import auto_monitor, observe, why_idle
 from control.records import costs, fleet_requests, states
@@ -75,22 +77,22 @@ def wait_for_machines(
 
 def _raise_without_place(last_word: str, run: Run) -> None:
     """Raise ExplainedError if ECS says that no container fits on the machines that have come."""
-    found = why_idle.placement(last_word, run.config)
-    if found and found.lasting:
-        raise ExplainedError(found.what, found.fix)
+    found = no_job.placement(last_word, run.config)
+    if found and not found.waiting_helps:
+        raise found.error()
 
 
-def _say_new(reasons: list[no_machine.Explained], told: set[str]) -> None:
+def _say_new(reasons: list[Explained], said: set[str]) -> None:
     for reason in reasons:
-        if reason.lasting:
-            raise ExplainedError(reason.what, reason.fix)
-        if reason.what not in told:
-            told.add(reason.what)
-            screen.say(f"{reason.what} {reason.fix}")
+        if not reason.waiting_helps:
+            raise reason.error()
+        if reason.situation not in said:
+            said.add(reason.situation)
+            screen.say(str(reason))
 
 
-def why_none_comes(aws: AWS, run: Run) -> list[no_machine.Explained]:
-    """The causes that the whole history of the newest fleet tells, explained."""
+def why_none_comes(aws: AWS, run: Run) -> list[Explained]:
+    """Explain the causes in the whole history of the newest fleet."""
     return no_machine.explain((e.sub_type, e.detail) for e in why_idle.history(aws, run))
 
 
@@ -109,7 +111,7 @@ def say_why_not(aws: AWS, run: Run, clock: Callable[[], float] = time.time) -> N
         lines = [*ecs.events(aws.ecs, run, _EVENTS_SHOWN), *(s.why for s in seen.stopped)]
     for line in dict.fromkeys(lines):
         screen.say(f"  {line}")
-    screen.say(f"{found.what} {found.fix}")
+    screen.say(str(found))
 
 
 class Declined(Exception):
@@ -144,9 +146,9 @@ def start(
         failed = states.count(aws.s3, run).failed
         raise ExplainedError(
             f"{run.app_name} has no unfinished jobs, so machines would have nothing to do.",
-            "Send those again that failed, once what failed is mended: python run.py retry"
+            f"Fix the cause of the failed jobs, then send them again: {typed('retry')}"
             if failed
-            else "Submit some first: python run.py submitJob files/exampleJob.json",
+            else f"Submit jobs first: {typed('submitJob', 'files/exampleJob.json')}",
         )
     for entry in fleet_requests.past(run, clock()):
         screen.say(
@@ -243,7 +245,7 @@ def _target(run: Run, unfinished: int, present: int) -> int:
         raise ExplainedError(
             f"{several(unfinished, 'unfinished job')} cannot fill more than the "
             f"{several(present, 'machine')} that are requested already.",
-            "Leave them to it: python run.py monitor",
+            f"Let them do the work: {typed('monitor')}",
         )
     if target < run.config.CLUSTER_MACHINES:
         screen.say(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
@@ -16,12 +15,13 @@ from rich.table import Table
 from rich.text import Text
 
 from control import screen
+from control.command import typed
 from control.explain import aws_errors
 from control.model import utc
 from control.monitoring import run_state
 from control.records import resources, store
 from control.text import format_dollars, format_hours, format_minute, several
-from control.verbs import setup
+from control.verbs import next_command, setup
 
 if TYPE_CHECKING:
     from control.aws.session import AWS
@@ -35,19 +35,6 @@ if TYPE_CHECKING:
 WATCH_SECONDS = 15
 
 _LABEL = 10
-
-# The commands that a cure may name, and what is said of them.
-_COMMAND = re.compile(r"\b(submitJob JOBFILE|failures|retry|monitor|stop|setup|startCluster)\b")
-
-_MEANT = {
-    "failures": "   (then retry sends them again, or monitor ends what is still there)",
-    "monitor": "   (ends what is still there)",
-    "stop": "   (as long as nothing runs, it only costs)",
-}
-
-_WHY_FAILED = "failures   (says why; then retry sends those jobs again)"
-
-_FOR_JOBS_LEFT = ("stop", "setup", "startCluster")
 
 
 def show(aws: AWS, config: Config, run: Run, *, as_json: bool) -> RunState:
@@ -105,7 +92,7 @@ def watch(
             except (BotoCoreError, ClientError) as error:
                 if not aws_errors.is_passing(error):
                     raise
-                screen.say(f"AWS does not answer well ({error}); asking again.")
+                screen.say(f"AWS request failed ({error}); retrying.")
             else:
                 if live:
                     live.update(_grid(state), refresh=True)
@@ -121,7 +108,7 @@ def _grid(state: RunState) -> Table:
     grid.add_column(no_wrap=True)
     grid.add_column(overflow="fold")
     for label, text in lines(state):
-        grid.add_row(Text(label, "bold"), Text(screen.named(screen.printable(text))))
+        grid.add_row(Text(label, "bold"), Text(screen.printable(text)))
     return grid
 
 
@@ -143,42 +130,34 @@ def lines(state: RunState) -> Iterator[tuple[str, str]]:
     if state.left:
         yield "Left", _left_in_words(state.left)
     yield "Cost", _cost_in_words(state.spent, " so far" if not run.ended else "")
-    if state.idle:
-        yield "Idle", state.idle.what
-        yield "Fix", state.idle.fix
+    if state.reason:
+        yield "Idle", state.reason.what
+        yield "Fix", state.reason.fix
 
 
-def next_verb(state: RunState, fleet: str) -> str:
-    """What to type next: of a cure the first command that it names; where there is none to do,
-    what failed comes first."""
-    why, jobs = state.idle, state.jobs
+def next_step(state: RunState) -> str:
+    """Return the next command: that of the reason why no job runs, else what failed comes first."""
     if state.word == "ended":
-        return after_the_end(jobs)
-    if why is None or why.passing:
-        return f"{_WHY_FAILED}, or monitor" if jobs.failed else "monitor, or status --watch"
-    if not why.lasting:
-        return "status --watch   (if it stays so, stop ends the machines: they cost)"
-    named = _COMMAND.search(why.fix)
-    verb = named[0] if named else "startCluster"
-    if verb in _FOR_JOBS_LEFT and jobs.finished >= jobs.submitted:
-        verb = "monitor"
-    return f"{verb} {fleet}" if verb == "startCluster" else verb + _MEANT.get(verb, "")
+        return after_the_end(state.jobs)
+    if state.reason and state.reason.next:
+        return state.reason.next
+    return next_command.why_failed() if state.jobs.failed else next_command.to_watch()
 
 
 def after_the_end(jobs: JobCounts) -> str:
-    """What to type next about a run that has ended."""
+    """Return the next command for a run that has ended."""
     if jobs.failed:
-        return _WHY_FAILED
+        return next_command.why_failed()
     if jobs.finished < jobs.submitted:
-        return "retry   (sends the jobs again that have no record)"
-    return "report   (what it did and cost), or setup for a new run"
+        return f"{typed('retry')}   (sends the jobs again that have no record)"
+    return f"{typed('report')}   (what it did and cost), or {typed('setup')} for a new run"
 
 
 def one_line(state: RunState) -> str:
     """The state in a line, for `--watch` where lines cannot be written over."""
     jobs, queue = state.jobs, state.queue
     left = f"; {_left_in_words(state.left)} left" if state.left else ""
-    why = f"; {state.idle.what} {state.idle.fix}" if state.idle else ""
+    why = f"; {state.reason}" if state.reason else ""
     return (
         f"{utc(state.now)} {queue.visible + queue.delayed:,} waiting, "
         f"{queue.in_flight:,} running, {jobs.done:,} done, {jobs.others()}; "
@@ -187,11 +166,11 @@ def one_line(state: RunState) -> str:
 
 
 def _machines(state: RunState) -> str:
-    asked, up, registered = state.machines()
+    requested, up, registered = state.machines()
     service = state.seen.service if state.seen else None
     running = service.running if service else 0
     return (
-        f"{asked:,} asked for, {up:,} running, {registered:,} registered; "
+        f"{requested:,} requested, {up:,} running, {registered:,} registered; "
         f"{several(running, 'container')}"
     )
 
@@ -241,7 +220,7 @@ def duration(seconds: float) -> str:
 
 def _say_all(runs: Sequence[AccountRun], region: str) -> None:
     if not runs:
-        screen.say(f"No run in {region} has machines or asks for some.")
+        screen.say(f"No run in {region} has machines or has requested any.")
         return
     if screen.is_terminal():
         screen.console().print(_all_table(runs))
@@ -257,7 +236,7 @@ _HEADS = ("run", "owner", "state", "machines", "$/h")
 
 def _row(run: AccountRun) -> tuple[str, ...]:
     hourly = "?" if run.hourly is None else f"{run.hourly:.2f}"
-    machines = f"{len(run.kinds)} of {run.asked}"
+    machines = f"{len(run.kinds)} of {run.requested}"
     # Of an ARN the end says who it is.
     owner = run.owner.rsplit(":", 1)[-1] or "?"
     return f"{run.app_name} {run.run_id}", owner, run.state, machines, hourly
@@ -282,7 +261,7 @@ def all_as_json(runs: Sequence[AccountRun], region: str) -> dict[str, object]:
                 "run_id": run.run_id,
                 "owner": run.owner,
                 "state": run.state,
-                "machines": {"asked": run.asked, "running": len(run.kinds)},
+                "machines": {"requested": run.requested, "running": len(run.kinds)},
                 "dollars_per_hour": None if run.hourly is None else round(run.hourly, 2),
             }
             for run in runs

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import shlex
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from control import screen
 from control.aws.session import AWS, caller_identity
+from control.command import typed
 from control.config import Config
 from control.errors import ExplainedError
 from control.explain import aws_errors
@@ -127,7 +129,8 @@ def _send(
     choice = _Choice(known, taken, uncertain, done, again, outcome, parts)
     with screen.progress("Submitting", found.count) as advance:
         chosen = choice.to_send(file.jobs(), advance, found.repeated_ids)
-        deliver(aws, run, chosen, journal, parts, outcome, retiring, f"submitJob {file.path}")
+        same = typed("submitJob", shlex.quote(str(file.path)))
+        deliver(aws, run, chosen, journal, parts, outcome, retiring, same)
         _snapshot(aws, run, file)
     journal.finish()
     return outcome
@@ -141,12 +144,12 @@ def deliver(
     parts: submissions.Parts,
     outcome: Outcome,
     retiring: failed_jobs.Retiring,
-    verb: str,
+    command: str,
 ) -> None:
     """Send the chosen jobs, each as the submission of this number, and put them on record.
 
-    Raises ExplainedError if AWS fails in the middle: it says what was sent, and that `verb` goes
-    on from there.
+    Raises ExplainedError if AWS fails in the middle: it reports what was sent, and that `command`
+    continues from there.
     """
     try:
         for sent in sending.send_all(aws.sqs, run, sending.batches(chosen), journal):
@@ -158,7 +161,7 @@ def deliver(
         parts.flush()
         retiring.finish(aws.s3, run)
     except (BotoCoreError, ClientError) as error:
-        raise _broken_off(error, outcome, parts, verb) from error
+        raise _broken_off(error, outcome, parts, command) from error
     except KeyboardInterrupt:
         screen.say(f"{outcome.sent:,} of {outcome.in_file:,} jobs were sent so far.")
         raise
@@ -171,14 +174,14 @@ def _known(aws: AWS, run: Run) -> Known:
 
 
 def _broken_off(
-    error: Exception, outcome: Outcome, parts: submissions.Parts, verb: str
+    error: Exception, outcome: Outcome, parts: submissions.Parts, command: str
 ) -> ExplainedError:
     with contextlib.suppress(BotoCoreError, ClientError):
         parts.flush()  # the journal has them too, but only on this computer
     why = aws_errors.explain(error) or ExplainedError(str(error), "")
     return ExplainedError(
         f"{outcome.sent:,} of {outcome.in_file:,} jobs were sent, then: {why.what}",
-        f"{why.fix} Then, to go on where this one stopped: python run.py {verb}",
+        f"{why.fix} Then, to continue where this one stopped: {command}",
     )
 
 
@@ -266,6 +269,6 @@ def report(outcome: Outcome, run: Run, path: Path) -> None:
         shown = "; ".join(f"{job.name}: {why}" for job, why in outcome.refused[:_SHOWN])
         raise ExplainedError(
             f"SQS refused {several(len(outcome.refused), 'job')} ({shown}).",
-            f"Mend what it says and run again: python run.py submitJob {path}. It sends only "
-            "those.",
+            "Fix the cause, then send only those again: "
+            f"{typed('submitJob', shlex.quote(str(path)))}",
         )

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from control import screen
 from control.aws.session import connect, leads_here
+from control.command import typed
 from control.config import find_in_project, load_config
 from control.errors import ExplainedError, UserError
 from control.monitoring.facts import Pace
@@ -208,8 +209,8 @@ def run(
             raise monitor.Unfinished(f"{given_up.why}.", _AGAIN)
         failures.raise_for_failed(
             counts,
-            f"{_AGAIN} (On AWS: python run.py failures shows this, and python run.py retry sends "
-            "those jobs again.)",
+            f"{_AGAIN} (On AWS, {typed('failures')} shows this, and {typed('retry')} sends them "
+            "again.)",
         )
     return counts
 

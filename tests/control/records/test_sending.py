@@ -8,6 +8,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from control.aws.sqs import BATCH_BYTES
 from control.records import sending
 from control.user_files.job import make_job
+from tests.conftest import new_run
 
 
 class Log:
@@ -57,9 +58,7 @@ def test_a_batch_holds_ten_messages_and_a_mebibyte():
     big = list(sending.batches(some(7, "ü" * 200_000)))
     assert [len(batch) for batch in big] == [2, 2, 2, 1]
     for batch in big:
-        entries = [
-            sending._entry(job, 1, {"app": "A" * 61, "run_id": "R" * 16}) for job, _ in batch
-        ]
+        entries = sending.entries_of(batch, new_run())
         assert len(json.dumps(entries, ensure_ascii=False).encode()) < BATCH_BYTES
 
 

@@ -74,7 +74,7 @@ def test_a_run_that_is_changed_all_the_time_is_explained(aws, run):
         store.change(aws.s3, run, one_more)
         return dataclasses.replace(now, cluster="mine")
 
-    with pytest.raises(ExplainedError, match="changed by others"):
+    with pytest.raises(ExplainedError, match="constantly changed"):
         store.change(aws.s3, run, always_another, wait=lambda seconds: None)
 
 
