@@ -27,7 +27,7 @@ from control.monitoring.facts import (
     SetTarget,
 )
 from control.records import store
-from control.reports import data
+from control.reports.make import write_report
 from control.text import several
 
 if TYPE_CHECKING:
@@ -200,6 +200,6 @@ def end_run(aws: AWS, run: Run, now: float) -> Iterator[str]:
     def ended(run: Run) -> Run:
         return dataclasses.replace(run, ended=utc(now), end_reason="every job has ended")
 
-    data.write(aws, ended(run), now)
+    write_report(aws, ended(run), now)
     # Last: until this is written, the next start of the monitor goes through the end again.
     store.change(aws.s3, run, ended)

@@ -23,20 +23,20 @@ Record = Mapping[str, Any]
 
 Advance = Callable[[int], object]
 
-# Of finished jobs so many are read: percentiles of 4,000 are good to about one percent of the jobs,
-# and reading them takes some ten seconds.
+# The most done jobs to read: percentiles of 4,000 are good to about one percent of the jobs, and
+# reading them takes about ten seconds.
 SAMPLE = 4_000
 
-# Of failed jobs all are read, up to so many.
+# The most failed jobs to read.
 MOST_FAILED = 10_000
 
-# Of attempts that failed or were interrupted.
+# The most attempts to read that failed or were interrupted.
 _SAMPLE_OF_ATTEMPTS = 500
 
 
 @dataclass(frozen=True)
 class Limits:
-    """How many records are read of each sort."""
+    """The most records to read of each sort."""
 
     done: int = SAMPLE
     failed: int = MOST_FAILED
@@ -45,7 +45,7 @@ class Limits:
 
 @dataclass
 class Reading:
-    """What was read of a run.
+    """All that was read about a run.
 
     `times` are when the records of each state were written (seconds since 1970), one number a job;
     `causes` counts the failed jobs by cause. `attempts` counts those that failed and were

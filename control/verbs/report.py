@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from control import screen
 from control.aws.session import leads_here
@@ -15,32 +15,33 @@ from control.command import typed
 from control.errors import UserError
 from control.records import costs, store
 from control.reports import collect, data
+from control.reports.make import make_report
 from control.reports.page import console_link, no_link, relative_link, render_page
 
 if TYPE_CHECKING:
     from control.aws.session import AWS
     from control.config import Config
     from control.model import Run
-    from control.reports.collect import Reading
+    from control.reports.collect import Record
+    from control.reports.data import Report
 
 
 class Made(NamedTuple):
-    """A report as data, and what it was made from."""
+    """A report, and the failed records that its page lists."""
 
-    content: dict[str, Any]
-    reading: Reading
+    report: Report
+    failed: list[Record]
 
 
 def make(
     aws: AWS,
     run: Run,
     *,
+    local: bool,
     quiet: bool = False,
-    config: Config | None = None,
     clock: Callable[[], float] = time.time,
 ) -> Made:
-    """Read the run and make its report; `settings` are those that its advice is about, if not the
-    run's own. `quiet` shows no progress."""
+    """Read the run and make its report; `quiet` shows no progress."""
     now = clock()
     if quiet:
         reading = collect.read_run(aws.s3, run)
@@ -48,17 +49,14 @@ def make(
         with screen.progress("Reading records", 0) as advance:
             reading = collect.read_run(aws.s3, run, advance=advance)
     cost = costs.so_far(aws.ec2, run.machine_time, now)
-    charged = not leads_here()
-    made = data.make(run, reading, cost, now, charged=charged, config=config)
-    return Made(made, reading)
+    return Made(make_report(run, reading, cost, now, local=local), reading.failed)
 
 
-def page(run: Run, made: Made) -> bytes:
-    """The page about a run on AWS."""
-    link = console_link(run.region, run.bucket)
-    if leads_here():
-        link = no_link
-    return render_page(made.content, made.reading.failed, link).encode()
+def page(made: Made) -> bytes:
+    """Return the page, with links to the logs of a run on AWS."""
+    report = made.report
+    link = no_link if report.local else console_link(report.region, report.bucket)
+    return render_page(report, made.failed, link).encode()
 
 
 def path_of(config: Config, run: Run) -> Path:
@@ -81,8 +79,8 @@ def write(path: Path, content: bytes) -> None:
 
 
 def as_json(made: Made) -> str:
-    """documentation/json.md."""
-    return json.dumps(made.content, indent=1, ensure_ascii=False)
+    """Return the content of report.json."""
+    return json.dumps(data.as_json(made.report), indent=1, ensure_ascii=False)
 
 
 def put_json(made: Made, output: Path | None) -> None:
@@ -95,14 +93,14 @@ def put_json(made: Made, output: Path | None) -> None:
 
 def show(aws: AWS, config: Config, run: Run, output: Path | None, *, as_json: bool) -> str:
     """Make the report of the verb; return the next command, "" after JSON."""
-    made = make(aws, run, quiet=as_json)
+    made = make(aws, run, local=leads_here(), quiet=as_json)
     if as_json:
         put_json(made, output)
         return ""
     path = output or path_of(config, run)
-    write(path, page(run, made))
+    write(path, page(made))
     _say_where(path)
-    if made.content["failed"]:
+    if made.report.failed:
         return typed("failures")
     return f"{typed('setup')}   (begins a new run)" if run.ended else typed("status")
 
@@ -117,7 +115,7 @@ def at_the_end(aws: AWS, config: Config, run: Run) -> None:
     report.json was written by whoever ended the run.
     """
     run = store.load(aws.s3, run.bucket, run.app_name, run.run_id)
-    content = page(run, make(aws, run))
+    content = page(make(aws, run, local=leads_here()))
     key = f"{run.prefix}report.html"
     aws.s3.put_object(Bucket=run.bucket, Key=key, Body=content, ContentType="text/html")
     path = path_of(config, run)
@@ -125,13 +123,13 @@ def at_the_end(aws: AWS, config: Config, run: Run) -> None:
     _say_where(path)
 
 
-def in_folder(aws: AWS, config: Config, run: Run, output: Path) -> Path:
+def in_folder(aws: AWS, run: Run, output: Path) -> Path:
     """report.json and report.html of `local`, beside the logs of failed jobs; returns the page."""
     run = store.load(aws.s3, run.bucket, run.app_name, run.run_id)
-    made = make(aws, run, config=config)
+    made = make(aws, run, local=True)
     folder = output / run.prefix
     write(folder / "report.json", as_json(made).encode())
     link = relative_link(run.prefix)
-    html = render_page(made.content, made.reading.failed, link, commands=False)
+    html = render_page(made.report, made.failed, link, commands=False)
     write(folder / "report.html", html.encode())
     return folder / "report.html"

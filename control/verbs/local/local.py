@@ -196,7 +196,7 @@ def run(
             given_up, counts = error, states.count(aws.s3, the_run)
         finally:
             take_outputs(aws.s3, here.AWS_BUCKET, output, keys)
-        page = report.in_folder(aws, config, the_run, output)
+        page = report.in_folder(aws, the_run, output)
         places = outputs.folders(aws.s3, the_run)
         _summary(config, counts, clock() - began, output, places)
         screen.say(f"Report: {page}")
