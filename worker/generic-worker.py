@@ -1,4 +1,4 @@
-"""What one job does: this is the file to edit.
+"""The work of one job: this is the file to edit.
 
 As it stands it counts the lines, words and bytes of one document with the system's own `wc`.
 Put your own program in its place; documentation/implementing.md goes through it step by step.

@@ -155,7 +155,7 @@ class Attempt:
 
     @property
     def has_run(self) -> bool:
-        """Whether run_job was started."""
+        """Return whether run_job was started."""
         return self._log is not None
 
     def close(self) -> None:
@@ -198,7 +198,7 @@ class Attempt:
 
     @property
     def _is_first(self) -> bool:
-        """Whether nobody in this run can have worked on the job before."""
+        """Return whether nobody in this run can have worked on the job before."""
         return self._message.receive == 1 and self._message.submission == 1
 
     def _output_place(self) -> str:

@@ -121,7 +121,7 @@ class JobLog:
 
     @property
     def size(self) -> int:
-        """Bytes of the whole log."""
+        """Return the bytes of the whole log."""
         return os.fstat(self._file).st_size
 
     def packed(self) -> str:
