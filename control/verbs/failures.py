@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import functools
 import io
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -10,13 +11,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from control import screen
+import click
+
+from control import cli, screen
 from control.errors import ExplainedError, UserError
-from control.records import attempts, failed_jobs, failure_groups, states, submissions
+from control.records import attempts, failed_jobs, failure_groups, states, store, submissions
 from control.records.failure_groups import Group
 from control.text import format_minute, several
 from control.user_files import job_file
 from control.user_files.job import order_of_name
+from control.verbs import next_command, project
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -42,6 +46,31 @@ _FIELDS = (
     *("job_name", "job_id", "state", "reason", "submission", "receive", "attempt"),
     *("attempts_allowed", "exit_code", "signal", "started", "ended", "machine", "machine_type"),
 )
+
+
+@cli.command("failures", example="failures")
+@click.option("--all", "form", flag_value="all", help="every failed job, not only examples")
+@click.option("--json", "form", flag_value="json", help="see documentation/json.md")
+@click.option("--csv", "form", flag_value="csv", help="a table with a row for each job")
+@click.option(
+    "--job-file",
+    type=Path,
+    metavar="OUT",
+    help="write a job file of those that failed for good",
+)
+@cli.run_option
+def command(where: Path, form: str | None, job_file: Path | None, run_id: str) -> None:
+    """Show which jobs failed, and why."""
+    config, aws, run = project.find_run(where, run_id)
+    newest = store.latest(aws.s3, config.AWS_BUCKET, config.APP_NAME)
+    show(
+        aws.s3,
+        run,
+        form=form or "",
+        job_file=job_file,
+        then=functools.partial(next_command.after_failures, run, newest),
+        earlier=run.run_id != newest.run_id,
+    )
 
 
 def show(

@@ -18,8 +18,16 @@ if TYPE_CHECKING:
     from control.model import JobCounts, Run
 
 
+WHY_FAILED = "failures   (says why; then retry sends those jobs again)"
+
+
+def say(words: str) -> None:
+    """Print the last line of a verb: what to type next after `python run.py`."""
+    screen.next_command(f"python run.py {words}")
+
+
 def next_verb(aws: AWS, run: Run | None, fleet_file: str = cli.FLEET) -> str:
-    """The verb that comes next of setup, submitJob, startCluster, monitor."""
+    """Return the verb that comes next of setup, submitJob, startCluster, monitor."""
     if run is None or run.ended or not run.queue_url:
         return "setup"
     if not run.submissions:
@@ -30,13 +38,22 @@ def next_verb(aws: AWS, run: Run | None, fleet_file: str = cli.FLEET) -> str:
 
 
 def after_stop(run: Run, counts: JobCounts, fleet_file: str = cli.FLEET) -> str:
-    """The verb that comes next where no machine is up."""
+    """Return the verb that comes next where no machine is up."""
     if counts.finished < counts.submitted:
         return f"startCluster {fleet_file}"
     if counts.failed:
-        return "failures   (says why; then retry sends those jobs again)"
+        return WHY_FAILED
     ends = "monitor   (ends what is still there), or " if run.fleets else ""
     return f"{ends}submitJob {cli.JOBS}"
+
+
+def after_the_end(jobs: JobCounts) -> str:
+    """Return the verb that comes next after the end of a run."""
+    if jobs.failed:
+        return WHY_FAILED
+    if jobs.finished < jobs.submitted:
+        return "retry   (sends the jobs again that have no record)"
+    return "report   (what it did and cost), or setup for a new run"
 
 
 def _fleets(aws: AWS, run: Run) -> list[fleet.FleetState]:
@@ -44,8 +61,7 @@ def _fleets(aws: AWS, run: Run) -> list[fleet.FleetState]:
 
 
 def say_left_behind(aws: AWS, before: Run) -> None:
-    """Say which jobs of the run before did not succeed, now that another has begun, which is all
-    that retry knows of."""
+    """Say which jobs of the run before did not succeed: retry does not know them any longer."""
     counts = states.count(aws.s3, before)
     left = counts.submitted - counts.finished
     if not counts.failed and left <= 0:
@@ -59,8 +75,7 @@ def say_left_behind(aws: AWS, before: Run) -> None:
 
 
 def refuse_earlier(asked: Run, newest: Run) -> None:
-    """Raise UserError if it is not the newest run that was asked for: all verbs work on that one's
-    queue and machines, so the jobs of an earlier run can only become jobs of it."""
+    """Raise UserError if the run is not the newest, whose queue and machines all verbs use."""
     if asked.run_id != newest.run_id:
         sends = _by_file([Path("failed.json")], newest)
         raise UserError(
@@ -72,9 +87,9 @@ def refuse_earlier(asked: Run, newest: Run) -> None:
 
 
 def after_failures(run: Run, newest: Run, written: Sequence[Path]) -> str:
-    """What to type after `failures`, which has written these job files, if any."""
+    """Return what to type after `failures`, which has written these job files, if any."""
     if run.run_id == newest.run_id:
-        return "retry   (once it is mended: sends those again that failed for good)"
+        return "retry   (once it is fixed: sends those again that failed for good)"
     sends = _by_file(written or [Path("failed.json")], newest)
     if not written:
         then = ", then ".join(sends)
@@ -87,6 +102,6 @@ def after_failures(run: Run, newest: Run, written: Sequence[Path]) -> str:
 
 
 def _by_file(paths: Sequence[Path], newest: Run) -> list[str]:
-    """What sends the jobs of files: the newest run takes them, or one that begins anew."""
+    """Return what sends the jobs of files: to the newest run, or to a new one."""
     begin = ["setup"] if newest.ended else []
     return begin + [f"submitJob {shlex.quote(str(path))}" for path in paths]

@@ -9,18 +9,32 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from control import screen
-from control.aws.session import leads_here
+import click
+
+from control import cli, screen
 from control.errors import UserError
 from control.records import costs, store
 from control.reports import collect, data
 from control.reports.page import console_link, no_link, relative_link, render_page
+from control.verbs import next_command, project
 
 if TYPE_CHECKING:
     from control.aws.session import AWS
     from control.config import Config
     from control.model import Run
     from control.reports.collect import Reading
+
+
+@cli.command("report", example="report")
+@click.option("--output", type=Path, metavar="FILE", help="default: in reports/")
+@click.option("--json", "as_json", is_flag=True, help="print the data instead of the page")
+@cli.run_option
+def command(where: Path, output: Path | None, as_json: bool, run_id: str) -> None:
+    """Write an HTML page: progress, failures, cost, advice."""
+    config, aws, run = project.find_run(where, run_id)
+    then = show(aws, config, run, output, as_json=as_json)
+    if then:
+        next_command.say(then)
 
 
 class Made(NamedTuple):
@@ -47,16 +61,14 @@ def make(
         with screen.progress("Reading records", 0) as advance:
             reading = collect.read_run(aws.s3, run, advance=advance)
     cost = costs.so_far(aws.ec2, run.machine_time, now)
-    charged = not leads_here()
+    charged = not aws.is_local
     made = data.make(run, reading, cost, now, charged=charged, config=config)
     return Made(made, reading)
 
 
-def page(run: Run, made: Made) -> bytes:
+def page(aws: AWS, run: Run, made: Made) -> bytes:
     """The page about a run on AWS."""
-    link = console_link(run.region, run.bucket)
-    if leads_here():
-        link = no_link
+    link = no_link if aws.is_local else console_link(run.region, run.bucket)
     return render_page(made.content, made.reading.failed, link).encode()
 
 
@@ -99,7 +111,7 @@ def show(aws: AWS, config: Config, run: Run, output: Path | None, *, as_json: bo
         put_json(made, output)
         return ""
     path = output or path_of(config, run)
-    write(path, page(run, made))
+    write(path, page(aws, run, made))
     _say_where(path)
     if made.content["failed"]:
         return "failures"
@@ -116,7 +128,7 @@ def at_the_end(aws: AWS, config: Config, run: Run) -> None:
     report.json was written by whoever ended the run.
     """
     run = store.load(aws.s3, run.bucket, run.app_name, run.run_id)
-    content = page(run, make(aws, run))
+    content = page(aws, run, make(aws, run))
     key = f"{run.prefix}report.html"
     aws.s3.put_object(Bucket=run.bucket, Key=key, Body=content, ContentType="text/html")
     path = path_of(config, run)

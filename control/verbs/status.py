@@ -8,25 +8,34 @@ import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import click
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from control import screen
+from control import cli, screen
+from control.errors import UserError
 from control.explain import aws_errors
 from control.model import seconds, utc
 from control.monitoring import run_state
 from control.records import resources, store
-from control.text import format_dollars, format_hours, format_minute, several
-from control.verbs import setup
+from control.text import (
+    format_dollars,
+    format_duration,
+    format_hours,
+    format_minute,
+    several,
+)
+from control.verbs import next_command, project
 
 if TYPE_CHECKING:
     from control.aws.session import AWS
     from control.config import Config
-    from control.model import JobCounts, Run
+    from control.model import Run
     from control.monitoring.run_state import RunState, Spent
     from control.records.progress import Left, Rate
     from control.records.resources import AccountRun
@@ -45,9 +54,28 @@ _MEANT = {
     "stop": "   (as long as nothing runs, it only costs)",
 }
 
-_WHY_FAILED = "failures   (says why; then retry sends those jobs again)"
-
 _FOR_JOBS_LEFT = ("stop", "setup", "startCluster")
+
+
+@cli.command("status", example="status --watch")
+@click.option("--all", "all_runs", is_flag=True, help="every run in the account")
+@click.option("--watch", "watching", is_flag=True, help="keep showing it; Ctrl-C ends only that")
+@cli.json_option
+def command(where: Path, all_runs: bool, watching: bool, as_json: bool) -> None:
+    """Show how far the run is, and why nothing runs."""
+    if watching and (all_runs or as_json):
+        other = "--all" if all_runs else "--json"
+        raise UserError(f"`status` shows {other} only once, without --watch.", "Leave one out.")
+    if all_runs:
+        show_all(*project.connect(where), as_json=as_json)
+        return
+    config, aws, run = project.find_run(where)
+    if watching:
+        watch(aws, run)
+        return
+    state = show(aws, config, run, as_json=as_json)
+    if not as_json:
+        next_command.say(next_verb(state, cli.FLEET))
 
 
 def show(aws: AWS, config: Config, run: Run, *, as_json: bool) -> RunState:
@@ -57,12 +85,12 @@ def show(aws: AWS, config: Config, run: Run, *, as_json: bool) -> RunState:
         _print_json(run_state.as_json(state))
         return state
     if not run.ended:
-        setup.say_changes(run, config)
+        project.say_changes(run, config)
     _say(state)
     return state
 
 
-def show_all(aws: AWS, config: Config, *, as_json: bool) -> None:
+def show_all(config: Config, aws: AWS, *, as_json: bool) -> None:
     """Show every run in the account, as lines or as JSON."""
     runs = resources.runs_of_account(aws.ec2, time.time())
     if as_json:
@@ -128,7 +156,7 @@ def _grid(state: RunState) -> Table:
 def lines(state: RunState) -> Iterator[tuple[str, str]]:
     """(label, text): what `status` shows."""
     run, jobs, queue = state.run, state.jobs, state.queue
-    age = duration(state.now - seconds(_set_up(run)))
+    age = format_duration(max(0.0, state.now - seconds(_set_up(run))))
     when = f"ended {format_minute(run.ended)}" if run.ended else f"set up {age} ago"
     yield "Run", f"{run.app_name} {run.run_id}, {when}, by {run.owner}"
     counted = (
@@ -156,9 +184,13 @@ def next_verb(state: RunState, fleet: str) -> str:
     what failed comes first."""
     why, jobs = state.idle, state.jobs
     if state.word == "ended":
-        return after_the_end(jobs)
+        return next_command.after_the_end(jobs)
     if why is None or why.passing:
-        return f"{_WHY_FAILED}, or monitor" if jobs.failed else "monitor, or status --watch"
+        return (
+            f"{next_command.WHY_FAILED}, or monitor"
+            if jobs.failed
+            else "monitor, or status --watch"
+        )
     if not why.lasting:
         return "status --watch   (if it stays so, stop ends the machines: they cost)"
     named = _COMMAND.search(why.fix)
@@ -166,15 +198,6 @@ def next_verb(state: RunState, fleet: str) -> str:
     if verb in _FOR_JOBS_LEFT and jobs.finished >= jobs.submitted:
         verb = "monitor"
     return f"{verb} {fleet}" if verb == "startCluster" else verb + _MEANT.get(verb, "")
-
-
-def after_the_end(jobs: JobCounts) -> str:
-    """What to type next about a run that has ended."""
-    if jobs.failed:
-        return _WHY_FAILED
-    if jobs.finished < jobs.submitted:
-        return "retry   (sends the jobs again that have no record)"
-    return "report   (what it did and cost), or setup for a new run"
 
 
 def one_line(state: RunState) -> str:
@@ -208,7 +231,7 @@ def _machines(state: RunState) -> str:
 def _rate_in_words(rate: Rate) -> str:
     return (
         f"{_number(rate.per_hour)} jobs an hour ({_number(rate.low)} to {_number(rate.high)}), "
-        f"over the last {duration(rate.minutes * 60)}"
+        f"over the last {format_duration(rate.minutes * 60)}"
     )
 
 
@@ -217,9 +240,9 @@ def _number(value: float) -> str:
 
 
 def _left_in_words(left: Left) -> str:
-    if math.isinf(left.high):
-        return f"about {duration(left.likely)} (at least {duration(left.low)})"
-    return f"about {duration(left.likely)} ({duration(left.low)} to {duration(left.high)})"
+    low, high = format_duration(left.low), left.high
+    least = f"at least {low}" if math.isinf(high) else f"{low} to {format_duration(high)}"
+    return f"about {format_duration(left.likely)} ({least})"
 
 
 def _cost_in_words(spent: Spent, when: str) -> str:
@@ -234,18 +257,6 @@ def _cost_in_words(spent: Spent, when: str) -> str:
         low, high = spent.expected
         text += f", ${low:.2f} to ${high:.2f} at the end"
     return text
-
-
-def duration(seconds: float) -> str:
-    """'40 s', '12 min', '3 h 20 min', '2 d 5 h'."""
-    minutes = round(seconds / 60)
-    if seconds < 60:
-        return f"{max(0, round(seconds))} s"
-    if minutes < 60:
-        return f"{minutes} min"
-    if minutes < 48 * 60:
-        return f"{minutes // 60} h {minutes % 60} min"
-    return f"{minutes // 1440} d {minutes % 1440 // 60} h"
 
 
 def _say_all(runs: Sequence[AccountRun], region: str) -> None:

@@ -26,7 +26,7 @@ def sent(aws, run, tmp_path):
     def send(groups, name="jobs.json", **shared):
         path = tmp_path / name
         path.write_text(json.dumps({**shared, "groups": groups}))
-        submit.submit(aws, run, path, tmp_path)
+        submit.submit(aws, run, submit.read_jobs(path), tmp_path)
         return {job.name: job for job in job_file.read(path).jobs()}
 
     return send

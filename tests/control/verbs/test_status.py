@@ -24,11 +24,12 @@ from control.monitoring.facts import Pace
 from control.monitoring.run_state import RunState
 from control.records import resources, store
 from control.records.progress import Left, Rate
+from control.user_files import fleet_file
 from control.verbs import monitor, setup, setup_aws, start_cluster, status, submit
 from tests.conftest import BUCKET, ROOT
 from tests.control import readings
 
-FLEET = ROOT / "files/exampleFleet.json"
+FLEET = fleet_file.FleetFile()
 LIMIT = 60
 
 
@@ -41,7 +42,7 @@ def submitted(set_up, tmp_path):
         aws, config, run = set_up(CLUSTER_MACHINES=1, **changes)
         path = tmp_path / "jobs.json"
         path.write_text(json.dumps({"groups": [{"n": n} for n in range(3)]}))
-        submit.submit(aws, run, path, tmp_path)
+        submit.submit(aws, run, submit.read_jobs(path), tmp_path)
         made.append((aws, run))
         return aws, config, run
 
@@ -190,7 +191,7 @@ def test_an_image_that_cannot_be_loaded(tmp_path, write_config, monkeypatch, typ
         run = setup.setup(aws, config)
         path = tmp_path / "jobs.json"
         path.write_text(json.dumps({"groups": [{"n": 1}]}))
-        submit.submit(aws, run, path, tmp_path)
+        submit.submit(aws, run, submit.read_jobs(path), tmp_path)
         start_cluster.start(aws, config, run, FLEET, yes=True)
         found = reason(typed, config, "CannotPullContainerError")
     assert "somebody/image:1 cannot be loaded" in found["what"] and "DOCKERHUB_TAG" in found["fix"]
@@ -359,21 +360,6 @@ def test_where_there_is_nothing_to_cure_what_failed_is_next(jobs, ended, next_wo
     seen = None if ended else dataclasses.replace(readings.BUSY, jobs=jobs)
     state = RunState(None, 0.0, jobs, seen, None, None, None, None)
     assert status.next_verb(state, "FLEET").startswith(next_words)
-
-
-@pytest.mark.parametrize(
-    ("seconds", "words"),
-    [
-        (-5, "0 s"),
-        (40, "40 s"),
-        (60, "1 min"),
-        (3599, "1 h 0 min"),
-        (3 * 3600 + 1200, "3 h 20 min"),
-        (53 * 3600, "2 d 5 h"),
-    ],
-)
-def test_durations_in_words(seconds, words):
-    assert status.duration(seconds) == words
 
 
 @pytest.mark.parametrize("words", [("status",), ("status", "--all")])
