@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import shlex
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -19,6 +20,7 @@ import click
 
 from control import cli, screen
 from control.aws.session import connect
+from control.command import typed
 from control.config import load_config
 from control.errors import UserError
 from control.records.delivery import STATE_FOLDER
@@ -112,7 +114,7 @@ def command(where: Path, **options: Any) -> None:
     _make(path, args, message, lists)
     jobs = submit.read_jobs(path)
     submit.to_live_run(connect(config), config, jobs, again=args.again, missing=args.missing)
-    screen.next_command("python run.py startCluster files/exampleFleet.json")
+    screen.next_command(typed("startCluster", cli.FLEET))
 
 
 def _write(
@@ -125,7 +127,7 @@ def _write(
             raise UserError(f"{path} exists already.", "Name another --output, or add --overwrite.")
     count = _make(args.output, args, message, lists)
     screen.say(f"{count:,} jobs written to {args.output}.")
-    screen.next_command(f"python run.py submitJob {args.output}")
+    screen.next_command(typed("submitJob", shlex.quote(str(args.output))))
 
 
 def _make(

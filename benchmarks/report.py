@@ -39,7 +39,8 @@ def make(run_id: str, path: Path) -> None:
 
     from control.aws.session import AWS
     from control.records import costs, store
-    from control.reports import collect, data
+    from control.reports import collect
+    from control.reports.make import make_report
     from control.reports.page import console_link, render_page
 
     aws = AWS(boto3.Session())
@@ -47,7 +48,7 @@ def make(run_id: str, path: Path) -> None:
     reading = collect.read_run(aws.s3, run)
     read = time.perf_counter()
     cost = costs.machine_cost(run.machine_time, {KIND: [(0.0, 0.07)]})
-    made = data.make(run, reading, cost, time.time())
+    made = make_report(run, reading, cost, time.time())
     link = console_link(run.region, run.bucket)
     path.write_text(render_page(made, reading.failed, link), encoding="utf-8")
     ended = time.perf_counter()
@@ -60,7 +61,7 @@ def make(run_id: str, path: Path) -> None:
     row("read of done jobs", f"{len(reading.done):,} of {reading.count('done'):,}")
     row("read of failed jobs", f"{len(reading.failed):,} of {reading.count('failed'):,}")
     row("page", f"{path.stat().st_size / 1e6:.2f} MB")
-    counts = [made[name] for name in ("submitted", "done", "skipped", "failed", "unfinished")]
+    counts = (made.submitted, made.done, made.skipped, made.failed, made.unfinished)
     row("counts", " ".join(map(str, counts)))
 
 

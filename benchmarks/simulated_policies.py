@@ -186,7 +186,7 @@ def observe(site: Site, alarms: frozenset[str]) -> Observed:
         machines=tuple(_machine(world, i, on, busy_on) for i in up),
         service=ServiceState(service.desired, running, len(live) - running),
         alarms=alarms,
-        asked={fleet.id: site.asked},
+        requested={fleet.id: site.asked},
     )
 
 

@@ -25,9 +25,9 @@ THREADS = 16
 
 def with_plumbing(direction: str, folder: Path, prefix: str) -> None:
     """The worker's own way, as attempt.py and job.py call it."""
-    from plumbing import aws, download, upload
+    from plumbing import aws_clients, download, upload
 
-    s3 = aws.make_clients(aws.make_session(REGION)).s3
+    s3 = aws_clients.make_clients(aws_clients.make_session(REGION)).s3
     if direction == "upload":
         items = upload.items_of(folder, BUCKET, prefix, {}, print)
         upload.send_all(s3, items, lambda: None)

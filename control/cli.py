@@ -16,8 +16,8 @@ from botocore.exceptions import EndpointConnectionError
 from rich.console import Console
 from rich.text import Text
 
-from control import screen
 from control.aws.session import leads_here
+from control.command import PROGRAM, in_project, typed
 from control.errors import ExplainedError, Interrupted, UserError, missing_package
 from control.explain import aws_errors
 from control.text import word_like
@@ -93,7 +93,7 @@ def command(
     `example` is what may be typed after run.py; `where` is the project if --config names none.
     """
     if example:
-        options["epilog"] = f"Example: python run.py {example}"
+        options["epilog"] = f"Example: {PROGRAM} {example}"
 
     def decorate(function: Callable[..., None]) -> click.Command:
         settings = {**_CONTEXT, **options.pop("context_settings", {})}
@@ -198,7 +198,7 @@ def run_main(main: Callable[[Sequence[str]], int | None], argv: Sequence[str]) -
     0 done, 1 AWS or the run failed, 2 the user's mistake, 130 Ctrl-C. `--debug`, anywhere in the
     command, shows the traceback too; `main` never sees it.
     """
-    with screen.for_project(config_option(argv)):
+    with in_project(config_option(argv)):
         return _run_main(main, argv)
 
 
@@ -223,14 +223,14 @@ def explain(error: BaseException) -> ExplainedError:
     if isinstance(error, KeyboardInterrupt):
         return Interrupted(
             "Stopped by Ctrl-C.",
-            "Run the same command again: it goes on where this one stopped. Machines that were "
-            "started go on too; to end them: python run.py stop",
+            "Run the same command again: it continues where this one stopped. Machines that were "
+            f"started continue too; to end them: {typed('stop')}",
         )
     if isinstance(error, EndpointConnectionError) and leads_here():
         return ExplainedError(
             "The AWS on this computer has ended, and this terminal still leads to it.",
-            "Start it again (python run.py local --serve) and read its file again, or go on in a "
-            "new terminal.",
+            f"Start it again ({typed('local', '--serve')}) and read its file again, or open a new "
+            "terminal.",
         )
     if isinstance(error, ModuleNotFoundError) and not (error.name or "").startswith("control"):
         return missing_package(error)
@@ -263,8 +263,6 @@ def config_option(argv: Sequence[str]) -> str:
 def print_error(what: str, fix: str) -> None:
     """Print the two lines on standard error."""
     console = Console(stderr=True, highlight=False, soft_wrap=not sys.stderr.isatty())
-    # A fix that is about --config has its own.
-    fix = fix if _CONFIG in fix else screen.named(fix)
     for label, style, text in (("Error:", "bold red", what), ("Fix:", "bold", fix)):
         console.print(Text.assemble((label, style), " ", " ".join(text.split())))
 

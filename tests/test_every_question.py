@@ -10,7 +10,7 @@ import pytest
 import run
 from control import cli
 from control.aws import session
-from control.records import failed_jobs
+from control.records import job_objects
 from control.user_files import job_file
 from control.verbs import submit
 from tests.test_every_call import ACTIONS, PREFIXES
@@ -61,7 +61,7 @@ def questions(breakable, embedded, project, monkeypatch):
     # Pauses of botocore before it tries again.
     monkeypatch.setattr("botocore.endpoint.time", types.SimpleNamespace(sleep=lambda _: None))
     # A fault belongs to a call: no two at the same time.
-    monkeypatch.setattr(failed_jobs, "CONNECTIONS", 1)
+    monkeypatch.setattr(job_objects, "CONNECTIONS", 1)
     made = Questions(aws, injection, project)
     yield made
     made.tidy()

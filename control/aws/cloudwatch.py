@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from control.aws import tags
+from control.explain import aws_errors
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudwatch import CloudWatchClient
@@ -120,5 +121,5 @@ def delete_dashboard(cloudwatch: CloudWatchClient, run: Run) -> None:
     try:
         cloudwatch.delete_dashboards(DashboardNames=[run.app_name])
     except ClientError as error:
-        if error.response["Error"]["Code"] not in ("ResourceNotFound", "DashboardNotFoundError"):
+        if aws_errors.code_of(error) not in ("ResourceNotFound", "DashboardNotFoundError"):
             raise

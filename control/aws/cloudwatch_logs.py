@@ -20,10 +20,10 @@ RETENTION_DAYS = 60
 
 _PAUSE = 0.25
 
-# A worker's words before the reason (contract.md); a job's line begins with its name instead.
-_REFUSAL = "takes no job"
+# A worker's line while it accepts no jobs (contract.md); a job's line begins with its name instead.
+_REFUSAL = "accepts no jobs"
 
-_WORKER = re.compile(r"worker \d+: ")
+_REFUSAL_LINE = re.compile(rf"worker \d+: {_REFUSAL} \[(\w+)\]: (.*)")
 
 
 class Event(NamedTuple):
@@ -70,18 +70,16 @@ def refusals(
     app_name: str,
     since: float,
     wait: Callable[[float], object] = time.sleep,
-) -> tuple[str, ...]:
-    """Why workers of an app have said, since a time in seconds since 1970, that they take no job;
-    the newest last.
+) -> tuple[tuple[str, str], ...]:
+    """Return why workers of an app have accepted no jobs since a time in seconds since 1970.
+
+    As (cause, a word of contract.md; reason), the newest last.
     """
     # The group may be shared; the awslogs driver begins a stream's name with the app's.
     events = _filtered(logs, group, _REFUSAL, since, wait, logStreamNamePrefix=f"{app_name}/")
-    found = []
-    for event in sorted(events, key=lambda event: event.time):
-        who, _, why = event.text.partition(f"{_REFUSAL}: ")
-        if _WORKER.fullmatch(who):
-            found.append(why)
-    return tuple(found)
+    in_order = sorted(events, key=lambda event: event.time)
+    found = (_REFUSAL_LINE.fullmatch(event.text) for event in in_order)
+    return tuple((line[1], line[2]) for line in found if line)
 
 
 def _filtered(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from control.aws import tags
 from control.config import Config
+from control.explain import aws_errors
 
 if TYPE_CHECKING:
     from mypy_boto3_ecs import ECSClient
@@ -194,8 +195,8 @@ def ensure_service(
             ecs.create_service(**wanted)
             return
         except ecs.exceptions.InvalidParameterException as error:
-            # The name is taken until the last container of the service before has stopped.
-            if "raining" not in str(error) or waited >= _DRAINING_SECONDS:
+            # The name is taken until the last container of the earlier service has stopped.
+            if aws_errors.symptom(error) != "service draining" or waited >= _DRAINING_SECONDS:
                 raise
         wait(pause)
         waited += pause

@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 
 from control.aws import tags
 from control.aws.launch_template import Plan
-from control.errors import ExplainedError
+from control.explain import aws_errors
 from control.model import seconds, utc
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ def describe(
         try:
             answer = ec2.describe_spot_fleet_requests(SpotFleetRequestIds=[fleet_id])
         except ClientError as error:
-            if not error.response["Error"]["Code"].startswith("InvalidSpotFleetRequestId"):
+            if not aws_errors.code_of(error).startswith("InvalidSpotFleetRequestId"):
                 raise
             if fleet_id in young:
                 states.append(FleetState(fleet_id, "submitted", "", young[fleet_id]))
@@ -205,11 +205,8 @@ def cancel(ec2: EC2Client, fleet_ids: Sequence[str], young: Mapping[str, int] = 
             fleet_id, error = failed["SpotFleetRequestId"], failed["Error"]
             # Another may have ended it meanwhile, which has an error code here.
             if any(state.state in LIVE_STATES for state in describe(ec2, [fleet_id], young)):
-                raise ExplainedError(
-                    f"EC2 has not ended the fleet {fleet_id} "
-                    f"({error['Code']}: {error['Message'].rstrip('.')}).",
-                    "Run the same command again; if it stays, end it in the AWS console (EC2).",
-                )
+                values = {"code": error["Code"], "message": error["Message"].rstrip(".")}
+                raise aws_errors.failure("fleet not ended", fleet=fleet_id, **values)
     return len(live)
 
 
@@ -243,11 +240,11 @@ def _terminate(ec2: EC2Client, some: list[str]) -> None:
     try:
         ec2.terminate_instances(InstanceIds=some)
     except ClientError as error:
-        if error.response["Error"]["Code"] != "InvalidInstanceID.NotFound":
+        if aws_errors.code_of(error) != "InvalidInstanceID.NotFound":
             raise
         # One that EC2 has forgotten makes it refuse all (API reference of TerminateInstances); its
         # message names them. Should it not, each half is tried.
-        left = [i for i in some if i not in error.response["Error"]["Message"]]
+        left = [i for i in some if i not in aws_errors.message_of(error)]
         half = len(some) // 2
         for part in [left] if len(left) < len(some) else [some[:half], some[half:]]:
             if part and len(part) < len(some):

@@ -14,6 +14,7 @@ from botocore.exceptions import ClientError
 from control.aws import tags
 from control.aws.scheduler import schedule_name
 from control.errors import ExplainedError, UserError
+from control.explain import aws_errors
 
 if TYPE_CHECKING:
     from mypy_boto3_iam import IAMClient
@@ -135,10 +136,7 @@ def role_arn(iam: IAMClient, name: str) -> str:
     try:
         return iam.get_role(RoleName=name)["Role"]["Arn"]
     except iam.exceptions.NoSuchEntityException:
-        raise ExplainedError(
-            f"The role {name} does not exist in this account.",
-            "Run once, as somebody who may create roles: python run.py setupAWS",
-        ) from None
+        raise aws_errors.failure("no role", kind="role", name=name) from None
 
 
 def instance_profile_arn(iam: IAMClient, name: str) -> str:
@@ -146,10 +144,7 @@ def instance_profile_arn(iam: IAMClient, name: str) -> str:
     try:
         return iam.get_instance_profile(InstanceProfileName=name)["InstanceProfile"]["Arn"]
     except iam.exceptions.NoSuchEntityException:
-        raise ExplainedError(
-            f"The instance profile {name} does not exist in this account.",
-            "Run once, as somebody who may create roles: python run.py setupAWS",
-        ) from None
+        raise aws_errors.failure("no role", kind="instance profile", name=name) from None
 
 
 def execution_role_arn(iam: IAMClient, given: str, own_roles: bool) -> str:
@@ -198,7 +193,7 @@ def setup_service_linked(iam: IAMClient) -> Iterator[str]:
             yield f"made: service-linked role of {service}"
         except ClientError as error:
             # IAM's word for "this role name has been taken in this account".
-            if error.response["Error"]["Code"] not in ("InvalidInput", "EntityAlreadyExists"):
+            if aws_errors.code_of(error) not in ("InvalidInput", "EntityAlreadyExists"):
                 raise
             yield f"already there: service-linked role of {service}"
 
@@ -302,12 +297,8 @@ def _attach(iam: IAMClient, role: str, arn: str) -> None:
     try:
         iam.attach_role_policy(RoleName=role, PolicyArn=arn)
     except iam.exceptions.LimitExceededException:
-        raise ExplainedError(
-            f"The role {role} holds the policies of as many projects as AWS allows: "
-            f"{', '.join(_attached(iam, role))}.",
-            "Take one away with its config.py: python run.py --config FOLDER setupAWS --destroy; "
-            "or ask for more at Service Quotas ('Managed policies attached to an IAM role').",
-        ) from None
+        policies = ", ".join(_attached(iam, role))
+        raise aws_errors.failure("policies used up", role=role, policies=policies) from None
 
 
 def _attached(iam: IAMClient, role: str) -> Iterator[str]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError, WaiterError
 
 from control.aws import tags
-from control.errors import ExplainedError
+from control.explain import aws_errors
 
 if TYPE_CHECKING:
     from mypy_boto3_logs import CloudWatchLogsClient
@@ -92,11 +92,7 @@ def arn(functions: Any, code: bytes) -> tuple[str, bool]:
     """(its ARN, whether it runs this very code). Raises ExplainedError if it does not exist."""
     known = _describe(functions)
     if known is None:
-        raise ExplainedError(
-            "AUTO_MONITOR = True, but the auto-monitor does not exist in this account and region.",
-            "Run once, as somebody who may create roles: python run.py setupAWS; or set "
-            "AUTO_MONITOR = False in config.py, run setup again and keep `monitor` running.",
-        )
+        raise aws_errors.failure("no auto-monitor")
     return known["FunctionArn"], known["CodeSha256"] == digest(code)
 
 
@@ -138,9 +134,7 @@ def _create(functions: Any, role_arn: str, code: bytes, wait: Wait) -> None:
             )
             break
         except ClientError as error:
-            detail = error.response["Error"]
-            unknown_role = "role" in detail["Message"] and "assumed" in detail["Message"]
-            if not unknown_role or waited >= _ROLE_SECONDS:
+            if aws_errors.symptom(error) != "role not ready" or waited >= _ROLE_SECONDS:
                 raise
         wait(5)
         waited += 5

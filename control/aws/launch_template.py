@@ -22,6 +22,7 @@ from control.aws.ec2 import (
 from control.aws.ecs import APP_ATTRIBUTE, STOP_TIMEOUT_SECONDS
 from control.aws.session import AWS
 from control.config import Config
+from control.explain import aws_errors
 from control.user_files.fleet_file import FleetFile
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ def ensure(ec2: EC2Client, run: Run, name: str, data: dict[str, Any]) -> None:
             TagSpecifications=specification,
         )
     except ClientError as error:
-        if error.response["Error"]["Code"] != "InvalidLaunchTemplateName.AlreadyExistsException":
+        if aws_errors.code_of(error) != "InvalidLaunchTemplateName.AlreadyExistsException":
             raise
 
 

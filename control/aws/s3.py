@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote_plus
 from xml.sax.saxutils import unescape
 
+from botocore.exceptions import ClientError
+
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
@@ -29,6 +31,21 @@ class Entry(NamedTuple):
 
     key: str
     written: str
+
+
+def region_of(s3: S3Client, bucket: str) -> tuple[str, int]:
+    """Return (region of a bucket, 200), or (its region or "", the HTTP status of S3's refusal).
+
+    The status is 301 (another region), 403 (no permission) or 404 (no bucket).
+    """
+    try:
+        return s3.head_bucket(Bucket=bucket).get("BucketRegion", ""), 200
+    except ClientError as error:
+        metadata: Any = error.response["ResponseMetadata"]
+        if metadata["HTTPStatusCode"] not in (301, 403, 404):
+            raise
+        headers = metadata.get("HTTPHeaders", {})
+        return headers.get("x-amz-bucket-region", ""), metadata["HTTPStatusCode"]
 
 
 def list_entries(s3: S3Client, bucket: str, prefix: str) -> Iterator[Entry]:

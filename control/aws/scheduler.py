@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from control.errors import ExplainedError
+from control.explain import aws_errors
 from control.model import utc
 
 if TYPE_CHECKING:
@@ -101,10 +101,8 @@ def ensure_schedule_group(scheduler: Any, wait: Callable[[float], object] = time
         if state == "ACTIVE":
             return
         if waited >= _DELETING_SECONDS:
-            raise ExplainedError(
-                f"AWS still deletes the schedule group {GROUP}, after {_DELETING_SECONDS} seconds.",
-                "Run setupAWS again in some minutes: it goes on where it has stopped.",
-            )
+            values = {"group": GROUP, "seconds": _DELETING_SECONDS}
+            raise aws_errors.failure("schedules being deleted", **values)
         if state:
             wait(_PAUSE_SECONDS)
         waited += _PAUSE_SECONDS

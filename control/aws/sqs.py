@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from control.errors import ExplainedError
 from control.explain import aws_errors
 
 if TYPE_CHECKING:
@@ -159,12 +158,8 @@ def _create(
             made = sqs.create_queue(QueueName=name, Attributes=attributes, tags=tags)
             return made["QueueUrl"]
         except ClientError as error:
-            if aws_errors.code_of(error) != "QueueDeletedRecently":
+            blocked = aws_errors.code_of(error) == "QueueDeletedRecently"
+            if not blocked or waited >= _NAME_BLOCKED_SECONDS:
                 raise
-            if waited >= _NAME_BLOCKED_SECONDS:
-                raise ExplainedError(
-                    f"SQS still refuses the name {name}: a queue of that name was just deleted.",
-                    "Wait a minute and run the same command again.",
-                ) from None
         wait(5)
         waited += 5

@@ -107,7 +107,7 @@ def _table(found: Iterable[Finding]) -> Table:
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     for one in found:
-        fix = f"\nFix: {screen.named(one.fix)}" if one.fix else ""
+        fix = f"\nFix: {one.fix}" if one.fix else ""
         color = _COLORS.get(one.outcome, "green")
         table.add_row(one.check, Text(one.outcome, color), Text(screen.printable(one.what) + fix))
     return table
@@ -120,7 +120,7 @@ def raise_for_failed(found: Iterable[Finding], then: str) -> None:
         names = ", ".join(dict.fromkeys(one.check for one in failed))
         raise ExplainedError(
             f"{several(len(failed), 'check')} failed: {names}.",
-            f"Apply the fix shown next to each check; {then}",
+            f"Apply the fix shown next to each check, {then}",
         )
 
 

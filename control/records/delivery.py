@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +24,7 @@ from control.user_files.job import Job
 if TYPE_CHECKING:
     from control.aws.session import AWS
     from control.model import Run
+    from control.records.job_objects import Read
 
 # In the project's folder: what this computer must remember of a run.
 STATE_FOLDER = ".runs"
@@ -77,8 +78,7 @@ class Outcome:
             shown = "; ".join(f"{job.name}: {why}" for job, why in self.refused[:_SHOWN])
             raise ExplainedError(
                 f"SQS refused {several(len(self.refused), 'job')} ({shown}).",
-                f"Fix what it reports, then run again: python run.py {command}. It sends only "
-                "those.",
+                f"Fix the cause, then send only those again: {command}",
             )
 
 
@@ -101,10 +101,10 @@ class Delivery:
     def __exit__(self, *_: object) -> None:
         self.journal.close()
 
-    def begin(self, failed: Mapping[int, str], **changes: Any) -> None:
+    def begin(self, failed: Iterable[Read], **changes: Any) -> None:
         """Count the command in run.json, with `changes`.
 
-        `failed` are the ETags of the failed records that sent jobs lose, by the job's id.
+        `failed` are failed records: those of jobs that are sent again are removed.
         """
         self.run = store.change(
             self.aws.s3,
@@ -130,9 +130,7 @@ class Delivery:
         outcome, run = self.outcome, self.run
         batches = sending.batches(chosen)
         try:
-            for sent in sending.send_all(
-                self.aws.sqs, run.queue_url, run.run_id, batches, self.journal
-            ):
+            for sent in sending.send_all(self.aws.sqs, run, batches, self.journal):
                 self._parts.add(sent.taken)
                 self._retiring.sent(sent.taken)
                 outcome.sent += len(sent.taken)
@@ -156,5 +154,5 @@ class Delivery:
         why = aws_errors.explain(error) or ExplainedError(str(error), "")
         return ExplainedError(
             f"{self.outcome.sent:,} of {self.outcome.in_file:,} jobs were sent, then: {why.what}",
-            f"{why.fix} Then, to continue: python run.py {self.command}",
+            f"{why.fix} Then, to continue: {self.command}",
         )

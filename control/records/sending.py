@@ -18,6 +18,8 @@ from control.user_files.job import Job
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
+    from control.model import Run
+
 # What SQS counts beside the body: names, types and values of the attributes. A job's name alone
 # can be 150 characters of 4 bytes.
 ATTRIBUTE_BYTES = 1024
@@ -64,8 +66,7 @@ def batches(jobs: Iterable[tuple[Job, int]]) -> Iterator[Batch]:
 
 def send_all(
     sqs: SQSClient,
-    queue_url: str,
-    run_id: str,
+    run: Run,
     work: Iterable[Batch],
     log: Log,
     clock: Callable[[], float] = time.perf_counter,
@@ -76,14 +77,12 @@ def send_all(
     If sending fails for good (no network, queue gone), the error is raised after the outcomes of
     all batches that were under way.
     """
-    run_attribute = {"DataType": "String", "StringValue": run_id}
     with _watching_answers(sqs) as lost:
 
         def send(batch: Batch) -> Sent:
             lost.answer = lost.some_taken = False
-            entries = [_entry(job, submission, run_attribute) for job, submission in batch]
             try:
-                refused = send_batch(sqs, queue_url, entries)
+                refused = send_batch(sqs, run.queue_url, entries_of(batch, run))
             except ClientError as error:
                 if _refused_all(error) and not lost.answer and not lost.some_taken:
                     log.refused(batch)
@@ -188,13 +187,22 @@ def _outcomes(
     return failure
 
 
-def _entry(job: Job, submission: int, run_attribute: dict[str, str]) -> dict[str, Any]:
-    return {
-        "MessageBody": job.body,
-        "MessageAttributes": {
-            "job_id": {"DataType": "String", "StringValue": job.id},
-            "job_name": {"DataType": "String", "StringValue": job.name},
-            "run_id": run_attribute,
-            "submission": {"DataType": "Number", "StringValue": str(submission)},
-        },
-    }
+def entries_of(batch: Batch, run: Run) -> list[dict[str, Any]]:
+    """Return the messages of a batch as SendMessageBatch takes them (contract 2)."""
+    of_run = {"app": _text(run.app_name), "run_id": _text(run.run_id)}
+    return [
+        {
+            "MessageBody": job.body,
+            "MessageAttributes": {
+                **of_run,
+                "job_id": _text(job.id),
+                "job_name": _text(job.name),
+                "submission": {"DataType": "Number", "StringValue": str(submission)},
+            },
+        }
+        for job, submission in batch
+    ]
+
+
+def _text(value: str) -> dict[str, str]:
+    return {"DataType": "String", "StringValue": value}

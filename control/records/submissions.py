@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from control.aws.s3 import list_keys
-from control.records import states
 from control.user_files.job import ID_DIGITS, Job, name_hash, submitted_as
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from control.model import Run
 
+_PART = re.compile(r"-new(\d+)-again(\d+)\.jsonl\.gz$")
 _LINE_START = b'{"id":"'
 
 
@@ -57,6 +58,24 @@ class Submissions:
         )
 
 
+def parts(s3: S3Client, run: Run) -> Iterator[str]:
+    """Yield the keys of the parts of `submitted/` in the order of submission."""
+    for key in list_keys(s3, run.bucket, f"{run.prefix}submitted/"):
+        if _PART.search(key):
+            yield key
+
+
+def part_sizes(key: str) -> tuple[int, int]:
+    """Return (jobs new in this run, jobs sent again) of a part, from the name of its key."""
+    new, again = _PART.findall(key)[0]
+    return int(new), int(again)
+
+
+def count(s3: S3Client, run: Run) -> int:
+    """Return how many different jobs were submitted to this run, from listings alone."""
+    return sum(part_sizes(key)[0] for key in parts(s3, run))
+
+
 class Known(NamedTuple):
     """What a run was given so far: jobs by id, and the hashes of their names."""
 
@@ -80,7 +99,7 @@ def known(s3: S3Client, run: Run, advance: Callable[[int], None] = lambda jobs: 
 
 def entries(s3: S3Client, run: Run) -> Iterator[dict[str, Any]]:
     """Every line of every part, in the order of submission, one part in memory at a time."""
-    for key in states.parts(s3, run):
+    for key in parts(s3, run):
         for line in part(s3, run, key).splitlines():
             yield json.loads(line)
 
@@ -105,7 +124,7 @@ def last_of(s3: S3Client, run: Run, wanted: Callable[[int], bool]) -> Iterator[t
 def _of(s3: S3Client, run: Run, wanted: Callable[[int], bool]) -> Iterator[dict[str, Any]]:
     """The lines about these jobs. Of a million lines the others are not worth being parsed."""
     begin, end = len(_LINE_START), len(_LINE_START) + ID_DIGITS
-    for key in states.parts(s3, run):
+    for key in parts(s3, run):
         for line in part(s3, run, key).splitlines():
             if line.startswith(_LINE_START) and not wanted(int(line[begin:end], 16)):
                 continue
@@ -114,18 +133,11 @@ def _of(s3: S3Client, run: Run, wanted: Callable[[int], bool]) -> Iterator[dict[
                 yield entry
 
 
-def without_record(s3: S3Client, run: Run) -> Iterator[str]:
-    """The names of the submitted jobs that have no record yet."""
-    finished = recorded(s3, run)
+def without_record(s3: S3Client, run: Run, recorded: Ids) -> Iterator[str]:
+    """Yield the names of the submitted jobs that are not among the `recorded` ones."""
     for entry in entries(s3, run):
-        if entry["submission"] == 1 and int(entry["id"], 16) not in finished:
+        if entry["submission"] == 1 and int(entry["id"], 16) not in recorded:
             yield entry["name"]
-
-
-def recorded(s3: S3Client, run: Run) -> Ids:
-    """The jobs that have a record, of whichever state."""
-    keys = list_keys(s3, run.bucket, f"{run.prefix}records/")
-    return Ids(int(key.rsplit("/", 1)[-1].split(".")[0], 16) for key in keys)
 
 
 class Parts:

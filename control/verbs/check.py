@@ -18,6 +18,7 @@ from control import cli, screen
 from control.aws import session
 from control.checks import all_checks
 from control.checks.findings import FAILED, OUTCOMES, PASSED
+from control.command import typed
 from control.config import find_in_project
 from control.user_files import fleet_file
 from control.verbs import next_command
@@ -43,17 +44,17 @@ def command(where: Path, fleet: str, as_json: bool) -> None:
         screen.say(f"{all_checks.in_words(found)}.")
     all_checks.raise_for_failed(found, "then check again.")
     if not as_json:
-        next_command.say(_next_verb(subject, found, os.path.relpath(path)))
+        screen.next_command(_next_verb(subject, found, os.path.relpath(path)))
 
 
 def _next_verb(subject: Subject, found: Iterable[Finding], fleet_path: str) -> str:
     if any(one.found == "settings changed" for one in found):
-        return "setup   (takes over what was changed)"
+        return f"{typed('setup')}   (registers the changed settings)"
     try:
         return next_command.next_verb(subject.aws, subject.run, fleet_path)
     except (ClientError, BotoCoreError):
-        # Where this login lacks a permission, status says which.
-        return "status"
+        # What this login may not read is no reason to stop: status reads more, and shows why.
+        return typed("status")
 
 
 def _as_json(found: Iterable[Finding]) -> str:

@@ -14,15 +14,16 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from control import cli, screen
 from control.aws import cloudwatch_logs, lambda_function, session
+from control.command import typed
 from control.errors import ExplainedError
-from control.explain import aws_errors
+from control.explain import aws_errors, no_job
 from control.model import seconds, utc
 from control.monitoring import auto_monitor, observe, why_idle
 from control.monitoring.facts import Observed, Pace
 from control.monitoring.step import Step, step
 from control.records import monitor_file, outputs, states, store, submissions
+from control.reports import failures, files
 from control.text import several
-from control.verbs import failures, report
 from control.verbs.local.environment import PACE, load_project
 
 if TYPE_CHECKING:
@@ -69,13 +70,13 @@ def command(where: Path, file: str | None, classic: str | None, cheapest: bool) 
         say_end(aws, run, counts)
     except Unfinished as error:
         unfinished = error
-    report.at_the_end(aws, config, run)
+    files.write_at_end(aws, config, run)
     if unfinished:
         counts = states.count(aws.s3, run)
     failures.say_why(aws.s3, run, counts, failures.by_verb())
     if unfinished:
         raise unfinished
-    fix = "Fix what python run.py failures shows, then send those jobs again: python run.py retry"
+    fix = f"Fix the cause ({typed('failures')} shows it), then send them again: {typed('retry')}"
     failures.raise_for_failed(counts, fix)
 
 
@@ -127,7 +128,7 @@ def watch(
             except (BotoCoreError, ClientError) as error:
                 if not aws_errors.is_passing(error) or now - answered > pace.patience:
                     raise
-                show(f"AWS does not answer well ({error}); trying again")
+                show(f"AWS request failed ({error}); retrying")
                 sleep(pace.poll)
                 continue
             answered = now
@@ -136,7 +137,7 @@ def watch(
                 count_due = now + pace.listing * counted.finished / 1000
             tell = screen.say if taken.ended else show
             tell(in_words(taken.seen, run.config.DOCKER_CORES))
-            for done in taken.said:
+            for done in taken.lines:
                 screen.say(f"  {done}")
             if taken.ended:
                 break
@@ -158,7 +159,7 @@ def _idle_sayer(aws: AWS, run: Run, pace: Pace) -> Callable[[Observed], None]:
         found = why_idle.look(aws, run, seen, pace.register) if waiting else None
         now = found.situation if found and not found.passing else ""
         if found and now and now == before and now != said:
-            screen.say(f"  {found.what} {found.fix}")
+            screen.say(f"  {found}")
             said = now
         before = now
 
@@ -182,21 +183,21 @@ def _follower(aws: AWS, run: Run) -> Callable[[float, JobCounts | None], Step | 
         followed = True
         seen = observe.observe(aws, run, now, counted)
         report = auto_monitor.last_report(aws, run)
-        said = tuple(report.get("said", ())) if report.get("at", "") != last else ()
+        lines = tuple(report.get("lines", ())) if report.get("at", "") != last else ()
         last = report.get("at", "")
         silent = now - seconds(last or run.fleets[-1].requested)
         if silent > _SILENT_SECONDS and not over:
-            said = (*said, _silence(silent))
-        return Step(seen, said, over, "" if run.ended else run.end_reason)
+            lines = (*lines, _silence(silent))
+        return Step(seen, lines, over, "" if run.ended else run.end_reason)
 
     return follow
 
 
 def _silence(seconds: float) -> str:
     return (
-        f"the auto-monitor has said nothing for {seconds / 60:.0f} minutes: see its log, "
+        f"the auto-monitor has reported nothing for {seconds / 60:.0f} minutes: see its log, "
         f"{lambda_function.LOG_GROUP}, or end it and watch yourself: AUTO_MONITOR = False in "
-        "config.py, then setup, startCluster and monitor"
+        f"config.py, then: {typed('setup')}, {typed('startCluster')}, {typed('monitor')}"
     )
 
 
@@ -208,23 +209,21 @@ def _unfinished(aws: AWS, run: Run, taken: Step) -> Unfinished:
         screen.say("The last lines of a container:")
         for line in cloudwatch_logs.last_lines(aws.logs, run.log_group, _LOG_LINES):
             screen.say(f"  {line}")
-        fix = "Mend what the lines above say, in worker/ or in the image, and start again."
+        fix = "Fix the problem in the lines above, in worker/ or in the image, and start again."
         return Unfinished(what, fix, why)
-    queue, said = taken.seen.queue, taken.seen.refusals
-    if said:
-        return Unfinished(what, why_idle.refusal(said).fix, why)
+    queue, refusals = taken.seen.queue, taken.seen.refusals
+    if refusals:
+        return Unfinished(what, no_job.refused(refusals, run.config).fix, why)
     if queue and queue.total:
-        return Unfinished(
-            what,
-            "Go on with the jobs that wait: python run.py startCluster files/exampleFleet.json",
-            why,
-        )
-    names = list(itertools.islice(submissions.without_record(aws.s3, run), _SHOWN))
+        fix = f"Continue with the jobs that wait: {typed('startCluster')}"
+        return Unfinished(what, fix, why)
+    missing = submissions.without_record(aws.s3, run, states.recorded(aws.s3, run))
+    names = list(itertools.islice(missing, _SHOWN))
     named = ", ".join(names) + (" ..." if len(names) == _SHOWN else "")
     return Unfinished(
         f"{why} ({named}). The machines were ended; the queue stays.",
-        "Send what is missing again (python run.py retry --unfinished), then: "
-        "python run.py startCluster files/exampleFleet.json",
+        f"Send the missing jobs again: {typed('retry', '--unfinished')}; then: "
+        f"{typed('startCluster')}",
     )
 
 
@@ -241,11 +240,12 @@ def in_words(seen: Observed, jobs_at_once: int) -> str:
     jobs = seen.jobs
     waiting = _waiting(seen.queue, jobs_at_once * sum(m.busy_tasks for m in seen.machines))
     skipped = f"{jobs.skipped:,} skipped, " if jobs.skipped else ""
+    cancelled = f", {jobs.cancelled:,} cancelled" if jobs.cancelled else ""
     machines = several(len(seen.machines), "machine")
     tasks = several(seen.service.running, "container") if seen.service else "no service"
     return (
         f"{several(jobs.submitted, 'job')}: {waiting}{jobs.done:,} done, {skipped}"
-        f"{jobs.failed:,} failed; {machines}, {tasks}"
+        f"{jobs.failed:,} failed{cancelled}; {machines}, {tasks}"
     )
 
 

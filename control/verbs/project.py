@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from control import screen
 from control.aws import session
+from control.command import typed
 from control.errors import ExplainedError
 from control.records import find
 from control.user_files import container_environment
@@ -44,7 +45,7 @@ def say_changes(run: Run, config: Config) -> None:
     """Say which settings were changed since setup, and that setup registers them."""
     changes = container_environment.changes(run.config, config)
     if changes:
-        screen.say(f"Changed since setup: {'; '.join(changes)}. To use it: python run.py setup")
+        screen.say(f"Changed since setup: {'; '.join(changes)}. To use it: {typed('setup')}")
 
 
 def refuse_others(run: Run, arn: str, take_over: bool) -> None:

@@ -12,6 +12,7 @@ import click
 from control import cli, screen
 from control.aws.session import caller_identity
 from control.aws.sqs import queue_counts
+from control.command import typed
 from control.errors import ExplainedError, UserError
 from control.records import (
     attempts,
@@ -25,6 +26,7 @@ from control.records import (
 )
 from control.records.delivery import STATE_FOLDER, Delivery
 from control.records.find import Found
+from control.records.job_objects import read
 from control.records.submissions import Ids
 from control.text import several
 from control.verbs import next_command, project
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
     from control.aws.session import AWS
     from control.config import Config
     from control.model import Run
-    from control.records.failed_jobs import Read
+    from control.records.job_objects import Read
     from control.user_files.job import Job
 
 _SHOWN = 5
@@ -64,7 +66,8 @@ def command(
     run = store.latest(aws.s3, config.AWS_BUCKET, config.APP_NAME)
     next_command.refuse_earlier(named, run)
     if retry(aws, config, run, Wanted(jobs, reason, unfinished), dry_run=dry_run) and not dry_run:
-        next_command.say(f"startCluster {cli.FLEET}   (if its machines are still up: monitor)")
+        start = typed("startCluster", cli.FLEET)
+        screen.next_command(f"{start}   (if its machines still run: monitor)")
 
 
 @dataclass(frozen=True)
@@ -89,7 +92,7 @@ def retry(aws: AWS, config: Config, run: Run, wanted: Wanted, *, dry_run: bool =
     """
     folder = config.project / STATE_FOLDER
     source = folder / run.app_name / run.run_id / "retry"
-    with Delivery(aws, run, folder, source, "retry") as delivery:
+    with Delivery(aws, run, folder, source, typed("retry")) as delivery:
         choice = _choose(delivery, wanted)
         if dry_run:
             return _show(choice)
@@ -107,7 +110,7 @@ def _nothing(aws: AWS, run: Run, wanted: Wanted) -> str:
     if failed:
         return (
             f"{several(failed, 'job')} failed for good, none with '{wanted.reason}' in its reason: "
-            "there is nothing to send. python run.py failures shows the reasons."
+            f"there is nothing to send. To see the reasons: {typed('failures')}"
         )
     return "No job has failed for good: there is nothing to send."
 
@@ -123,6 +126,7 @@ class _Choice:
 
     delivery: Delivery
     failed: dict[int, Read]
+    older: list[Read]
     recorded: Ids | None
     most: int
     queue_gone: bool
@@ -164,14 +168,16 @@ def _choose(delivery: Delivery, wanted: Wanted) -> _Choice:
             "record are not lost.",
             "Leave --unfinished out, or type it when the queue is empty.",
         )
-    chosen = _selected(aws, run, _given_up(aws, run), wanted)
+    failed, older = _given_up(aws, run)
+    chosen = _selected(aws, run, failed, wanted)
     # When the queue is gone, so are the messages of all jobs that have no record.
     lost = wanted.unfinished or waiting is None
     all_lost = lost and not wanted.words and not wanted.reason
     return _Choice(
         delivery,
         {int(one.record["job_id"], 16): one for one in chosen},
-        submissions.recorded(aws.s3, run) if all_lost else None,
+        older,
+        states.recorded(aws.s3, run) if all_lost else None,
         len(chosen) + (_unfinished(aws, run) if all_lost else 0),
         waiting is None,
         lost,
@@ -179,16 +185,14 @@ def _choose(delivery: Delivery, wanted: Wanted) -> _Choice:
 
 
 def _unfinished(aws: AWS, run: Run) -> int:
-    counts = states.count(aws.s3, run)
-    return max(0, counts.submitted - counts.finished)
+    return states.count(aws.s3, run).unfinished
 
 
-def _given_up(aws: AWS, run: Run) -> list[Read]:
-    keys = [
-        failed_jobs.record_key(run, job_id) for job_id in failed_jobs.find(aws.s3, run).given_up
-    ]
-    with screen.progress("Reading the failed jobs", len(keys)) as advance:
-        return list(failed_jobs.read(aws.s3, run, keys, advance))
+def _given_up(aws: AWS, run: Run) -> tuple[list[Read], list[Read]]:
+    failed = failed_jobs.find(aws.s3, run)
+    with screen.progress("Reading the failed jobs", len(failed.for_good)) as advance:
+        for_good = [one for one in read(aws.s3, run, failed.for_good, advance) if one.record]
+    return for_good, [one for one in read(aws.s3, run, failed.older) if one.record]
 
 
 def _selected(aws: AWS, run: Run, failed: list[Read], wanted: Wanted) -> list[Read]:
@@ -217,8 +221,8 @@ def _named(aws: AWS, run: Run, word: str, failed: Collection[Found]) -> Found:
     state = attempts.known(aws.s3, run, job.id).in_words()
     raise UserError(
         f"{job.name} (id {job.id}) has not failed for good: {state}.",
-        "Only jobs that failed for good are sent again: python run.py failures --all names them. "
-        "One that was sent again and is not finished is waiting or running: python run.py status",
+        f"retry sends jobs that failed for good; to list them: {typed('failures', '--all')}. One "
+        f"that was sent again and is not finished is waiting or running: {typed('status')}",
     )
 
 
@@ -242,7 +246,7 @@ def _show(choice: _Choice) -> int:
 def _send(choice: _Choice) -> int:
     delivery = choice.delivery
     # A monitor must not end the run because the queue was empty before.
-    delivery.begin({job_id: one.etag for job_id, one in choice.failed.items()}, memory={})
+    delivery.begin([*choice.failed.values(), *choice.older], memory={})
     with screen.progress("Submitting", choice.most) as advance:
         delivery.send(_to_send(choice, advance))
     delivery.finish()
@@ -283,5 +287,6 @@ def _report(choice: _Choice) -> None:
     # The names of some of many, or where SQS refused some, would claim more than is known.
     named = f": {', '.join(names)}" if outcome.sent == len(names) > 0 else "."
     outcome.report(
-        f"{several(outcome.sent, 'job')} sent to {queue} again, with all attempts{named}", "retry"
+        f"{several(outcome.sent, 'job')} sent to {queue} again, with all attempts{named}",
+        choice.delivery.command,
     )

@@ -7,11 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from botocore.exceptions import ClientError
-
 from control import cli, screen
 from control.aws import session
-from control.errors import UserError
+from control.aws.s3 import region_of
+from control.explain import aws_errors
 from control.records import live_run, store
 from control.user_files import container_environment
 from control.verbs import next_command, project
@@ -32,7 +31,7 @@ def command(where: Path, take_over: bool) -> None:
     config = load_project(where)
     aws = session.connect(config)
     run = setup(aws, config, take_over=take_over)
-    next_command.say(next_command.next_verb(aws, run))
+    screen.next_command(next_command.next_verb(aws, run))
 
 
 def setup(
@@ -77,22 +76,13 @@ def setup(
 
 
 def check_bucket(s3: S3Client, config: Config) -> None:
-    """Raise UserError if AWS_BUCKET is missing or belongs to someone else."""
-    try:
-        s3.head_bucket(Bucket=config.AWS_BUCKET)
-    except ClientError as error:
-        status = error.response["ResponseMetadata"]["HTTPStatusCode"]
-        if status not in (301, 403, 404):
-            raise
-        why = {
-            301: f"lies in another region than {config.AWS_REGION}",
-            403: "belongs to another account, or you lack the permission s3:ListBucket on it",
-            404: "does not exist",
-        }[status]
-        raise UserError(
-            f"{config.path}: AWS_BUCKET = '{config.AWS_BUCKET}' {why}.",
-            "Ask the owner of the bucket for the permission s3:ListBucket, or name another."
-            if status == 403
-            else f"Correct the name, or make the bucket: aws s3 mb s3://{config.AWS_BUCKET} "
-            f"--region {config.AWS_REGION}",
-        ) from None
+    """Raise UserError if AWS_BUCKET does not exist or belongs to somebody else."""
+    there, status = region_of(s3, config.AWS_BUCKET)
+    if status != 200:
+        raise aws_errors.failure(
+            {301: "bucket elsewhere", 403: "bucket refused", 404: "NoSuchBucket"}[status],
+            setting="AWS_BUCKET",
+            bucket=config.AWS_BUCKET,
+            region=config.AWS_REGION,
+            there=there or "another region",
+        )

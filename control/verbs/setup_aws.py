@@ -14,10 +14,11 @@ from control import cli, screen
 from control.aws import iam, lambda_function, sns
 from control.aws.scheduler import GROUP, delete_schedule_group, ensure_schedule_group
 from control.aws.session import caller_identity
+from control.command import typed
 from control.config import find_in_project
 from control.errors import ExplainedError
 from control.records import store
-from control.verbs import next_command, project
+from control.verbs import project
 
 if TYPE_CHECKING:
     from control.aws.session import AWS
@@ -36,7 +37,7 @@ def command(where: Path, is_removal: bool, only_print: bool) -> None:
     for line in destroy(aws, config) if is_removal else make(aws, config):
         screen.say(line)
     if not is_removal:
-        next_command.say("setup")
+        screen.next_command(typed("setup"))
 
 
 def make(aws: AWS, config: Config, wait: Callable[[float], object] = time.sleep) -> Iterator[str]:
@@ -110,5 +111,5 @@ def _refuse_live_run(aws: AWS, config: Config) -> None:
     if run is not None and not run.ended and (run.schedule or run.fleets):
         raise ExplainedError(
             f"Run {run.run_id} of {run.app_name} may still have machines, which need these roles.",
-            "End it first: python run.py stop",
+            f"End it first: {typed('stop')}",
         )

@@ -21,14 +21,16 @@ from control.aws.prices import estimate_price, price_in_words, recent_prices
 from control.aws.sqs import queue_counts
 from control.checks import all_checks
 from control.checks.findings import FAILED, WARNED
+from control.command import typed
 from control.config import CONTROL_NODE_ONLY, find_in_project
 from control.errors import ExplainedError, UserError
-from control.explain import no_machine
+from control.explain import no_job, no_machine
+from control.explain.reason import Explained
 from control.monitoring import auto_monitor, observe, why_idle
 from control.records import costs, fleet_requests, monitor_file, states, store
 from control.text import several
 from control.user_files import fleet_file
-from control.verbs import next_command, project
+from control.verbs import project
 from control.verbs.local.environment import PACE
 
 if TYPE_CHECKING:
@@ -71,15 +73,15 @@ def command(where: Path, file: str, yes: bool, add: bool, no_check: bool) -> Non
     poll = PACE.poll if aws.is_local else POLL_SECONDS
     if not wait_for_machines(aws, run, poll_seconds=poll):
         say_why_not(aws, run)
-    next_command.say("monitor")
+    screen.next_command(typed("monitor"))
 
 
 def _check(aws: AWS, config: Config, file: FleetFile) -> None:
     """Print what is wrong. Raise ExplainedError if a check failed."""
     _, found = all_checks.find_all(aws, config, file, time.time())
     all_checks.say(one for one in found if one.outcome in (FAILED, WARNED))
-    screen.say(f"Checked: {all_checks.in_words(found)}. All of it: python run.py check")
-    all_checks.raise_for_failed(found, "or start all the same: --no-check")
+    screen.say(f"Checked: {all_checks.in_words(found)}. To see all of it: {typed('check')}")
+    all_checks.raise_for_failed(found, "or start without checks: --no-check")
 
 
 def wait_for_machines(
@@ -122,22 +124,22 @@ def wait_for_machines(
 
 def _raise_without_place(last_word: str, run: Run) -> None:
     """Raise ExplainedError if ECS reports that no container fits on the machines."""
-    found = why_idle.placement(last_word, run.config)
-    if found and found.lasting:
-        raise ExplainedError(found.what, found.fix)
+    found = no_job.placement(last_word, run.config)
+    if found and not found.waiting_helps:
+        raise found.error()
 
 
-def _say_new(reasons: list[no_machine.Explained], printed: set[str]) -> None:
+def _say_new(reasons: list[Explained], printed: set[str]) -> None:
     for reason in reasons:
-        if reason.lasting:
-            raise ExplainedError(reason.what, reason.fix)
-        if reason.what not in printed:
-            printed.add(reason.what)
-            screen.say(f"{reason.what} {reason.fix}")
+        if not reason.waiting_helps:
+            raise reason.error()
+        if reason.situation not in printed:
+            printed.add(reason.situation)
+            screen.say(str(reason))
 
 
-def why_none_comes(aws: AWS, run: Run) -> list[no_machine.Explained]:
-    """Return the causes in the whole history of the newest fleet, explained."""
+def why_none_comes(aws: AWS, run: Run) -> list[Explained]:
+    """Explain the causes in the whole history of the newest fleet."""
     return no_machine.explain((e.sub_type, e.detail) for e in why_idle.history(aws, run))
 
 
@@ -156,7 +158,7 @@ def say_why_not(aws: AWS, run: Run, clock: Callable[[], float] = time.time) -> N
         lines = [*ecs.events(aws.ecs, run, _EVENTS_SHOWN), *(s.why for s in seen.stopped)]
     for line in dict.fromkeys(lines):
         screen.say(f"  {line}")
-    screen.say(f"{found.what} {found.fix}")
+    screen.say(str(found))
 
 
 class Declined(Exception):
@@ -309,9 +311,9 @@ def _unfinished(aws: AWS, run: Run) -> int:
     if unfinished <= 0:
         raise ExplainedError(
             f"{run.app_name} has no unfinished jobs, so machines would have nothing to do.",
-            "Send those that failed again, once their cause is fixed: python run.py retry"
+            f"Fix the cause of the failed jobs, then send them again: {typed('retry')}"
             if count.failed
-            else f"Submit some first: python run.py submitJob {cli.JOBS}",
+            else f"Submit jobs first: {typed('submitJob', cli.JOBS)}",
         )
     return unfinished
 
@@ -335,7 +337,7 @@ def _target(run: Run, unfinished: int, present: int) -> int:
         raise ExplainedError(
             f"{several(unfinished, 'unfinished job')} cannot fill more than the "
             f"{several(present, 'machine')} that are requested already.",
-            "Leave them to it: python run.py monitor",
+            f"Let them do the work: {typed('monitor')}",
         )
     if target < run.config.CLUSTER_MACHINES:
         screen.say(

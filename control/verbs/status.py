@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
@@ -20,7 +19,7 @@ from rich.text import Text
 from control import cli, screen
 from control.errors import UserError
 from control.explain import aws_errors
-from control.model import seconds, utc
+from control.model import utc
 from control.monitoring import run_state
 from control.records import resources, store
 from control.text import (
@@ -45,17 +44,6 @@ WATCH_SECONDS = 15
 
 _LABEL = 10
 
-# The commands that a cure may name, and what is said of them.
-_COMMAND = re.compile(r"\b(submitJob JOBFILE|failures|retry|monitor|stop|setup|startCluster)\b")
-
-_MEANT = {
-    "failures": "   (then retry sends them again, or monitor ends what is still there)",
-    "monitor": "   (ends what is still there)",
-    "stop": "   (as long as nothing runs, it only costs)",
-}
-
-_FOR_JOBS_LEFT = ("stop", "setup", "startCluster")
-
 
 @cli.command("status", example="status --watch")
 @click.option("--all", "all_runs", is_flag=True, help="every run in the account")
@@ -75,7 +63,7 @@ def command(where: Path, all_runs: bool, watching: bool, as_json: bool) -> None:
         return
     state = show(aws, config, run, as_json=as_json)
     if not as_json:
-        next_command.say(next_verb(state, cli.FLEET))
+        screen.next_command(next_step(state))
 
 
 def show(aws: AWS, config: Config, run: Run, *, as_json: bool) -> RunState:
@@ -133,7 +121,7 @@ def watch(
             except (BotoCoreError, ClientError) as error:
                 if not aws_errors.is_passing(error):
                     raise
-                screen.say(f"AWS does not answer well ({error}); asking again.")
+                screen.say(f"AWS request failed ({error}); retrying.")
             else:
                 if live:
                     live.update(_grid(state), refresh=True)
@@ -149,20 +137,17 @@ def _grid(state: RunState) -> Table:
     grid.add_column(no_wrap=True)
     grid.add_column(overflow="fold")
     for label, text in lines(state):
-        grid.add_row(Text(label, "bold"), Text(screen.named(screen.printable(text))))
+        grid.add_row(Text(label, "bold"), Text(screen.printable(text)))
     return grid
 
 
 def lines(state: RunState) -> Iterator[tuple[str, str]]:
     """(label, text): what `status` shows."""
     run, jobs, queue = state.run, state.jobs, state.queue
-    age = format_duration(max(0.0, state.now - seconds(_set_up(run))))
+    age = format_duration(max(0.0, state.now - run.began))
     when = f"ended {format_minute(run.ended)}" if run.ended else f"set up {age} ago"
     yield "Run", f"{run.app_name} {run.run_id}, {when}, by {run.owner}"
-    counted = (
-        f"{jobs.done:,} done, {jobs.skipped:,} skipped, {jobs.failed:,} failed of "
-        f"{several(jobs.submitted, 'job')}"
-    )
+    counted = f"{jobs.done:,} done, {jobs.others()} of {several(jobs.submitted, 'job')}"
     if state.seen is None:
         yield "Jobs", counted
     else:
@@ -174,56 +159,38 @@ def lines(state: RunState) -> Iterator[tuple[str, str]]:
     if state.left:
         yield "Left", _left_in_words(state.left)
     yield "Cost", _cost_in_words(state.spent, " so far" if not run.ended else "")
-    if state.idle:
-        yield "Idle", state.idle.what
-        yield "Fix", state.idle.fix
+    if state.reason:
+        yield "Idle", state.reason.what
+        yield "Fix", state.reason.fix
 
 
-def next_verb(state: RunState, fleet: str) -> str:
-    """What to type next: of a cure the first command that it names; where there is none to do,
-    what failed comes first."""
-    why, jobs = state.idle, state.jobs
+def next_step(state: RunState) -> str:
+    """Return the next command: that of the reason why no job runs, else what failed comes first."""
     if state.word == "ended":
-        return next_command.after_the_end(jobs)
-    if why is None or why.passing:
-        return (
-            f"{next_command.WHY_FAILED}, or monitor"
-            if jobs.failed
-            else "monitor, or status --watch"
-        )
-    if not why.lasting:
-        return "status --watch   (if it stays so, stop ends the machines: they cost)"
-    named = _COMMAND.search(why.fix)
-    verb = named[0] if named else "startCluster"
-    if verb in _FOR_JOBS_LEFT and jobs.finished >= jobs.submitted:
-        verb = "monitor"
-    return f"{verb} {fleet}" if verb == "startCluster" else verb + _MEANT.get(verb, "")
+        return next_command.after_the_end(state.jobs)
+    if state.reason and state.reason.next:
+        return state.reason.next
+    return next_command.why_failed() if state.jobs.failed else next_command.to_watch()
 
 
 def one_line(state: RunState) -> str:
     """The state in a line, for `--watch` where lines cannot be written over."""
     jobs, queue = state.jobs, state.queue
     left = f"; {_left_in_words(state.left)} left" if state.left else ""
-    why = f"; {state.idle.what} {state.idle.fix}" if state.idle else ""
+    why = f"; {state.reason}" if state.reason else ""
     return (
         f"{utc(state.now)} {queue.visible + queue.delayed:,} waiting, "
-        f"{queue.in_flight:,} running, {jobs.done:,} done, {jobs.skipped:,} skipped, "
-        f"{jobs.failed:,} failed; {_machines(state)}{left}{why}"
+        f"{queue.in_flight:,} running, {jobs.done:,} done, {jobs.others()}; "
+        f"{_machines(state)}{left}{why}"
     )
 
 
-def _set_up(run: Run) -> str:
-    """When a run was set up, from its id."""
-    text = run.run_id
-    return f"{text[:4]}-{text[4:6]}-{text[6:11]}:{text[11:13]}:{text[13:]}"
-
-
 def _machines(state: RunState) -> str:
-    asked, up, registered = state.machines()
+    requested, up, registered = state.machines()
     service = state.seen.service if state.seen else None
     running = service.running if service else 0
     return (
-        f"{asked:,} asked for, {up:,} running, {registered:,} registered; "
+        f"{requested:,} requested, {up:,} running, {registered:,} registered; "
         f"{several(running, 'container')}"
     )
 
@@ -261,7 +228,7 @@ def _cost_in_words(spent: Spent, when: str) -> str:
 
 def _say_all(runs: Sequence[AccountRun], region: str) -> None:
     if not runs:
-        screen.say(f"No run in {region} has machines or asks for some.")
+        screen.say(f"No run in {region} has machines or has requested any.")
         return
     if screen.is_terminal():
         screen.console().print(_all_table(runs))
@@ -277,7 +244,7 @@ _HEADS = ("run", "owner", "state", "machines", "$/h")
 
 def _row(run: AccountRun) -> tuple[str, ...]:
     hourly = "?" if run.hourly is None else f"{run.hourly:.2f}"
-    machines = f"{len(run.kinds)} of {run.asked}"
+    machines = f"{len(run.kinds)} of {run.requested}"
     # Of an ARN the end says who it is.
     owner = run.owner.rsplit(":", 1)[-1] or "?"
     return f"{run.app_name} {run.run_id}", owner, run.state, machines, hourly
@@ -302,7 +269,7 @@ def all_as_json(runs: Sequence[AccountRun], region: str) -> dict[str, object]:
                 "run_id": run.run_id,
                 "owner": run.owner,
                 "state": run.state,
-                "machines": {"asked": run.asked, "running": len(run.kinds)},
+                "machines": {"requested": run.requested, "running": len(run.kinds)},
                 "dollars_per_hour": None if run.hourly is None else round(run.hourly, 2),
             }
             for run in runs

@@ -45,11 +45,11 @@ def command(where: Path, dry_run: bool, take_over: bool) -> None:
             "Check APP_NAME and AWS_BUCKET in config.py.",
         )
     if run.ended and not any(resource.costs for resource in resources.of_run(aws, run)):
-        next_command.say(next_command.after_the_end(say_ended(aws, run)))
+        screen.next_command(next_command.after_the_end(say_ended(aws, run)))
         return
     project.refuse_others(run, who.arn, take_over or dry_run)
     stop(aws, run, dry_run=dry_run)
-    next_command.say(next_command.after_stop(run, say_unfinished(aws, run)))
+    screen.next_command(next_command.after_stop(run, say_unfinished(aws, run)))
 
 
 def stop(

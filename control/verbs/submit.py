@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -10,6 +11,7 @@ import click
 
 from control import cli, screen
 from control.aws import session
+from control.command import typed
 from control.config import find_in_project, load_config
 from control.errors import UserError
 from control.records import failed_jobs, states, store, submissions
@@ -56,7 +58,7 @@ def command(where: Path, job_file: str, again: bool, missing: bool, dry_run: boo
         return
     aws = session.connect(config)
     run = to_live_run(aws, config, jobs, again=again, missing=missing)
-    next_command.say(next_command.next_verb(aws, run))
+    screen.next_command(next_command.next_verb(aws, run))
 
 
 class Jobs(NamedTuple):
@@ -104,7 +106,7 @@ def report(outcome: Outcome, run: Run, jobs: Jobs) -> None:
     """Print what was and was not sent. Raise ExplainedError if SQS refused some jobs."""
     queue = run.queue_url.rsplit("/", 1)[-1]
     first_line = f"{several(outcome.sent, 'job')} sent to {queue}."
-    outcome.report(first_line, f"submitJob {jobs.file.path}")
+    outcome.report(first_line, typed("submitJob", shlex.quote(str(jobs.file.path))))
 
 
 def submit(
@@ -123,10 +125,11 @@ def submit(
     Raise ExplainedError if AWS fails in the middle (it says what was sent).
     """
     path = jobs.file.path
-    with Delivery(aws, run, state_folder, path, f"submitJob {path}") as delivery:
+    command = typed("submitJob", shlex.quote(str(path)))
+    with Delivery(aws, run, state_folder, path, command) as delivery:
         known = _known(aws, run)
         done = Ids(states.finished_ids(aws.s3, run.bucket, run.app_name)) if missing else Ids()
-        delivery.begin(failed_jobs.etags(aws.s3, run) if again else {})
+        delivery.begin(failed_jobs.read_for_good(aws.s3, run) if again else ())
         outcome = delivery.outcome
         outcome.in_file = jobs.survey.count
         outcome.not_in_file = delivery.taken.beyond(known.submissions)
@@ -145,7 +148,7 @@ def submit(
 
 
 def _known(aws: AWS, run: Run) -> Known:
-    total = sum(sum(states.part_sizes(key)) for key in states.parts(aws.s3, run))
+    total = sum(sum(submissions.part_sizes(key)) for key in submissions.parts(aws.s3, run))
     with screen.progress("Reading what was submitted before", total) as advance:
         return submissions.known(aws.s3, run, advance)
 

@@ -11,8 +11,8 @@ import time
 import pytest
 
 from plumbing import process, process_tree
-from plumbing.flag import Flag
 from plumbing.fork_server import ForkServer
+from plumbing.stop_flag import StopFlag
 
 
 class Written:
@@ -55,7 +55,7 @@ def forked(function):
 @pytest.fixture
 def run(tmp_path):
     """Runs a function as a job's process; what it ended like, and what it wrote."""
-    flags = [Flag(), Flag()]
+    flags = [StopFlag(), StopFlag()]
 
     def run_it(function, seconds=20.0, stop_at=None, lose_at=None):
         written = Written()
@@ -230,7 +230,7 @@ def test_a_process_is_ended_whose_output_cannot_be_taken(tmp_path):
         print("ready", flush=True)
         sh("sleep 300")
 
-    flags = [Flag(), Flag()]
+    flags = [StopFlag(), StopFlag()]
     with forked(function) as child, pytest.raises(ZeroDivisionError):
         process.watch(child, breaks, tmp_path, *flags, 20.0)
 
@@ -247,7 +247,8 @@ def test_a_process_is_ended_that_has_not_even_begun(monkeypatch, tmp_path):
         real()
 
     monkeypatch.setattr(os, "setsid", late)
-    stop, lost = Flag(), Flag()
+    monkeypatch.setattr(process, "GRACE", 0.6)
+    stop, lost = StopFlag(), StopFlag()
     stop.set("a stop")
 
     with forked(lambda: time.sleep(300)) as child:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import tempfile
@@ -17,6 +18,8 @@ from control import screen
 from control.aws.s3 import list_keys
 from control.config import find_in_project
 from control.errors import ExplainedError, UserError
+from control.records.attempts import unpack_log
+from control.records.job_objects import log_file, parse_attempt
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -103,22 +106,33 @@ def prepare_output(output: Path) -> None:
 def take_outputs(s3: S3Client, bucket: str, output: Path, inputs: frozenset[str]) -> None:
     """Write what the jobs of all runs made, reports, and logs of failed jobs into a folder."""
     keys = [key for key in list_keys(s3, bucket, "") if key not in inputs]
-    failed = {_job_of(key) for key in keys if key.endswith(".failed.json") and "/records/" in key}
+    records = [key for key in keys if key.startswith("runs/") and "/records/" in key]
+    failed = {_job_of(key) for key in records if key.endswith(".failed.json")}
     wanted = [key for key in keys if _is_wanted(key, failed)]
     root = output.resolve()
     with screen.progress("Taking outputs", len(wanted)) as advance:
 
         def take(key: str) -> None:
-            path = (root / key).resolve()
+            path = (root / log_file(key)).resolve()
             if not path.is_relative_to(root):
                 raise ExplainedError(
                     f"The output {key} would land outside {output}.",
                     "Remove '..' from output_prefix in worker/generic-worker.py.",
                 )
             path.parent.mkdir(parents=True, exist_ok=True)
-            _fetch(s3, bucket, key, path)
+            if parse_attempt(key):
+                _take_log(s3, bucket, key, path)
+            else:
+                _fetch(s3, bucket, key, path)
 
         _in_parallel(take, wanted, advance)
+
+
+def _take_log(s3: S3Client, bucket: str, key: str, path: Path) -> None:
+    """Write the log inside an attempt into a file; a larger one is an object of its own."""
+    log = unpack_log(json.loads(s3.get_object(Bucket=bucket, Key=key)["Body"].read()))
+    if log:
+        path.write_bytes(log)
 
 
 def _fetch(s3: S3Client, bucket: str, key: str, path: Path) -> None:
@@ -140,7 +154,7 @@ def _fetch(s3: S3Client, bucket: str, key: str, path: Path) -> None:
 
 
 def _job_of(key: str) -> str:
-    """The id of the job that a record or log belongs to, with its run."""
+    """Return the id of the job that a record, an attempt or a log belongs to, with its run."""
     run, _, name = key.rsplit("/", 2)
     return f"{run}/{name.split('.')[0]}"
 
@@ -148,7 +162,7 @@ def _job_of(key: str) -> str:
 def _is_wanted(key: str, failed: set[str]) -> bool:
     if not key.startswith("runs/"):
         return True
-    if "/logs/" in key:
+    if "/logs/" in key or parse_attempt(key):
         return _job_of(key) in failed
     return key.endswith(("/report.json", "/report.html"))
 

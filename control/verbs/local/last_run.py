@@ -14,6 +14,7 @@ from botocore.exceptions import EndpointConnectionError, NoCredentialsError
 
 from control import cli
 from control.aws.session import leads_here
+from control.command import typed
 from control.config import Placeholder
 from control.errors import ExplainedError, UserError
 from control.model import utc
@@ -72,7 +73,7 @@ def explained(where: Path) -> Iterator[None]:
             f"The last run here was on this computer (ended {note['ended']}{jobs}), and its AWS is "
             f"gone. {_left(note)} A run on AWS itself could not be asked: {told.what}",
             "To ask a run on this computer by `failures`, `logs` and `retry`, keep its AWS up and "
-            "run its jobs there: python run.py local JOBFILE --serve",
+            f"run its jobs there: {typed('local', 'JOBFILE --serve')}",
         ) from error
 
 

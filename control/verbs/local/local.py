@@ -17,17 +17,17 @@ import click
 
 from control import cli, screen
 from control.aws.session import connect
+from control.command import typed
 from control.config import find_in_project, load_config
 from control.errors import ExplainedError, Interrupted, UserError
 from control.records import outputs, states
 from control.records.delivery import STATE_FOLDER
+from control.records.job_objects import log_file
+from control.reports import failures, files
 from control.text import several
 from control.user_files import fleet_file, job_file
 from control.verbs import (
-    failures,
     monitor,
-    next_command,
-    report,
     setup,
     setup_aws,
     start_cluster,
@@ -102,7 +102,7 @@ def command(
     if path is None:
         raise UserError(
             "`local` was given no job file.",
-            f"Name one: python run.py local {cli.JOBS}",
+            f"Name one: {typed('local', cli.JOBS)}",
         )
     try:
         run(config, path, options, first=first)
@@ -210,19 +210,21 @@ def run(
             unfinished, counts = error, states.count(aws.s3, the_run)
         finally:
             take_outputs(aws.s3, here.AWS_BUCKET, output, keys)
-        page = report.in_folder(aws, config, the_run, output)
+        page = files.write_into(output, aws, the_run)
         places = outputs.folders(aws.s3, the_run)
         _summary(config, counts, clock() - began, output, places)
         screen.say(f"Report: {page}")
         last_run.remember(config, output, counts, page)
-        failures.say_why(aws.s3, the_run, counts, lambda record: str(output / record["log_key"]))
+        failures.say_why(
+            aws.s3, the_run, counts, lambda one: str(output / log_file(one["log_key"]))
+        )
         if unfinished:
             # Its own fix is about the queue, which ends with this command.
             raise monitor.Unfinished(f"{unfinished.why}.", _AGAIN)
         failures.raise_for_failed(
             counts,
-            f"{_AGAIN} (On AWS: python run.py failures shows this, and python run.py retry sends "
-            "those jobs again.)",
+            f"{_AGAIN} (On AWS, {typed('failures')} shows this, and {typed('retry')} sends them "
+            "again.)",
         )
     return counts
 
@@ -255,7 +257,7 @@ def keep_serving(config: Config, options: Options, job_path: Path | None = None)
             url = os.environ["AWS_ENDPOINT_URL"]
             screen.say(f"In another terminal, in this folder, type (it leads to {url}):")
             screen.say(f"    . {file}")
-            next_command.say("setup   (there; Ctrl-C here ends everything)")
+            screen.next_command(f"{typed('setup')}   (there; Ctrl-C here ends everything)")
             while not ending.wait(_LOOK_SECONDS):
                 if not worker.image and provide_worker.refresh(config, worker.folder):
                     screen.say("worker/ has changed: containers that start from now on run it.")

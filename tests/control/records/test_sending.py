@@ -8,6 +8,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from control.aws.sqs import BATCH_BYTES
 from control.records import sending
 from control.user_files.job import make_job
+from tests.conftest import new_run
 
 
 class Log:
@@ -42,8 +43,7 @@ def send(clients, run, work, log, waiting=0.0):
     ticks, cpu = iter(range(10_000)), iter(i / (waiting + 1e-9) for i in range(10_000))
     return sending.send_all(
         clients.sqs,
-        run.queue_url,
-        run.run_id,
+        run,
         sending.batches(work),
         log,
         clock=lambda: next(ticks),
@@ -58,7 +58,7 @@ def test_a_batch_holds_ten_messages_and_a_mebibyte():
     big = list(sending.batches(some(7, "ü" * 200_000)))
     assert [len(batch) for batch in big] == [2, 2, 2, 1]
     for batch in big:
-        entries = [sending._entry(job, 1, {"StringValue": "R" * 16}) for job, _ in batch]
+        entries = sending.entries_of(batch, new_run())
         assert len(json.dumps(entries, ensure_ascii=False).encode()) < BATCH_BYTES
 
 
@@ -82,6 +82,7 @@ def test_every_job_is_sent_once_with_its_attributes(stub_aws, waiting):
     assert first["MessageAttributes"] == {
         "job_id": {"DataType": "String", "StringValue": job.id},
         "job_name": {"DataType": "String", "StringValue": "n0000"},
+        "app": {"DataType": "String", "StringValue": run.app_name},
         "run_id": {"DataType": "String", "StringValue": run.run_id},
         "submission": {"DataType": "Number", "StringValue": "1"},
     }

@@ -6,7 +6,7 @@ import json
 import pytest
 from botocore.exceptions import ClientError
 
-from control.records import states, submissions
+from control.records import submissions
 from control.records.submissions import Ids, Submissions
 from control.user_files.job import make_job
 
@@ -16,7 +16,7 @@ def job(number, **group):
 
 
 def keys(aws, run):
-    return [key.rsplit("/", 1)[-1] for key in states.parts(aws.s3, run)]
+    return [key.rsplit("/", 1)[-1] for key in submissions.parts(aws.s3, run)]
 
 
 def test_a_part_lists_its_jobs_as_the_contract_says(aws, run):
@@ -24,7 +24,7 @@ def test_a_part_lists_its_jobs_as_the_contract_says(aws, run):
     parts.add([(job(1), 1), (job(2), 2)])
     parts.flush()
     assert keys(aws, run) == ["0003-000001-new1-again1.jsonl.gz"]
-    (key,) = states.parts(aws.s3, run)
+    (key,) = submissions.parts(aws.s3, run)
     assert key == f"runs/Test/{run.run_id}/submitted/0003-000001-new1-again1.jsonl.gz"
     content = aws.s3.get_object(Bucket=run.bucket, Key=key)["Body"].read()
     first = json.loads(gzip.decompress(content).splitlines()[0])
@@ -44,7 +44,12 @@ def test_parts_end_at_a_number_of_jobs_and_at_a_size(aws, run):
     parts.add([(job(10), 1)])
     parts.flush()
     parts.flush()
-    assert [states.part_sizes(key) for key in keys(aws, run)] == [(2, 0), (2, 0), (1, 0), (1, 0)]
+    assert [submissions.part_sizes(key) for key in keys(aws, run)] == [
+        (2, 0),
+        (2, 0),
+        (1, 0),
+        (1, 0),
+    ]
 
 
 def test_a_part_that_could_not_be_written_is_kept(stub_aws):

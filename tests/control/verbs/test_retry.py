@@ -16,7 +16,7 @@ from control.aws.session import AWS
 from control.aws.sqs import delete_queue
 from control.errors import ExplainedError, UserError
 from control.model import JobCounts
-from control.records import failed_jobs, states, store, submissions
+from control.records import failed_jobs, job_objects, states, store, submissions
 from control.user_files import job_file
 from control.verbs import retry, submit
 from control.verbs.retry import Wanted
@@ -122,7 +122,7 @@ def test_a_record_that_a_worker_wrote_in_the_meantime_stays(aws, run, config, se
 
     aws.s3.meta.events.register("before-call.s3.DeleteObject", fail_again)
     assert retry.retry(aws, config, run, ALL) == 1
-    assert failed_again and records_of(aws, run) == [f"{jobs['a'].id}.failed.json"]
+    assert failed_again and records_of(aws, run) == [f"{jobs['a'].id}.exit_code.failed.json"]
     assert retry.retry(aws, config, run, ALL) == 1
     assert taken_out(aws, run) == {("a", 2): 1, ("a", 3): 1}
 
@@ -211,7 +211,7 @@ def test_broken_off_after_any_call_the_next_completes_it_and_doubles_nothing(
     aws, run, config, monkeypatch
 ):
     """On the clients of a session whose calls can break; one at a time, to know which does."""
-    monkeypatch.setattr(failed_jobs, "CONNECTIONS", 1)
+    monkeypatch.setattr(job_objects, "CONNECTIONS", 1)
     session = boto3.Session(region_name="us-east-1")
     injection, broken = Injection(session), AWS(session)
     names = [f"n{i:02d}" for i in range(12)]
@@ -314,8 +314,9 @@ def test_again_takes_a_job_from_those_given_up_too(aws, run, config, sent):
     path = config.project / "jobs.json"
     submit.submit(aws, run, submit.read_jobs(path), config.project)
     assert records_of(aws, run) == sorted(
-        [f"{jobs['a'].id}.failed.json", f"{jobs['b'].id}.done.json"]
+        [f"{jobs['a'].id}.exit_code.failed.json", f"{jobs['b'].id}.done.json"]
     )
     submit.submit(aws, run, submit.read_jobs(path), config.project, again=True)
     assert records_of(aws, run) == [f"{jobs['b'].id}.done.json"]
-    assert failed_jobs.find(aws.s3, run) == failed_jobs.Failed([], {jobs["a"].id: (1, 3)})
+    (tried,) = failed_jobs.find(aws.s3, run).retrying
+    assert tried.endswith(f"attempts/{jobs['a'].id}.1.3.exit_code.failed.json")

@@ -208,7 +208,7 @@ def test_everything_is_done_and_dead_letters_only(submitted, typed):
     assert "monitor" in typed(config, "status").splitlines()[-1]
     key = f"{run.prefix}records/{1:016x}"
     aws.s3.delete_object(Bucket=run.bucket, Key=f"{key}.done.json")
-    aws.s3.put_object(Bucket=run.bucket, Key=f"{key}.failed.json", Body=b"{}")
+    aws.s3.put_object(Bucket=run.bucket, Key=f"{key}.exit_code.failed.json", Body=b"{}")
     found = reason(typed, config)
     assert found["situation"] == "dead letters only" and "retry" in found["fix"]
 
