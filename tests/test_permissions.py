@@ -243,11 +243,11 @@ def test_who_watches_a_run_may_read_why_its_containers_take_no_job(enforced, rol
     stream = {"logGroupName": run.log_group, "logStreamName": f"{run.app_name}/worker/{role}"}
     an_account.admin.logs.create_log_stream(**stream)
     now = time.time()
-    line = {"timestamp": int(now * 1000), "message": f"worker 0: takes no job: told to {role}\n"}
+    line = {"timestamp": int(now * 1000), "message": f"worker 0: accepts no jobs [disk_full]: told to {role}\n"}
     an_account.admin.logs.put_log_events(**stream, logEvents=[line])
     aws = an_account.as_role(role)
     heard = cloudwatch_logs.refusals(aws.logs, run.log_group, run.app_name, now - 1)
-    assert heard[-1] == f"told to {role}"
+    assert heard[-1] == ("disk_full", f"told to {role}")
 
 
 def test_more_and_fewer_machines_and_stop_as_the_control_node(enforced, tmp_path):

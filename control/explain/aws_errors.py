@@ -65,9 +65,9 @@ CODES: dict[str, Reason] = {
     ),
     "AccessDenied": Reason(
         "Your login lacks the permission {permission}: {message}",
-        "Ask the administrator of the account to run {setupAWS} with this config.py, which gives "
-        "DistributedSomethingControlRole all that it needs; or, if you use another kind of login, "
-        "to give it the permission {permission}.",
+        "Ask the administrator of the account to type `{setupAWS}` with this config.py, which "
+        "gives DistributedSomethingControlRole all that it needs; or, if you use another kind of "
+        "login, to give it the permission {permission}.",
     ),
     "QueueDoesNotExist": Reason("{operation}: the queue does not exist.", _SET_UP),
     "QueueDeletedRecently": Reason(
@@ -120,13 +120,13 @@ FAILURES: dict[str, Reason] = {
     ),
     "policies used up": Reason(
         "The role {role} holds the policies of as many projects as AWS allows: {policies}.",
-        "Remove one with its config.py: {run:--config FOLDER setupAWS --destroy}. Or request more "
+        "Remove one with its config.py ({run:--config FOLDER setupAWS --destroy}), or request more "
         "at Service Quotas ('Managed policies attached to an IAM role').",
     ),
     "no auto-monitor": Reason(
         "AUTO_MONITOR = True, but the auto-monitor does not exist in this account and region.",
-        "Create it once, as somebody who may create roles: {setupAWS}. Or set AUTO_MONITOR = False "
-        "in config.py, then: {setup}, and keep this running: {monitor}",
+        "Create it once, as somebody who may create roles ({setupAWS}); or set AUTO_MONITOR = "
+        "False in config.py, type `{setup}` again, and keep `{monitor}` running.",
     ),
     "no machine type": Reason(
         "EC2 does not have a type of MACHINE_TYPE here: {message}",

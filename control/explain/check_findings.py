@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from control.explain import no_machine
 from control.explain.aws_errors import CODES, FAILURES
 from control.explain.reason import Reason
 
@@ -23,16 +24,17 @@ FOUND: dict[str, Reason] = {
     "bucket refused": FAILURES["bucket refused"],
     "bucket not written": Reason(
         "{setting}: you may not write to s3://{bucket}/{prefix}.",
-        "Request s3:PutObject there, or have this run with this config.py: {setupAWS}",
+        "Ask your administrator to type `{setupAWS}` with this config.py, or to allow "
+        "s3:PutObject there.",
     ),
     # image
     "no image": Reason(
         "{image} is not in {registry}.",
-        "Send it: {make:-C worker push}. Or correct DOCKERHUB_TAG in config.py.",
+        "Correct DOCKERHUB_TAG in config.py, or send it: {make:-C worker push}",
     ),
     "image not public": Reason(
         "{image} is not on Docker Hub, or is private: machines load it without a password.",
-        "Send it: {make:-C worker push}. If it is there, make it public, or put it into ECR.",
+        "Send it ({make:-C worker push}), make it public, or put it into ECR.",
     ),
     "image architecture": Reason(
         "{image} is for {has}, the machines are {needs}.",
@@ -46,15 +48,16 @@ FOUND: dict[str, Reason] = {
     ),
     "not trusted": Reason(
         "The role {name} does not let {service} use it.",
-        "Update it: {setupAWS}. Or correct who may assume the role.",
+        "Update it ({setupAWS}), or correct who may assume the role.",
     ),
     "empty profile": Reason(
         "The instance profile {name} holds no role.",
-        "Update it: {setupAWS}. Or put the role into it.",
+        "Update it ({setupAWS}), or put the role into it.",
     ),
     # subnets
     "no subnet": Reason(
-        "{message}", 'Write "SubnetIds": "auto" in the fleet file, or subnets of {region}.'
+        no_machine.REASONS["no subnet"].what,
+        'Write "SubnetIds": "auto" in the fleet file, or subnets of {region}.',
     ),
     "subnets apart": Reason(
         "The subnets belong to several VPCs: {vpcs}.",

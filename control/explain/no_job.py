@@ -10,11 +10,11 @@ from control.explain.reason import Explained, Reason, classify
 if TYPE_CHECKING:
     from control.config import Config
 
-_AGAIN = "{stop}, {setup}, {startCluster}"
+_AGAIN = "{stop} && {setup} && {startCluster}"
 
 _CONTINUE = "Continue with the jobs that are left: {startCluster}"
 
-_PUSHED = "{make:-C worker push}, {setup}"
+_PUSHED = "{make:-C worker push} && {setup}"
 
 RUN: dict[str, Reason] = {
     "everything done": Reason(
@@ -23,7 +23,7 @@ RUN: dict[str, Reason] = {
     ),
     "dead letters only": Reason(
         "No job is left to run: {failed} of {submitted} failed for good, the others are finished.",
-        "See why: {failures}; then send them again: {retry}",
+        "See why ({failures}), then send them again: {retry}",
     ),
     "no jobs": Reason("No job has been submitted.", "Submit jobs: {submitJob:JOBFILE}"),
     "queue gone": Reason(
@@ -33,7 +33,7 @@ RUN: dict[str, Reason] = {
     "jobs lost": Reason(
         "The queue is empty, but some submitted jobs ({unfinished}) have no record. Messages in "
         "the dead-letter queue {dead_queue}: {dead}.",
-        "SQS counts late: check again in three minutes: {status}. Then send them again: "
+        "SQS counts late: check again in three minutes ({status}), then send them again: "
         "{retry:--unfinished}",
         waiting_helps=True,
     ),
@@ -47,8 +47,8 @@ RUN: dict[str, Reason] = {
 
 _DISCONNECTED = Reason(
     "The ECS agents of all machines ({machines}) have lost their connection to ECS.",
-    "Wait five minutes: {status:--watch}. If it does not change, replace the machines: {stop}, "
-    "{startCluster}",
+    "Wait five minutes (to watch: {status:--watch}). If it does not change, replace the machines: "
+    "{stop} && {startCluster}",
     waiting_helps=True,
 )
 
@@ -70,8 +70,8 @@ MACHINES: dict[str, Reason] = {
     ),
     "no machine yet": Reason(
         "No machine has started in {minutes} min, and AWS reports no reason.",
-        "Wait, the request stays: {status:--watch}. Or put more types into MACHINE_TYPE in "
-        f"config.py, then: {_AGAIN}",
+        "Wait, the request stays (to watch: {status:--watch}), or put more types into MACHINE_TYPE "
+        f"in config.py, then: {_AGAIN}",
         waiting_helps=True,
     ),
     "starting": Reason(
@@ -83,14 +83,14 @@ MACHINES: dict[str, Reason] = {
     "agent not registered": Reason(
         "None of the running machines ({machines}) has joined the cluster {cluster} within "
         "{minutes} min: they cannot reach the internet, or their role does not allow it.",
-        "Find what is missing: {check}. Usually it is ASSIGN_IP = True, subnets with a NAT gateway "
-        f"or VPC endpoints, or the roles. Then: {_AGAIN}",
+        "Find what is missing ({check}): usually ASSIGN_IP = True, subnets with a NAT gateway or "
+        f"VPC endpoints, or the roles. Then: {_AGAIN}",
     ),
     "agent disconnected": _DISCONNECTED,
     "draining": Reason(
         "All running machines ({machines}) are being removed.",
-        "Wait, others start if jobs are left: {status:--watch}. If none do, request more: "
-        "{startCluster}",
+        "Wait, others start if jobs are left (to watch: {status:--watch}). If none do, request "
+        "more: {startCluster}",
         waiting_helps=True,
         passing=True,
     ),
@@ -101,7 +101,7 @@ CONTAINERS: dict[str, Reason] = {
         "The ECS service {service} does not exist any longer.", "Recreate it: {startCluster}"
     ),
     "no container wanted": Reason(
-        "The service {service} is set to keep no containers running.", "Reset it: {startCluster}"
+        "The service {service} is set to keep no containers running.", "Restore it: {startCluster}"
     ),
     "containers starting": Reason(
         "Containers are starting ({pending}): the machines load the image.",
@@ -178,8 +178,8 @@ STOPPED: dict[str, Reason] = {
         "build --platform linux/amd64 or linux/arm64). Then: {setup}",
     ),
     "too many pulls": Reason(
-        "Docker Hub lets this address load no more images for now: {message}",
-        "Wait some hours: {status:--watch}. Or put the image into ECR and name it so in "
+        "Docker Hub refuses more downloads to this address for now: {message}",
+        "Wait some hours (to watch: {status:--watch}), or put the image into ECR and name it so in "
         "DOCKERHUB_TAG, then: {setup}",
         waiting_helps=True,
     ),
@@ -189,31 +189,31 @@ STOPPED: dict[str, Reason] = {
     ),
     "no image": Reason(
         "The image {image} does not exist, or is private: {message}",
-        "Send the image: {make:-C worker push}. Or correct DOCKERHUB_TAG in config.py. Then: "
+        "Send the image ({make:-C worker push}), or correct DOCKERHUB_TAG in config.py; then: "
         "{setup}",
     ),
     "image refused": Reason(
         "The machines may not load the image {image} from ECR: {message}",
-        "Create the execution role: {setupAWS}; then: {setup}",
+        "Create the execution role: {setupAWS} && {setup}",
     ),
     "container role refused": Reason(
         "A role of the containers lacks a permission: {message}",
-        "Update the roles: {setupAWS}. Or correct TASK_ROLE_ARN and EXECUTION_ROLE_ARN in "
-        "config.py. Then: {setup}",
+        "Update the roles ({setupAWS}), or correct TASK_ROLE_ARN and EXECUTION_ROLE_ARN in "
+        "config.py; then: {setup}",
     ),
     "container not prepared": Reason(
         "ECS could not prepare the environment of the containers: {message}",
-        f"Find what is missing, a way to the internet or a role: {{check}}. Then: {_AGAIN}",
+        f"Find what is missing ({{check}}): a way to the internet or a role. Then: {_AGAIN}",
     ),
     "image not loaded": Reason(
         "The image {image} cannot be loaded: {message}",
-        "Find what is wrong with the image or the way to it: {check}. Correct it, then: {setup}",
+        "Find what is wrong with the image or the way to it ({check}), and fix it; then: {setup}",
     ),
     "out of memory": Reason(
         "The containers need more memory than MEMORY = {MEMORY}: {message}", _MORE_MEMORY
     ),
     "container killed": Reason(
-        "The containers were killed, usually since they need more memory than MEMORY = {MEMORY}: "
+        "The containers were killed, usually because they need more memory than MEMORY = {MEMORY}: "
         "{message}",
         _MORE_MEMORY,
     ),
@@ -229,7 +229,7 @@ STOPPED: dict[str, Reason] = {
 
 _REFUSES = "The containers run, but accept no jobs: {message}"
 
-_RETRIED = ", {startCluster}. To send the jobs that failed because of it again: {retry}"
+_RETRIED = " && {startCluster} && {retry}"
 
 # The cause that a worker names in its log, a word of contract 2 -> reason.
 REFUSED: dict[str, Reason] = {
@@ -255,16 +255,16 @@ REFUSED: dict[str, Reason] = {
     ),
     "not_mounted": Reason(
         _REFUSES,
-        "Find what SOURCE_BUCKET lacks: {check}. Or set DOWNLOAD_FILES = True in config.py, if "
-        "worker/generic-worker.py downloads its files. Then: {setup}, {startCluster}",
+        "Find what SOURCE_BUCKET lacks ({check}); or set DOWNLOAD_FILES = True in config.py, if "
+        "worker/generic-worker.py downloads its files. Then: {setup} && {startCluster}",
     ),
     "refused_by_aws": Reason(
         _REFUSES,
-        "Update the role of the containers: {setupAWS}. Or correct TASK_ROLE_ARN in config.py. "
-        "Then: {setup}, {startCluster}",
+        "Update the role of the containers ({setupAWS}), or correct TASK_ROLE_ARN in config.py; "
+        "then: {setup} && {startCluster}",
     ),
     "queue_gone": Reason(
-        _REFUSES, "Recreate the queue and send the missing jobs: {retry}; then: {startCluster}"
+        _REFUSES, "Recreate the queue and send the missing jobs: {retry} && {startCluster}"
     ),
     "": Reason(
         _REFUSES,

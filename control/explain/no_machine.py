@@ -6,9 +6,11 @@ from collections.abc import Iterable
 
 from control.explain.reason import Explained, Reason, classify
 
-_AGAIN = ", then: {stop}, {setup}, {startCluster}"
+_AGAIN = ", then: {stop} && {setup} && {startCluster}"
 
-_MORE_TYPES = "Or put more types into MACHINE_TYPE in config.py" + _AGAIN
+_MORE_TYPES = (
+    "(to watch: {status:--watch}), or put more types into MACHINE_TYPE in config.py" + _AGAIN
+)
 
 _CONTINUE = "Continue with the jobs that are left: {startCluster}"
 
@@ -45,20 +47,20 @@ _WORDS = {
 REASONS: dict[str, Reason] = {
     "no capacity": Reason(
         "AWS has no spot machines of these types available right now: {message}",
-        "Wait, the request stays: {status:--watch}. " + _MORE_TYPES,
+        "Wait, the request stays " + _MORE_TYPES,
         waiting_helps=True,
     ),
     "quota used up": Reason(
         "Your account's quota of spot machines, which counts vCPUs, is used up: {message}",
-        "Wait until other machines of the account have ended: {status:--watch}. Or request a "
-        "higher quota at Service Quotas ('All Standard Spot Instance Requests'; G, P and other "
-        "types have their own).",
+        "Wait until other machines of the account have ended (to watch: {status:--watch}), or "
+        "request a higher quota at Service Quotas ('All Standard Spot Instance Requests'; G, P and "
+        "other types have their own).",
         waiting_helps=True,
     ),
     "price above limit": Reason(
         "The spot price is above your limit: {message}",
-        "Wait until the price falls: {status:--watch}. Or raise MACHINE_PRICE or MAX_HOURLY_COST "
-        "in config.py (None: no limit)" + _AGAIN,
+        "Wait until the price falls (to watch: {status:--watch}), or raise MACHINE_PRICE or "
+        "MAX_HOURLY_COST in config.py (None: no limit)" + _AGAIN,
         waiting_helps=True,
     ),
     "no key pair": Reason(
@@ -67,25 +69,26 @@ REASONS: dict[str, Reason] = {
     ),
     "no machine image": Reason(
         "EC2 does not know the machine image: {message}",
-        'Write "ImageId": "auto" in the fleet file, then: {stop}, {startCluster}',
+        'Write "ImageId": "auto" in the fleet file, then: {stop} && {startCluster}',
     ),
     "no subnet": Reason(
         "EC2 does not know the subnet: {message}",
-        'Write "SubnetIds": "auto" in the fleet file, or subnets of this region, then: {stop}, '
+        'Write "SubnetIds": "auto" in the fleet file, or subnets of this region, then: {stop} && '
         "{startCluster}",
     ),
     "no free address": Reason(
         "The subnet has no free address: {message}",
-        "Name larger or more subnets as SubnetIds in the fleet file, then: {stop}, {startCluster}",
+        "Name larger or more subnets as SubnetIds in the fleet file, then: "
+        "{stop} && {startCluster}",
     ),
     "no security group": Reason(
         "EC2 does not know the security group, or its VPC is not that of the subnets: {message}",
-        'Write "SecurityGroupIds": "auto" in the fleet file, then: {stop}, {startCluster}',
+        'Write "SecurityGroupIds": "auto" in the fleet file, then: {stop} && {startCluster}',
     ),
     "no instance profile": Reason(
         "The role of the machines cannot be used: {message}",
-        "Create it: {setupAWS}. Or correct IamInstanceProfile in the fleet file. Then: {stop}, "
-        "{startCluster}",
+        "Create it ({setupAWS}), or correct IamInstanceProfile in the fleet file; then: "
+        "{stop} && {startCluster}",
     ),
     "small disk": Reason(
         "The disk is smaller than the machine image: {message}",
@@ -93,19 +96,19 @@ REASONS: dict[str, Reason] = {
     ),
     "type not offered": Reason(
         "AWS does not offer this machine type in one of the zones: {message}",
-        "Wait for machines in the other zones: {status:--watch}. " + _MORE_TYPES,
+        "Wait for machines in the other zones " + _MORE_TYPES,
         waiting_helps=True,
     ),
     "fleet role invalid": Reason(
         "The role of the fleet may not start machines: {message}",
-        "Create it: {setupAWS}. Or correct IamFleetRole in the fleet file. Then: {stop}, "
-        "{startCluster}",
+        "Create it ({setupAWS}), or correct IamFleetRole in the fleet file; then: "
+        "{stop} && {startCluster}",
     ),
     "fleet role refused": Reason(
         "The role of the fleet may not start such machines: {message}",
-        "Update the role: {setupAWS}. Or correct IamFleetRole in the fleet file. Then: {stop}, "
-        "{startCluster}. If it is refused again, a policy of your organization forbids it: ask "
-        "your administrator.",
+        "Update the role ({setupAWS}), or correct IamFleetRole in the fleet file; if it is refused "
+        "again, a policy of your organization forbids it: ask your administrator. Then: "
+        "{stop} && {startCluster}",
     ),
     "request invalid": Reason(
         "A value of the request is not valid: {message}",
@@ -113,7 +116,7 @@ REASONS: dict[str, Reason] = {
     ),
     "launch failed": Reason(
         "Machines could not be started: {message}",
-        "Wait, AWS tries again: {status:--watch}. " + _MORE_TYPES,
+        "Wait, AWS tries again " + _MORE_TYPES,
         waiting_helps=True,
     ),
     "request expired": Reason(

@@ -187,6 +187,6 @@ def _reason(found: Explained | None) -> dict[str, Any] | None:
         "situation": found.situation,
         "what": found.what,
         "fix": found.fix,
-        "next": found.next or None,
+        "next": found.next,
         "waiting_helps": found.waiting_helps,
     }

@@ -7,8 +7,10 @@ import json
 import pytest
 
 import run as command_line
-from control import cli, screen
+from control import cli
 from control.aws import session
+from control.command import in_project
+from control.command import in_project
 from control.monitoring import act
 from control.user_files import fleet_file
 from control.verbs import start_cluster, submit
@@ -22,7 +24,7 @@ def typed(embedded, monkeypatch, capsys):
     def type_(config, *words):
         capsys.readouterr()
         argv = ["--config", str(config.path.parent), *words]
-        with screen.for_project(cli.config_option(argv)):
+        with in_project(cli.config_option(argv)):
             command_line.main(argv)
         return capsys.readouterr().out
 

@@ -10,7 +10,9 @@ import pytest
 from boto3.exceptions import S3UploadFailedError
 from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError
 
+import run as command_line
 from control import cli, screen
+from control import command as commands
 from control.errors import ExplainedError, UserError
 
 REPOSITORY = Path(__file__).parents[2]
@@ -190,17 +192,17 @@ def test_a_reader_that_has_seen_enough_causes_no_complaint():
         (["--config", "job.json", "status"], "python run.py"),
     ],
 )
-def test_commands_that_are_said_and_those_of_a_cure_name_the_config_that_was_typed(
-    argv, typed, capsys
-):
-    fix = "python run.py setup; then python run.py status"
-
+def test_commands_name_the_config_that_was_typed(argv, typed, capsys):
     def main(_):
-        screen.say(f"Next: {fix}")
-        raise UserError("Wrong.", f"{fix}. See: python run.py local --help")
+        screen.next_command(commands.typed("setup"))
+        raise UserError("Wrong.", f"First: {commands.typed('retry', '--unfinished', 'A')}")
 
     cli.run_main(main, argv)
     said, error = capsys.readouterr()
-    assert said == f"Next: {typed} setup; then {typed} status\n"
-    assert f"Fix: {typed} setup; then {typed} status. See: python run.py local --help\n" in error
-    assert screen.named(fix) == fix
+    assert said == f"Next: {typed} setup\n"
+    assert f"Fix: First: {typed} retry --unfinished A\n" in error
+    assert commands.typed("setup") == "python run.py setup"
+
+
+def test_texts_can_name_every_verb():
+    assert set(commands.VERBS) == set(command_line.VERBS)

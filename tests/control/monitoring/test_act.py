@@ -85,7 +85,7 @@ def test_a_second_monitor_sees_that_the_run_has_ended(set_up):
     aws, _, run = set_up()
     monitor.watch(aws, run, AT_ONCE)
     second = step.step(aws, run, now=1_800_000_000.0, pace=AT_ONCE)
-    assert second.ended and second.said == ()
+    assert second.ended and second.lines == ()
 
 
 def test_what_a_monitor_remembers_outlives_it(set_up):
@@ -130,5 +130,5 @@ def test_a_cluster_that_ecs_still_takes_for_used_does_not_keep_a_run_from_its_en
     finally:
         aws.ecs.meta.events.unregister(handler, unique_id="refuse")
     (line,) = (line for line in said if f"cluster {run.cluster} kept" in line)
-    assert "still stop" in line and "costs nothing" in line
+    assert "still stop" in line and "no charge" in line
     assert store.load(aws.s3, run.bucket, run.app_name, run.run_id).ended

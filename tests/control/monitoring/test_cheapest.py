@@ -99,7 +99,7 @@ def of_two(first, second, **changes):
         machines=(*BUSY.machines, *others),
         fleets=(fleet(first), fleet(second, fleet_id="sfr-2")),
         service=service(5),
-        asked={"sfr-1": 3, "sfr-2": 2},
+        requested={"sfr-1": 3, "sfr-2": 2},
         **changes,
     )
 

@@ -67,7 +67,7 @@ def steps(aws, run, count, pace=AT_ONCE, seconds=60):
     return [
         line
         for n in range(count)
-        for line in step.step(aws, run, now + n * seconds, pace).said
+        for line in step.step(aws, run, now + n * seconds, pace).lines
         if not line.startswith("containers")
     ]
 
@@ -78,7 +78,7 @@ def test_a_machine_above_the_limit_is_ended_and_not_replaced(started):
     run = with_limit(aws, run, 0.1)
     said = steps(aws, run, 2)
     assert said[0].endswith("1 machine wanted")
-    assert "ended, as the machines cost $0.13 an hour, above MAX_HOURLY_COST = 0.1: i-" in said[1]
+    assert "ended since the machines cost $0.13 an hour, above MAX_HOURLY_COST = 0.1: i-" in said[1]
     assert len(said) == 2
     seen = observe.observe(aws, run, 0.0)
     assert len(seen.machines) == 1 and seen.fleets[0].target == 1

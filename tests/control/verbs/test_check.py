@@ -143,7 +143,8 @@ def test_registered_memory_holds_the_figures_that_are_public(advertised, documen
 
 
 def test_a_machine_type_that_ec2_does_not_have(found):
-    assert only(found("machine types", MACHINE_TYPE=["m5.huge"]), FAILED).found == "no type"
+    what = only(found("machine types", MACHINE_TYPE=["m5.huge"]), FAILED).what
+    assert what.startswith("EC2 does not have a type of MACHINE_TYPE here")
 
 
 @pytest.mark.parametrize("name", ["fit", "disk", "quota", "placement score", "price"])
@@ -185,7 +186,7 @@ def test_the_machines_of_others_count_for_the_quota(found, quota, embedded, answ
 @pytest.mark.parametrize(
     ("code", "word", "what"),
     [
-        ("NoSuchResourceException", "quota untold", "quota of spot machines in us-east-1"),
+        ("NoSuchResourceException", "quota not listed", "quota of spot machines in us-east-1"),
         ("AccessDeniedException", "quota not read", "lacks servicequotas:GetServiceQuota"),
     ],
 )
@@ -398,7 +399,7 @@ def test_a_bucket_of_another_region(found, embedded, answering):
 
 @pytest.mark.parametrize(
     ("operation", "word"),
-    [("ListObjectsV2", "bucket not read"), ("PutObject", "bucket not written")],
+    [("ListObjectsV2", "bucket refused"), ("PutObject", "bucket not written")],
 )
 def test_a_bucket_that_may_not_be_used(found, embedded, answering, operation, word):
     answering(embedded.s3, operation, {"Error": {"Code": "AccessDenied", "Message": "no"}})

@@ -125,8 +125,8 @@ def test_the_json_is_as_documented(aws, run, some, capsys):
         1,
     )
     assert [(g["state"], g["jobs"], g["reason"]) for g in content["groups"]] == [
-        ("given up", 4, "FILE: no line N"),
-        ("given up", 1, "prog exited with code 3"),
+        ("failed for good", 4, "FILE: no line N"),
+        ("failed for good", 1, "prog exited with code 3"),
         ("to be tried again", 1, "took too long"),
     ]
     (of_code,) = (job for job in content["jobs"] if job["job_name"] == "P1-A04")
