@@ -97,7 +97,7 @@ def client(folder: str, verb: str, *words: str) -> None:
     if verb == "failures":
         path = Path(folder) / "failed.json" if "job-file" in words else None
         form = "json" if "json" in words else ""
-        failures.show(aws.s3, run, form=form, job_file=path)
+        failures.show(aws.s3, run, run, form=form, out=path)
     elif words[0] == "::grep":
         logs.grep_failed(aws, run, words[1])
     else:

@@ -12,7 +12,7 @@ VERBS = (
     *("failures", "retry", "logs", "report", "stop", "local"),
 )
 
-_PROGRAM = "python run.py"
+PROGRAM = "python run.py"
 
 _project = ContextVar("_project", default="")
 
@@ -37,7 +37,7 @@ class Command:
     def __str__(self) -> str:
         words = [self.name, self.arguments]
         if self.name in VERBS:
-            words = [_PROGRAM, _project.get(), *words]
+            words = [PROGRAM, _project.get(), *words]
         return " ".join(word for word in words if word)
 
     def __format__(self, arguments: str) -> str:
@@ -46,7 +46,7 @@ class Command:
 
 # What a placeholder of a text can name: "{retry:--unfinished}", "{make:-C worker push}". `run` is
 # for commands of another project.
-COMMANDS = {name: Command(name) for name in (*VERBS, "make", "aws")} | {"run": Command(_PROGRAM)}
+COMMANDS = {name: Command(name) for name in (*VERBS, "make", "aws")} | {"run": Command(PROGRAM)}
 
 
 def typed(verb: str, *arguments: str) -> str:

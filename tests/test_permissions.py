@@ -169,8 +169,8 @@ def start(an_account, config, tmp_path):
     jobs = tmp_path / "jobs.json"
     names = ("a", "b", "c", "missing")
     jobs.write_text(json.dumps({"groups": [{"name": name} for name in names]}))
-    submit.submit(aws, run, jobs, tmp_path)
-    return start_cluster.start(aws, config, run, ROOT / "files/exampleFleet.json", yes=True)
+    submit.submit(aws, run, submit.read_jobs(jobs), tmp_path)
+    return start_cluster.start(aws, config, run, fleet_file.FleetFile(), yes=True)
 
 
 def test_from_setup_to_the_end_as_control_node_and_worker(enforced, tmp_path):
@@ -258,7 +258,7 @@ def test_more_and_fewer_machines_and_stop_as_the_control_node(enforced, tmp_path
     aws = an_account.as_role(iam.CONTROL_ROLE)
     run = start(an_account, config, tmp_path)
     two = setup.setup(aws, dataclasses.replace(config, CLUSTER_MACHINES=2))
-    run = start_cluster.start(aws, config, two, ROOT / "files/exampleFleet.json", yes=True)
+    run = start_cluster.start(aws, config, two, fleet_file.FleetFile(), yes=True)
     assert [entry.target for entry in run.fleets] == [2]
     stop.stop(aws, run, dry_run=True)
     assert schedule_exists(aws.scheduler, run.schedule)

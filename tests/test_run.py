@@ -11,6 +11,7 @@ import pytest
 
 import run
 from control import cli
+from control.verbs.local import local
 
 ROOT = Path(__file__).parent.parent
 
@@ -158,7 +159,7 @@ def test_mistakes_in_job_files_are_said_before_anything_is_sent(project, typed, 
         (["monitor", "files/exampleJob.json"], "Leave the name out"),
         (["monitor", "files/exampleJob.json", "yes"], "--help"),
         (["monitor", "--cheap"], "Did you mean --cheapest?"),
-        (["status", "--all", "--watch"], "Leave one of them out"),
+        (["status", "--all", "--watch"], "Leave one out"),
         (["logs", "--grep", "x", "--follow"], "Name a job"),
         (["logs", "--grep", "x", "--attempt", "1"], "Name a job"),
         (["local", "files"], "Name a file in it, such as "),
@@ -181,7 +182,7 @@ def test_a_job_file_for_a_config_is_told_where_job_files_stand(typed):
 def test_the_groups_of_a_table_are_checked_before_the_aws_on_this_computer_comes_up(
     project, typed, monkeypatch
 ):
-    monkeypatch.setattr("control.verbs.local.embedded_aws", lambda *_: pytest.fail("it came up"))
+    monkeypatch.setattr(local, "embedded_aws", lambda *_: pytest.fail("it came up"))
     folder = project('{"groups": "wells.csv"}')
     (folder / "wells.csv").write_text("name,well\nA,1\nA,2\n")
     code, _, err = typed("--config", folder, "local", folder / "jobs.json")
@@ -212,7 +213,7 @@ def test_an_option_that_stands_before_the_verb_is_found_if_misspelt(typed):
     assert "--confg" in error and "Did you mean --config?" in fix
 
 
-@pytest.mark.parametrize("verb", run._VERBS)
+@pytest.mark.parametrize("verb", run.VERBS)
 def test_every_verb_has_help_with_an_example(typed, verb):
     code, out, _ = typed(verb, "--help")
     assert code == 0 and f"Example: python run.py {verb}" in out
@@ -226,4 +227,4 @@ def test_the_shipped_files_are_taken_as_they_are(typed):
 def test_a_dry_run_says_that_it_cannot_tell_what_is_missing(typed):
     code, _, err = typed("submitJob", "files/exampleJob.json", "--dry-run", "--missing")
     error, fix = two_lines(err)
-    assert code == 2 and "--dry-run looks at the job file alone" in error
+    assert code == 2 and "--dry-run reads the job file alone" in error

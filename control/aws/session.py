@@ -46,10 +46,14 @@ _UNNAMED_SESSION = re.compile(r"/(botocore-session|aws-cli-botocore|AWSCLI-Sessi
 
 
 class AWS:
-    """The clients of one session, each made when first used."""
+    """The clients of one session, each made when first used.
+
+    `is_local`: they lead to the AWS on this computer, where nothing is charged.
+    """
 
     def __init__(self, session: boto3.Session) -> None:
         self.session = session
+        self.is_local = leads_here()
         session.events.register("after-call", _name_service)
 
     @cached_property
@@ -159,9 +163,10 @@ def caller_identity(sts: STSClient) -> Identity:
     return Identity(account=answer["Account"], arn=arn)
 
 
-_MARK = "EMBEDDED_AWS"
+# In the environment: commands go to the AWS on this computer.
+LOCAL_MARK = "EMBEDDED_AWS"
 
 
 def leads_here() -> bool:
-    """Return whether commands go to the AWS on this computer (`local --serve`)."""
-    return os.environ.get(_MARK) == "1"
+    """Return whether commands typed here go to the AWS on this computer (`local --serve`)."""
+    return os.environ.get(LOCAL_MARK) == "1"

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from control.aws.session import leads_here
 from control.checks.findings import WARNED, Finding, Subject, failed, passed, unknown
 from control.config import find_in_project
 from control.errors import UserError
@@ -144,7 +143,7 @@ def makefile(subject: Subject) -> Iterator[Finding]:
 def image(subject: Subject) -> Iterator[Finding]:
     """Check that the registry, if it can be queried, has the image for these machines."""
     name = parse(subject.config.DOCKERHUB_TAG)
-    if leads_here():
+    if subject.aws.is_local:
         yield unknown("image", "on this computer containers run without their image")
     elif name.ecr:
         yield from _in_ecr(subject, name, *name.ecr)

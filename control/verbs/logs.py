@@ -6,17 +6,21 @@ import functools
 import itertools
 import time
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import click
 from botocore.exceptions import BotoCoreError, ClientError
 
-from control import screen
+from control import cli, screen
 from control.aws import cloudwatch_logs
+from control.command import typed
 from control.errors import UserError
 from control.explain import aws_errors
 from control.records import attempts, failed_jobs, find
 from control.records.job_objects import in_parallel, read
 from control.text import several
+from control.verbs import project
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -33,6 +37,47 @@ _LATE_SECONDS = 30.0
 _POLL_SECONDS = 3.0
 
 Wait = Callable[[float], object]
+
+
+@cli.command("logs", example="logs P1-A01")
+@click.argument("job", metavar="[JOB]", required=False)
+@click.option(
+    "--attempt",
+    metavar="S.N",
+    default="",
+    help="as `failures` and `logs JOB` name it, such as 1.2; default: the last",
+)
+@click.option("--follow", is_flag=True, help="continue until the job has ended")
+@click.option(
+    "--grep",
+    metavar="TEXT",
+    default="",
+    help="only lines with it; without JOB, of all failed jobs",
+)
+@cli.run_option
+def command(
+    where: Path, job: str | None, attempt: str, follow: bool, grep: str, run_id: str
+) -> None:
+    """Show what a job wrote.
+
+    JOB is its name or id, or a part of either.
+    """
+    if not job and not grep:
+        raise UserError(
+            "`logs` was given no job.",
+            f"Name one that {typed('failures')} shows; or search the logs of all failed jobs with "
+            "--grep TEXT.",
+        )
+    if not job and (follow or attempt):
+        raise UserError(
+            "`logs` follows, and counts the attempts of, one job only.",
+            "Name a job, or leave --follow and --attempt out.",
+        )
+    _, aws, run = project.find_run(where, run_id)
+    if job:
+        show(aws, run, job, attempt=attempt, follow=follow, grep=grep)
+    else:
+        grep_failed(aws, run, grep)
 
 
 def show(

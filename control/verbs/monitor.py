@@ -6,12 +6,14 @@ import dataclasses
 import itertools
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import click
 from botocore.exceptions import BotoCoreError, ClientError
 
-from control import screen
-from control.aws import cloudwatch_logs, lambda_function
+from control import cli, screen
+from control.aws import cloudwatch_logs, lambda_function, session
 from control.command import typed
 from control.errors import ExplainedError
 from control.explain import aws_errors, no_job
@@ -19,8 +21,10 @@ from control.model import seconds, utc
 from control.monitoring import auto_monitor, observe, why_idle
 from control.monitoring.facts import Observed, Pace
 from control.monitoring.step import Step, step
-from control.records import outputs, states, store, submissions
+from control.records import monitor_file, outputs, states, store, submissions
+from control.reports import failures, files
 from control.text import several
+from control.verbs.local.environment import PACE, load_project
 
 if TYPE_CHECKING:
     from control.aws.session import AWS
@@ -36,15 +40,50 @@ _LOG_LINES = 10
 _SILENT_SECONDS = 300
 
 _CHEAPEST = (
-    "Cheapest: from {minutes:g} minutes after {at} on no machine is replaced, until the next "
-    "startCluster; what runs goes on."
+    "Cheapest: from {minutes:g} minutes after {at}, interrupted machines are not replaced until "
+    "the next startCluster; running ones keep working."
 )
 
 
-def be_cheapest(aws: AWS, run: Run, now: float) -> Run:
-    """Have no machine replaced any more from a while after `now`, whoever takes the next steps.
+@cli.command("monitor", example="monitor")
+@click.argument("file", metavar="[FILE]", required=False)
+# `monitor FILE True` is how Distributed-Something has it.
+@click.argument("classic", metavar="", required=False, type=cli.one_of(["True", "False"]))
+@click.option(
+    "--cheapest", is_flag=True, help="after 15 minutes, stop replacing interrupted machines"
+)
+def command(where: Path, file: str | None, classic: str | None, cheapest: bool) -> None:
+    """Watch the run, scale it in, and end it.
 
-    Only the first time counts: typed again, the while does not begin anew.
+    FILE is what startCluster wrote; default: the newest run of APP_NAME.
+    """
+    config = load_project(where)
+    named = monitor_file.read(file) if file else None
+    aws = session.connect(config)
+    session.caller_identity(aws.sts)
+    run = monitor_file.run(aws.s3, named) if named else monitor_file.newest(aws.s3, config)
+    if (cheapest or classic == "True") and not run.ended:
+        run = be_cheapest(aws, run, time.time())
+    unfinished = None
+    try:
+        counts = watch(aws, run, PACE if aws.is_local else Pace())
+        say_end(aws, run, counts)
+    except Unfinished as error:
+        unfinished = error
+    files.write_at_end(aws, config, run)
+    if unfinished:
+        counts = states.count(aws.s3, run)
+    failures.say_why(aws.s3, run, counts, failures.by_verb())
+    if unfinished:
+        raise unfinished
+    fix = f"Fix the cause ({typed('failures')} shows it), then send them again: {typed('retry')}"
+    failures.raise_for_failed(counts, fix)
+
+
+def be_cheapest(aws: AWS, run: Run, now: float) -> Run:
+    """Have interrupted machines no longer replaced from a while after `now`; return the run.
+
+    Only the first time counts: typed again, the while does not start again.
     """
     return store.change(
         aws.s3, run, lambda r: dataclasses.replace(r, cheapest_since=r.cheapest_since or now)

@@ -50,13 +50,21 @@ def to_watch() -> str:
     return f"{typed('monitor')}, or {typed('status', '--watch')}"
 
 
+def after_the_end(jobs: JobCounts) -> str:
+    """Return the next command for a run that has ended."""
+    if jobs.failed:
+        return why_failed()
+    if jobs.finished < jobs.submitted:
+        return f"{typed('retry')}   (sends the jobs again that have no record)"
+    return f"{typed('report')}   (what it did and cost), or {typed('setup')} for a new run"
+
+
 def _fleets(aws: AWS, run: Run) -> list[fleet.FleetState]:
     return fleet.describe(aws.ec2, fleet.of_run(aws.ec2, run)) if run.fleets else []
 
 
 def say_left_behind(aws: AWS, before: Run) -> None:
-    """Say which jobs of the run before did not succeed, now that another has begun, which is all
-    that retry knows of."""
+    """Say which jobs of the run before did not succeed: retry does not know them any longer."""
     counts = states.count(aws.s3, before)
     left = counts.submitted - counts.finished
     if not counts.failed and left <= 0:
@@ -70,8 +78,7 @@ def say_left_behind(aws: AWS, before: Run) -> None:
 
 
 def refuse_earlier(asked: Run, newest: Run) -> None:
-    """Raise UserError if it is not the newest run that was asked for: all verbs work on that one's
-    queue and machines, so the jobs of an earlier run can only become jobs of it."""
+    """Raise UserError if the run is not the newest, whose queue and machines all verbs use."""
     if asked.run_id != newest.run_id:
         sends = _by_file([Path("failed.json")], newest)
         raise UserError(

@@ -5,8 +5,12 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import click
+
+from control import cli, screen
 from control.aws import iam, lambda_function, sns
 from control.aws.scheduler import GROUP, delete_schedule_group, ensure_schedule_group
 from control.aws.session import caller_identity
@@ -14,10 +18,26 @@ from control.command import typed
 from control.config import find_in_project
 from control.errors import ExplainedError
 from control.records import store
+from control.verbs import project
 
 if TYPE_CHECKING:
     from control.aws.session import AWS
     from control.config import Config
+
+
+@cli.command("setupAWS", example="setupAWS")
+@click.option("--destroy", "is_removal", is_flag=True, help="remove what it made")
+@click.option("--print", "only_print", is_flag=True, help="show the roles as JSON, create nothing")
+def command(where: Path, is_removal: bool, only_print: bool) -> None:
+    """Create roles and the auto-monitor, once per account and project."""
+    config, aws = project.connect(where)
+    if only_print:
+        screen.say(printed(aws, config))
+        return
+    for line in destroy(aws, config) if is_removal else make(aws, config):
+        screen.say(line)
+    if not is_removal:
+        screen.next_command(typed("setup"))
 
 
 def make(aws: AWS, config: Config, wait: Callable[[float], object] = time.sleep) -> Iterator[str]:

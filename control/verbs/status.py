@@ -7,26 +7,34 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import click
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from control import screen
-from control.command import typed
+from control import cli, screen
+from control.errors import UserError
 from control.explain import aws_errors
 from control.model import utc
 from control.monitoring import run_state
 from control.records import resources, store
-from control.text import format_dollars, format_duration, format_hours, format_minute, several
-from control.verbs import next_command, setup
+from control.text import (
+    format_dollars,
+    format_duration,
+    format_hours,
+    format_minute,
+    several,
+)
+from control.verbs import next_command, project
 
 if TYPE_CHECKING:
     from control.aws.session import AWS
     from control.config import Config
-    from control.model import JobCounts, Run
+    from control.model import Run
     from control.monitoring.run_state import RunState, Spent
     from control.records.progress import Left, Rate
     from control.records.resources import AccountRun
@@ -37,6 +45,27 @@ WATCH_SECONDS = 15
 _LABEL = 10
 
 
+@cli.command("status", example="status --watch")
+@click.option("--all", "all_runs", is_flag=True, help="every run in the account")
+@click.option("--watch", "watching", is_flag=True, help="keep showing it; Ctrl-C ends only that")
+@cli.json_option
+def command(where: Path, all_runs: bool, watching: bool, as_json: bool) -> None:
+    """Show how far the run is, and why nothing runs."""
+    if watching and (all_runs or as_json):
+        other = "--all" if all_runs else "--json"
+        raise UserError(f"`status` shows {other} only once, without --watch.", "Leave one out.")
+    if all_runs:
+        show_all(*project.connect(where), as_json=as_json)
+        return
+    config, aws, run = project.find_run(where)
+    if watching:
+        watch(aws, run)
+        return
+    state = show(aws, config, run, as_json=as_json)
+    if not as_json:
+        screen.next_command(next_step(state))
+
+
 def show(aws: AWS, config: Config, run: Run, *, as_json: bool) -> RunState:
     """Show how the run is, as lines or as JSON."""
     state = run_state.look(aws, run, time.time())
@@ -44,12 +73,12 @@ def show(aws: AWS, config: Config, run: Run, *, as_json: bool) -> RunState:
         _print_json(run_state.as_json(state))
         return state
     if not run.ended:
-        setup.say_changes(run, config)
+        project.say_changes(run, config)
     _say(state)
     return state
 
 
-def show_all(aws: AWS, config: Config, *, as_json: bool) -> None:
+def show_all(config: Config, aws: AWS, *, as_json: bool) -> None:
     """Show every run in the account, as lines or as JSON."""
     runs = resources.runs_of_account(aws.ec2, time.time())
     if as_json:
@@ -138,19 +167,10 @@ def lines(state: RunState) -> Iterator[tuple[str, str]]:
 def next_step(state: RunState) -> str:
     """Return the next command: that of the reason why no job runs, else what failed comes first."""
     if state.word == "ended":
-        return after_the_end(state.jobs)
+        return next_command.after_the_end(state.jobs)
     if state.reason and state.reason.next:
         return state.reason.next
     return next_command.why_failed() if state.jobs.failed else next_command.to_watch()
-
-
-def after_the_end(jobs: JobCounts) -> str:
-    """Return the next command for a run that has ended."""
-    if jobs.failed:
-        return next_command.why_failed()
-    if jobs.finished < jobs.submitted:
-        return f"{typed('retry')}   (sends the jobs again that have no record)"
-    return f"{typed('report')}   (what it did and cost), or {typed('setup')} for a new run"
 
 
 def one_line(state: RunState) -> str:
@@ -187,10 +207,9 @@ def _number(value: float) -> str:
 
 
 def _left_in_words(left: Left) -> str:
-    likely, low = format_duration(left.likely), format_duration(left.low)
-    if math.isinf(left.high):
-        return f"about {likely} (at least {low})"
-    return f"about {likely} ({low} to {format_duration(left.high)})"
+    low, high = format_duration(left.low), left.high
+    least = f"at least {low}" if math.isinf(high) else f"{low} to {format_duration(high)}"
+    return f"about {format_duration(left.likely)} ({least})"
 
 
 def _cost_in_words(spent: Spent, when: str) -> str:

@@ -6,15 +6,18 @@ import dataclasses
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from control import screen
-from control.aws import cloudwatch, fleet
+from control import cli, screen
+from control.aws import cloudwatch, fleet, session
 from control.errors import ExplainedError
 from control.model import utc
 from control.monitoring import act, auto_monitor, observe
 from control.records import costs, resources, states, store
 from control.text import several
+from control.verbs import next_command, project
+from control.verbs.local.environment import load_project
 
 if TYPE_CHECKING:
     from control.aws.session import AWS
@@ -25,6 +28,28 @@ if TYPE_CHECKING:
 _GONE_SECONDS = 120
 
 _NAMED = 5
+
+
+@cli.command("stop", example="stop")
+@cli.dry_run_option
+@cli.take_over_option
+def command(where: Path, dry_run: bool, take_over: bool) -> None:
+    """End everything that costs money; the queue stays."""
+    config = load_project(where)
+    aws = session.connect(config)
+    who = session.caller_identity(aws.sts)
+    run = store.current(aws.s3, config.AWS_BUCKET, config.APP_NAME)
+    if run is None:
+        raise ExplainedError(
+            f"{config.APP_NAME} has not been set up: there is nothing to end.",
+            "Check APP_NAME and AWS_BUCKET in config.py.",
+        )
+    if run.ended and not any(resource.costs for resource in resources.of_run(aws, run)):
+        screen.next_command(next_command.after_the_end(say_ended(aws, run)))
+        return
+    project.refuse_others(run, who.arn, take_over or dry_run)
+    stop(aws, run, dry_run=dry_run)
+    screen.next_command(next_command.after_stop(run, say_unfinished(aws, run)))
 
 
 def stop(

@@ -10,9 +10,10 @@ import run as command_line
 from control import cli
 from control.aws import session
 from control.command import in_project
+from control.command import in_project
 from control.monitoring import act
+from control.user_files import fleet_file
 from control.verbs import start_cluster, submit
-from tests.conftest import ROOT
 
 
 @pytest.fixture
@@ -36,7 +37,7 @@ def stuck(set_up, tmp_path):
     aws, config, run = set_up(MEMORY=900_000, CLUSTER_MACHINES=1)
     path = tmp_path / "jobs.json"
     path.write_text(json.dumps({"groups": [{"n": 1}, {"n": 2}]}))
-    submit.submit(aws, run, path, tmp_path)
-    run = start_cluster.start(aws, config, run, ROOT / "files/exampleFleet.json", yes=True)
+    submit.submit(aws, run, submit.read_jobs(path), tmp_path)
+    run = start_cluster.start(aws, config, run, fleet_file.FleetFile(), yes=True)
     yield aws, config, run
     list(act.end_machines(aws, run))

@@ -19,8 +19,8 @@ from control.config import Placeholder
 from control.errors import ExplainedError, UserError
 from control.model import utc
 from control.records import store
+from control.records.delivery import STATE_FOLDER
 from control.text import format_minute
-from control.verbs.submit import STATE_FOLDER
 
 if TYPE_CHECKING:
     from control.config import Config

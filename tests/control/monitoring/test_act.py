@@ -14,8 +14,8 @@ from control.model import JobCounts, utc
 from control.monitoring import act, step
 from control.monitoring.facts import Pace
 from control.records import store
+from control.user_files import fleet_file
 from control.verbs import monitor, start_cluster, submit
-from tests.conftest import ROOT
 
 AT_ONCE = Pace(poll=0.2, settle=0.5, spare=0.3, register=60)
 
@@ -37,9 +37,9 @@ def test_why_containers_ended_is_told_of_those_made_since(set_up, tmp_path):
     aws, config, run = set_up(CLUSTER_MACHINES=1)
     path = tmp_path / "jobs.json"
     path.write_text(json.dumps({"groups": [{"n": 1}]}))
-    submit.submit(aws, run, path, tmp_path)
+    submit.submit(aws, run, submit.read_jobs(path), tmp_path)
     aws.logs.delete_log_group(logGroupName=run.log_group)  # without it no container starts
-    run = start_cluster.start(aws, config, run, ROOT / "files/exampleFleet.json", yes=True)
+    run = start_cluster.start(aws, config, run, fleet_file.FleetFile(), yes=True)
     limit = time.monotonic() + 90
     while not ecs.why_stopped(aws.ecs, run, 0.0) and time.monotonic() < limit:
         time.sleep(0.1)

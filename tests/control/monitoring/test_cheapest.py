@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 import run as command_line
+from control.aws import session
 from control.aws.sqs import Counts
 from control.monitoring.facts import EndBroken, Pace, Remove, SetDesired, SetTarget
 from control.records import monitor_file, states, store
@@ -165,7 +166,7 @@ def test_the_cheapest_way_is_asked_for_as_ever(set_up, monkeypatch, words, cheap
         watched.append(the_run)
         return states.count(aws.s3, the_run)
 
-    monkeypatch.setattr(command_line, "connect", lambda _: aws)
+    monkeypatch.setattr(session, "connect", lambda _: aws)
     monkeypatch.setattr(monitor, "watch", watch)
     named = [str(path) if word == "FILE" else word for word in words]
     command_line.main(["--config", str(config.path.parent), "monitor", *named])

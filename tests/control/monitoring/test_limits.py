@@ -16,11 +16,11 @@ from control.aws.session import AWS
 from control.monitoring import act, facts, observe, step
 from control.monitoring.facts import Pace
 from control.records import fleet_requests, store
+from control.user_files import fleet_file
 from control.verbs import monitor, start_cluster, submit
-from tests.conftest import ROOT
 from tests.injection import Broken, Injection
 
-FLEET = ROOT / "files/exampleFleet.json"
+FLEET = fleet_file.FleetFile()
 AT_ONCE = Pace(spare=0.0, cheapest=0.0)
 
 
@@ -30,7 +30,7 @@ def started(set_up, tmp_path):
     aws, config, run = set_up(MEMORY=900_000, CLUSTER_MACHINES=2, DOCKER_CORES=1)
     path = tmp_path / "jobs.json"
     path.write_text(json.dumps({"groups": [{"n": n} for n in range(9)]}))
-    submit.submit(aws, run, path, tmp_path)
+    submit.submit(aws, run, submit.read_jobs(path), tmp_path)
     run = start_cluster.start(aws, config, run, FLEET, yes=True)
     until(lambda: registered(aws, run) == 2)
     yield aws, run

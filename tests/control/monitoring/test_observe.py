@@ -13,10 +13,10 @@ from control.aws import ecs
 from control.monitoring import act, observe, step
 from control.monitoring.facts import Memory, Pace, SetDesired, SetTarget
 from control.records import store
+from control.user_files import fleet_file
 from control.verbs import start_cluster, submit
-from tests.conftest import ROOT
 
-FLEET = ROOT / "files/exampleFleet.json"
+FLEET = fleet_file.FleetFile()
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def started(set_up, tmp_path):
     aws, config, run = set_up(MEMORY=900_000, CLUSTER_MACHINES=2, DOCKER_CORES=1)
     path = tmp_path / "jobs.json"
     path.write_text(json.dumps({"groups": [{"n": n} for n in range(9)]}))
-    submit.submit(aws, run, path, tmp_path)
+    submit.submit(aws, run, submit.read_jobs(path), tmp_path)
     run = start_cluster.start(aws, config, run, FLEET, yes=True)
     yield aws, config, run
     list(act.end_machines(aws, run))

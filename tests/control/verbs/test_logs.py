@@ -33,7 +33,7 @@ def sent(aws, run, tmp_path):
     def send(*names):
         path = tmp_path / "jobs.json"
         path.write_text(json.dumps({"groups": [{"name": name} for name in names]}))
-        submit.submit(aws, run, path, tmp_path)
+        submit.submit(aws, run, submit.read_jobs(path), tmp_path)
         return {job.name: job for job in job_file.read(path).jobs()}
 
     return send

@@ -39,7 +39,7 @@ def sent(aws, run, config):
     def send(*names):
         path = config.project / "jobs.json"
         path.write_text(json.dumps({"shared": 1, "groups": [{"name": name} for name in names]}))
-        submit.submit(aws, run, path, config.project)
+        submit.submit(aws, run, submit.read_jobs(path), config.project)
         taken_out(aws, run)
         return {job.name: job for job in job_file.read(path).jobs()}
 
@@ -221,7 +221,7 @@ def test_broken_off_after_any_call_the_next_completes_it_and_doubles_nothing(
         this = store.create(aws.s3, dataclasses.replace(run, run_id=next(runs)))
         path = config.project / "jobs.json"
         path.write_text(json.dumps({"groups": [{"name": name} for name in names]}))
-        submit.submit(aws, this, path, config.project)
+        submit.submit(aws, this, submit.read_jobs(path), config.project)
         for job in job_file.read(path).jobs():
             put(aws.s3, this, job, "failed", log_key="")
         taken_out(aws, this)
@@ -278,7 +278,7 @@ def test_after_the_end_the_run_is_set_up_again(set_up, tmp_path, unfinished):
     aws, config, run = set_up()
     path = tmp_path / "jobs.json"
     path.write_text(json.dumps({"groups": [{"name": name} for name in "abc"]}))
-    submit.submit(aws, run, path, config.project)
+    submit.submit(aws, run, submit.read_jobs(path), config.project)
     jobs = {job.name: job for job in job_file.read(path).jobs()}
     put(aws.s3, run, jobs["a"], "done")
     give_up(aws.s3, run, jobs["b"])
@@ -312,11 +312,11 @@ def test_again_takes_a_job_from_those_given_up_too(aws, run, config, sent):
     give_up(aws.s3, run, jobs["a"])
     put(aws.s3, run, jobs["b"], "done")
     path = config.project / "jobs.json"
-    submit.submit(aws, run, path, config.project)
+    submit.submit(aws, run, submit.read_jobs(path), config.project)
     assert records_of(aws, run) == sorted(
         [f"{jobs['a'].id}.exit_code.failed.json", f"{jobs['b'].id}.done.json"]
     )
-    submit.submit(aws, run, path, config.project, again=True)
+    submit.submit(aws, run, submit.read_jobs(path), config.project, again=True)
     assert records_of(aws, run) == [f"{jobs['b'].id}.done.json"]
     (tried,) = failed_jobs.find(aws.s3, run).retrying
     assert tried.endswith(f"attempts/{jobs['a'].id}.1.3.exit_code.failed.json")

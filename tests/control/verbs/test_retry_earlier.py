@@ -25,7 +25,7 @@ def ended(set_up, tmp_path):
     aws, config, run = set_up()
     path = tmp_path / "jobs.json"
     path.write_text(json.dumps({"groups": [{"name": name} for name in ("good", "bad", "lost")]}))
-    submit.submit(aws, run, path, tmp_path)
+    submit.submit(aws, run, submit.read_jobs(path), tmp_path)
     jobs = {job.name: job for job in job_file.read(path).jobs()}
     put(aws.s3, run, jobs["good"], "done")
     put(aws.s3, run, jobs["bad"], "failed", log_key="")

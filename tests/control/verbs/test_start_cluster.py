@@ -16,10 +16,10 @@ from control.monitoring import act
 from control.records import fleet_requests, monitor_file, store, submissions
 from control.user_files import fleet_file
 from control.verbs import start_cluster, submit
-from tests.conftest import ROOT, config_of
+from tests.conftest import config_of
 from tests.injection import untold_fleets
 
-FLEET = ROOT / "files/exampleFleet.json"
+FLEET = fleet_file.FleetFile()
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def submitted(set_up, tmp_path):
         aws, config, run = set_up(MEMORY=900_000, **changes)
         path = tmp_path / "jobs.json"
         path.write_text(json.dumps({"groups": [{"n": n} for n in range(jobs)]}))
-        submit.submit(aws, run, path, tmp_path)
+        submit.submit(aws, run, submit.read_jobs(path), tmp_path)
         return aws, config, run
 
     yield start

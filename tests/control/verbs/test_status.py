@@ -23,12 +23,13 @@ from control.monitoring.facts import Pace
 from control.monitoring.run_state import RunState
 from control.records import resources, store
 from control.records.progress import Left, Rate
+from control.user_files import fleet_file
 from control.verbs import monitor, setup, setup_aws, start_cluster, status, submit
 from tests.conftest import BUCKET, ROOT
 from tests.control import readings
 from tests.control.explain import tables
 
-FLEET = ROOT / "files/exampleFleet.json"
+FLEET = fleet_file.FleetFile()
 LIMIT = 60
 
 
@@ -41,7 +42,7 @@ def submitted(set_up, tmp_path):
         aws, config, run = set_up(CLUSTER_MACHINES=1, **changes)
         path = tmp_path / "jobs.json"
         path.write_text(json.dumps({"groups": [{"n": n} for n in range(3)]}))
-        submit.submit(aws, run, path, tmp_path)
+        submit.submit(aws, run, submit.read_jobs(path), tmp_path)
         made.append((aws, run))
         return aws, config, run
 
@@ -190,7 +191,7 @@ def test_an_image_that_cannot_be_loaded(tmp_path, write_config, monkeypatch, typ
         run = setup.setup(aws, config)
         path = tmp_path / "jobs.json"
         path.write_text(json.dumps({"groups": [{"n": 1}]}))
-        submit.submit(aws, run, path, tmp_path)
+        submit.submit(aws, run, submit.read_jobs(path), tmp_path)
         start_cluster.start(aws, config, run, FLEET, yes=True)
         found = reason(typed, config, "image not loaded")
     assert "somebody/image:1 cannot be loaded" in found["what"] and found["next"].endswith("check")

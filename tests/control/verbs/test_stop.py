@@ -10,8 +10,8 @@ from control.aws import cloudwatch, ecs, fleet
 from control.errors import ExplainedError
 from control.model import Run, seconds
 from control.records import resources, store
+from control.user_files import fleet_file
 from control.verbs import setup, start_cluster, stop
-from tests.conftest import ROOT
 from tests.injection import untold_fleets
 
 
@@ -111,7 +111,7 @@ def test_it_goes_on_after_a_stop(started, typed):
     aws, config, run = started
     typed(config, "stop")
     run = store.load(aws.s3, run.bucket, run.app_name, run.run_id)
-    start_cluster.start(aws, config, run, ROOT / "files/exampleFleet.json", yes=True)
+    start_cluster.start(aws, config, run, fleet_file.FleetFile(), yes=True)
     assert costly(aws, run) >= {"fleet", "service"}
 
 
