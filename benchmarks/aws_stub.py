@@ -129,6 +129,9 @@ class Stub:
                 return _error(412, "PreconditionFailed", as_json=False)
             self.objects[key] = body
             return _http(200, b"", "", etag=_etag(body))
+        if operation == "DELETE":
+            self.objects.pop(key, None)
+            return _http(204, b"", "application/xml")
         if now is None:
             return _error(404, "NoSuchKey", as_json=False)
         return _http(200, now, "application/octet-stream", etag=_etag(now))
