@@ -33,9 +33,9 @@ _SHOWN = 5
 
 # What is reported of each number of an Outcome.
 _SENTENCES = {
-    "already": "submitted in this run before, not sent again (--again sends them)",
-    "already_again": "sent again before, and not failed for good since",
-    "done_before": "done in an earlier run, not sent",
+    "already": "skipped: already submitted in this run (use --again to resend)",
+    "already_again": "skipped: sent again before, and not failed for good since",
+    "done_before": "skipped: done in an earlier run",
     "sent_before_break": "sent already by the command that was interrupted",
     "not_in_file": "not in this file, but sent by an interrupted command; submit their own file "
     "again to record them",
@@ -50,7 +50,7 @@ _SENTENCES = {
 
 @dataclass
 class Outcome:
-    """What became of the jobs of one command, in numbers."""
+    """The result of one command, in numbers of jobs."""
 
     in_file: int = 0
     sent: int = 0

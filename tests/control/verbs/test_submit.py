@@ -99,7 +99,7 @@ def test_what_was_submitted_already_is_not_sent_again(stub_aws, write, state, ca
     submit.report(outcome, run, submit.read_jobs(path))
     printed = capsys.readouterr().out
     assert "3 jobs sent" in printed
-    assert "12 jobs submitted in this run before, not sent again (--again" in printed
+    assert "12 jobs skipped: already submitted in this run (use --again" in printed
 
 
 def test_again_sends_all_as_their_next_submission(stub_aws, write, state):
@@ -198,7 +198,7 @@ def test_an_end_in_the_middle_says_what_was_sent_and_the_next_command_goes_on(
     stub, clients, run = stub_aws(fault)
     path = write(numbered(45))
     with pytest.raises(
-        ExplainedError, match="20 of 45 jobs were sent, then: .*to go on.*submitJob"
+        ExplainedError, match="20 of 45 jobs were sent, then: .*to continue.*submitJob"
     ):
         submit.submit(clients, run, submit.read_jobs(path), state)
     assert listed(clients, run) == once(20)
@@ -245,7 +245,7 @@ def test_jobs_that_were_sent_and_are_no_longer_in_the_file_are_said(stub_aws, wr
     assert outcome == Outcome(in_file=15, sent_before_break=15, not_in_file=5)
     submit.report(outcome, run, submit.read_jobs(path))
     said = capsys.readouterr().out
-    assert "5 jobs not in this file, but sent by a command that was broken off" in said
+    assert "5 jobs not in this file, but sent by an interrupted command" in said
 
 
 def dying_put(call):
