@@ -36,10 +36,10 @@ _SHOWN = 5
 _SENTENCES = {
     "resent": "of an interrupted command sent, perhaps for the second time; a job that is done is "
     "not run again",
-    "already": "submitted in this run before, not sent again (--again sends them)",
-    "already_again": "sent again before, and not failed for good since",
-    "sent_before": "sent already by the command that was interrupted",
-    "done_before": "done in an earlier run, not sent",
+    "already": "skipped: already submitted in this run (use --again to resend)",
+    "already_again": "skipped: sent again before, and not failed for good since",
+    "sent_before": "skipped: sent already by the command that was interrupted",
+    "done_before": "skipped: done in an earlier run",
     "same_name": "with the name of an earlier job of this run but other values; their results "
     "replace its results",
     "not_on_record": "not sent: they were not submitted by submitJob, so their values are not on "
@@ -49,7 +49,7 @@ _SENTENCES = {
 
 @dataclass
 class Outcome:
-    """What became of the jobs of one command, in numbers."""
+    """The result of one command, in numbers of jobs."""
 
     in_file: int = 0
     sent: int = 0

@@ -92,8 +92,8 @@ def show(
 ) -> None:
     """Print the log of the job that a word means: of the attempt of this name, else of the last.
 
-    `follow` goes on until the job has a record; with `grep` only lines that hold it are printed.
-    Raises UserError if there is no such job or attempt.
+    `follow` continues until the job has a record; `grep` prints only lines that contain it. Raise
+    UserError if there is no such job or attempt.
     """
     with screen.beside_an_answer():
         job = find.in_run(aws.s3, run, word)
@@ -132,7 +132,7 @@ def _of_attempt(aws: AWS, run: Run, job: Found, of_job: Known, name: str) -> Ite
 
 
 def _last(aws: AWS, run: Run, job: Found, of_job: Known) -> Iterator[str]:
-    """What is written now if that is anything, else the last log on S3."""
+    """Return the lines written now if there are any, else the last log on S3."""
     on_s3 = [one for one in of_job.attempts if one.log_key]
     if not of_job.state or not on_s3:
         name, now = _last_begun(_since(aws, run, job, on_s3))
@@ -149,7 +149,7 @@ def _last(aws: AWS, run: Run, job: Found, of_job: Known) -> Iterator[str]:
 
 
 def _followed(aws: AWS, run: Run, job: Found, of_job: Known, wait: Wait) -> Iterator[str]:
-    """Line by line as they come, until the job has a record and its last lines have come, too."""
+    """Yield lines as they come, until the job has a record and its last lines have come, too."""
     begun = [one for one in of_job.attempts if one.log_key]
     _, events = _last_begun(_since(aws, run, job, begun))
     shown = {event.id: event.time for event in events}
@@ -189,8 +189,10 @@ def _since(aws: AWS, run: Run, job: Found, on_s3: list[Attempt]) -> Iterator[Eve
 
 
 def _by_attempt(events: Iterable[Event]) -> dict[str, list[Event]]:
-    """Each attempt's lines, by its name: the worker begins with one that says it. What stands
-    before the first of those is the end of an attempt whose log is on S3."""
+    """Return each attempt's lines by its name, which is in the worker's first line.
+
+    Lines above the first of those are the end of an attempt whose log is on S3.
+    """
     found: dict[str, list[Event]] = {}
     name = ""
     for event in events:
@@ -207,7 +209,7 @@ def _last_begun(events: Iterable[Event]) -> tuple[str, list[Event]]:
 
 
 def grep_failed(aws: AWS, run: Run, text: str) -> None:
-    """Print the lines that hold `text`, capitals or not, of the logs of all jobs given up."""
+    """Print the lines with `text`, capitals or not, in the logs of jobs that failed for good."""
     with screen.beside_an_answer():
         keys = failed_jobs.find(aws.s3, run).for_good
         with screen.progress("Reading the failed jobs", len(keys)) as advance:

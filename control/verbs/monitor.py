@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from control.aws.sqs import Counts
     from control.model import JobCounts, Run
 
-# Of the jobs without a record, so many are named.
+# How many of the jobs without a record are named.
 _SHOWN = 5
 
 _LOG_LINES = 10
@@ -105,11 +105,11 @@ def watch(
     clock: Callable[[], float] = time.time,
     sleep: Callable[[float], object] = time.sleep,
 ) -> JobCounts:
-    """Step until the run is over; returns the counts at the end.
+    """Step until the run is over; return the counts at the end.
 
-    May be stopped and started again at any moment. Raises Unfinished if jobs are left unfinished:
-    their machines were ended, and it names what to do. An AWS that cannot be reached or has too
-    much to do is waited for, as long as `pace.patience`.
+    May be stopped and started again at any moment. Raise Unfinished if jobs are left unfinished:
+    their machines were ended, and it names what to do. While AWS cannot be reached or is too busy,
+    wait for up to `pace.patience` seconds.
     """
     if store.load(aws.s3, run.bucket, run.app_name, run.run_id).ended:
         return states.count(aws.s3, run)
@@ -149,7 +149,7 @@ def watch(
 
 
 def _idle_sayer(aws: AWS, run: Run, pace: Pace) -> Callable[[Observed], None]:
-    """Says once why no job runs, if two looks in a row found the same and it may stay so."""
+    """Return a function that says once why no job runs, if it found the same twice in a row."""
     before = said = ""
 
     def say(seen: Observed) -> None:
@@ -167,7 +167,7 @@ def _idle_sayer(aws: AWS, run: Run, pace: Pace) -> Callable[[Observed], None]:
 
 
 def _follower(aws: AWS, run: Run) -> Callable[[float, JobCounts | None], Step | None]:
-    """Gives what the auto-monitor does in place of a step of ours; None if there is none."""
+    """Return a function that returns the auto-monitor's last step; None if it does not watch."""
     key = run.bucket, run.app_name, run.run_id
     followed, last = False, ""
 
@@ -202,7 +202,7 @@ def _silence(seconds: float) -> str:
 
 
 def _unfinished(aws: AWS, run: Run, taken: Step) -> Unfinished:
-    """The error that says why the machines were ended although jobs are left."""
+    """Return the error that says why the machines were ended although jobs are left."""
     why = f"{taken.unfinished[0].upper()}{taken.unfinished[1:]}"
     what = f"{why}. The machines were ended; the queue stays."
     if taken.seen.stopped and not taken.seen.jobs.finished:
@@ -228,7 +228,7 @@ def _unfinished(aws: AWS, run: Run, taken: Step) -> Unfinished:
 
 
 def say_end(aws: AWS, run: Run, counts: JobCounts) -> None:
-    """Say how the jobs ended, and where everything lies."""
+    """Say how the jobs ended, and where everything is."""
     screen.say(f"The run has ended, and its machines with it: {counts.in_words()}.")
     root = f"s3://{run.config.DESTINATION_BUCKET}/"
     screen.say(outputs.in_words(root, outputs.folders(aws.s3, run), f"all: aws s3 ls {root}"))
@@ -236,7 +236,7 @@ def say_end(aws: AWS, run: Run, counts: JobCounts) -> None:
 
 
 def in_words(seen: Observed, jobs_at_once: int) -> str:
-    """One line: jobs by state, machines, containers, each of which holds `jobs_at_once`."""
+    """Return one line: jobs by state, machines, and containers with `jobs_at_once` each."""
     jobs = seen.jobs
     waiting = _waiting(seen.queue, jobs_at_once * sum(m.busy_tasks for m in seen.machines))
     skipped = f"{jobs.skipped:,} skipped, " if jobs.skipped else ""
@@ -250,10 +250,12 @@ def in_words(seen: Observed, jobs_at_once: int) -> str:
 
 
 def _waiting(queue: Counts | None, places: int) -> str:
-    """What is in the queue. A job in flight that no container at work has a place for was given
-    back, and waits some seconds for its next attempt, or its machine was lost."""
+    """Return what is in the queue, in words.
+
+    A job in flight that no busy container has a place for waits for its next attempt.
+    """
     if queue is None:
         return ""
     back = max(0, queue.in_flight - places)
     again = f"{back:,} for a next attempt, " if back else ""
-    return f"{queue.visible + queue.delayed:,} waiting, {again}{queue.in_flight - back:,} in work, "
+    return f"{queue.visible + queue.delayed:,} waiting, {again}{queue.in_flight - back:,} running, "

@@ -41,10 +41,10 @@ def command(where: Path, is_removal: bool, only_print: bool) -> None:
 
 
 def make(aws: AWS, config: Config, wait: Callable[[float], object] = time.sleep) -> Iterator[str]:
-    """Make or complete the roles, and the auto-monitor in this region; yields what was done.
+    """Create or complete the roles, and the auto-monitor in this region; yield what was done.
 
-    Idempotent: what a broken run of it left half made is completed. For another project of the
-    account (another APP_NAME or bucket) it is run again; what projects may do adds up.
+    Idempotent: an interrupted run of it is completed. Each project of the account (another APP_NAME
+    or bucket) needs it once; what projects may do adds up.
     """
     prefix, described = _described(aws, config)
     yield from iam.setup_roles(aws.iam, described, config.APP_NAME, prefix)
@@ -58,16 +58,16 @@ def make(aws: AWS, config: Config, wait: Callable[[float], object] = time.sleep)
 
 
 def make_roles(aws: AWS, config: Config) -> None:
-    """The roles alone: all that AWS on this computer needs."""
+    """Create the roles alone: the AWS on this computer needs nothing else."""
     prefix, described = _described(aws, config)
     for _ in iam.setup_roles(aws.iam, described, config.APP_NAME, prefix):
         continue
 
 
 def destroy(aws: AWS, config: Config) -> Iterator[str]:
-    """Take away what setupAWS made for this project; with the last project, all that it made.
+    """Remove what setupAWS created for this project; with the last project, all of it.
 
-    Service-linked roles stay: they are AWS's own, and others in the account may use them. Raises
+    Service-linked roles stay: they are AWS's own, and others in the account may use them. Raise
     ExplainedError while a run of the project is live.
     """
     _refuse_live_run(aws, config)
@@ -92,7 +92,7 @@ def destroy(aws: AWS, config: Config) -> Iterator[str]:
 
 
 def printed(aws: AWS, config: Config) -> str:
-    """The roles as JSON, filled in, for a site that makes them in a way of its own."""
+    """Return the roles as JSON, for a site that creates them in its own way."""
     return json.dumps(_described(aws, config)[1], indent=2)
 
 

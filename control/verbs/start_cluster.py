@@ -162,7 +162,7 @@ def say_why_not(aws: AWS, run: Run, clock: Callable[[], float] = time.time) -> N
 
 
 class Declined(Exception):
-    """The user was asked and does not want the machines: nothing was changed."""
+    """The user declined the machines: nothing was changed."""
 
 
 def wanted_machines(config: Config, jobs: int, present: int = 0) -> int:
@@ -176,7 +176,7 @@ def wanted_machines(config: Config, jobs: int, present: int = 0) -> int:
 
 @dataclass(frozen=True)
 class _Order:
-    """What startCluster is to do: how many machines to request, and how many there are then.
+    """The decision of startCluster: how many machines to request, and how many there are then.
 
     `pending` were written down by an interrupted command, and are requested first. `continues`: an
     `--add` typed again after such an interruption adds no others.

@@ -106,9 +106,9 @@ def watch(
     clock: Callable[[], float] = time.time,
     sleep: Callable[[float], object] = time.sleep,
 ) -> None:
-    """Show the state in its place on a terminal, else again and again, until the run has ended.
+    """Show the state in place on a terminal, else again and again, until the run has ended.
 
-    An AWS that does not answer for a while is asked again: this only looks.
+    Requests that fail for a passing reason are repeated: this only reads.
     """
     with ExitStack() as stack:
         live = None
@@ -142,7 +142,7 @@ def _grid(state: RunState) -> Table:
 
 
 def lines(state: RunState) -> Iterator[tuple[str, str]]:
-    """(label, text): what `status` shows."""
+    """Yield what `status` shows, as (label, text)."""
     run, jobs, queue = state.run, state.jobs, state.queue
     age = format_duration(max(0.0, state.now - run.began))
     when = f"ended {format_minute(run.ended)}" if run.ended else f"set up {age} ago"
@@ -174,7 +174,7 @@ def next_step(state: RunState) -> str:
 
 
 def one_line(state: RunState) -> str:
-    """The state in a line, for `--watch` where lines cannot be written over."""
+    """Return the state in a line, for `--watch` where lines cannot be rewritten."""
     jobs, queue = state.jobs, state.queue
     left = f"; {_left_in_words(state.left)} left" if state.left else ""
     why = f"; {state.reason}" if state.reason else ""
@@ -260,7 +260,7 @@ def _all_table(runs: Sequence[AccountRun]) -> Table:
 
 
 def all_as_json(runs: Sequence[AccountRun], region: str) -> dict[str, object]:
-    """As documentation/json.md describes it."""
+    """Return the runs as documentation/json.md describes them."""
     return {
         "region": region,
         "runs": [

@@ -1,4 +1,4 @@
-"""How commands use the AWS on this computer: their environment, config and pace."""
+"""The environment, config and pace of commands that use the AWS on this computer."""
 
 from __future__ import annotations
 

@@ -31,28 +31,30 @@ _TRANSFERS = 8
 # Files of more bytes are sent in parts, several at a time.
 _LARGE = 8 << 20
 
-# So many bytes of an object are in memory at a time.
+# The bytes of an object that are in memory at a time.
 _PIECE = 1 << 20
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """A folder of this computer, and where what is in it lies in the bucket."""
+    """A folder of this computer, and the prefix of its files in the bucket."""
 
     folder: Path
     prefix: str
 
 
 def given_input(folder: Path) -> Inputs:
-    """The folder of --input: it goes into the bucket under its own name, as `cp -r` would."""
+    """Return the folder of --input, which `cp -r` would copy under its own name, too."""
     if not folder.is_dir():
         raise UserError(f"{folder}: there is no such input folder.", "Check --input.")
     return Inputs(folder, folder.resolve().name)
 
 
 def default_input(config: Config, shared: Mapping[str, Any]) -> Inputs | None:
-    """The folder of the project that the job file names as its input_location, if there is one;
-    if there is none, that is said."""
+    """Return the folder of the project that is the job file's input_location.
+
+    Say so if there is none.
+    """
     named = shared.get("input_location")
     if not isinstance(named, str) or not named:
         screen.say("The job file has no input_location, so the bucket is empty at first.")
@@ -69,7 +71,7 @@ def default_input(config: Config, shared: Mapping[str, Any]) -> Inputs | None:
 
 
 def put_inputs(s3: S3Client, bucket: str, inputs: Inputs | None) -> frozenset[str]:
-    """Put a folder into the bucket; returns the keys."""
+    """Put a folder into the bucket; return the keys."""
     if inputs is None:
         return frozenset()
     root = inputs.folder.resolve()
@@ -88,9 +90,9 @@ def put_inputs(s3: S3Client, bucket: str, inputs: Inputs | None) -> frozenset[st
 
 
 def prepare_output(output: Path) -> None:
-    """Make the folder for the results, before anything runs for which there would be no place.
+    """Create the folder for the results, before anything runs.
 
-    Raises UserError if it cannot be made or written to.
+    Raise UserError if it cannot be created or written to.
     """
     try:
         output.mkdir(parents=True, exist_ok=True)
@@ -136,7 +138,7 @@ def _take_log(s3: S3Client, bucket: str, key: str, path: Path) -> None:
 
 
 def _fetch(s3: S3Client, bucket: str, key: str, path: Path) -> None:
-    """Write an object into a file, which is there under its name when it is whole.
+    """Write an object into a file, which has its name only when it is complete.
 
     boto3's download_file asks for each object's size first, and starts threads for each: three
     times the work for small ones.

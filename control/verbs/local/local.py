@@ -116,7 +116,7 @@ def command(
 
 @dataclass(frozen=True)
 class Options:
-    """How many workers run here, where inputs and results are, and whether in containers."""
+    """The number of workers, the folders of inputs and results, and a wish for containers."""
 
     workers: int
     inputs: Path | None

@@ -127,7 +127,7 @@ def test_it_is_remembered_with_the_time_of_the_first(set_up, capsys):
     run = monitor.be_cheapest(aws, run, 2000.0)
     assert store.load(aws.s3, run.bucket, run.app_name, run.run_id).cheapest_since == 1000.0
     monitor.watch(aws, run, Pace(poll=0.1, settle=0.3, spare=0.3, register=60))
-    assert "Cheapest: from 15 minutes after 1970-01-01T00:16:40Z on" in capsys.readouterr().out
+    assert "Cheapest: from 15 minutes after 1970-01-01T00:16:40Z," in capsys.readouterr().out
 
 
 def test_the_last_machine_of_a_fleet_that_another_has_work_instead_of_is_not_replaced():

@@ -99,7 +99,7 @@ def test_what_was_submitted_already_is_not_sent_again(stub_aws, write, state, ca
     submit.report(outcome, run, submit.read_jobs(path))
     printed = capsys.readouterr().out
     assert "3 jobs sent" in printed
-    assert "12 jobs submitted in this run before, not sent again (--again" in printed
+    assert "12 jobs skipped: already submitted in this run (use --again" in printed
 
 
 def test_again_sends_all_as_their_next_submission(stub_aws, write, state):
