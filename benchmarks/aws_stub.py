@@ -129,6 +129,9 @@ class Stub:
                 return xml_error(412, "PreconditionFailed")
             self.objects[key] = bytes(request.body)
             return answered(b"", headers={"ETag": _etag(request.body)})
+        if operation == "DELETE":
+            self.objects.pop(key, None)
+            return answered(b"", status=204)
         if now is None:
             return xml_error(404, "NoSuchKey")
         return answered(now, "application/octet-stream", headers={"ETag": _etag(now)})

@@ -86,23 +86,35 @@ def run_job(job: Any) -> None:
 
 def be_worker(jobs: int) -> None:
     """Do the jobs as a worker does them, and print their cost."""
-    from plumbing import attempt, aws, environment, loop, machine, process, records, upload
-    from plumbing.board import Board
-    from plumbing.flag import Flag
+    from plumbing import attempt, machine, process, records, upload
+    from plumbing import worker as loop
+    from plumbing.aws_clients import make_session
     from plumbing.fork_server import ForkServer
+    from plumbing.job_log import JobLog
     from plumbing.lease import Lease
-    from plumbing.settle import Settler
-    from plumbing.worker import Worker
+    from plumbing.outcome import Outcome
+    from plumbing.settings import read_settings
+    from plumbing.shared_state import NOT_OFFERED, SharedState
+    from plumbing.stop_flag import StopFlag
+    from plumbing.worker import Crew, Worker
 
-    settings = environment.read(os.environ)
-    session = aws.make_session(settings.region)
-    clients = aws.make_clients(session)
-    settler = Settler(
-        clients.s3, clients.sqs, settings.bucket, settings.queue_url, settings.dead_letter_queue
+    settings = read_settings(os.environ)
+    crew = Crew(
+        settings,
+        make_session(settings.region),
+        settings.work_folder,
+        machine.Identity("benchmark"),
+        SharedState(1),
+        output_prefix,
+        run_job,
     )
+    stop = StopFlag()
+    worker = Worker(crew, 0, stop)
+    # No ECS agent protects it.
+    worker.state.protection = NOT_OFFERED
     costs = Costs()
     for holder, attribute, name in (
-        (clients.receiver, "receive_message", "ReceiveMessage"),
+        (worker.clients.receiver, "receive_message", "ReceiveMessage"),
         (loop, "parse", "message read"),
         (records, "find_done", "HeadObject: done record"),
         (machine, "unfit", "disk and memory of the machine"),
@@ -111,44 +123,32 @@ def be_worker(jobs: int) -> None:
         (Lease, "keep", "thread of the lease started"),
         (process, "watch", "the job's process until its end"),
         (upload, "items_of", "outputs found"),
-        (upload, "send_all", "PutObject: output and log"),
-        (records, "write_done", "PutObject: done record"),
-        (settler, "delete", "DeleteMessage"),
+        (upload, "send_all", "PutObject: output"),
+        (JobLog, "packed", "log packed"),
+        (records, "write_done", "PutObject: done record and log"),
+        (worker.settler, "delete", "DeleteMessage"),
         (Lease, "close", "lease closed"),
         (attempt, "remove", "folder removed"),
     ):
         setattr(holder, attribute, costs.part(name, getattr(holder, attribute)))
-    stop = Flag()
-    worker = Worker(
-        settings,
-        clients,
-        settler,
-        stop,
-        settings.work_folder,
-        machine.Identity("benchmark"),
-        output_prefix,
-        run_job,
-        lambda: None,
-    )
-    board = Board(1)
     done: list[list[float]] = []
     server = int(os.environ["SERVER_PID"])
     attend = loop.attend
 
-    def counted(worker: Worker, raw: Mapping[str, Any], asked: float) -> str | None:
-        fault = attend(worker, raw, asked)
+    def counted(worker: Worker, raw: Mapping[str, Any], asked: float) -> Outcome | None:
+        outcome = attend(worker, raw, asked)
         done.append([*now(), *cpu_of(worker.fork_server.pid), sum(cpu_of(server))])
         if len(done) == WARM_UP:
             costs.sums.clear()
         if len(done) == WARM_UP + jobs:
             stop.set("all are done")
-        return fault
+        return outcome
 
     loop.attend = counted
     # As the container does before it forks.
     gc.collect()
     gc.freeze()
-    loop.work(worker, 0, board)
+    loop.work(worker)
     total = [(b - a) / jobs for a, b in zip(done[WARM_UP - 1], done[-1], strict=True)]
     parts = {name: [spent / jobs for spent in sums] for name, sums in costs.sums.items()}
     json.dump({"total": total, "parts": parts}, sys.stderr)
@@ -175,7 +175,7 @@ def measure(jobs: int) -> dict[str, Any]:
                 "SQS_QUEUE_URL": url,
                 "AWS_BUCKET": BUCKET,
                 "APP_NAME": "Benchmark",
-                "RUN_ID": "R1",
+                "RUN_ID": "20260101T000000Z",
                 "WORK_FOLDER": str(folder),
                 "SERVER_PID": str(server.pid),
             }

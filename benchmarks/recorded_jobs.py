@@ -6,6 +6,7 @@ is made on request, and is the same each time.
 
 from __future__ import annotations
 
+import base64
 import gzip
 import hashlib
 import json
@@ -32,8 +33,9 @@ _SHARED = (
     '"pipeline":"projects/screen/analysis.cppipe"'
 )
 SILENT = (
-    "killed 3 times without a word "
-    "(the machine was lost, its memory was full, or it was cut off from AWS)"
+    "killed",
+    "ended silently 3 times "
+    "(the machine was lost, its memory was full, or it was cut off from AWS)",
 )
 _LENGTHS = NormalDist()
 
@@ -128,26 +130,26 @@ class Jobs:
         kind = self.kind(self.numbers[place])
         if kind in ("waiting", "retrying"):
             return ()
-        if kind in ("failed", "skipped"):
-            return (f"{kind}.json",)
-        return ("done.json", "failed.json") if kind == "retried" else ("done.json",)
+        if kind == "skipped":
+            return ("skipped.json",)
+        if kind in ("failed", "retried"):
+            cause = failure_of(self.numbers[place], self.ids[place], kind)[0]
+            # In the order of keys.
+            both = (f"{cause}.failed.json", *(("done.json",) if kind == "retried" else ()))
+            return tuple(sorted(both))
+        return ("done.json",)
 
     def attempt_names(self, place: int) -> tuple[str, ...]:
-        """Return the names of its failed attempts."""
+        """Return the names of its failed attempts: submission.receive.cause.state."""
         number = self.numbers[place]
         kind = self.kind(number)
         if kind in ("retrying", "recovered"):
-            return ("1.1.failed.json",)
+            return ("1.1.exit_code.failed.json",)
         if kind not in ("failed", "retried"):
             return ()
         times = tries(number, self.ids[place])
-        return tuple(f"1.{receive}.failed.json" for receive in range(1, times + 1))
-
-    def log_names(self, place: int) -> tuple[str, ...]:
-        kind = self.kind(self.numbers[place])
-        failed = tuple(name.replace("failed.json", "txt") for name in self.attempt_names(place))
-        last = {"done": ("1.1.txt",), "recovered": ("1.2.txt",), "retried": ("2.1.txt",)}
-        return failed + last.get(kind, ())
+        cause = failure_of(number, self.ids[place], kind)[0]
+        return tuple(f"1.{receive}.{cause}.failed.json" for receive in range(1, times + 1))
 
     def ended(self, number: int) -> float:
         """Return the time of its record: jobs end one after the other, with some disorder."""
@@ -158,15 +160,28 @@ class Jobs:
         return max(first, first + share * shape.hours * 3600 - disorder)
 
     def content(
-        self, number: int, job_id: int, state: str, submission: int, receive: int, reason: str = ""
+        self,
+        number: int,
+        job_id: int,
+        state: str,
+        submission: int,
+        receive: int,
+        failure: tuple[str, str] = ("", ""),
+        *,
+        is_attempt: bool = False,
     ) -> bytes:
-        """Return a record or an attempt, as a worker writes it."""
-        ran = state != "skipped" and reason != SILENT
+        """Return a record or an attempt as a worker writes it, with its log in the last of them."""
+        cause, reason = failure
+        ran = state != "skipped" and failure != SILENT
         length = seconds(job_id) if ran else 0.2
         ended, name = self.ended(number), name_of(number)
-        attempt = ALLOWED if reason == SILENT else receive
-        log = f"{self.shape.prefix}logs/{job_id:016x}.{submission}.{receive}.txt"
+        attempt = ALLOWED if failure == SILENT else receive
         done = state == "done"
+        log_key = f"attempts/{job_id:016x}.{submission}.{receive}.{cause}.failed.json"
+        if done:
+            log_key = f"records/{job_id:016x}.done.json"
+        lines = log_lines(name, reason, attempt) if ran else []
+        has_log = ran and (done or is_attempt)
         fields = {
             "job_id": f"{job_id:016x}",
             "job_name": name,
@@ -175,9 +190,10 @@ class Jobs:
             "receive": receive,
             "attempt": attempt,
             "attempts_allowed": ALLOWED,
-            "reason": "its outputs are there already" if state == "skipped" else reason,
-            "exit_code": 3 if reason.endswith("code 3") else None,
-            "signal": "SIGKILL" if reason.startswith("out of memory") else None,
+            "cause": "already_done" if state == "skipped" else cause,
+            "reason": "its outputs exist already" if state == "skipped" else reason,
+            "exit_code": 3 if cause == "exit_code" else None,
+            "signal": "SIGKILL" if cause == "out_of_memory" else None,
             "started": _utc(ended - length),
             "ended": _utc(ended),
             "seconds": round(length, 3),
@@ -191,8 +207,9 @@ class Jobs:
             "output_prefix": f"projects/screen/results/{name}" if done else "",
             "output_files": 4 if done else 0,
             "output_bytes": 81_000 + number % 977 if done else 0,
-            "last_lines": log_lines(name, reason, attempt)[1:-1][-30:] if ran else [],
-            "log_key": log if ran else "",
+            "last_lines": lines[1:-1][-30:],
+            "log_key": self.shape.prefix + log_key if ran else "",
+            "log": _packed(lines) if has_log else "",
             "state": state,
         }
         return json.dumps(fields, ensure_ascii=False, indent=1).encode()
@@ -241,41 +258,35 @@ def seconds(job_id: int) -> float:
     return MEAN_SECONDS / 1.133 * math.exp(0.5 * _LENGTHS.inv_cdf(draw))
 
 
-def reason_of(number: int, job_id: int, kind: str = "failed") -> str:
-    """Return why a job's attempts failed: one of six kinds, some with details of this job.
+def failure_of(number: int, job_id: int, kind: str = "failed") -> tuple[str, str]:
+    """Return (cause, reason) of a job's failed attempts: six kinds, some with names of this job.
 
     A job that succeeded in the end, or still may, failed for a temporary reason.
     """
-    if kind in ("recovered", "retrying"):
-        return "cellprofiler exited with code 3"
-    name = name_of(number)
     draw = job_id % 100
-    if draw < 45:
-        return "cellprofiler exited with code 3"
+    if kind in ("recovered", "retrying") or draw < 45:
+        return "exit_code", "cellprofiler exited with code 3"
+    name = name_of(number)
     if draw < 70:
         key = f"projects/screen/images/{name.replace('-', '/')}.tif"
-        return f"s3://{BUCKET}/{key} does not exist"
+        return "missing_input", f"s3://{BUCKET}/{key} does not exist"
     if draw < 80:
-        return (
-            f"out of memory: the kernel ended cellprofiler (limit 15728 MB); MEMORY is {MEMORY_MB}"
-        )
+        how = f"the kernel ended cellprofiler (limit 15728 MB); MEMORY is {MEMORY_MB}"
+        return "out_of_memory", f"out of memory: {how}"
     if draw < 88:
-        return "took longer than JOB_TIMEOUT (21600 s)"
+        return "timeout", "took longer than JOB_TIMEOUT (21600 s)"
     if draw < 97:
-        row = job_id % 2003
-        return (
-            "run_job raised ValueError: could not convert string to float: 'n/a' "
-            f"in {name}.csv, line {row}"
-        )
+        why = f"could not convert string to float: 'n/a' in {name}.csv, line {job_id % 2003}"
+        return "exception", f"run_job raised ValueError: {why}"
     return SILENT
 
 
 def tries(number: int, job_id: int) -> int:
     """Return the number of failed attempts after which it failed for good; 0 for silent deaths."""
-    reason = reason_of(number, job_id)
-    if reason == SILENT:
+    failure = failure_of(number, job_id)
+    if failure == SILENT:
         return 0
-    return 1 if reason.endswith("does not exist") else ALLOWED
+    return 1 if failure[0] == "missing_input" else ALLOWED
 
 
 def given_up_at(number: int, job_id: int) -> int:
@@ -291,6 +302,11 @@ def log_lines(name: str, reason: str, attempt: int) -> list[str]:
         where = f"s3://{BUCKET}/projects/screen/results/{name}/"
         return [*lines, f"run_job succeeded after 9.0 s; uploading 4 files, 0.081 MB, to {where}"]
     return [*lines, "Traceback (most recent call last):", f"FAILED {name}: {reason}"]
+
+
+def _packed(lines: list[str]) -> str:
+    text = "".join(f"{line}\n" for line in lines).encode()
+    return base64.b64encode(gzip.compress(text, compresslevel=1, mtime=0)).decode()
 
 
 def _utc(moment: float) -> str:

@@ -244,10 +244,9 @@ class Bucket:
 
 _FOLDERS = {
     "attempts": Jobs.attempt_names,
-    "logs": Jobs.log_names,
     "records": Jobs.record_names,
 }
-_SIZES = {"attempts": 2_900, "logs": 3_000, "records": 2_500}
+_SIZES = {"attempts": 3_500, "records": 3_500}
 
 
 def _names(jobs: Jobs, folder: str, place: int) -> list[str]:
@@ -260,19 +259,14 @@ def _content(jobs: Jobs, folder: str, place: int, rest: str) -> bytes:
     """Return the content of this job's object whose name ends with `rest`."""
     number, job_id = jobs.numbers[place], jobs.ids[place]
     kind = jobs.kind(number)
-    reason = recorded_jobs.reason_of(number, job_id, kind)
+    failure = recorded_jobs.failure_of(number, job_id, kind)
     words = rest.split(".")
-    if folder == "logs":
-        failed = f"{words[0]}.{words[1]}.failed.json" in jobs.attempt_names(place)
-        lines = recorded_jobs.log_lines(
-            recorded_jobs.name_of(number), reason if failed else "", int(words[1])
-        )
-        return "".join(f"{line}\n" for line in lines).encode()
     if folder == "attempts":
-        return jobs.content(number, job_id, "failed", int(words[0]), int(words[1]), reason)
-    if words[0] == "failed":
+        tried = int(words[0]), int(words[1])
+        return jobs.content(number, job_id, "failed", *tried, failure, is_attempt=True)
+    if words[1] == "failed":
         receive = recorded_jobs.given_up_at(number, job_id)
-        return jobs.content(number, job_id, "failed", 1, receive, reason)
+        return jobs.content(number, job_id, "failed", 1, receive, failure)
     submission, receive = {"recovered": (1, 2), "retried": (2, 1)}.get(kind, (1, 1))
     return jobs.content(number, job_id, words[0], submission, receive)
 

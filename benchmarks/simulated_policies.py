@@ -172,7 +172,7 @@ def observe(site: Site, alarms: frozenset[str]) -> Observed:
         machines=tuple(_machine(world, i, on, busy_on) for i in up),
         service=ServiceState(service.desired, running, len(live) - running),
         alarms=alarms,
-        asked={fleet.id: site.requested},
+        requested={fleet.id: site.requested},
     )
 
 

@@ -171,7 +171,7 @@ def client(way: str, url: str, path: str, count: str) -> dict[str, float]:
     wall, cpu = time.perf_counter(), time.process_time()
     if way == "submit":
         state = Path(path).parent / ".runs"
-        outcome = submit.submit(aws, run, Path(path), state)
+        outcome = submit.submit(aws, run, submit.read_jobs(Path(path)), state)
         assert outcome.sent + outcome.already == int(count)
     else:
         one_by_one(run.queue_url, Path(path))

@@ -192,9 +192,9 @@ def _load() -> str:
 
 def with_plumbing(direction: str, folder: Path, prefix: str) -> None:
     """Transfer as the worker does (attempt.py and job.py)."""
-    from plumbing import aws, download, upload
+    from plumbing import aws_clients, download, upload
 
-    s3 = aws.make_clients(aws.make_session(REGION)).s3
+    s3 = aws_clients.make_clients(aws_clients.make_session(REGION)).s3
     if direction == "upload":
         items = upload.items_of(folder, BUCKET, prefix, {}, print)
         upload.send_all(s3, items, lambda: None)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from control.command import typed
 from control.errors import UserError
 from control.text import word_like
 
@@ -30,8 +31,7 @@ def run(path: Path) -> dict[str, Any]:
     if path.suffix == ".json":
         raise UserError(
             f"{path} is a JSON file; --config names a config.py or the folder that holds it.",
-            "Name that. A job file stands behind the verb: python run.py local "
-            "files/exampleJob.json",
+            f"A job file comes after the verb: {typed('local', 'files/exampleJob.json')}",
         )
     try:
         return runpy.run_path(str(path))
@@ -192,7 +192,7 @@ def _setting(
 class Config:
     """Every setting of config.py, typed; the implementer's own are in `extras`."""
 
-    path: Path = Path("config.py")
+    path: Path = field(default=Path("config.py"), compare=False)
     extras: Mapping[str, Any] = field(default_factory=dict)
 
     APP_NAME: str = _setting(name=_APP)
@@ -355,8 +355,8 @@ def _typed(
         if not embedded or spec.metadata["local"] is None:
             raise Placeholder(
                 f"{path}: {name} is still the placeholder '{value}'.",
-                "Put your own value there, or try without AWS: python run.py local "
-                f"files/exampleJob.json ({name} is filled in then).",
+                "Put your own value there, or try without AWS, with a value that is filled in: "
+                f"{typed('local', 'files/exampleJob.json')}",
             )
         value = spec.metadata["local"]
     hint = _HINTS[name]

@@ -27,3 +27,12 @@ class Interrupted(ExplainedError):
     """Ctrl-C."""
 
     exit_code = 130
+
+
+def missing_package(error: ImportError) -> UserError:
+    """Return the error for a package of files/requirements.txt that is not installed."""
+    return UserError(
+        f"The package {error.name} is not installed in this Python.",
+        "Type `. .venv/bin/activate` if you used make, else: python -m pip install -r "
+        "files/requirements.txt",
+    )

@@ -1,4 +1,4 @@
-"""A run: its identity, its counts of jobs, its times."""
+"""A run: its identity, its fleets, its counts of jobs, its times; the states and causes of jobs."""
 
 from __future__ import annotations
 
@@ -11,15 +11,26 @@ from typing import Any
 from control.config import Config, config_of_values
 from control.text import several
 
-# done beats skipped beats failed.
-STATES = ("done", "skipped", "failed")
+# Of several records of a job the first of these counts.
+STATES = ("done", "skipped", "cancelled", "failed")
+
+# Why an attempt or a job ended as it did (documentation/contract.md): the worker has the same list.
+CAUSES = (
+    *("out_of_memory", "timeout", "disk_full", "machine_error", "exit_code", "signal"),
+    *("output_match", "job_failed", "exception", "missing_input", "missing_program"),
+    *("missing_module", "missing_value", "no_output", "bad_output", "refused_by_aws"),
+    *("aws_unavailable", "not_a_job", "worker_error", "killed", "interrupted", "cancelled"),
+    "already_done",
+)
+
+_RUN_ID = "%Y%m%dT%H%M%SZ"
 
 
 @dataclass(frozen=True)
 class FleetEntry:
-    """A request for machines, as run.json has it; `fleet_id` is "" until EC2 has confirmed it.
+    """A request for machines in run.json; `fleet_id` is "" until EC2 has confirmed it.
 
-    `target`: the machines that the user has confirmed, in the request or in a resize since then.
+    `target` is how many machines the user has confirmed, in the request or in a later resize.
     """
 
     template: str
@@ -49,9 +60,10 @@ class FleetEntry:
 
 @dataclass(frozen=True)
 class Run:
-    """A run, as run.json has it: all that monitor and stop need, so that neither reads config.py.
+    """A run in run.json: all that monitor and stop need, so that neither reads config.py.
 
-    `config` holds the settings of the last setup.
+    `config` holds the settings of the last setup. `sending` has the submit commands that have not
+    finished, by number, with the number of their last part whose jobs are all sent.
     """
 
     app_name: str
@@ -68,6 +80,7 @@ class Run:
     task_definition: str = ""
     log_group: str = ""
     submissions: int = 0
+    sending: dict[str, int] = field(default_factory=dict)
     fleets: tuple[FleetEntry, ...] = ()
     memory: dict[str, Any] = field(default_factory=dict)
     ended: str = ""
@@ -83,6 +96,11 @@ class Run:
     def prefix(self) -> str:
         """Return the prefix of everything that the system itself writes about this run."""
         return run_prefix(self.app_name, self.run_id)
+
+    @property
+    def began(self) -> float:
+        """Return when the run was set up, in seconds since 1970: its RUN_ID is that time."""
+        return datetime.strptime(self.run_id, _RUN_ID).replace(tzinfo=timezone.utc).timestamp()
 
     def as_json(self) -> dict[str, Any]:
         """Return the content of run.json."""
@@ -102,35 +120,46 @@ class Run:
 
 @dataclass(frozen=True)
 class JobCounts:
-    """How many jobs are in which state, from key names alone."""
+    """Jobs of a run by state, from key names alone."""
 
     submitted: int
     done: int
     skipped: int
     failed: int
+    cancelled: int = 0
 
     @property
     def finished(self) -> int:
-        return self.done + self.skipped + self.failed
+        return self.done + self.skipped + self.failed + self.cancelled
+
+    @property
+    def unfinished(self) -> int:
+        """Return how many jobs have no record. Jobs of other programs may have one, too."""
+        return max(0, self.submitted - self.finished)
 
     def in_words(self) -> str:
-        """'1 job done, 0 skipped, 2 failed'."""
-        return f"{several(self.done, 'job')} done, {self.skipped:,} skipped, {self.failed:,} failed"
+        """Return '1 job done, 0 skipped, 2 failed', and ', 3 cancelled' if any were."""
+        return f"{several(self.done, 'job')} done, {self.others()}"
+
+    def others(self) -> str:
+        """Return '0 skipped, 2 failed', and ', 3 cancelled' if any were."""
+        cancelled = f", {self.cancelled:,} cancelled" if self.cancelled else ""
+        return f"{self.skipped:,} skipped, {self.failed:,} failed{cancelled}"
 
 
 def utc(now: float) -> str:
-    """A time in seconds since 1970 as ISO 8601 in UTC."""
+    """Return a time in seconds since 1970 as ISO 8601 in UTC."""
     return datetime.fromtimestamp(now, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def seconds(text: str) -> float:
-    """The reverse of `utc`: seconds since 1970."""
+    """Return the seconds since 1970 of a time as `utc` writes it."""
     return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S%z").timestamp()
 
 
 def new_run_id(now: float) -> str:
-    """The RUN_ID of a run that is set up at `now`; they sort by time."""
-    return datetime.fromtimestamp(now, timezone.utc).strftime("%Y%m%dT%H%M%SZ")
+    """Return the RUN_ID of a run that is set up at `now`; they sort by time."""
+    return datetime.fromtimestamp(now, timezone.utc).strftime(_RUN_ID)
 
 
 def run_prefix(app_name: str, run_id: str) -> str:

@@ -16,22 +16,12 @@ from typing import TextIO
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-# In a pipe or a log file a line at most this often: enough to see that it goes on.
+# In a pipe or a log file a line at most this often: enough to see progress.
 PLAIN_LINE_SECONDS = 10.0
 
 Advance = Callable[[int], None]
 
 _beside = ContextVar("_beside", default=False)
-
-_project = ContextVar("_project", default="")
-
-# Our own verbs only: what is said may have lines of the user's programs in it.
-VERBS = (
-    *("setupAWS", "setup", "submitJob", "startCluster", "monitor", "check", "status"),
-    *("failures", "retry", "logs", "report", "stop", "local"),
-)
-
-_COMMAND = re.compile(rf"\bpython run\.py (?!\w+ --help)(?=(?:{'|'.join(VERBS)})\b)")
 
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-_])")
 
@@ -40,8 +30,10 @@ _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029]")
 
 @contextmanager
 def beside_an_answer() -> Iterator[None]:
-    """Within the block standard output is for an answer alone, which a program may read: what is
-    said beside it, and progress, go to standard error."""
+    """Keep standard output for an answer alone within the block, since a program may read it.
+
+    Other lines and progress go to standard error.
+    """
     token = _beside.set(True)
     try:
         yield
@@ -49,28 +41,13 @@ def beside_an_answer() -> Iterator[None]:
         _beside.reset(token)
 
 
-@contextmanager
-def for_project(option: str) -> Iterator[None]:
-    """Within the block the commands that are said name the project: by "--config X", or ""."""
-    token = _project.set(f"{option} " if option else "")
-    try:
-        yield
-    finally:
-        _project.reset(token)
-
-
-def named(text: str) -> str:
-    """A text whose commands, such as "python run.py status", name the project."""
-    return _COMMAND.sub(lambda found: found[0] + _project.get(), text)
-
-
 def answer(text: str) -> None:
-    """A line of an answer, on standard output as it is."""
+    """Print a line of an answer on standard output, unchanged."""
     print(text, flush=True)
 
 
 def answer_in_words(text: str) -> None:
-    """A line of an answer that people read, broken between words on a terminal."""
+    """Print a line of an answer that people read, broken between words on a terminal."""
     token = _beside.set(False)
     try:
         say(text)
@@ -79,7 +56,7 @@ def answer_in_words(text: str) -> None:
 
 
 def printable(text: str) -> str:
-    """A line without what would move the cursor or colour the rest of the screen."""
+    """Return a line without what would move the cursor or color the rest of the screen."""
     return _CONTROL.sub("", _ESCAPES.sub("", text)).expandtabs(4)
 
 
@@ -88,7 +65,7 @@ def _out() -> TextIO:
 
 
 def console() -> Console:
-    """Where people are told, one for all: what is printed beside a live line must know of it."""
+    """Return the console for people, always the same: a line printed above a live one needs it."""
     return _console(_beside.get())
 
 
@@ -98,8 +75,7 @@ def _console(on_stderr: bool) -> Console:
 
 
 def say(text: str = "") -> None:
-    """A line for people; on a terminal broken between words, never wider than it."""
-    text = named(text)
+    """Print a line for people; on a terminal broken between words, never wider than it."""
     if is_terminal():
         console().print(text, markup=False)
     else:
@@ -107,13 +83,13 @@ def say(text: str = "") -> None:
 
 
 def cut(line: str) -> str:
-    """On a terminal no more of a line than its width; elsewhere all of it."""
+    """Cut a line to the width of the terminal; elsewhere return all of it."""
     width = console().width
     return line if not is_terminal() or len(line) <= width else f"{line[: width - 3]}..."
 
 
 def next_command(command: str) -> None:
-    """The last line of a verb: what to type next."""
+    """Print the last line of a verb: what to type next."""
     say(f"Next: {command}")
 
 
@@ -121,7 +97,7 @@ def next_command(command: str) -> None:
 def progress(
     label: str, total: int, clock: Callable[[], float] = time.monotonic
 ) -> Iterator[Advance]:
-    """A progress bar of `total` steps on a terminal, else a line every ten seconds."""
+    """Show a progress bar of `total` steps on a terminal, else a line every ten seconds."""
     if not is_terminal():
         yield _plain(label, total, clock)
         return
@@ -138,7 +114,7 @@ def progress(
 
 @contextmanager
 def live_status(clock: Callable[[], float] = time.monotonic) -> Iterator[Callable[[str], None]]:
-    """A line that changes in its place on a terminal; elsewhere a new one every ten seconds."""
+    """Show a line that changes in place on a terminal, else a new one every ten seconds."""
     began = clock()
     if not is_terminal():
         yield _seldom(clock)
@@ -166,7 +142,7 @@ def _seldom(clock: Callable[[], float]) -> Callable[[str], None]:
 
 
 def is_terminal() -> bool:
-    """Whether what is said is seen by a person at once, on a terminal that can be written over."""
+    """Tell whether the output is a terminal whose lines can be rewritten."""
     return _out().isatty() and os.environ.get("TERM") != "dumb"
 
 

@@ -8,12 +8,12 @@ from pathlib import Path
 
 
 def several(number: int, noun: str) -> str:
-    """'1 machine', '2,000 machines'."""
+    """Return '1 machine', '2,000 machines'."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def format_duration(seconds: float) -> str:
-    """'0.4 s', '45 s', '4.1 min', '1.5 h', '3.2 days'."""
+    """Return '0.4 s', '45 s', '4.1 min', '1.5 h', '3.2 days'."""
     for limit, size, unit in ((90, 1, "s"), (5400, 60, "min"), (172_800, 3600, "h")):
         if seconds < limit:
             return f"{_figures(seconds / size)} {unit}"
@@ -21,20 +21,22 @@ def format_duration(seconds: float) -> str:
 
 
 def format_minute(time: str) -> str:
-    """'2026-01-31 12:30 UTC' of a time as records have it, '2026-01-31T12:30:59Z'."""
+    """Return '2026-01-31 12:30 UTC' for a time in records, '2026-01-31T12:30:59Z'."""
     return f"{time[:16].replace('T', ' ')} UTC"
 
 
 def format_hours(amount: float) -> str:
-    """A number of machine-hours: '0', '0.0067', '0.35', '4.0', '1,234.5'; less than one hour with
-    two figures, for what is small is not nothing."""
+    """Return a number of machine-hours: '0', '0.0067', '0.35', '4.0', '1,234.5'.
+
+    Less than one hour has two figures, so that little does not look like nothing.
+    """
     if amount >= 0.995 or amount == 0:
         return f"{amount:,.1f}" if amount else "0"
     return f"{amount:.2g}" if amount >= 0.0001 else "under 0.0001"
 
 
 def format_megabytes(mb: float) -> str:
-    """'640 MB', '1.9 GB', '2.3 TB'."""
+    """Return '640 MB', '1.9 GB', '2.3 TB'."""
     for limit, size, unit in ((1000, 1, "MB"), (1e6, 1000, "GB")):
         if mb < limit:
             return f"{_figures(mb / size)} {unit}"
@@ -42,14 +44,14 @@ def format_megabytes(mb: float) -> str:
 
 
 def format_dollars(amount: float) -> str:
-    """'$0.07', '$12.40', '$1,234'."""
+    """Return '$0.07', '$12.40', '$1,234'."""
     if 0 < amount < 0.005:
         return "under $0.01"
     return f"${amount:,.2f}" if amount < 1000 else f"${amount:,.0f}"
 
 
 def format_percent(share: float) -> str:
-    """'0 %', '0.2 %', '8 %', '100 %': never 0 or 100 for what is not."""
+    """Return '0 %', '0.2 %', '8 %', '100 %'; only 0 itself is '0 %', and only all is '100 %'."""
     figure = 100 * share
     if 0 < figure < 1:
         return f"{figure:.1f} %" if figure >= 0.05 else "under 0.1 %"
@@ -65,21 +67,23 @@ def _figures(value: float) -> str:
 
 
 def word_like(word: str, known: Iterable[str]) -> str | None:
-    """The known word that is most like this one, if any is; capitals make no difference."""
+    """Return the known word that is most like this one, if any is; ignore case."""
     by_lower = {one.lower(): one for one in known}
     close = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=0.8)
     return by_lower[close[0]] if close else None
 
 
 def files_in(folder: Path, ending: str) -> str:
-    """The first files of a folder with this ending, up to three; "" if there are none."""
+    """Return the first files of a folder with this ending, up to three; "" if none has it."""
     found = sorted(path for path in folder.iterdir() if path.name.endswith(ending))
     return ", ".join(map(str, found[:3]))
 
 
 def file_like(path: Path) -> str | None:
-    """'Did you mean ...?' for a file that does not exist, if one beside it, or in files/ there,
-    has a like name."""
+    """Return 'Did you mean ...?' for a file that does not exist.
+
+    None unless a file next to it, or in files/ there, has a similar name.
+    """
     for folder in (path.parent, path.parent / "files"):
         try:
             names = [one.name for one in folder.iterdir() if one.suffix == path.suffix]

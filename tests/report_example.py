@@ -1,15 +1,15 @@
-"""A report to look at: made from some records, without AWS."""
+"""An example of a report, made from some records without AWS."""
 
 from __future__ import annotations
 
 from array import array
 from collections import Counter
 
-from control.config import load_config
 from control.model import Run
 from control.records import costs
-from control.reports import data
 from control.reports.collect import Reading
+from control.reports.make import make_report
+from tests.conftest import config_of
 
 BEGAN = 1_767_225_600.0  # 20260101T000000Z
 PREFIX = "runs/Test/20260101T000000Z/"
@@ -24,13 +24,14 @@ PRICES = {"m5.xlarge us-east-1a": [(BEGAN, 0.10), (BEGAN + 3600, 0.20)]}
 
 
 def record(number, **changes):
-    """A done record as a worker writes it."""
+    """Return a done record as a worker writes it."""
     return {
         "job_id": f"{number:016x}",
         "job_name": f"job-{number}",
         "state": "done",
         "attempt": 1,
         "attempts_allowed": 3,
+        "cause": "",
         "reason": "",
         "exit_code": None,
         "signal": None,
@@ -49,24 +50,35 @@ def record(number, **changes):
         "machine": "i-0123",
         "machine_type": "m5.xlarge",
         "last_lines": ["one", "two"],
-        "log_key": f"{PREFIX}logs/{number:016x}.1.1.txt",
+        "log_key": f"{PREFIX}records/{number:016x}.done.json",
         **changes,
     }
 
 
 def failed(number, reason="tool exited with code 3", **changes):
-    """The record of a job that was given up."""
-    return record(number, **{"state": "failed", "reason": reason, "attempt": 3, **changes})
+    """Return the record of a job that failed for good."""
+    last = {"state": "failed", "cause": "exit_code", "attempt": 3}
+    log = f"{PREFIX}attempts/{number:016x}.1.1.exit_code.failed.json"
+    return record(number, **{**last, "reason": reason, "log_key": log, **changes})
 
 
-def make(config_path, done=(), failures=(), submitted=None, lost=(), prices=None, **changes):
-    """The report of a run of some records; `changes` are of the run."""
-    charged = changes.pop("charged", True)
+def make(
+    done=(),
+    failures=(),
+    *,
+    submitted=None,
+    lost=(),
+    cancelled=0,
+    prices=None,
+    local=False,
+    **changes,
+):
+    """Return the report of a run of some records; `changes` change the run."""
     run = Run(
         **{
             **{"app_name": "Test", "run_id": "20260101T000000Z", "bucket": "bucket"},
             **{"region": "us-east-1", "account": "1", "owner": "me"},
-            "settings": load_config(config_path).container_values(),
+            "config": config_of(),
             **changes,
         }
     )
@@ -75,7 +87,9 @@ def make(config_path, done=(), failures=(), submitted=None, lost=(), prices=None
         times={
             "done": array("d", (BEGAN + 60 * (i + 1) for i in range(len(done)))),
             "failed": array("d", (BEGAN + 90 for _ in failures)),
+            "cancelled": array("d", (BEGAN + 100 for _ in range(cancelled))),
         },
+        causes=Counter(one.get("cause", "") for one in failures),
         attempts=Counter(one["state"] for one in lost),
         log_bytes=5000.0,
         done=list(done),
@@ -83,4 +97,4 @@ def make(config_path, done=(), failures=(), submitted=None, lost=(), prices=None
         lost=list(lost),
     )
     cost = costs.machine_cost(run.machine_time, prices or {})
-    return data.make(run, reading, cost, BEGAN + 7200, charged=charged)
+    return make_report(run, reading, cost, BEGAN + 7200, local=local)

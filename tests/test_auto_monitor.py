@@ -18,12 +18,13 @@ from control.aws.sqs import queue_counts
 from control.errors import ExplainedError
 from control.monitoring import act, auto_monitor
 from control.records import store
+from control.user_files import fleet_file
 from control.verbs import monitor, setup, setup_aws, start_cluster, submit
 from control.verbs.local import local
 from tests import lambda_runtime
-from tests.conftest import BUCKET, ROOT
+from tests.conftest import BUCKET
 
-FLEET = ROOT / "files/exampleFleet.json"
+FLEET = fleet_file.FleetFile()
 ADDRESS = "ada@example.org"
 LIMIT = 180  # seconds; on a quiet machine it takes some ten
 READING = ("Describe", "List", "Get", "Head", "Filter")
@@ -44,7 +45,7 @@ def watched(set_up, tmp_path):
         groups = [{"document": f"{number}.md"} for number in range(jobs)]
         path = tmp_path / "jobs.json"
         path.write_text(json.dumps({**shared, "groups": groups}))
-        submit.submit(aws, run, path, tmp_path)
+        submit.submit(aws, run, submit.read_jobs(path), tmp_path)
         run = start_cluster.start(aws, config, run, FLEET, yes=True)
         started.append((aws, run))
         return aws, config, run

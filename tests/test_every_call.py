@@ -17,6 +17,7 @@ from control.aws import session
 from control.errors import ExplainedError
 from control.monitoring import auto_monitor
 from control.monitoring.facts import Pace
+from control.records import job_objects
 from control.verbs import monitor
 from tests import account_state
 from tests.conftest import ROOT
@@ -38,7 +39,7 @@ def verbs(breakable, embedded, project, monkeypatch):
     # Pauses of botocore before it tries again.
     monkeypatch.setattr("botocore.endpoint.time", types.SimpleNamespace(sleep=lambda _: None))
     # A fault belongs to a call: no two at the same time.
-    monkeypatch.setattr(run.retry.given_up, "CONNECTIONS", 1)
+    monkeypatch.setattr(job_objects, "CONNECTIONS", 1)
     made = Verbs(aws, injection, project)
     yield made
     made.tidy()

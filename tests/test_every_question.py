@@ -10,6 +10,7 @@ import pytest
 import run
 from control import cli
 from control.aws import session
+from control.records import job_objects
 from control.user_files import job_file
 from control.verbs import submit
 from tests.test_every_call import ACTIONS, PREFIXES
@@ -35,7 +36,7 @@ class Questions(Verbs):
         self.aws.sqs.purge_queue(QueueUrl=the_run.queue_url)
         path = self.config.project / "jobs.json"
         path.write_text('{"groups": [{"name": "bad"}, {"name": "good"}]}')
-        submit.submit(self.aws, the_run, path, self.config.project)
+        submit.submit(self.aws, the_run, submit.read_jobs(path), self.config.project)
         bad, good = job_file.read(path).jobs()
         put(self.aws.s3, the_run, bad, "failed", lines=["this is wrong"])
         put(self.aws.s3, the_run, good, "done", lines=["this is right"])
@@ -60,7 +61,7 @@ def questions(breakable, embedded, project, monkeypatch):
     # Pauses of botocore before it tries again.
     monkeypatch.setattr("botocore.endpoint.time", types.SimpleNamespace(sleep=lambda _: None))
     # A fault belongs to a call: no two at the same time.
-    monkeypatch.setattr(run.retry.given_up, "CONNECTIONS", 1)
+    monkeypatch.setattr(job_objects, "CONNECTIONS", 1)
     made = Questions(aws, injection, project)
     yield made
     made.tidy()

@@ -111,7 +111,7 @@ def test_a_failed_job_is_said_and_its_log_is_kept(own_project, tmp_path):
     assert f'href="logs/{log.name}"' in page.read_text(encoding="utf-8")
     assert f"Report: {page}" in out
     report = json.loads((log.parent.parent / "report.json").read_text(encoding="utf-8"))
-    assert (report["done"], report["failed"], report["cost"]["charged"]) == (1, 1, False)
+    assert (report["done"], report["failed"], report["local"]) == (1, 1, True)
     assert f"    log: {log}\n" in out
     no_keys = {k: v for k, v in os.environ.items() if not k.startswith("AWS_") or "ACCESS" not in k}
     for words in (["failures"], ["logs", "bad"], ["retry"], ["status"], ["report"]):
@@ -153,9 +153,9 @@ def test_a_program_that_is_not_in_the_image_ends_the_run_and_says_so(own_project
     )
     assert code == 1
     assert "the last one: no-such: program not found in the image." in err
-    assert err.endswith("\nFix: Mend what it says, then run the same command again.\n")
+    assert err.endswith("\nFix: Fix what it reports, then run the same command again.\n")
     assert "Correct its name in worker/generic-worker.py" in out
-    assert "9 jobs: 6 waiting, 0 in work, 0 done, 3 failed" in out
+    assert "9 jobs: 6 waiting, 0 running, 0 done, 3 failed" in out
     assert next(output.glob("runs/*/*/report.html")).exists()
 
 
@@ -181,7 +181,7 @@ def test_a_place_that_takes_no_results_is_refused_before_anything_runs(own_proje
         "--config", folder, "local", "files/jobs.json", "--output", tmp_path / "taken"
     )
     assert code == 2 and "cannot take the results" in err
-    assert "Bringing up" not in out
+    assert "Starting" not in out
 
 
 def test_a_slip_in_the_python_of_the_worker_names_the_line(own_project, tmp_path):
@@ -200,7 +200,7 @@ def test_containers_without_an_engine_are_refused_and_it_is_said_what_to_install
     )
     assert code == 2
     assert re.fullmatch(r"Error: There is no .*podman on this computer .+\nFix: Install .+\n", err)
-    assert "Bringing up" not in out
+    assert "Starting" not in out
 
 
 def test_an_engine_that_does_not_answer_is_told_with_its_own_words(tmp_path):

@@ -176,8 +176,8 @@ def start(an_account, config, tmp_path):
     jobs = tmp_path / "jobs.json"
     names = ("a", "b", "c", "missing")
     jobs.write_text(json.dumps({"groups": [{"name": name} for name in names]}))
-    submit.submit(aws, run, jobs, tmp_path)
-    return start_cluster.start(aws, config, run, ROOT / "files/exampleFleet.json", yes=True)
+    submit.submit(aws, run, submit.read_jobs(jobs), tmp_path)
+    return start_cluster.start(aws, config, run, fleet_file.FleetFile(), yes=True)
 
 
 def test_from_setup_to_the_end_as_control_node_and_worker(enforced, tmp_path):
@@ -250,11 +250,14 @@ def test_who_watches_a_run_may_read_why_its_containers_take_no_job(enforced, rol
     stream = {"logGroupName": run.log_group, "logStreamName": f"{run.app_name}/worker/{role}"}
     an_account.admin.logs.create_log_stream(**stream)
     now = time.time()
-    line = {"timestamp": int(now * 1000), "message": f"worker 0: takes no job: told to {role}\n"}
+    line = {
+        "timestamp": int(now * 1000),
+        "message": f"worker 0: accepts no jobs [disk_full]: told to {role}\n",
+    }
     an_account.admin.logs.put_log_events(**stream, logEvents=[line])
     aws = an_account.as_role(role)
     heard = cloudwatch_logs.refusals(aws.logs, run.log_group, run.app_name, now - 1)
-    assert heard[-1] == f"told to {role}"
+    assert heard[-1] == ("disk_full", f"told to {role}")
 
 
 def test_more_and_fewer_machines_and_stop_as_the_control_node(enforced, tmp_path):
@@ -265,7 +268,7 @@ def test_more_and_fewer_machines_and_stop_as_the_control_node(enforced, tmp_path
     aws = an_account.as_role(iam.CONTROL_ROLE)
     run = start(an_account, config, tmp_path)
     two = setup.setup(aws, dataclasses.replace(config, CLUSTER_MACHINES=2))
-    run = start_cluster.start(aws, config, two, ROOT / "files/exampleFleet.json", yes=True)
+    run = start_cluster.start(aws, config, two, fleet_file.FleetFile(), yes=True)
     assert [entry.target for entry in run.fleets] == [2]
     stop.stop(aws, run, dry_run=True)
     assert schedule_exists(aws.scheduler, run.schedule)

@@ -13,6 +13,7 @@ from benchmarks.recorded_run import APP_NAME, BUCKET, Shape
 from control.aws.s3 import list_keys
 from control.model import JobCounts
 from control.records import states, store, submissions
+from control.records.attempts import unpack_log
 from control.user_files.job import make_job
 from tests.conftest import ROOT
 
@@ -62,7 +63,7 @@ def test_its_listings_are_in_order_and_what_they_name_is_there(recorded):
     keys = keys_of(s3, run, "")
     assert keys == sorted(set(keys))
     assert {key.split("/")[3] for key in keys} == {
-        *("attempts", "logs", "records", "run.json", "snapshot", "submitted")
+        *("attempts", "records", "run.json", "snapshot", "submitted")
     }
     for key in keys[:: len(keys) // 200]:
         assert read(s3, key)
@@ -73,14 +74,16 @@ def test_its_listings_are_in_order_and_what_they_name_is_there(recorded):
 def test_its_records_are_as_the_contract_has_them(recorded):
     run, s3 = recorded
     text = (ROOT / "documentation/contract.md").read_text(encoding="utf-8")
-    table = text.split("Every attempt and record is a JSON object:")[1].split("Outputs lie at")[0]
+    table = text.split("Every attempt and record is a JSON object:")[1].split("The causes:")[0]
     names = re.findall(r"^\| (`.+?) \|", table, re.MULTILINE)
     fields = set(re.findall(r"`(\w+)`", " ".join(names)))
-    logs = set(keys_of(s3, run, "logs/"))
+    holders = {*keys_of(s3, run, "attempts/"), *keys_of(s3, run, "records/")}
     for folder in ("records/", "attempts/"):
         for key in keys_of(s3, run, folder)[::100]:
             record = json.loads(read(s3, key))
             assert set(record) == fields
             assert key.endswith(f"{record['state']}.json") and record["job_id"] in key
-            assert not record["log_key"] or record["log_key"] in logs
+            assert record["state"] != "failed" or f".{record['cause']}." in key
+            assert not record["log_key"] or record["log_key"] in holders
+            assert (key == record["log_key"]) == bool(unpack_log(record))
             assert bool(record["reason"]) == (record["state"] != "done")

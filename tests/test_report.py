@@ -11,6 +11,7 @@ import run
 from control import cli
 from control.monitoring.facts import Pace
 from control.records import store
+from control.reports.data import as_json
 from tests import report_example
 from tests.conftest import ROOT
 from tests.report_example import PRICES, TIME, failed, record
@@ -37,7 +38,8 @@ def recorded(set_up):
     aws, config, the_run = set_up()
     found = [record(i) for i in range(3)] + [failed(3)]
     for one in found:
-        key = f"{the_run.prefix}records/{one['job_id']}.{one['state']}.json"
+        state = f"{one['cause']}.failed" if one["cause"] else "done"
+        key = f"{the_run.prefix}records/{one['job_id']}.{state}.json"
         aws.s3.put_object(Bucket=the_run.bucket, Key=key, Body=json.dumps(one).encode())
     key = f"{the_run.prefix}submitted/0001-000001-new4-again0.jsonl.gz"
     aws.s3.put_object(Bucket=the_run.bucket, Key=key, Body=b"")
@@ -127,7 +129,7 @@ def test_monitor_leaves_a_report_on_s3_and_here(recorded, typed):
 
 
 def paths(value, base=""):
-    """The names of all that is in a JSON value, as documentation/json.md writes them."""
+    """Yield the names of all parts of a JSON value, as documentation/json.md writes them."""
     if isinstance(value, dict):
         for name, inner in value.items():
             yield from paths(inner, f"{base}.{name}" if base else name)
@@ -140,24 +142,24 @@ def paths(value, base=""):
         yield base
 
 
-def test_the_documentation_names_all_that_the_json_holds_and_no_more(write_config):
+def test_the_documentation_names_all_that_the_json_holds_and_no_more():
     text = (ROOT / "documentation/json.md").read_text(encoding="utf-8")
     section = text.split("\n## report\n")[1].split("\n## ")[0]
     rows = re.findall(r"^\| `([^`]+)` \| (.+) \|$", section, re.MULTILINE)
     named = {name for name, _ in rows}
     done = [record(i, cpu_seconds=5.0) for i in range(20)]
-    found = report_example.make(
-        *(write_config(), done, [failed(30)]), machine_time=TIME, prices=PRICES
-    )
+    report = report_example.make(done, [failed(30)], machine_time=TIME, prices=PRICES)
+    found = as_json(report)
     json.dumps(found, allow_nan=False)
-    held = {
-        re.sub(r"^jobs\.(seconds|memory_mb|cores|disk_mb)\.", "jobs.*.", p) for p in paths(found)
-    }
-    held = {path for path in held if not path.startswith("settings.")}
+    spreads = ("seconds", "memory_mb", "cores", "disk_mb")
+    held = {re.sub(rf"^jobs\.({'|'.join(spreads)})\.", "jobs.*.", path) for path in paths(found)}
+    held = {path for path in held if not path.startswith(("settings.", "failed_by_cause."))}
     # Named as wholes, too.
     wholes = {
         "progress",
+        "jobs",
+        "failed_by_cause",
         "settings",
-        *(f"jobs.{n}" for n in ("seconds", "memory_mb", "cores", "disk_mb")),
+        *(f"jobs.{name}" for name in spreads),
     }
     assert held | wholes == named

@@ -42,14 +42,12 @@ def chromium(tmp_path_factory):
 
 
 @pytest.fixture
-def opened(chromium, write_config, tmp_path):
-    """Writes a report beside its logs, and opens it: (browser, folder)."""
-    path = write_config()
+def opened(chromium, tmp_path):
+    """Write a report next to its logs, and open it: (browser, folder)."""
 
     def open_(done=(), failures=(), **changes):
-        content = report_example.make(path, done, failures, **changes)
-        link = relative_link(PREFIX)
-        page = render_page(content, list(failures), link, commands=False)
+        report = report_example.make(done, failures, **changes)
+        page = render_page(report, list(failures), relative_link(PREFIX), commands=False)
         folder = tmp_path / PREFIX
         folder.mkdir(parents=True)
         (folder / "report.html").write_text(page, encoding="utf-8")
@@ -66,7 +64,7 @@ def opened(chromium, write_config, tmp_path):
 
 
 def shown(browser):
-    """The names of the failed jobs that are to be seen."""
+    """Return the names of the failed jobs that are visible."""
     rows = browser.find_elements("css selector", ".failure")
     return [row.find_element("tag name", "b").text for row in rows if row.is_displayed()]
 
@@ -174,12 +172,12 @@ def test_text_can_be_read_in_light_and_in_dark(opened, chromium, scheme):
     feature = {"name": "prefers-color-scheme", "value": scheme}
     chromium.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
     browser, _ = opened(**RUNS["some"])
-    colours = browser.execute_script(
+    colors = browser.execute_script(
         "const of = (s, p) => getComputedStyle(document.querySelector(s))[p];"
         "return [of('body', 'backgroundColor'), of('body', 'color'), of('.soft', 'color'),"
         " of('.chart text', 'fill'), of('a', 'color')]"
     )
-    paper, *inks = [luminance(colour) for colour in colours]
+    paper, *inks = [luminance(color) for color in colors]
     assert (paper > 0.9) == (scheme == "light")
     for ink in inks:
         high, low = max(paper, ink), min(paper, ink)
@@ -187,9 +185,9 @@ def test_text_can_be_read_in_light_and_in_dark(opened, chromium, scheme):
         assert (high + 0.05) / (low + 0.05) >= 4.5
 
 
-def luminance(colour):
-    """Relative luminance of 'rgb(27, 29, 34)', as WCAG 2 defines it."""
-    parts = [int(p) / 255 for p in colour[colour.index("(") + 1 : -1].split(",")[:3]]
+def luminance(color):
+    """Return the relative luminance of 'rgb(27, 29, 34)', as WCAG 2 defines it."""
+    parts = [int(p) / 255 for p in color[color.index("(") + 1 : -1].split(",")[:3]]
     linear = [p / 12.92 if p <= 0.03928 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
     return sum(w * p for w, p in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
 

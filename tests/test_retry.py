@@ -15,6 +15,7 @@ from control.aws.session import connect
 from control.config import load_config
 from control.monitoring import act
 from control.records import states, store
+from control.user_files.fleet_file import FleetFile
 from control.verbs import monitor, retry, setup, setup_aws, start_cluster, stop, submit
 from control.verbs.local import local
 from control.verbs.retry import Wanted
@@ -73,12 +74,11 @@ class Site:
         path = self.folder / "jobs.json"
         groups = [{"name": name} for name in names]
         path.write_text(json.dumps({"folder": str(self.folder), "groups": groups}))
-        submit.submit(self.aws, self.run, path, self.config.project)
+        submit.submit(self.aws, self.run, submit.read_jobs(path), self.config.project)
         self.start()
 
     def start(self):
-        fleet = ROOT / "files/exampleFleet.json"
-        start_cluster.start(self.aws, self.config, self.run, fleet, yes=True)
+        start_cluster.start(self.aws, self.config, self.run, FleetFile(), yes=True)
 
     def retry(self, *words):
         return retry.retry(self.aws, self.config, self.run, Wanted(words))

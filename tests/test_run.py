@@ -11,6 +11,7 @@ import pytest
 
 import run
 from control import cli
+from control.verbs.local import local
 
 ROOT = Path(__file__).parent.parent
 
@@ -112,11 +113,14 @@ def test_a_slip_in_the_python_of_config_names_the_line(tmp_path, typed):
         ('{"groups": [{"a": 1}, {}]}', "group 2: the group is empty"),
         (json.dumps({"groups": [{"a": 1}, {"a": "x" * 1024 * 1024}]}), "group 2: the job is 1,0"),
         ('{"groups": "wells.csv"}', "wells.csv"),
-        ('{"group": [{"a": 1}]}', 'it says "group"'),
+        ('{"group": [{"a": 1}]}', 'has "group"'),
         ('{"groups": [' + "[" * 5000 + "]" * 5000 + "]}", "nested too deeply"),
         ('{"groups": [{"a": ' + "[" * 960 + "]" * 960 + "}]}", ""),
         ('{"groups": [{"a": 1, "b": 1}, {"a": 1, "b": 1, "_comment": 2}]}', None),
-        ('{"groups": [{"name": "x", "b": 1}, {"name": "x", "b": 2}]}', "different jobs of one"),
+        (
+            '{"groups": [{"name": "x", "b": 1}, {"name": "x", "b": 2}]}',
+            "different jobs with the same",
+        ),
     ],
     ids=[
         *("missing", "empty", "not JSON", "a list", "no groups", "no group", "no object"),
@@ -158,7 +162,7 @@ def test_mistakes_in_job_files_are_said_before_anything_is_sent(project, typed, 
         (["monitor", "files/exampleJob.json"], "Leave the name out"),
         (["monitor", "files/exampleJob.json", "yes"], "--help"),
         (["monitor", "--cheap"], "Did you mean --cheapest?"),
-        (["status", "--all", "--watch"], "Leave one of them out"),
+        (["status", "--all", "--watch"], "Leave one out"),
         (["logs", "--grep", "x", "--follow"], "Name a job"),
         (["logs", "--grep", "x", "--attempt", "1"], "Name a job"),
         (["local", "files"], "Name a file in it, such as "),
@@ -181,11 +185,11 @@ def test_a_job_file_for_a_config_is_told_where_job_files_stand(typed):
 def test_the_groups_of_a_table_are_checked_before_the_aws_on_this_computer_comes_up(
     project, typed, monkeypatch
 ):
-    monkeypatch.setattr("control.verbs.local.embedded_aws", lambda *_: pytest.fail("it came up"))
+    monkeypatch.setattr(local, "embedded_aws", lambda *_: pytest.fail("it came up"))
     folder = project('{"groups": "wells.csv"}')
     (folder / "wells.csv").write_text("name,well\nA,1\nA,2\n")
     code, _, err = typed("--config", folder, "local", folder / "jobs.json")
-    assert code == 2 and "are different jobs of one name, 'A'" in two_lines(err)[0]
+    assert code == 2 and "are different jobs with the same name, 'A'" in two_lines(err)[0]
 
 
 def test_no_credentials(project, typed, monkeypatch):
@@ -212,7 +216,7 @@ def test_an_option_that_stands_before_the_verb_is_found_if_misspelt(typed):
     assert "--confg" in error and "Did you mean --config?" in fix
 
 
-@pytest.mark.parametrize("verb", run._VERBS)
+@pytest.mark.parametrize("verb", run.VERBS)
 def test_every_verb_has_help_with_an_example(typed, verb):
     code, out, _ = typed(verb, "--help")
     assert code == 0 and f"Example: python run.py {verb}" in out
@@ -226,4 +230,4 @@ def test_the_shipped_files_are_taken_as_they_are(typed):
 def test_a_dry_run_says_that_it_cannot_tell_what_is_missing(typed):
     code, _, err = typed("submitJob", "files/exampleJob.json", "--dry-run", "--missing")
     error, fix = two_lines(err)
-    assert code == 2 and "--dry-run looks at the job file alone" in error
+    assert code == 2 and "--dry-run reads the job file alone" in error

@@ -140,14 +140,14 @@ def test_an_existing_file_is_not_written_over(run_it, tmp_path):
         (["--wells", "A1", "--rows", "A"], "exclude each other"),
         (["--wells", "A13", "--plate-format", "96"], "not on a plate of 96"),
         (["--plate-format", "96", "--columns", "13"], "not on a plate of 96"),
-        (["--plate-format", "100"], "invalid choice: 100"),
+        (["--plate-format", "100"], "'100' is not one of 6, 12, 24, 48, 96, 384, 1536"),
         (["--list", "1-9"], "there is no name"),
         (["--list", "site=1", "--sites", "2"], "'site' is given twice"),
-        (["--plates", "P1", "--set", "out={plat}"], "no placeholder here"),
+        (["--plates", "P1", "--set", "out={plat}"], "not a placeholder here"),
         (["--plates", "P1", "--template", "none.json"], "no such job file"),
         (["--table", "none.csv"], "no such file"),
         (["--table", "none.xlsx"], "no table"),
-        (["--plates", "P1", "--dry-run", "--output", "x.json"], "not allowed with"),
+        (["--plates", "P1", "--dry-run", "--output", "x.json"], "--dry-run writes no file"),
         (["--plates", "P1", "--output", "x.jsonl"], "no job file"),
     ],
 )
@@ -187,7 +187,7 @@ def test_a_dry_run_shows_what_would_be_sent(run_it, write_config):
 def test_two_jobs_of_one_name_are_found_by_a_dry_run(run_it, write_config):
     argv = ["--config", write_config(), "--sites", "1-2", "--name", "same", "--dry-run"]
     code, _, error = run_it(*argv)
-    assert code == 2 and "different jobs of one name, 'same'" in error
+    assert code == 2 and "different jobs with the same name, 'same'" in error
 
 
 def messages(aws, queue_url):
@@ -214,7 +214,7 @@ def test_jobs_go_straight_to_the_queue_and_only_once(run_it, write_config, aws, 
     assert {m["MessageAttributes"]["job_name"]["StringValue"] for m in sent} >= {"P2-A06"}
     assert states.count(aws.s3, run).submitted == 12
     code, printed, _ = run_it(*argv)
-    assert "0 jobs sent" in printed and "12 jobs submitted in this run before" in printed
+    assert "0 jobs sent" in printed and "12 jobs skipped: already submitted in this run" in printed
     code, printed, _ = run_it(*argv, "--again")
     assert "12 jobs sent" in printed
 

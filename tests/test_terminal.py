@@ -22,7 +22,7 @@ from control.config import load_config
 from control.model import utc
 from control.monitoring import act
 from control.records import store
-from control.user_files import job_file
+from control.user_files import fleet_file, job_file
 from control.verbs import start_cluster, submit
 from tests.conftest import ROOT
 from tests.worker_records import put
@@ -49,11 +49,11 @@ def started(set_up, tmp_path):
     path = tmp_path / "jobs.json"
     names = [f"{'plate-of-the-year-' * 6}{n}" for n in range(3)]
     path.write_text(json.dumps({"groups": [{"name": name} for name in names]}))
-    submit.submit(aws, run, path, tmp_path)
+    submit.submit(aws, run, submit.read_jobs(path), tmp_path)
     for job in itertools.islice(job_file.read(path).jobs(), 2):
         reason = f"\x1b[31m{'why it failed, at length, ' * 20}{'w' * 200}"
         put(aws.s3, run, job, "failed", reason=reason, lines=["\x1b[1m" + "x" * 300])
-    run = start_cluster.start(aws, config, run, ROOT / "files/exampleFleet.json", yes=True)
+    run = start_cluster.start(aws, config, run, fleet_file.FleetFile(), yes=True)
     yield aws, config, run
     list(act.end_machines(aws, store.latest(aws.s3, run.bucket, run.app_name)))
 
@@ -89,7 +89,7 @@ def on_a_terminal(config, words):
     return written.decode()
 
 
-@pytest.mark.parametrize("verb", command_line._VERBS)
+@pytest.mark.parametrize("verb", command_line.VERBS)
 def test_help_does_not_overrun_80_columns(write_config, verb):
     config = load_config(write_config())
     lines = _ESCAPES.sub("", on_a_terminal(config, (verb, "--help"))).splitlines()

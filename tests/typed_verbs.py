@@ -159,7 +159,7 @@ class Verbs:
         the_run = setup.setup(self.aws, self.config)
         path = self.config.project / "jobs.json"
         path.write_text('{"groups": [{"name": "bad"}]}')
-        submit.submit(self.aws, the_run, path, self.config.project)
+        submit.submit(self.aws, the_run, submit.read_jobs(path), self.config.project)
         (job,) = job_file.read(path).jobs()
         put(self.aws.s3, the_run, job, "failed", log_key="")
         delete_queue(self.aws.sqs, the_run.queue_url)

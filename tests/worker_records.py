@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
 import json
 
 FIELDS = {
@@ -22,11 +24,40 @@ FIELDS = {
     "output_files": 0,
     "output_bytes": 0,
 }
+CAUSES = {
+    "done": "",
+    "skipped": "already_done",
+    "cancelled": "cancelled",
+    "failed": "exit_code",
+    "interrupted": "interrupted",
+}
 
 
-def put(s3, run, job, state, *, submission=1, receive=1, lines=("done nothing",), **fields):
-    """Leave an attempt, with its log, or a record; `job` has `id` and `name`."""
-    log = f"{run.prefix}logs/{job.id}.{submission}.{receive}.txt"
+def put(
+    s3,
+    run,
+    job,
+    state,
+    *,
+    submission=1,
+    receive=1,
+    lines=("done nothing",),
+    cause=None,
+    large_log=False,
+    **fields,
+):
+    """Leave an attempt or a record, with its log; `job` has `id` and `name`.
+
+    `large_log` puts the log into an object of its own, whatever its size. A failed record has its
+    log in the attempt of the same receive, which is not left here.
+    """
+    kind, _, state = state.rpartition(" ")
+    cause = CAUSES[state] if cause is None else cause
+    end = f"{cause}.failed" if state == "failed" else state
+    attempt = f"{run.prefix}attempts/{job.id}.{submission}.{receive}.{end}.json"
+    key = attempt if kind else f"{run.prefix}records/{job.id}.{end}.json"
+    ran = state in ("done", "failed", "interrupted")
+    text = "".join(f"{line}\n" for line in lines).encode()
     record = {
         "job_id": job.id,
         "job_name": job.name,
@@ -34,24 +65,24 @@ def put(s3, run, job, state, *, submission=1, receive=1, lines=("done nothing",)
         "submission": submission,
         "receive": receive,
         "attempt": receive,
+        "cause": cause,
         "reason": "" if state == "done" else "it failed",
         **FIELDS,
         "last_lines": list(lines),
-        "log_key": log,
-        "state": state.removeprefix("attempt "),
+        "log_key": (attempt if state == "failed" else key) if ran else "",
+        "state": state,
         **fields,
     }
-    if record["log_key"]:
-        s3.put_object(Bucket=run.bucket, Key=log, Body="".join(f"{x}\n" for x in lines).encode())
-    name = f"records/{job.id}.{state}.json"
-    if state.startswith("attempt "):
-        name = f"attempts/{job.id}.{submission}.{receive}.{record['state']}.json"
-    body = json.dumps(record, indent=1).encode()
-    s3.put_object(Bucket=run.bucket, Key=run.prefix + name, Body=body)
+    if large_log and record["log_key"]:
+        record["log_key"] = f"{run.prefix}logs/{job.id}.{submission}.{receive}.txt"
+        s3.put_object(Bucket=run.bucket, Key=record["log_key"], Body=text)
+    elif record["log_key"] == key:
+        record["log"] = base64.b64encode(gzip.compress(text, mtime=0)).decode()
+    s3.put_object(Bucket=run.bucket, Key=key, Body=json.dumps(record, indent=1).encode())
 
 
 def give_up(s3, run, job, *, submission=1, attempts=3, **fields):
-    """Leave what a job leaves that failed so many times."""
+    """Leave what a job leaves that failed for good after this many attempts."""
     for receive in range(1, attempts + 1):
         put(s3, run, job, "attempt failed", submission=submission, receive=receive, **fields)
     put(s3, run, job, "failed", submission=submission, receive=attempts, **fields)

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from control.errors import ExplainedError, UserError
+from control.explain import aws_errors
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
     from mypy_boto3_ssm import SSMClient
 
-# The current ECS-optimised Amazon Linux 2023 image (aws-facts: ECS / AMI / IMDS).
+# The current ECS-optimized Amazon Linux 2023 image (aws-facts: ECS / AMI / IMDS).
 _IMAGE_PARAMETER = "/aws/service/ecs/optimized-ami/amazon-linux-2023/{kind}recommended/image_id"
 
 
@@ -28,7 +28,7 @@ class Subnet:
 
 @dataclass(frozen=True)
 class MachineType:
-    """What a machine type is, in vCPUs and MiB."""
+    """A machine type, with its vCPUs and MiB."""
 
     name: str
     vcpus: int
@@ -38,26 +38,20 @@ class MachineType:
 
 
 def describe_machine_types(ec2: EC2Client, names: Sequence[str]) -> tuple[MachineType, ...]:
-    """The machine types in the order given. Raises UserError for one that EC2 does not have."""
+    """Return the machine types in this order. Raise UserError for one that EC2 does not have."""
     wanted: Any = list(dict.fromkeys(names))
     try:
         found = ec2.describe_instance_types(InstanceTypes=wanted)["InstanceTypes"]
     except ClientError as error:
-        if error.response["Error"]["Code"] not in ("InvalidInstanceType", "InvalidParameterValue"):
+        if aws_errors.code_of(error) not in ("InvalidInstanceType", "InvalidParameterValue"):
             raise
-        raise UserError(
-            f"MACHINE_TYPE holds a type that EC2 does not have here: "
-            f"{error.response['Error']['Message']}",
-            "Correct MACHINE_TYPE in config.py, for example ['m5.xlarge', 'm6i.xlarge'].",
-        ) from None
+        message = aws_errors.message_of(error)
+        raise aws_errors.failure("no machine type", message=message) from None
     by_name = {str(t["InstanceType"]): _machine_type(t) for t in found}
     types = tuple(by_name[name] for name in wanted)
     kinds = {(t.architecture, t.gpus > 0) for t in types}
     if len(kinds) > 1:
-        raise UserError(
-            f"MACHINE_TYPE mixes machines that need different images: {', '.join(wanted)}.",
-            "Use types of one architecture (x86_64 or arm64), all with or all without GPUs.",
-        )
+        raise aws_errors.failure("mixed machine types", types=", ".join(wanted))
     return types
 
 
@@ -73,25 +67,22 @@ def _machine_type(described: Any) -> MachineType:
 
 
 def newest_machine_image(ssm: SSMClient, types: Sequence[MachineType]) -> str:
-    """The AMI that AWS recommends today for machines of these types."""
+    """Return the AMI that AWS recommends today for machines of these types."""
     kind = "gpu/" if types[0].gpus else "arm64/" if types[0].architecture == "arm64" else ""
     name = _IMAGE_PARAMETER.format(kind=kind)
     return ssm.get_parameter(Name=name)["Parameter"]["Value"]
 
 
 def describe_machine_image(ec2: EC2Client, image_id: str) -> tuple[str, int]:
-    """(root device, GiB of its snapshot) of an AMI."""
+    """Return (root device, GiB of its snapshot) of an AMI."""
     try:
         images = ec2.describe_images(ImageIds=[image_id])["Images"]
     except ClientError as error:
-        if not error.response["Error"]["Code"].startswith("InvalidAMIID"):
+        if not aws_errors.code_of(error).startswith("InvalidAMIID"):
             raise
         images = []
     if not images:
-        raise UserError(
-            f"The image {image_id} is not in this region.",
-            'Write "ImageId": "auto" in the fleet file.',
-        )
+        raise aws_errors.failure("no machine image", image=image_id)
     found = images[0]
     root = found["RootDeviceName"]
     sizes = [
@@ -103,16 +94,13 @@ def describe_machine_image(ec2: EC2Client, image_id: str) -> tuple[str, int]:
 
 
 def find_subnets(ec2: EC2Client, given: Sequence[str] | None) -> tuple[str, tuple[Subnet, ...]]:
-    """(VPC, one subnet an availability zone: the one with most free addresses)."""
+    """Return (VPC, in each availability zone the subnet with the most free addresses)."""
     if given:
         found = ec2.describe_subnets(SubnetIds=list(given))["Subnets"]
     else:
         vpcs = ec2.describe_vpcs(Filters=[{"Name": "is-default", "Values": ["true"]}])["Vpcs"]
         if not vpcs:
-            raise ExplainedError(
-                "This account has no default VPC in this region, so no subnet can be chosen.",
-                'Write "SubnetIds": ["subnet-..."] into the fleet file; ask your administrator.',
-            )
+            raise aws_errors.failure("no default VPC")
         vpc = [{"Name": "vpc-id", "Values": [vpcs[0]["VpcId"]]}]
         found = ec2.describe_subnets(Filters=vpc)["Subnets"]  # type: ignore[arg-type]
     best: dict[str, Any] = {}
@@ -122,16 +110,13 @@ def find_subnets(ec2: EC2Client, given: Sequence[str] | None) -> tuple[str, tupl
         if zone not in best or free > best[zone]["AvailableIpAddressCount"]:
             best[zone] = subnet
     if not best:
-        raise ExplainedError(
-            "The default VPC has no subnets.",
-            'Write "SubnetIds": ["subnet-..."] into the fleet file; ask your administrator.',
-        )
+        raise aws_errors.failure("no default VPC")
     chosen = tuple(Subnet(best[zone]["SubnetId"], zone) for zone in sorted(best))
     return found[0]["VpcId"], chosen
 
 
 def default_security_group(ec2: EC2Client, vpc_id: str) -> tuple[str, ...]:
-    """The default security group of a VPC: it lets everything out and nobody else in."""
+    """Return the default security group of a VPC: it allows all to leave and nobody to enter."""
     groups = ec2.describe_security_groups(
         Filters=[
             {"Name": "vpc-id", "Values": [vpc_id]},

@@ -1,1 +1,1 @@
-"""What `check` looks at before any money is spent."""
+"""Checks before any money is spent."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from control.aws import iam
+from control.aws.s3 import region_of
 from control.checks.findings import Finding, Subject, failed, passed, unknown, warned
 from control.explain import aws_errors
 from control.records import store
@@ -22,7 +23,7 @@ _NO_SUCH_ETAG = '"00000000000000000000000000000000"'
 
 
 def config(subject: Subject) -> Iterator[Finding]:
-    """config.py itself was read: whether the run knows it as it is."""
+    """Compare config.py, which was read, with the settings of the run."""
     changes = (
         container_environment.changes(subject.run.config, subject.config)
         if subject.run and not subject.run.ended
@@ -37,10 +38,10 @@ def config(subject: Subject) -> Iterator[Finding]:
 
 
 def credentials(subject: Subject) -> Iterator[Finding]:
-    """Who is asking, and in which account and region."""
+    """Compare the account of this login with the run's."""
     who, run = subject.identity, subject.run
     if who is None:
-        yield unknown("credentials", "who is asking is not known")
+        yield unknown("credentials", "whose login this is")
         return
     if run and not run.ended and run.account != who.account:
         yield failed("credentials", "other account", account=who.account, run_account=run.account)
@@ -50,7 +51,7 @@ def credentials(subject: Subject) -> Iterator[Finding]:
 
 
 def buckets(subject: Subject) -> Iterator[Finding]:
-    """Each bucket once: is it there, in this region, to be read, and AWS_BUCKET to be written."""
+    """Check that each bucket exists, in this region, and can be read, and AWS_BUCKET written."""
     config = subject.config
     seen: set[str] = set()
     for setting in _BUCKETS:
@@ -63,8 +64,8 @@ def buckets(subject: Subject) -> Iterator[Finding]:
 def _bucket(subject: Subject, setting: str, bucket: str) -> Iterator[Finding]:
     config = subject.config
     words = {"setting": setting, "bucket": bucket, "region": config.AWS_REGION}
-    there, code = _region(subject.aws, bucket)
-    if code == "404":
+    there, status = region_of(subject.aws.s3, bucket)
+    if status == 404:
         yield failed("buckets", "no bucket", **words)
         return
     if there and there != config.AWS_REGION:
@@ -72,36 +73,24 @@ def _bucket(subject: Subject, setting: str, bucket: str) -> Iterator[Finding]:
     if setting == "AWS_BUCKET":
         yield from _own_bucket(subject, words)
     elif _may_list(subject.aws, bucket, ""):
-        yield passed("buckets", f"{setting}: {bucket} is there and can be listed")
+        yield passed("buckets", f"{setting}: {bucket} exists and can be listed")
     else:
         # Jobs use it with the containers' role, which this login cannot try.
-        why = f"{setting}: {bucket} is there; what the containers' role may do in it"
+        why = f"{setting}: {bucket} exists; what the containers' role may do in it"
         yield unknown("buckets", why)
 
 
 def _own_bucket(subject: Subject, words: dict[str, str]) -> Iterator[Finding]:
-    """AWS_BUCKET: what lies under runs/ is read and written with this login."""
+    """Check AWS_BUCKET, in which runs/ is read and written with this login."""
     bucket, prefix = words["bucket"], f"runs/{subject.config.APP_NAME}/"
     refused = []
     if not _may_list(subject.aws, bucket, prefix):
-        refused.append("bucket not read")
+        refused.append("bucket refused")
     if not _may_write(subject.aws, bucket, prefix):
         refused.append("bucket not written")
     yield from (failed("buckets", found, prefix=prefix, **words) for found in refused)
     if not refused:
-        yield passed("buckets", f"AWS_BUCKET: {bucket} is there and can be read and written")
-
-
-def _region(aws: AWS, bucket: str) -> tuple[str, str]:
-    """(region of a bucket, "") or ("" or its region, the HTTP status that S3 refuses with)."""
-    try:
-        return aws.s3.head_bucket(Bucket=bucket).get("BucketRegion", ""), ""
-    except ClientError as error:
-        headers: Any = error.response["ResponseMetadata"].get("HTTPHeaders", {})
-        status = error.response["ResponseMetadata"]["HTTPStatusCode"]
-        if status not in (403, 404):
-            raise
-        return headers.get("x-amz-bucket-region", ""), str(status)
+        yield passed("buckets", f"AWS_BUCKET: {bucket} exists and can be read and written")
 
 
 def _may_list(aws: AWS, bucket: str, prefix: str) -> bool:
@@ -109,8 +98,8 @@ def _may_list(aws: AWS, bucket: str, prefix: str) -> bool:
 
 
 def _may_write(aws: AWS, bucket: str, prefix: str) -> bool:
-    """Whether objects may be written, without writing one: S3 checks the permission first, and
-    then finds that what was to be replaced is not there (API reference of PutObject, If-Match)."""
+    """Tell whether objects may be written, without writing one: S3 checks the permission first, and
+    then finds no object to replace (API reference of PutObject, If-Match)."""
     return not _refused(
         lambda: aws.s3.put_object(
             Bucket=bucket, Key=f"{prefix}check", Body=b"", IfMatch=_NO_SUCH_ETAG
@@ -119,7 +108,7 @@ def _may_write(aws: AWS, bucket: str, prefix: str) -> bool:
 
 
 def _refused(call: Any) -> bool:
-    """Whether a call lacks a permission; that it fails for what it was made to fail is success."""
+    """Tell whether a call lacks a permission; it may fail because of its arguments."""
     try:
         call()
     except ClientError as error:
@@ -132,7 +121,7 @@ def _refused(call: Any) -> bool:
 
 
 def the_roles(subject: Subject) -> Iterator[Finding]:
-    """The roles of fleet and containers, and the machines' instance profile."""
+    """Check the roles of fleet and containers, and the machines' instance profile."""
     file, config = subject.file, subject.config
     yield from _kinds_of_arn(subject)
     yield from _role(subject, file.iam_fleet_role or iam.FLEET_ROLE, "spotfleet")
@@ -143,7 +132,7 @@ def the_roles(subject: Subject) -> Iterator[Finding]:
 
 
 def _kinds_of_arn(subject: Subject) -> Iterator[Finding]:
-    """An ARN of a role where a profile is wanted, or the reverse, is a known trap."""
+    """Find an ARN of a role where a profile is wanted, or the reverse: a known trap."""
     for setting, arn, wrong, kind, wanted in (
         (
             *("IamFleetRole", subject.file.iam_fleet_role, ":instance-profile/"),
@@ -167,12 +156,12 @@ def _role(subject: Subject, given: str, service: str) -> Iterator[Finding]:
     try:
         role: Any = subject.aws.iam.get_role(RoleName=name)["Role"]
     except subject.aws.iam.exceptions.NoSuchEntityException:
-        yield failed("roles", "no role", what="the role", name=name)
+        yield failed("roles", "no role", kind="role", name=name)
         return
     if f"{service}.amazonaws.com" not in str(role["AssumeRolePolicyDocument"]):
         yield failed("roles", "not trusted", name=name, service=f"{service}.amazonaws.com")
         return
-    yield passed("roles", f"role {name} is there")
+    yield passed("roles", f"role {name} exists")
 
 
 def _profile(subject: Subject, given: str) -> Iterator[Finding]:
@@ -182,20 +171,19 @@ def _profile(subject: Subject, given: str) -> Iterator[Finding]:
     try:
         profile = subject.aws.iam.get_instance_profile(InstanceProfileName=name)
     except subject.aws.iam.exceptions.NoSuchEntityException:
-        yield failed("roles", "no role", what="the instance profile", name=name)
+        yield failed("roles", "no role", kind="instance profile", name=name)
         return
     if not profile["InstanceProfile"]["Roles"]:
         yield failed("roles", "empty profile", name=name)
         return
-    yield passed("roles", f"instance profile {name} is there")
+    yield passed("roles", f"instance profile {name} exists")
 
 
 def find_run(subject: Subject) -> None:
-    """Set the subject's run: the newest of this app, if its bucket can be read; else why not."""
+    """Set the subject's run, the newest of this app; or else why it cannot be read."""
     config = subject.config
     try:
         subject.run = store.current(subject.aws.s3, config.AWS_BUCKET, config.APP_NAME)
     except (ClientError, BotoCoreError) as error:
-        explained = aws_errors.explain(error)
-        why = explained.what if explained else str(error)
+        why = aws_errors.summary(error)
         subject.no_run = f"the records of the newest run cannot be read: {why}"

@@ -24,7 +24,7 @@ PASSED, FAILED, WARNED, UNKNOWN = OUTCOMES = "passed", "failed", "warned", "not 
 
 @dataclass(frozen=True)
 class Finding:
-    """What one check found. `found` names it in reasons_check.py, where it is one of those."""
+    """A result of one check; `found` is its name in explain/check_findings.py, if it has one."""
 
     check: str
     outcome: str
@@ -35,9 +35,9 @@ class Finding:
 
 @dataclass
 class Subject:
-    """What is checked. `identity` is who asks; `run` is the newest of the app, if there is one;
-    `no_run` is why that is not known, if S3 does not tell; `types` are the machine types, once the
-    check of machines has found them."""
+    """The project to check. `identity` is the login; `run` is the newest of the app, if there is
+    one; `no_run` is why it cannot be read; `types` are the machine types, once the check of
+    machines has found them."""
 
     aws: AWS
     config: Config
@@ -53,44 +53,45 @@ Check = Callable[[Subject], Iterator[Finding]]
 
 
 def passed(check: str, what: str) -> Finding:
+    """Return that all is well."""
     return Finding(check, PASSED, what)
 
 
 def unknown(check: str, why: str) -> Finding:
+    """Return that it cannot be checked."""
     return Finding(check, UNKNOWN, why)
 
 
-def failed(check: str, found: str, **words: object) -> Finding:
-    return _told(check, FAILED, found, words)
+def failed(check: str, found: str, **values: object) -> Finding:
+    """Return a finding with which no run can start."""
+    return _finding(check, FAILED, found, values)
 
 
-def warned(check: str, found: str, **words: object) -> Finding:
-    return _told(check, WARNED, found, words)
+def warned(check: str, found: str, **values: object) -> Finding:
+    """Return a finding with which a run can start."""
+    return _finding(check, WARNED, found, values)
 
 
-def untold(check: str, found: str, **words: object) -> Finding:
-    """Not checkable, for a reason that has a cure."""
-    return _told(check, UNKNOWN, found, words)
+def not_checkable(check: str, found: str, **values: object) -> Finding:
+    """Return that it cannot be checked, for a reason that can be fixed."""
+    return _finding(check, UNKNOWN, found, values)
 
 
-def _told(check: str, outcome: str, found: str, words: dict[str, object]) -> Finding:
-    reason = FOUND[found]
-    # No capital at the beginning: it may be the name of an image or of a subnet.
-    what, fix = reason.sentence.format(**words), reason.cure.format(**words)
-    return Finding(check, outcome, what, fix, found)
+def _finding(check: str, outcome: str, found: str, values: dict[str, object]) -> Finding:
+    explained = FOUND[found].fill(found, **values)
+    return Finding(check, outcome, explained.what, explained.fix, found)
 
 
 def guarded(name: str, check: Check, subject: Subject) -> list[Finding]:
-    """What a check finds. An AWS that refuses or does not answer makes the rest of it not
-    checkable, and says so: a check is no reason to stop."""
+    """Return the findings of a check. If AWS refuses or does not answer, the rest of it is not
+    checkable, and the others are made all the same."""
     found: list[Finding] = []
     try:
         found += check(subject)
     except (ClientError, BotoCoreError) as error:
-        explained = aws_errors.explain(error)
-        why = explained.what if explained else str(error)
+        why = aws_errors.summary(error)
         if isinstance(error, ClientError) and aws_errors.code_of(error) == "NotImplemented":
-            why = "the AWS on this computer does not know it"
+            why = "the AWS on this computer does not have it"
         found.append(unknown(name, why))
     except ExplainedError as error:
         found.append(Finding(name, FAILED, error.what, error.fix))

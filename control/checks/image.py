@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from control.aws.session import leads_here
 from control.checks.findings import WARNED, Finding, Subject, failed, passed, unknown
 from control.config import find_in_project
 from control.errors import UserError
@@ -23,7 +22,7 @@ _ECR = re.compile(r"(\d{12})\.dkr\.ecr(?:-fips)?\.([a-z0-9-]+)\.amazonaws\.com(?
 
 @dataclass(frozen=True)
 class ImageName:
-    """An image's name in its parts, as Docker reads them; `digest` is "" if a tag is meant."""
+    """An image's name in its parts, as Docker reads them; `digest` is "" if it has a tag."""
 
     registry: str
     repository: str
@@ -32,18 +31,19 @@ class ImageName:
 
     @property
     def is_on_hub(self) -> bool:
+        """True for an image on Docker Hub."""
         return self.registry == _HUB
 
     @property
     def ecr(self) -> tuple[str, str] | None:
-        """(account, region) of ECR, None if it is of another registry."""
+        """Account and region of ECR, None if it is in another registry."""
         found = _ECR.fullmatch(self.registry)
         return (found[1], found[2]) if found else None
 
 
 def parse(text: str) -> ImageName:
-    """The parts of an image's name. A first part with a dot, a colon or "localhost" is a registry;
-    without one it is Docker Hub (distribution's reference grammar)."""
+    """Split an image's name. A first part with a dot, a colon or "localhost" is a registry; without
+    one it is Docker Hub (distribution's reference grammar)."""
     name, _, digest = text.partition("@")
     first, slash, rest = name.partition("/")
     registry, path = (first, rest) if slash and _is_host(first) else (_HUB, name)
@@ -70,7 +70,7 @@ _DOCKER_HUB = ("docker.io/library/", "index.docker.io/library/", "docker.io/", "
 
 
 def of_makefile(text: str) -> str | None:
-    """The name of the image that a Makefile builds, such as 'user/project:tag'.
+    """Return the name of the image that a Makefile builds, such as 'user/project:tag'.
 
     None where it cannot be read: the placeholder is still in place, or `image` is something other
     than words and $(references) to them.
@@ -80,7 +80,7 @@ def of_makefile(text: str) -> str | None:
         if match := _ASSIGNMENT.match(line):
             words[match[1]] = match[2]
     image = words.get("image", "")
-    # As often as there are words: one that refers to itself is no name.
+    # Once for each word: one that refers to itself never becomes a name.
     for _ in words:
         image = _REFERENCE.sub(lambda match: words.get(match[1], match[0]), image)
     if not image or "$" in image or " " in image or words.get("user") == _NOBODY:
@@ -89,10 +89,9 @@ def of_makefile(text: str) -> str | None:
 
 
 def disagreement(dockerhub_tag: str, makefile: Path) -> UserError | None:
-    """What is wrong if config.py names another image than the Makefile builds; None if nothing is.
+    """Return the error if config.py names another image than the Makefile builds, else None.
 
-    Nothing is said where there is no Makefile, or one that nobody has filled in: the image is
-    then somebody else's.
+    Without a Makefile, or with one that nobody has filled in, the image is somebody else's.
     """
     try:
         built = of_makefile(makefile.read_text(encoding="utf-8"))
@@ -102,19 +101,19 @@ def disagreement(dockerhub_tag: str, makefile: Path) -> UserError | None:
         return None
     return UserError(
         f"DOCKERHUB_TAG of config.py is {dockerhub_tag}, but {makefile} builds {built}.",
-        f"Put the one that is to run into both: DOCKERHUB_TAG = {built!r}, or change the Makefile.",
+        f"Write the one to run into both: DOCKERHUB_TAG = {built!r}, or change the Makefile.",
     )
 
 
 def _whole(name: str) -> str:
-    """A name as registries take it: `latest` is the tag that is left out, Docker Hub the host."""
+    """Return a name with the tag that may be left out, `latest`, and without Docker Hub's host."""
     for host in _DOCKER_HUB:
         name = name.removeprefix(host)
     last = name.rpartition("/")[2]
     return name if ":" in last or "@" in last else f"{name}:latest"
 
 
-# Its list of tags is open to all and, unlike a manifest, no pull that Docker Hub counts.
+# Its list of tags is public and, unlike a manifest, Docker Hub does not count it as a pull.
 HUB = "https://hub.docker.com"
 
 _SECONDS = 10
@@ -131,7 +130,7 @@ _PLATFORMS = {"x86_64": "amd64", "arm64": "arm64"}
 
 
 def makefile(subject: Subject) -> Iterator[Finding]:
-    """DOCKERHUB_TAG and what worker/Makefile builds are the same."""
+    """Compare DOCKERHUB_TAG with the image that worker/Makefile builds."""
     config = subject.config
     path = find_in_project(config, "worker/Makefile")
     wrong = disagreement(config.DOCKERHUB_TAG, path)
@@ -142,16 +141,16 @@ def makefile(subject: Subject) -> Iterator[Finding]:
 
 
 def image(subject: Subject) -> Iterator[Finding]:
-    """The image is in its registry, where that can be asked, for the machines' architecture."""
+    """Check that the registry, if it can be queried, has the image for these machines."""
     name = parse(subject.config.DOCKERHUB_TAG)
-    if leads_here():
+    if subject.aws.is_local:
         yield unknown("image", "on this computer containers run without their image")
     elif name.ecr:
         yield from _in_ecr(subject, name, *name.ecr)
     elif name.is_on_hub:
         yield from _on_hub(subject, name)
     else:
-        yield unknown("image", f"only ECR and Docker Hub can be asked, not {name.registry}")
+        yield unknown("image", f"only ECR and Docker Hub can be queried, not {name.registry}")
 
 
 def _in_ecr(subject: Subject, name: ImageName, account: str, region: str) -> Iterator[Finding]:
@@ -170,13 +169,13 @@ def _in_ecr(subject: Subject, name: ImageName, account: str, region: str) -> Ite
         manifest = json.loads(answer["images"][0]["imageManifest"])
         platforms = _of_manifest(ecr, where, manifest)
     except (OSError, ValueError, LookupError):
-        # Its layers lie elsewhere, and a manifest of an old kind does not say it.
+        # Its layers are elsewhere, and a manifest of an old kind does not have it.
         platforms = set()
     yield from _architecture(subject, platforms)
 
 
 def _of_manifest(ecr: Any, where: dict[str, Any], manifest: dict[str, Any]) -> set[str]:
-    """Docker's words for the processors that an image is for."""
+    """Return Docker's words for the processors that an image is for."""
     if "manifests" in manifest:
         platforms = (one.get("platform", {}) for one in manifest["manifests"])
         return {p["architecture"] for p in platforms if p.get("os") == "linux"}
@@ -188,12 +187,12 @@ def _of_manifest(ecr: Any, where: dict[str, Any], manifest: dict[str, Any]) -> s
 
 def _on_hub(subject: Subject, name: ImageName) -> Iterator[Finding]:
     if name.digest:
-        yield unknown("image", "Docker Hub is asked for tags only, not for digests")
+        yield unknown("image", "Docker Hub lists tags only, not digests")
         return
     url = f"{HUB}/v2/repositories/{name.repository}/tags/{name.tag}"
     try:
         with urllib.request.urlopen(url, timeout=_SECONDS) as answer:
-            told = json.loads(answer.read())
+            described = json.loads(answer.read())
     except urllib.error.HTTPError as error:
         if error.code == 404:
             yield failed("image", "image not public", image=subject.config.DOCKERHUB_TAG)
@@ -204,9 +203,9 @@ def _on_hub(subject: Subject, name: ImageName) -> Iterator[Finding]:
         yield unknown("image", f"{HUB} cannot be reached ({error})")
         return
     except ValueError:
-        yield unknown("image", f"{HUB} answers, but not with JSON: a proxy may stand before it")
+        yield unknown("image", f"{HUB} answers, but not with JSON: there may be a proxy in between")
         return
-    images = told.get("images", []) if isinstance(told, dict) else []
+    images = described.get("images", []) if isinstance(described, dict) else []
     yield from _architecture(
         subject, {one["architecture"] for one in images if one.get("os", "linux") == "linux"}
     )
@@ -215,13 +214,13 @@ def _on_hub(subject: Subject, name: ImageName) -> Iterator[Finding]:
 def _architecture(subject: Subject, has: set[str]) -> Iterator[Finding]:
     tag = subject.config.DOCKERHUB_TAG
     if not subject.types or not has:
-        yield passed("image", f"{tag} is there")
-        yield unknown("image", "for which processors it is, or which the machines have")
+        yield passed("image", f"{tag} exists")
+        yield unknown("image", "for which processors it is, or which ones the machines have")
         return
     needs = subject.types[0].architecture
     platform = _PLATFORMS[needs]
     if platform in has:
-        yield passed("image", f"{tag} is there, for {platform}")
+        yield passed("image", f"{tag} exists, for {platform}")
     else:
         words = {"image": tag, "needs": needs, "platform": platform}
         yield failed("image", "image architecture", has=" and ".join(sorted(has)), **words)

@@ -16,7 +16,7 @@ _NAMED = 5
 
 
 def timeout(subject: Subject) -> Iterator[Finding]:
-    """JOB_TIMEOUT against MAX_RUN_HOURS."""
+    """Compare JOB_TIMEOUT with MAX_RUN_HOURS."""
     config = subject.config
     hours = config.JOB_TIMEOUT / 3600
     if hours > config.MAX_RUN_HOURS:
@@ -26,11 +26,11 @@ def timeout(subject: Subject) -> Iterator[Finding]:
 
 
 def inputs(subject: Subject) -> Iterator[Finding]:
-    """Whether what the first submitted jobs name as their input is in SOURCE_BUCKET.
+    """Check that the inputs that the first submitted jobs name are in SOURCE_BUCKET.
 
-    What a job reads, only worker/generic-worker.py knows. Values of a name that begins with
-    "input" are taken for keys or the beginnings of keys: so the template's jobs and those of
-    run_batch_general.py name them. Which others there are is said: they were not looked at.
+    Only worker/generic-worker.py knows what a job reads. Values of a name that begins with
+    "input" are taken for keys or the beginnings of keys: the template's jobs and those of
+    run_batch_general.py use such names. The finding lists the names that were not checked.
     """
     run = subject.run
     if subject.no_run:
@@ -47,7 +47,7 @@ def inputs(subject: Subject) -> Iterator[Finding]:
     keys = list(dict.fromkeys(key for name, key in values if name in inputs and key))
     if not keys:
         what = "no value whose name begins with `input` is in the first jobs"
-        yield unknown("inputs", f"{what}; not looked at: {_some(others)}")
+        yield unknown("inputs", f"{what}; not checked: {_some(others)}")
         return
     bucket = subject.config.SOURCE_BUCKET
     absent = [key for key in keys if not _is_there(subject, bucket, key)]
@@ -59,7 +59,7 @@ def inputs(subject: Subject) -> Iterator[Finding]:
         yield passed(
             "inputs",
             f"what the first jobs name as {words['named']} is in s3://{bucket}: {len(keys)} of "
-            f"{len(keys)} there; not looked at: {words['others']}",
+            f"{len(keys)} there; not checked: {words['others']}",
         )
 
 
@@ -68,7 +68,7 @@ def _names_an_input(name: str) -> bool:
 
 
 def _names_an_output(name: str) -> bool:
-    """What is not there yet need not be looked for, nor is that said."""
+    """Tell whether a name is an output's, which does not exist yet."""
     return name.lower().startswith("output")
 
 
@@ -78,7 +78,7 @@ def _some(names: Sequence[str]) -> str:
 
 
 def _values(body: Mapping[str, Any] | str) -> Iterator[tuple[str, str]]:
-    """(name, value) of all that a job's message holds; "" for a value that can be no key."""
+    """Yield (name, value) of all values of a job's message; "" for one that cannot be a key."""
     message: Mapping[str, Any] = json.loads(body) if isinstance(body, str) else body
     group = message.get("group", {})
     for values in (message, group if isinstance(group, Mapping) else {}):

@@ -13,13 +13,11 @@ from control.aws.ec2 import (
 )
 from control.checks.findings import Finding, Subject, failed, passed, unknown, warned
 from control.config import Config
-from control.errors import UserError
 from control.text import several
 
-# What ECS can give to containers is the memory that the machine's kernel leaves, not what EC2
-# advertises. Two figures are public, and between them lies what is not sure: an m4.large of 8,192
-# MiB registered 7,985 (ECS guide, memory-management), a machine of 32 GiB 31,431 (aws/
-# containers-roadmap issue 2231).
+# Containers get the memory that the machine's kernel leaves, not what EC2 advertises. Two figures
+# are public, and the truth is between them: an m4.large of 8,192 MiB registered 7,985 (ECS guide,
+# memory-management), a machine of 32 GiB 31,431 (aws/containers-roadmap issue 2231).
 MOST_SHARE = 7985 / 8192
 
 LEAST_SHARE = 31_431 / 32_768
@@ -29,7 +27,7 @@ CPU_OF_VCPU = 1024
 
 @dataclass(frozen=True)
 class Fit:
-    """How many containers of a task fit by each resource; `memory_sure` by the lower figure."""
+    """The number of containers that fit by each resource; `memory_sure` by the lower figure."""
 
     memory: int
     memory_sure: int
@@ -38,18 +36,18 @@ class Fit:
 
     @property
     def containers(self) -> int:
-        """As many as ECS can place at best."""
+        """Return how many ECS can place at best."""
         known = [self.memory, self.cpu, *([] if self.gpus is None else [self.gpus])]
         return min(known)
 
 
 def registered_memory(advertised_mib: int) -> tuple[int, int]:
-    """(at least, at most) MiB that a machine registers for containers."""
+    """Return (at least, at most) the MiB that a machine registers for containers."""
     return int(advertised_mib * LEAST_SHARE), int(advertised_mib * MOST_SHARE)
 
 
 def fit(kind: MachineType, config: Config) -> Fit:
-    """How many containers of these settings a machine type takes."""
+    """Return how many containers of these settings fit on a machine type."""
     least, most = registered_memory(kind.memory_mib)
     gpus: int = config.GPUS_PER_TASK
     return Fit(
@@ -61,18 +59,14 @@ def fit(kind: MachineType, config: Config) -> Fit:
 
 
 def types(subject: Subject) -> Iterator[Finding]:
-    """Whether EC2 has the machine types. Sets the subject's types."""
-    try:
-        subject.types = describe_machine_types(subject.aws.ec2, subject.config.MACHINE_TYPE)
-    except UserError as error:
-        yield failed("machine types", "no type", message=error.what)
-        return
-    told = (f"{t.name} ({t.vcpus} vCPUs, {t.memory_mib:,} MiB)" for t in subject.types)
-    yield passed("machine types", ", ".join(told))
+    """Check that EC2 has the machine types; set the subject's types."""
+    subject.types = describe_machine_types(subject.aws.ec2, subject.config.MACHINE_TYPE)
+    kinds = (f"{t.name} ({t.vcpus} vCPUs, {t.memory_mib:,} MiB)" for t in subject.types)
+    yield passed("machine types", ", ".join(kinds))
 
 
 def fits(subject: Subject) -> Iterator[Finding]:
-    """MEMORY, CPU_SHARES, GPUS_PER_TASK and TASKS_PER_MACHINE on each machine type."""
+    """Check MEMORY, CPU_SHARES, GPUS_PER_TASK and TASKS_PER_MACHINE on each machine type."""
     if not subject.types:
         yield unknown("fit", "no machine type is known")
     for kind in subject.types:
@@ -119,7 +113,7 @@ def _fits(subject: Subject, kind: MachineType) -> Finding:
 
 
 def disk(subject: Subject) -> Iterator[Finding]:
-    """EBS_VOL_SIZE against the snapshot of the machine image."""
+    """Compare EBS_VOL_SIZE with the snapshot of the machine image."""
     if not subject.types:
         yield unknown("disk", "no machine type is known, so no machine image")
         return

@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 from control.aws import tags
 from control.aws.ec2 import MachineType
 from control.aws.prices import price_history
-from control.checks.findings import Finding, Subject, failed, passed, unknown, untold, warned
+from control.checks.findings import Finding, Subject, failed, not_checkable, passed, unknown, warned
 from control.explain import aws_errors
 from control.text import several
 
@@ -31,8 +31,8 @@ _QUOTAS = {
     "x": ("L-E3A00192", "All X Spot Instance Requests"),
 }
 
-# What AWS answers instead of a quota -> its name in reasons_check.py.
-_UNTOLD = {"NoSuchResourceException": "quota untold", "AccessDenied": "quota not read"}
+# Error code in place of a quota -> its name in explain/check_findings.py.
+_NO_QUOTA = {"NoSuchResourceException": "quota not listed", "AccessDenied": "quota not read"}
 
 _DAY = 24 * 3600
 
@@ -45,13 +45,13 @@ _MOSTLY = 0.9
 
 
 def quota_of(machine_type: str) -> tuple[str, str] | None:
-    """(code, name) of the quota that a machine type counts for; None for one not known here."""
+    """Return (code, name) of the quota that a machine type counts for; None if not known here."""
     family = re.match(r"[a-z]+", machine_type)
     return _QUOTAS.get(family[0]) if family else None
 
 
 def quota(subject: Subject) -> Iterator[Finding]:
-    """Each quota against what CLUSTER_MACHINES of its types need, beside what others use."""
+    """Compare each quota with the need of CLUSTER_MACHINES, after the use of others."""
     by_quota: dict[tuple[str, str], list[MachineType]] = {}
     for kind in subject.types:
         known = quota_of(kind.name)
@@ -73,11 +73,11 @@ def _quota(subject: Subject, code: str, name: str, kinds: list[MachineType]) -> 
     try:
         answer = subject.aws.quotas.get_service_quota(ServiceCode="ec2", QuotaCode=code)
     except ClientError as error:
-        found = _UNTOLD.get(aws_errors.code_of(error))
+        found = _NO_QUOTA.get(aws_errors.code_of(error))
         if found is None:
             raise
         words |= {"permission": aws_errors.permission(error), "region": subject.config.AWS_REGION}
-        return untold("quota", found, **words, needs=needs)
+        return not_checkable("quota", found, **words, needs=needs)
     limit = int(answer["Quota"]["Value"])
     used = _vcpus_of_others(subject, code)
     words |= {"limit": limit, "used": used}
@@ -91,7 +91,7 @@ def _quota(subject: Subject, code: str, name: str, kinds: list[MachineType]) -> 
 
 
 def _vcpus_of_others(subject: Subject, code: str) -> int:
-    """The vCPUs of the spot machines of this quota that are up and not this app's."""
+    """Count the vCPUs of running spot machines of this quota that are not this app's."""
     wanted: Any = [
         {"Name": "instance-lifecycle", "Values": ["spot"]},
         {"Name": "instance-state-name", "Values": list(_UP)},
@@ -109,12 +109,12 @@ def _vcpus_of_others(subject: Subject, code: str) -> int:
 
 
 def price(subject: Subject) -> Iterator[Finding]:
-    """The spot prices of the last day against MACHINE_PRICE and MAX_HOURLY_COST."""
+    """Compare the spot prices of the last day with MACHINE_PRICE and MAX_HOURLY_COST."""
     names = [kind.name for kind in subject.types]
     history = price_history(subject.aws.ec2, names, subject.now - _DAY, subject.now)
     found = [price for changes in history.values() for _, price in changes]
     if not found:
-        yield unknown("price", "EC2 tells no spot price for these machine types")
+        yield unknown("price", "EC2 lists no spot price for these machine types")
         return
     low, high = min(found), max(found)
     config = subject.config
@@ -138,7 +138,7 @@ def price(subject: Subject) -> Iterator[Finding]:
 
 
 def score(subject: Subject) -> Iterator[Finding]:
-    """AWS's own rating of the chance that so many machines come."""
+    """Report AWS's own rating of the chance to get that many machines."""
     names = [kind.name for kind in subject.types]
     if not names:
         yield unknown("placement score", "no machine type is known")

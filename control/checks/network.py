@@ -9,6 +9,7 @@ from botocore.exceptions import ClientError
 
 from control.aws.ec2 import default_security_group, find_subnets
 from control.checks.findings import Finding, Subject, failed, passed, unknown, warned
+from control.explain import aws_errors
 from control.text import several
 
 EVERYWHERE = ("0.0.0.0/0", "::/0")
@@ -21,7 +22,7 @@ _FOR_ECR = ("ecr.api", "ecr.dkr")
 
 
 def subnets(subject: Subject) -> Iterator[Finding]:
-    """One VPC, a way out of each subnet, and an address for each machine."""
+    """Check for one VPC, a way out of each subnet, and an address for each machine."""
     found = _subnets(subject)
     if isinstance(found, Finding):
         yield found
@@ -38,18 +39,17 @@ def subnets(subject: Subject) -> Iterator[Finding]:
 
 
 def _subnets(subject: Subject) -> list[Any] | Finding:
-    """The subnets that startCluster will use, described; or why there are none."""
+    """Return the subnets that startCluster will use, described; or why there are none."""
     ec2 = subject.aws.ec2
     try:
         _, chosen = find_subnets(ec2, subject.file.subnet_ids)
         ids = subject.file.subnet_ids or [subnet.subnet_id for subnet in chosen]
         return list(ec2.describe_subnets(SubnetIds=list(ids))["Subnets"])
     except ClientError as error:
-        code = error.response["Error"]["Code"]
-        if not code.startswith("InvalidSubnet"):
+        if not aws_errors.code_of(error).startswith("InvalidSubnet"):
             raise
-        message = error.response["Error"]["Message"].rstrip(".") + "."
-        return failed("subnets", "no subnet", message=message, region=subject.config.AWS_REGION)
+        values = {"message": aws_errors.message_of(error), "region": subject.config.AWS_REGION}
+        return failed("subnets", "no subnet", **values)
 
 
 def _ways_out(subject: Subject, vpc: str, found: list[Any]) -> Iterator[Finding]:
@@ -75,8 +75,8 @@ def _ways_out(subject: Subject, vpc: str, found: list[Any]) -> Iterator[Finding]
 
 
 def way_out(tables: Iterable[Mapping[str, Any]], subnet_id: str) -> str:
-    """By what a subnet's packets leave the VPC; "" if they do not. A subnet without a route table
-    of its own has the VPC's main one (VPC guide, route tables)."""
+    """Return how a subnet's packets leave the VPC; "" if they do not. A subnet without a route
+    table of its own has the VPC's main one (VPC guide, route tables)."""
     main: Mapping[str, Any] = {}
     own: Mapping[str, Any] = {}
     for table in tables:
@@ -118,7 +118,7 @@ def _missing_endpoints(subject: Subject, in_vpc: Any) -> Iterator[str]:
 
 
 def groups(subject: Subject) -> Iterator[Finding]:
-    """The security groups are of the subnets' VPC, and let packets out."""
+    """Check that the security groups are in the subnets' VPC and let packets out."""
     ids = subject.file.security_group_ids
     found = _subnets(subject)
     if isinstance(found, Finding):
@@ -130,7 +130,7 @@ def groups(subject: Subject) -> Iterator[Finding]:
     try:
         answer = subject.aws.ec2.describe_security_groups(GroupIds=wanted)
     except ClientError as error:
-        if not error.response["Error"]["Code"].startswith("InvalidGroup"):
+        if not aws_errors.code_of(error).startswith("InvalidGroup"):
             raise
         yield failed("security groups", "no group", **words)
         return

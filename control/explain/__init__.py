@@ -1,1 +1,1 @@
-"""Every symptom -> Reason."""
+"""Explanations: every symptom -> Reason."""

@@ -1,311 +1,315 @@
-"""Why no job runs: situation -> reason."""
+"""Reasons why no job runs: symptom of the queue, the machines and the containers -> reason."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from control.explain.aws_errors import Reason
+from control.explain.reason import Explained, Reason, classify
 
-_LARGER = (
-    "Lower {setting} in config.py, or take larger types as MACHINE_TYPE; then: stop, setup, "
-    "startCluster. check shows what fits."
-)
+if TYPE_CHECKING:
+    from control.config import Config
 
-# What the run itself is like.
+_AGAIN = "{stop} && {setup} && {startCluster}"
+
+_CONTINUE = "Continue with the jobs that are left: {startCluster}"
+
+_PUSHED = "{make:-C worker push} && {setup}"
+
 RUN: dict[str, Reason] = {
     "everything done": Reason(
-        "every job is finished: {done} done, {skipped} skipped.",
-        "Nothing is left to do: monitor ends what is still there.",
-        True,
+        "Every job is finished: {done} done, {skipped} skipped.",
+        "Nothing is left to do. To end what still exists: {monitor}",
     ),
     "dead letters only": Reason(
-        "no job is left to run: {failed} of {submitted} failed for good, the others are finished.",
-        "See why: python run.py failures; then send them again: python run.py retry",
-        True,
+        "No job is left to run: {failed} of {submitted} failed for good, the others are finished.",
+        "See why ({failures}), then send them again: {retry}",
     ),
-    "no jobs": Reason(
-        "no job has been submitted.", "Submit some: python run.py submitJob JOBFILE", True
-    ),
+    "no jobs": Reason("No job has been submitted.", "Submit jobs: {submitJob:JOBFILE}"),
     "queue gone": Reason(
-        "the queue {queue} is gone, with jobs left ({unfinished}).",
-        "Make it again and send what is missing: python run.py retry",
-        True,
+        "The queue {queue} does not exist any longer, and jobs are left ({unfinished}).",
+        "Recreate it and send the missing jobs: {retry}",
     ),
     "jobs lost": Reason(
-        "the queue is empty, but some submitted jobs ({unfinished}) have no record. Messages in "
+        "The queue is empty, but some submitted jobs ({unfinished}) have no record. Messages in "
         "the dead-letter queue {dead_queue}: {dead}.",
-        "Wait three minutes, SQS counts late; then send them again: "
-        "python run.py retry --unfinished",
+        "SQS counts late: check again in three minutes ({status}), then send them again: "
+        "{retry:--unfinished}",
+        waiting_helps=True,
     ),
     "jobs delayed": Reason(
-        "all jobs that are left ({delayed}) wait for their next attempt after a failure.",
-        "Wait: they come back by themselves, within 15 minutes.",
+        "All jobs that are left ({delayed}) wait for their next attempt after a failure.",
+        "Wait: they are tried again within 15 minutes. To see it: {status:--watch}",
+        waiting_helps=True,
+        passing=True,
     ),
 }
 
-# What the machines are like.
-MACHINES: dict[str, Reason] = {
-    "not asked for": Reason(
-        "no machine has been asked for.", "Ask for some: python run.py startCluster", True
-    ),
-    "max run hours": Reason(
-        "AWS has ended the machines: MAX_RUN_HOURS ({hours:g}) is over.",
-        "Go on with the jobs that are left: python run.py startCluster",
-        True,
-    ),
-    "cancelled": Reason(
-        "the machines were ended by stop, by monitor, or by somebody in the account.",
-        "Go on with the jobs that are left: python run.py startCluster",
-        True,
-    ),
-    "ended by monitor": Reason(
-        "the monitor has ended the machines: {why}.",
-        "Mend what it says, then go on with the jobs that are left: python run.py startCluster",
-        True,
-    ),
-    "fleet gone": Reason(
-        "the machines that were asked for at {requested} have ended.",
-        "Go on with the jobs that are left: python run.py startCluster",
-        True,
-    ),
-    "target zero": Reason(
-        "the fleet wants no machine any more.",
-        "Ask for machines again: python run.py startCluster",
-        True,
-    ),
-    "machines coming": Reason(
-        "AWS has not started a machine yet (asked for {minutes} min ago).",
-        "Wait: the first comes mostly within four minutes.",
-    ),
-    "no machine yet": Reason(
-        "no machine has come in {minutes} min, and AWS does not say why.",
-        "Wait, the request stays; or put more types into MACHINE_TYPE, then: stop, setup, "
-        "startCluster.",
-    ),
-    "starting": Reason(
-        "none of the machines that are up ({machines}) has joined the cluster {cluster} yet.",
-        "Wait: a machine takes a minute or two to join.",
-    ),
-    "agent not registered": Reason(
-        "none of the machines that are up ({machines}) has joined the cluster {cluster} within "
-        "{minutes} min: they have no way to the internet, or their role does not allow it.",
-        "Run check: it names what is missing. Mostly ASSIGN_IP = True, subnets with a NAT gateway "
-        "or VPC endpoints, or setupAWS; then: stop, setup, startCluster.",
-        True,
-    ),
-    "agent disconnected": Reason(
-        "the ECS agents of all machines ({machines}) have lost their connection to ECS.",
-        "Wait five minutes. If it stays: end the machines (stop) and begin again (startCluster).",
-    ),
-    "draining": Reason(
-        "all machines that are up ({machines}) are being taken away.",
-        "Wait: others come if jobs are left; else ask for more: python run.py startCluster",
-    ),
-}
-
-# What the service and its containers are like.
-CONTAINERS: dict[str, Reason] = {
-    "service gone": Reason(
-        "the ECS service {service} is gone.", "Make it again: python run.py startCluster", True
-    ),
-    "no container wanted": Reason(
-        "the service {service} is set to keep no container up.",
-        "Set it again: python run.py startCluster",
-        True,
-    ),
-    "containers starting": Reason(
-        "containers are starting ({pending}): the image is being loaded.",
-        "Wait: a large image takes some minutes.",
-    ),
-    "no place yet": Reason(
-        "no container runs yet on the machines that have joined ({machines}).",
-        "Wait a minute. If it stays, the last words of ECS are: {message}",
-    ),
-}
-
-# Words of a service event ("was unable to place a task because ...") -> reason (ECS guide,
-# service event messages).
-PLACEMENT: dict[str, Reason] = {
-    "insufficient memory": Reason(
-        "MEMORY = {MEMORY} does not fit on any machine: {message}",
-        _LARGER.replace("{setting}", "MEMORY"),
-        True,
-    ),
-    "insufficient CPU units": Reason(
-        "CPU_SHARES = {CPU_SHARES} does not fit on any machine: {message}",
-        _LARGER.replace("{setting}", "CPU_SHARES"),
-        True,
-    ),
-    "insufficient GPU": Reason(
-        "GPUS_PER_TASK = {GPUS_PER_TASK} does not fit on any machine: {message}",
-        _LARGER.replace("{setting}", "GPUS_PER_TASK"),
-        True,
-    ),
-    "missing an attribute": Reason(
-        "the machines of the cluster are not this app's: {message}",
-        "End them and begin again: stop, setup, startCluster.",
-        True,
-    ),
-    "disconnected agent": MACHINES["agent disconnected"],
-}
-
-# Words of why a container stopped -> reason (ECS guide, stopped-task error codes; 137 is 128 +
-# SIGKILL, 255 what an "exec format error" ends with).
-STOPPED: dict[str, Reason] = {
-    "exec format error": Reason(
-        "the image is for another kind of processor than the machines: {message}",
-        "Build the image for the machines (docker build --platform linux/amd64 or linux/arm64), "
-        "or choose other MACHINE_TYPE; then: setup.",
-        True,
-    ),
-    "no matching manifest": Reason(
-        "the image is for another kind of processor than the machines: {message}",
-        "Build the image for the machines (docker build --platform linux/amd64 or linux/arm64), "
-        "or choose other MACHINE_TYPE; then: setup.",
-        True,
-    ),
-    "toomanyrequests": Reason(
-        "Docker Hub lets this address load no more images for now: {message}",
-        "Wait some hours, or put the image into ECR and name it so in DOCKERHUB_TAG; then: setup.",
-    ),
-    "no space left on device": Reason(
-        "the disk is too small for the image: {message}",
-        "Raise EBS_VOL_SIZE in config.py, then: stop, setup, startCluster.",
-        True,
-    ),
-    "pull access denied": Reason(
-        "the image {image} is not there, or is private: {message}",
-        "Correct DOCKERHUB_TAG in config.py, or send the image: make -C worker push; then: setup.",
-        True,
-    ),
-    "not found": Reason(
-        "the image {image} is not there: {message}",
-        "Correct DOCKERHUB_TAG in config.py, or send the image: make -C worker push; then: setup.",
-        True,
-    ),
-    "manifest unknown": Reason(
-        "the image {image} is not there: {message}",
-        "Correct DOCKERHUB_TAG in config.py, or send the image: make -C worker push; then: setup.",
-        True,
-    ),
-    "no basic auth credentials": Reason(
-        "the machines may not load the image {image} from ECR: {message}",
-        "Run setupAWS, which makes the execution role, then setup.",
-        True,
-    ),
-    "AccessDenied": Reason(
-        "a role of the containers lacks a permission: {message}",
-        "Run setupAWS, or correct TASK_ROLE_ARN and EXECUTION_ROLE_ARN in config.py; then setup.",
-        True,
-    ),
-    "ResourceInitializationError": Reason(
-        "the containers' surroundings could not be made: {message}",
-        "Run check: it names a missing way out or role. Then: stop, setup, startCluster.",
-        True,
-    ),
-    "CannotPullContainerError": Reason(
-        "the image {image} cannot be loaded: {message}",
-        "Correct DOCKERHUB_TAG in config.py, send the image (make -C worker push), or give the "
-        "machines a way to it (check); then: setup.",
-        True,
-    ),
-    "OutOfMemory": Reason(
-        "the containers need more memory than MEMORY = {MEMORY}: {message}",
-        "Raise MEMORY in config.py, then: setup.",
-        True,
-    ),
-    "exited with code 137": Reason(
-        "the containers were killed, mostly for more memory than MEMORY = {MEMORY}: {message}",
-        "Raise MEMORY in config.py, then: setup.",
-        True,
-    ),
-    "exited with code": Reason(
-        "the containers end right after their start: {message}",
-        "The log group {log_group} has their last lines. Mend worker/ or the image, then: make -C "
-        "worker push, and setup.",
-        True,
-    ),
-    "": Reason(
-        "the containers do not start: {message}",
-        "Mend what ECS says, then: setup.",
-        True,
-    ),
-}
-
-# These pass by themselves within minutes: nobody need be told while they are young.
-PASSING = frozenset(
-    {
-        *("machines coming", "starting", "containers starting", "no place yet", "draining"),
-        *("jobs delayed", "jobs lost"),
-    }
+_DISCONNECTED = Reason(
+    "The ECS agents of all machines ({machines}) have lost their connection to ECS.",
+    "Wait five minutes (to watch: {status:--watch}). If it does not change, replace the machines: "
+    "{stop} && {startCluster}",
+    waiting_helps=True,
 )
 
+MACHINES: dict[str, Reason] = {
+    "not requested": Reason("No machines have been requested.", "Request them: {startCluster}"),
+    "ended by monitor": Reason(
+        "The monitor has ended the machines: {why}.",
+        "Fix the cause, then continue with the jobs that are left: {startCluster}",
+    ),
+    "fleet gone": Reason("The machines that were requested at {requested} have ended.", _CONTINUE),
+    "target zero": Reason(
+        "The fleet is set to keep no machines.", "Request machines again: {startCluster}"
+    ),
+    "machines coming": Reason(
+        "AWS has not started a machine yet (requested {minutes} min ago).",
+        "Wait: the first machine usually starts within four minutes. To see it: {status:--watch}",
+        waiting_helps=True,
+        passing=True,
+    ),
+    "no machine yet": Reason(
+        "No machine has started in {minutes} min, and AWS reports no reason.",
+        "Wait, the request stays (to watch: {status:--watch}), or put more types into MACHINE_TYPE "
+        f"in config.py, then: {_AGAIN}",
+        waiting_helps=True,
+    ),
+    "starting": Reason(
+        "None of the running machines ({machines}) has joined the cluster {cluster} yet.",
+        "Wait: a machine takes a minute or two to join. To see it: {status:--watch}",
+        waiting_helps=True,
+        passing=True,
+    ),
+    "agent not registered": Reason(
+        "None of the running machines ({machines}) has joined the cluster {cluster} within "
+        "{minutes} min: they cannot reach the internet, or their role does not allow it.",
+        "Find what is missing ({check}): usually ASSIGN_IP = True, subnets with a NAT gateway or "
+        f"VPC endpoints, or the roles. Then: {_AGAIN}",
+    ),
+    "agent disconnected": _DISCONNECTED,
+    "draining": Reason(
+        "All running machines ({machines}) are being removed.",
+        "Wait, others start if jobs are left (to watch: {status:--watch}). If none do, request "
+        "more: {startCluster}",
+        waiting_helps=True,
+        passing=True,
+    ),
+}
 
-@dataclass(frozen=True)
-class Idle:
-    """Why no job runs; `lasting`: waiting does not help, `passing`: nothing is wrong yet."""
+CONTAINERS: dict[str, Reason] = {
+    "service gone": Reason(
+        "The ECS service {service} does not exist any longer.", "Recreate it: {startCluster}"
+    ),
+    "no container wanted": Reason(
+        "The service {service} is set to keep no containers running.", "Restore it: {startCluster}"
+    ),
+    "containers starting": Reason(
+        "Containers are starting ({pending}): the machines load the image.",
+        "Wait: a large image takes some minutes. To see it: {status:--watch}",
+        waiting_helps=True,
+        passing=True,
+    ),
+    "no place yet": Reason(
+        "No container runs yet on the machines that have joined ({machines}). The last message of "
+        "ECS: {message}",
+        "Wait a minute: {status:--watch}",
+        waiting_helps=True,
+        passing=True,
+    ),
+}
 
-    situation: str
-    what: str
-    fix: str
-    lasting: bool
-    passing: bool = False
 
-
-def told(situation: str, reason: Reason, **words: object) -> Idle:
-    """A reason with its words filled in."""
-    what = reason.sentence.format(**words)
-    return Idle(
-        situation,
-        what[0].upper() + what[1:],
-        reason.cure.format(**words),
-        reason.users_mistake,
-        situation in PASSING,
+def _does_not_fit(setting: str) -> Reason:
+    return Reason(
+        f"{setting} = {{{setting}}} does not fit on any machine: {{message}}",
+        f"Lower {setting} in config.py, or use larger types as MACHINE_TYPE; then: {_AGAIN}",
     )
 
 
-_TAKES_NONE = "the containers run, but take no job: {message}"
+# ECS's words for why it cannot place a task (ECS guide, service event messages).
+_UNABLE = "unable to place a task"
 
-# The first that fits.
-REFUSED: dict[str, Reason] = {
-    "program not found": Reason(
-        _TAKES_NONE,
-        "Correct its name in worker/generic-worker.py, or install it in worker/Dockerfile; then: "
-        "make -C worker push, setup, startCluster, and retry for the jobs that failed of it.",
-        True,
+_PLACEMENT_WORDS = {
+    "insufficient memory": "memory does not fit",
+    "insufficient CPU units": "CPU does not fit",
+    "insufficient GPU": "GPUs do not fit",
+    "missing an attribute": "other machines",
+    "disconnected agent": "agent disconnected",
+}
+
+PLACEMENT: dict[str, Reason] = {
+    "memory does not fit": _does_not_fit("MEMORY"),
+    "CPU does not fit": _does_not_fit("CPU_SHARES"),
+    "GPUs do not fit": _does_not_fit("GPUS_PER_TASK"),
+    "other machines": Reason(
+        "The machines of the cluster do not belong to this app: {message}",
+        f"Replace them: {_AGAIN}",
     ),
-    "no program that can be started": Reason(
-        _TAKES_NONE,
-        "Make it a program in worker/Dockerfile (chmod +x, a first line such as #!/bin/sh); then: "
-        "make -C worker push, setup, startCluster, and retry for the jobs that failed of it.",
-        True,
+    "agent disconnected": _DISCONNECTED,
+}
+
+# Words of why a container stopped; the first that fits counts (ECS guide, stopped-task error codes;
+# 137 is 128 + SIGKILL).
+_STOPPED_WORDS = {
+    "exec format error": "other processor",
+    "no matching manifest": "other processor",
+    "toomanyrequests": "too many pulls",
+    "no space left on device": "image too large",
+    "pull access denied": "no image",
+    "not found": "no image",
+    "manifest unknown": "no image",
+    "no basic auth credentials": "image refused",
+    "AccessDenied": "container role refused",
+    "ResourceInitializationError": "container not prepared",
+    "CannotPullContainerError": "image not loaded",
+    "OutOfMemory": "out of memory",
+    "exited with code 137": "container killed",
+    "exited with code": "container exited",
+}
+
+_OTHER_STOP = "container stopped"
+
+_MORE_MEMORY = "Raise MEMORY in config.py, then: {setup}"
+
+STOPPED: dict[str, Reason] = {
+    "other processor": Reason(
+        "The image is for another kind of processor than the machines have: {message}",
+        "Choose other types as MACHINE_TYPE in config.py; or build the image for these (docker "
+        "build --platform linux/amd64 or linux/arm64). Then: {setup}",
     ),
-    "the disk is full": Reason(
-        _TAKES_NONE,
-        "Raise EBS_VOL_SIZE in config.py, or let the program write into job.temp_dir, which is "
-        "emptied after each job; then: stop, setup, startCluster.",
-        True,
+    "too many pulls": Reason(
+        "Docker Hub refuses more downloads to this address for now: {message}",
+        "Wait some hours (to watch: {status:--watch}), or put the image into ECR and name it so in "
+        "DOCKERHUB_TAG, then: {setup}",
+        waiting_helps=True,
     ),
-    "the memory is full": Reason(
-        _TAKES_NONE,
-        "Lower TASKS_PER_MACHINE or DOCKER_CORES in config.py, or take larger types as "
-        "MACHINE_TYPE; then: stop, setup, startCluster.",
-        True,
+    "image too large": Reason(
+        "The disk is too small for the image: {message}",
+        f"Raise EBS_VOL_SIZE in config.py, then: {_AGAIN}",
     ),
-    "is not mounted": Reason(
-        _TAKES_NONE,
-        "Run check: it names what SOURCE_BUCKET lacks. Or set DOWNLOAD_FILES = True in config.py, "
-        "if worker/generic-worker.py downloads its files; then: setup, startCluster.",
-        True,
+    "no image": Reason(
+        "The image {image} does not exist, or is private: {message}",
+        "Send the image ({make:-C worker push}), or correct DOCKERHUB_TAG in config.py; then: "
+        "{setup}",
     ),
-    "AccessDenied": Reason(
-        _TAKES_NONE,
-        "Run setupAWS, or correct TASK_ROLE_ARN in config.py; then: setup, startCluster.",
-        True,
+    "image refused": Reason(
+        "The machines may not load the image {image} from ECR: {message}",
+        "Create the execution role: {setupAWS} && {setup}",
     ),
-    "": Reason(
-        _TAKES_NONE,
-        "Mend what it says; the log group has more lines. Then: stop, setup, startCluster.",
-        True,
+    "container role refused": Reason(
+        "A role of the containers lacks a permission: {message}",
+        "Update the roles ({setupAWS}), or correct TASK_ROLE_ARN and EXECUTION_ROLE_ARN in "
+        "config.py; then: {setup}",
+    ),
+    "container not prepared": Reason(
+        "ECS could not prepare the environment of the containers: {message}",
+        f"Find what is missing ({{check}}): a way to the internet or a role. Then: {_AGAIN}",
+    ),
+    "image not loaded": Reason(
+        "The image {image} cannot be loaded: {message}",
+        "Find what is wrong with the image or the way to it ({check}), and fix it; then: {setup}",
+    ),
+    "out of memory": Reason(
+        "The containers need more memory than MEMORY = {MEMORY}: {message}", _MORE_MEMORY
+    ),
+    "container killed": Reason(
+        "The containers were killed, usually because they need more memory than MEMORY = {MEMORY}: "
+        "{message}",
+        _MORE_MEMORY,
+    ),
+    "container exited": Reason(
+        "The containers exit right after their start: {message}",
+        "The log group {log_group} has their last lines. Fix worker/ or the image, then: "
+        f"{_PUSHED}",
+    ),
+    _OTHER_STOP: Reason(
+        "The containers do not start: {message}", "Fix the problem that ECS reports, then: {setup}"
     ),
 }
+
+_REFUSES = "The containers run, but accept no jobs: {message}"
+
+_RETRIED = " && {startCluster} && {retry}"
+
+# The cause that a worker names in its log, a word of contract 2 -> reason.
+REFUSED: dict[str, Reason] = {
+    "missing_program": Reason(
+        _REFUSES,
+        "Correct its name in worker/generic-worker.py, or install it in worker/Dockerfile (a "
+        "script needs chmod +x and a first line such as #!/bin/sh). Then: " + _PUSHED + _RETRIED,
+    ),
+    "missing_module": Reason(
+        _REFUSES,
+        "Install the module in worker/Dockerfile, or correct its name in worker/generic-worker.py. "
+        "Then: " + _PUSHED + _RETRIED,
+    ),
+    "disk_full": Reason(
+        _REFUSES,
+        "Raise EBS_VOL_SIZE in config.py, or let the program write into job.temp_dir, which is "
+        f"emptied after each job. Then: {_AGAIN}",
+    ),
+    "out_of_memory": Reason(
+        _REFUSES,
+        "Lower TASKS_PER_MACHINE or DOCKER_CORES in config.py, or use larger types as "
+        f"MACHINE_TYPE. Then: {_AGAIN}",
+    ),
+    "not_mounted": Reason(
+        _REFUSES,
+        "Find what SOURCE_BUCKET lacks ({check}); or set DOWNLOAD_FILES = True in config.py, if "
+        "worker/generic-worker.py downloads its files. Then: {setup} && {startCluster}",
+    ),
+    "refused_by_aws": Reason(
+        _REFUSES,
+        "Update the role of the containers ({setupAWS}), or correct TASK_ROLE_ARN in config.py; "
+        "then: {setup} && {startCluster}",
+    ),
+    "queue_gone": Reason(
+        _REFUSES, "Recreate the queue and send the missing jobs: {retry} && {startCluster}"
+    ),
+    "": Reason(
+        _REFUSES,
+        "Fix the problem that the message names; the log group {log_group} has more lines. Then: "
+        f"{_AGAIN}",
+    ),
+}
+
+
+def placement(last_word: str, config: Config) -> Explained | None:
+    """Explain ECS's last message about the service; None if the machines can take a container."""
+    symptom = classify(last_word, _PLACEMENT_WORDS) if _UNABLE in last_word else ""
+    if not symptom:
+        return None
+    names = ("MEMORY", "CPU_SHARES", "GPUS_PER_TASK")
+    values = {name: getattr(config, name) for name in names}
+    return PLACEMENT[symptom].fill(symptom, **values, machines="all", message=plain(last_word))
+
+
+def stop_symptom(why: str) -> str:
+    """Return the symptom in ECS's reason why a container stopped, "" for one not known here."""
+    return classify(why, _STOPPED_WORDS)
+
+
+def stopped(why: str, config: Config) -> Explained:
+    """Explain ECS's reason why a container stopped."""
+    symptom = stop_symptom(why) or _OTHER_STOP
+    return STOPPED[symptom].fill(
+        symptom,
+        message=why.rstrip(".") + ".",
+        image=config.DOCKERHUB_TAG,
+        MEMORY=config.MEMORY,
+        log_group=config.LOG_GROUP_NAME,
+    )
+
+
+def refused(refusals: Sequence[tuple[str, str]], config: Config) -> Explained:
+    """Explain why running containers accept no jobs, by (cause, reason) pairs, the newest last."""
+    cause, why = refusals[-1] if refusals else ("", "their log has no reason")
+    reason = REFUSED.get(cause, REFUSED[""])
+    message = why.rstrip(".") + "."
+    return reason.fill(cause or "accept no jobs", message=message, log_group=config.LOG_GROUP_NAME)
+
+
+def plain(message: str) -> str:
+    """Return ECS's message without the name of the service before it and the advice after it."""
+    text = message.split(") ", 1)[-1] if message.startswith("(service") else message
+    return text.split(" For more information", 1)[0]

@@ -1,141 +1,148 @@
-"""Why no machine comes: the events of a fleet's history -> reason."""
+"""Reasons why EC2 starts no machine: events of a fleet's history -> symptom -> reason."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
-from control.explain.aws_errors import Reason
+from control.explain.reason import Explained, Reason, classify
 
-_CAPACITY = Reason(
-    "AWS has no spot machines of these types to give at the moment: {message}",
-    "Wait, the request stays; or put more types into MACHINE_TYPE, then: stop, setup, "
-    "startCluster.",
+_AGAIN = ", then: {stop} && {setup} && {startCluster}"
+
+_MORE_TYPES = (
+    "(to watch: {status:--watch}), or put more types into MACHINE_TYPE in config.py" + _AGAIN
 )
 
-_QUOTA = Reason(
-    "your account's quota of spot machines, which counts vCPUs, is used up: {message}",
-    "Ask for more at Service Quotas ('All Standard Spot Instance Requests'; G, P and others have "
-    "their own), or wait until other machines of the account have ended.",
-)
+_CONTINUE = "Continue with the jobs that are left: {startCluster}"
 
-_PRICE = Reason(
-    "the spot price is above your limit: {message}",
-    "Raise MACHINE_PRICE or MAX_HOURLY_COST in config.py (None: no limit), then: stop, setup, "
-    "startCluster. Or wait until the price falls.",
-)
+# Words of a fleet's events -> symptom; the first that fits counts: a description is closer to the
+# cause than the event's type (botocore: ec2.EventInformation; EC2 API reference, error codes).
+_WORDS = {
+    # It only repeats what other events report.
+    "allLaunchSpecsTemporarilyBlacklisted": "",
+    "InsufficientInstanceCapacity": "no capacity",
+    "UnfulfillableCapacity": "no capacity",
+    "MaxSpotInstanceCountExceeded": "quota used up",
+    "VcpuLimitExceeded": "quota used up",
+    "spotInstanceCountLimitExceeded": "quota used up",
+    "maximum total price": "price above limit",
+    "SpotMaxPriceTooLow": "price above limit",
+    "launchSpecUnusable": "price above limit",
+    "fleetProgressHalted": "price above limit",
+    "InvalidKeyPair": "no key pair",
+    "InvalidAMIID": "no machine image",
+    "InvalidSubnet": "no subnet",
+    "InsufficientFreeAddresses": "no free address",
+    "InvalidGroup": "no security group",
+    "instance profile": "no instance profile",
+    "InvalidSnapshot": "small disk",
+    "requested configuration is currently not supported": "type not offered",
+    "iamFleetRoleInvalid": "fleet role invalid",
+    "UnauthorizedOperation": "fleet role refused",
+    "spotFleetRequestConfigurationInvalid": "request invalid",
+    "launchSpecTemporarilyBlacklisted": "launch failed",
+    "expired": "request expired",
+    "cancelled": "request cancelled",
+}
 
-# Words of a fleet's events -> reason, the first that fits: what a description says is nearer to
-# the cause than the event's type (botocore: ec2.EventInformation; EC2 API reference, error codes).
-# users_mistake: waiting does not help.
-EVENTS: dict[str, Reason] = {
-    "InsufficientInstanceCapacity": _CAPACITY,
-    "UnfulfillableCapacity": _CAPACITY,
-    "MaxSpotInstanceCountExceeded": _QUOTA,
-    "VcpuLimitExceeded": _QUOTA,
-    "spotInstanceCountLimitExceeded": _QUOTA,
-    "maximum total price": _PRICE,
-    "SpotMaxPriceTooLow": _PRICE,
-    "launchSpecUnusable": _PRICE,
-    "fleetProgressHalted": _PRICE,
-    "InvalidKeyPair": Reason(
+REASONS: dict[str, Reason] = {
+    "no capacity": Reason(
+        "AWS has no spot machines of these types available right now: {message}",
+        "Wait, the request stays " + _MORE_TYPES,
+        waiting_helps=True,
+    ),
+    "quota used up": Reason(
+        "Your account's quota of spot machines, which counts vCPUs, is used up: {message}",
+        "Wait until other machines of the account have ended (to watch: {status:--watch}), or "
+        "request a higher quota at Service Quotas ('All Standard Spot Instance Requests'; G, P and "
+        "other types have their own).",
+        waiting_helps=True,
+    ),
+    "price above limit": Reason(
+        "The spot price is above your limit: {message}",
+        "Wait until the price falls (to watch: {status:--watch}), or raise MACHINE_PRICE or "
+        "MAX_HOURLY_COST in config.py (None: no limit)" + _AGAIN,
+        waiting_helps=True,
+    ),
+    "no key pair": Reason(
         "EC2 does not know the key pair SSH_KEY_NAME in this region: {message}",
-        'Write SSH_KEY_NAME = "" in config.py, or the name of a key pair, then: stop, setup, '
-        "startCluster.",
-        True,
+        'Write SSH_KEY_NAME = "" in config.py, or the name of a key pair' + _AGAIN,
     ),
-    "InvalidAMIID": Reason(
+    "no machine image": Reason(
         "EC2 does not know the machine image: {message}",
-        'Write "ImageId": "auto" in the fleet file, then: stop, startCluster.',
-        True,
+        'Write "ImageId": "auto" in the fleet file, then: {stop} && {startCluster}',
     ),
-    "InvalidSubnet": Reason(
+    "no subnet": Reason(
         "EC2 does not know the subnet: {message}",
-        'Write "SubnetIds": "auto" in the fleet file, or subnets of this region, then: stop, '
-        "startCluster.",
-        True,
+        'Write "SubnetIds": "auto" in the fleet file, or subnets of this region, then: {stop} && '
+        "{startCluster}",
     ),
-    "InsufficientFreeAddresses": Reason(
-        "the subnet has no free address: {message}",
-        "Name larger or more subnets as SubnetIds in the fleet file, then: stop, startCluster.",
-        True,
+    "no free address": Reason(
+        "The subnet has no free address: {message}",
+        "Name larger or more subnets as SubnetIds in the fleet file, then: "
+        "{stop} && {startCluster}",
     ),
-    "InvalidGroup": Reason(
-        "EC2 does not know the security group, or it is of another VPC than the subnets: {message}",
-        'Write "SecurityGroupIds": "auto" in the fleet file, then: stop, startCluster.',
-        True,
+    "no security group": Reason(
+        "EC2 does not know the security group, or its VPC is not that of the subnets: {message}",
+        'Write "SecurityGroupIds": "auto" in the fleet file, then: {stop} && {startCluster}',
     ),
-    "instance profile": Reason(
-        "the role of the machines cannot be used: {message}",
-        "Run setupAWS, or correct IamInstanceProfile in the fleet file, then: stop, startCluster.",
-        True,
+    "no instance profile": Reason(
+        "The role of the machines cannot be used: {message}",
+        "Create it ({setupAWS}), or correct IamInstanceProfile in the fleet file; then: "
+        "{stop} && {startCluster}",
     ),
-    "InvalidSnapshot": Reason(
-        "the disk is smaller than the machine image: {message}",
-        "Raise EBS_VOL_SIZE in config.py, then: stop, setup, startCluster.",
-        True,
+    "small disk": Reason(
+        "The disk is smaller than the machine image: {message}",
+        "Raise EBS_VOL_SIZE in config.py" + _AGAIN,
     ),
-    "requested configuration is currently not supported": Reason(
+    "type not offered": Reason(
         "AWS does not offer this machine type in one of the zones: {message}",
-        "Put more types into MACHINE_TYPE in config.py, then: stop, setup, startCluster.",
+        "Wait for machines in the other zones " + _MORE_TYPES,
+        waiting_helps=True,
     ),
-    "iamFleetRoleInvalid": Reason(
-        "the role of the fleet may not start machines: {message}",
-        "Run setupAWS, or correct IamFleetRole in the fleet file, then: stop, startCluster.",
-        True,
+    "fleet role invalid": Reason(
+        "The role of the fleet may not start machines: {message}",
+        "Create it ({setupAWS}), or correct IamFleetRole in the fleet file; then: "
+        "{stop} && {startCluster}",
     ),
-    "UnauthorizedOperation": Reason(
-        "the role of the fleet may not start such machines: {message}",
-        "Run setupAWS, or correct IamFleetRole in the fleet file, then: stop, startCluster. If it "
-        "stays, a policy of your organization forbids it: ask your administrator.",
-        True,
+    "fleet role refused": Reason(
+        "The role of the fleet may not start such machines: {message}",
+        "Update the role ({setupAWS}), or correct IamFleetRole in the fleet file; if it is refused "
+        "again, a policy of your organization forbids it: ask your administrator. Then: "
+        "{stop} && {startCluster}",
     ),
-    "spotFleetRequestConfigurationInvalid": Reason(
-        "a value of the request is not valid: {message}",
-        "Correct it in config.py or in the fleet file, then: stop, setup, startCluster.",
-        True,
+    "request invalid": Reason(
+        "A value of the request is not valid: {message}",
+        "Correct it in config.py or in the fleet file" + _AGAIN,
     ),
-    "launchSpecTemporarilyBlacklisted": Reason(
-        "machines could not be started: {message}",
-        "Wait, AWS tries again; or put more types into MACHINE_TYPE, then: stop, setup, "
-        "startCluster.",
+    "launch failed": Reason(
+        "Machines could not be started: {message}",
+        "Wait, AWS tries again " + _MORE_TYPES,
+        waiting_helps=True,
     ),
-    "expired": Reason(
-        "the request has expired (MAX_RUN_HOURS).", "Request machines again: startCluster", True
+    "request expired": Reason(
+        "AWS has ended the machines and their request: MAX_RUN_HOURS is over.", _CONTINUE
     ),
-    "cancelled": Reason(
-        "the request was cancelled by somebody.", "Request machines again: startCluster", True
+    "request cancelled": Reason(
+        "The machines were ended by stop, by monitor, or by somebody in the account.", _CONTINUE
     ),
 }
 
-# What tells only that something else was told, or that all goes well.
-_NO_CAUSE = ("allLaunchSpecsTemporarilyBlacklisted", "launched", "cancelled_terminating")
 
-
-@dataclass(frozen=True)
-class Explained:
-    """A reason with AWS's own words filled in; `lasting`: waiting does not help; `situation` is
-    the word of EVENTS by which it was found."""
-
-    what: str
-    fix: str
-    lasting: bool
-    situation: str = ""
+def symptom(sub_type: str, detail: str) -> str:
+    """Return why no machine comes by one event of a fleet, "" if it reports no cause."""
+    # Its description is about the machine, which came.
+    return "" if sub_type == "launched" else classify(f"{sub_type} {detail}", _WORDS)
 
 
 def explain(events: Iterable[tuple[str, str]]) -> list[Explained]:
-    """What a fleet's history, as (EventSubType, EventDescription), says of why no machine comes.
+    """Explain a fleet's history, given as (EventSubType, EventDescription).
 
-    Each cause once, in the order of their first events.
+    Returns each cause once, in the order of their first events.
     """
-    found: dict[Reason, Explained] = {}
+    found: dict[str, Explained] = {}
     for sub_type, detail in events:
-        text = f"{sub_type} {detail}".lower()
-        words = next((words for words in EVENTS if words.lower() in text), None)
-        if words is None or sub_type in _NO_CAUSE:
-            continue
-        reason = EVENTS[words]
-        what = reason.sentence.format(message=(detail or sub_type).rstrip(".") + ".")
-        said = Explained(what[0].upper() + what[1:], reason.cure, reason.users_mistake, words)
-        found.setdefault(reason, said)
+        cause = symptom(sub_type, detail)
+        if cause and cause not in found:
+            message = (detail or sub_type).rstrip(".") + "."
+            found[cause] = REASONS[cause].fill(cause, message=message)
     return list(found.values())

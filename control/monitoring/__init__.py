@@ -1,1 +1,1 @@
-"""The monitor: what it observes, decides and does; the same here and in the Lambda."""
+"""Monitoring: observe a run, decide and act; the same here and in the Lambda."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from control.aws import cloudwatch, ecs, fleet, launch_template
 from control.aws.sqs import delete_queue
+from control.command import typed
 from control.model import utc
 from control.monitoring.facts import (
     Action,
@@ -26,20 +27,20 @@ from control.monitoring.facts import (
     SetTarget,
 )
 from control.records import store
-from control.reports import data
+from control.reports.make import write_report
 from control.text import several
 
 if TYPE_CHECKING:
     from control.aws.session import AWS
     from control.model import JobCounts, Run
 
-_LONGEST_SUBJECT = 99  # SNS takes fewer than 100 characters (API reference of Publish)
+_LONGEST_SUBJECT = 99  # SNS allows fewer than 100 characters (API reference of Publish)
 
 
 def send_end_mail(aws: AWS, run: Run, counts: JobCounts, why: str, cost: str) -> bool:
-    """Send the one mail about the end of a run; says whether this call sent it.
+    """Send the one mail about the end of a run; return whether this call sent it.
 
-    It is written down first who sends it, so that of two monitors one does.
+    run.json records first who sends it, so that only one of two monitors does.
     """
     if not run.topic_arn:
         return False
@@ -74,6 +75,7 @@ def _message(run: Run, counts: JobCounts, why: str, cost: str) -> str:
         f"done        {counts.done:,}",
         f"skipped     {counts.skipped:,} (their outputs were there already)",
         f"failed      {counts.failed:,}",
+        *([f"cancelled   {counts.cancelled:,}"] if counts.cancelled else []),
         f"unfinished  {unfinished:,}",
         f"submitted   {counts.submitted:,}",
         "",
@@ -81,12 +83,12 @@ def _message(run: Run, counts: JobCounts, why: str, cost: str) -> str:
         f"Records and logs: s3://{run.bucket}/{run.prefix}",
     ]
     if unfinished > 0:
-        lines.append("The unfinished jobs can go on: python run.py startCluster FLEETFILE")
+        lines.append(f"To continue with the unfinished jobs: {typed('startCluster', 'FLEETFILE')}")
     return "\n".join(lines) + "\n"
 
 
 def carry_out(aws: AWS, run: Run, action: Action, seen: Observed) -> Iterator[str]:
-    """Do one action; yields what was done, in words."""
+    """Do one action; yield what was done, in words."""
     match action:
         case SetDesired(tasks):
             ecs.set_desired(aws.ecs, run, tasks)
@@ -98,7 +100,7 @@ def carry_out(aws: AWS, run: Run, action: Action, seen: Observed) -> Iterator[st
             yield from _remove(aws, run, spare)
         case EndBroken(instance_ids):
             fleet.terminate(aws.ec2, instance_ids)
-            yield f"ended, as they never joined the cluster: {', '.join(instance_ids)}"
+            yield f"ended since they never joined the cluster: {', '.join(instance_ids)}"
         case EndRefusing() | EndCostly():
             yield from _end_with_work(aws, run, action)
         case PutAlarm(machine):
@@ -112,41 +114,36 @@ def carry_out(aws: AWS, run: Run, action: Action, seen: Observed) -> Iterator[st
 
 
 def _remove(aws: AWS, run: Run, spare: tuple[Machine, ...]) -> Iterator[str]:
-    """Drain first, look again, then end: a task placed in between keeps its machine."""
+    """Drain first, check again, then end: a task placed in between keeps its machine."""
     ecs.drain(aws.ecs, run, [m.container_instance for m in spare if m.container_instance])
     occupied = {task.get("containerInstanceArn") for task in ecs.tasks(aws.ecs, run)}
     free = [m.instance_id for m in spare if m.container_instance not in occupied]
     fleet.terminate(aws.ec2, free)
     if free:
-        yield f"ended, as no work was left for them: {', '.join(free)}"
+        yield f"ended since no work was left for them: {', '.join(free)}"
 
 
 def _end_with_work(aws: AWS, run: Run, action: EndRefusing | EndCostly) -> Iterator[str]:
-    if isinstance(action, EndCostly):
-        yield from _end_costly(aws, run, action)
+    ended = _end(aws, run, action.machines)
+    if not ended:
         return
-    ended = _end(aws, run, action.machines)
-    if ended:
-        yield f"ended, as {action.why}: {', '.join(m.instance_id for m in ended)}"
-
-
-def _end_costly(aws: AWS, run: Run, action: EndCostly) -> Iterator[str]:
-    ended = _end(aws, run, action.machines)
-    if ended:
-        names = ", ".join(m.instance_id for m in ended)
-        containers = sum(m.busy_tasks for m in ended)
-        back = f"; the jobs of {several(containers, 'container')} go back to the queue"
-        yield (
-            f"ended, as the machines cost ${action.hourly:.2f} an hour, above MAX_HOURLY_COST = "
-            f"{action.limit:g}: {names}{back if containers else ''}"
-        )
+    names = ", ".join(m.instance_id for m in ended)
+    if isinstance(action, EndRefusing):
+        yield f"ended {names}: {action.why}"
+        return
+    containers = sum(m.busy_tasks for m in ended)
+    back = f"; the jobs of {several(containers, 'container')} go back to the queue"
+    yield (
+        f"ended since the machines cost ${action.hourly:.2f} an hour, above MAX_HOURLY_COST = "
+        f"{action.limit:g}: {names}{back if containers else ''}"
+    )
 
 
 def _end(aws: AWS, run: Run, machines: tuple[Machine, ...]) -> list[Machine]:
-    """End machines, with what work they had; returns those that were.
+    """End machines together with their work; return those that were ended.
 
-    Of those that had none, one that has begun some since is left to end it: it gets no more. The
-    others are not drained first: broken off in between, they would work on.
+    An idle one that has begun work since then is drained: it finishes that and gets no more. Busy
+    ones are not drained first: interrupted in between, they would continue to work.
     """
     idle = [m for m in machines if not m.busy_tasks]
     ecs.drain(aws.ecs, run, [m.container_instance for m in idle if m.container_instance])
@@ -157,14 +154,13 @@ def _end(aws: AWS, run: Run, machines: tuple[Machine, ...]) -> list[Machine]:
 
 
 def end_machines(aws: AWS, run: Run, clock: Callable[[], float] = time.time) -> Iterator[str]:
-    """End all that costs money; the queue and what is in it stay. Yields what was done.
+    """End all that costs money; the queue and its messages stay. Yield what was done.
 
     Each step is safe to repeat: after a crash the next start goes through all of them again.
     """
     if ecs.delete_service(aws.ecs, run):
         yield f"service {run.service} ended"
-    # By tags too: a request may have been answered into the void, and a machine have outlived its
-    # fleet.
+    # By tags too: the answer to a request may have been lost, and a machine may outlive its fleet.
     ended = fleet.cancel(aws.ec2, fleet.by_tags(aws.ec2, run), fleet.young(run, clock()))
     left = fleet.machines(aws.ec2, run)
     fleet.terminate(aws.ec2, left)
@@ -182,7 +178,7 @@ def end_machines(aws: AWS, run: Run, clock: Callable[[], float] = time.time) -> 
 
 
 def end_run(aws: AWS, run: Run, now: float) -> Iterator[str]:
-    """Take everything of a finished run down and write report.json. Yields what was done."""
+    """Take down everything of a finished run and write report.json. Yield what was done."""
     yield from end_machines(aws, run, lambda: now)
     delete_queue(aws.sqs, run.queue_url)
     yield f"queue {run.queue_url.rsplit('/', 1)[-1]} deleted"
@@ -192,10 +188,10 @@ def end_run(aws: AWS, run: Run, now: float) -> Iterator[str]:
     if ecs.delete_if_unused(aws.ecs, run.cluster):
         yield f"cluster {run.cluster} deleted"
     else:
-        # ECS does not tell the one from the other, and the auto-monitor has no time to wait.
+        # ECS does not distinguish the two, and the auto-monitor has no time to wait.
         yield (
-            f"cluster {run.cluster} kept: others use it, or containers still stop in it; it costs "
-            "nothing, and the end of the next run in it removes it if it is empty"
+            f"cluster {run.cluster} kept (no charge): others use it, or containers are still "
+            "stopping in it; the end of the next run in it removes it if it is empty"
         )
     if run.config.CLEAN_DASHBOARD:
         cloudwatch.delete_dashboard(aws.cloudwatch, run)
@@ -204,6 +200,6 @@ def end_run(aws: AWS, run: Run, now: float) -> Iterator[str]:
     def ended(run: Run) -> Run:
         return dataclasses.replace(run, ended=utc(now), end_reason="every job has ended")
 
-    data.write(aws, ended(run), now)
+    write_report(aws, ended(run), now)
     # Last: until this is written, the next start of the monitor goes through the end again.
     store.change(aws.s3, run, ended)

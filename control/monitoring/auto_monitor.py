@@ -24,31 +24,29 @@ from control.records import store
 if TYPE_CHECKING:
     from control.model import JobCounts, Run
 
-# A Lambda that was called a minute ago is warm: a count of many records is taken over from it.
+# A Lambda that was called a minute ago is warm: it reuses its count of many records.
 _COUNTED: dict[str, tuple[JobCounts, float]] = {}
 
 
 def handler(
     event: Mapping[str, str], context: object, clock: Callable[[], float] = time.time
 ) -> dict[str, Any]:
-    """What Lambda calls, with the run's key: bucket, app_name, run_id."""
+    """Take a step; Lambda calls this with the run's key: bucket, app_name, run_id."""
     aws = AWS(boto3.Session())
     try:
         run = store.load(aws.s3, event["bucket"], event["app_name"], event["run_id"])
     except aws.s3.exceptions.NoSuchKey:
-        # Somebody deleted the run's records: there is nothing left to go by.
+        # Somebody deleted the run's records: there is nothing left to watch.
         delete_schedule(aws.scheduler, schedule_name(event["app_name"], event["run_id"]))
         return {"ended": True}
     try:
-        told = _step(aws, run, clock())
+        report = _step(aws, run, clock())
     except (ClientError, BotoCoreError) as error:
-        explained = aws_errors.explain(error)
-        what = explained.what if explained else str(error)
-        _report(aws, run, clock(), {"said": [what]})
+        _report(aws, run, clock(), {"lines": [aws_errors.summary(error)]})
         raise
-    _report(aws, run, clock(), told)
-    print(json.dumps({**event, **told}))
-    return told
+    _report(aws, run, clock(), report)
+    print(json.dumps({**event, **report}))
+    return report
 
 
 def _step(aws: AWS, run: Run, now: float) -> dict[str, Any]:
@@ -59,18 +57,18 @@ def _step(aws: AWS, run: Run, now: float) -> dict[str, Any]:
     if jobs is not counted:
         _COUNTED[run.prefix] = jobs, now + pace.listing * jobs.finished / 1000
     if taken.ended:
-        # By its name too: a run.json that a broken step left may not know of it any more.
+        # By its name too: a run.json that an interrupted step left may not name it.
         delete_schedule(aws.scheduler, schedule_name(run.app_name, run.run_id))
-    return {"said": list(taken.said), "ended": taken.ended, "unfinished": taken.unfinished}
+    return {"lines": list(taken.lines), "ended": taken.ended, "unfinished": taken.unfinished}
 
 
-def _report(aws: AWS, run: Run, now: float, told: dict[str, Any]) -> None:
-    content = {"at": utc(now), **told}
+def _report(aws: AWS, run: Run, now: float, report: dict[str, Any]) -> None:
+    content = {"at": utc(now), **report}
     put_json(aws.s3, run.bucket, f"{run.prefix}auto-monitor.json", content)
 
 
 def last_report(aws: AWS, run: Run) -> dict[str, Any]:
-    """What the auto-monitor said at its last step; {} before its first."""
+    """Return the report of the auto-monitor's last step; {} before its first."""
     try:
         answer = aws.s3.get_object(Bucket=run.bucket, Key=f"{run.prefix}auto-monitor.json")
     except aws.s3.exceptions.NoSuchKey:
@@ -80,7 +78,7 @@ def last_report(aws: AWS, run: Run) -> dict[str, Any]:
 
 
 def find(aws: AWS, run: Run) -> tuple[str, bool]:
-    """(the ARN of the function, whether it is of this version), before money is spent.
+    """Return (the ARN of the function, whether it has this version), before money is spent.
 
     ("", True) if AUTO_MONITOR is off. Raises ExplainedError if setupAWS has not made it.
     """
@@ -92,7 +90,7 @@ def find(aws: AWS, run: Run) -> tuple[str, bool]:
 def begin(aws: AWS, run: Run, function_arn: str) -> Run:
     """Have the run's auto-monitor called every minute, or no longer if AUTO_MONITOR is off.
 
-    The schedule's name is written to run.json before it is made, so that stop knows of it.
+    run.json gets the schedule's name before AWS creates it, so that stop can remove it.
     """
     if not function_arn:
         return dataclasses.replace(run, schedule="") if end(aws, run) else run
@@ -105,12 +103,12 @@ def begin(aws: AWS, run: Run, function_arn: str) -> Run:
 
 
 def watches(aws: AWS, run: Run) -> bool:
-    """Whether the auto-monitor is called for this run: AWS removes the schedule at its end."""
+    """Tell whether the auto-monitor is called for this run: AWS removes the schedule at its end."""
     return bool(run.schedule) and schedule_exists(aws.scheduler, run.schedule)
 
 
 def end(aws: AWS, run: Run) -> bool:
-    """Have it called no longer; says whether it was."""
+    """Have it called no longer; return whether it was."""
     if not run.schedule:
         return False
     delete_schedule(aws.scheduler, run.schedule)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from control.aws.fleet import LIVE_STATES
 from control.config import Config
-from control.monitoring import why_idle
+from control.explain import no_job
 from control.monitoring.facts import (
     Action,
     DeleteAlarms,
@@ -24,26 +23,27 @@ from control.monitoring.facts import (
     SetTarget,
 )
 from control.monitoring.scale import enforce, scale
+from control.monitoring.why_idle import commonest_stops
 from control.text import several
 
-# Without a word from them, it may be that they only take long to begin.
-_PATIENCE_WITHOUT_A_WORD = 3
+# Containers that log no reason may only need long to begin: they get this many times the patience.
+_PATIENCE_WITHOUT_REASON = 3
 
-# A wait that no monitor has seen for so long is another one: meanwhile much may have been mended.
+# After a gap this long in the readings a wait counts as a new one: much may have been fixed since.
 _LONGEST_GAP = 300.0
 
 
 def remember_refusals(seen: Observed, memory: Memory, pace: Pace) -> Memory:
-    """The memory with since when the same jobs have waited in vain for the same containers."""
-    if not seen.takes_no_job:
+    """Return memory with the time since which the same jobs wait for the same containers."""
+    if not seen.accepts_no_jobs:
         return replace(memory, refused_since=None)
     waiting = seen.queue.visible if seen.queue else 0
     running = seen.service.running if seen.service else 0
     since, readings = memory.refused_since, memory.refused_readings
-    # Another number of jobs: one was done in between, too short to be seen in work. More
+    # Another number of jobs: one was done in between, too short to be seen running. More
     # containers: a new one has not had its chance yet.
-    anew = waiting != memory.refused_waiting or running > memory.refused_running
-    if since is None or anew or seen.now - memory.refused_last > _LONGEST_GAP:
+    changed = waiting != memory.refused_waiting or running > memory.refused_running
+    if since is None or changed or seen.now - memory.refused_last > _LONGEST_GAP:
         since, readings = seen.now, 0
     return replace(
         memory,
@@ -56,34 +56,34 @@ def remember_refusals(seen: Observed, memory: Memory, pace: Pace) -> Memory:
 
 
 def end_refusing(
-    seen: Observed, memory: Memory, pace: Pace
+    seen: Observed, memory: Memory, config: Config, pace: Pace
 ) -> tuple[EndMachines | EndRefusing | None, Memory]:
-    """What to do about it, and the memory with what is done about it."""
+    """Decide what to do when containers have accepted no jobs for too long, and remember it."""
     since = memory.refused_since
-    patience = pace.refuse * (1 if seen.refusals else _PATIENCE_WITHOUT_A_WORD)
+    patience = pace.refuse * (1 if seen.refusals else _PATIENCE_WITHOUT_REASON)
     enough = memory.refused_readings >= pace.settle_readings
     if since is None or not enough or seen.now - since < patience:
         return None, memory
-    why = why_idle.refusal(seen.refusals).what.rstrip(".")
+    why = no_job.refused(seen.refusals, config).what.rstrip(".")
     if seen.jobs.done <= memory.refused_done:
         return EndMachines(why), memory
-    # One that came later has not been looked at for long enough.
+    # One that started later has not been observed for long enough.
     machines = tuple(m for m in seen.machines if m.tasks and m.launched <= since)
     if not machines:
         return None, memory
     memory = replace(memory, refused_since=None, refused_done=seen.jobs.done)
-    return EndRefusing(machines, f"{why[0].lower()}{why[1:]}"), memory
+    return EndRefusing(machines, why), memory
 
 
 def cheapest_applies(seen: Observed, pace: Pace) -> bool:
-    """Whether it was asked for, and the fleets have had their time to come up."""
+    """Tell whether the user wants it, and the fleets have had their time to start."""
     return seen.cheapest_since > 0 and seen.now - seen.cheapest_since >= pace.cheapest
 
 
 def cap_cheapest(seen: Observed, chosen: Sequence[Action]) -> list[Action]:
-    """The actions with targets of one machine in all, lowered before anything else is done."""
+    """Return the actions with targets of one machine in all, lowered before anything else."""
     fleets = [f for f in seen.fleets if f.state == "active"]
-    # The newest that keeps a machine: one that has been lowered to none buys no new one.
+    # The newest that keeps a machine: one with a target of 0 starts no new one.
     keeper = next((f for f in reversed(fleets) if f.target), fleets[-1] if fleets else None)
     wanted = {f.fleet_id: f.target for f in fleets}
     wanted |= {a.fleet_id: a.machines for a in chosen if isinstance(a, SetTarget)}
@@ -99,20 +99,20 @@ def cap_cheapest(seen: Observed, chosen: Sequence[Action]) -> list[Action]:
 def decide(
     seen: Observed, memory: Memory, config: Config, pace: Pace
 ) -> tuple[list[Action], Memory]:
-    """The next actions, and what the next step must remember."""
+    """Return the next actions, and what the next step must remember."""
     memory = _remember_empty(seen, memory, pace)
     memory = _remember_service(seen, memory)
     memory = _remember_fleets(seen, memory)
     memory = remember_refusals(seen, memory, pace)
     end = (
         _end(seen, memory, pace)
-        or _cannot_go_on(seen, memory, pace)
+        or _cannot_continue(seen, memory, pace)
         or _never_works(seen, pace)
         or _has_no_place(seen, config, pace)
     )
     if end is not None:
         return [end], memory
-    refused, memory = end_refusing(seen, memory, pace)
+    refused, memory = end_refusing(seen, memory, config, pace)
     if refused is not None:
         return [refused], memory
     memory, broken = _broken(seen, memory, pace)
@@ -133,7 +133,7 @@ def _remember_empty(seen: Observed, memory: Memory, pace: Pace) -> Memory:
     if not empty:
         return replace(memory, empty_since=None, empty_readings=0)
     since = seen.now if memory.empty_since is None else memory.empty_since
-    # A clock that was set back must not keep an empty queue waiting for ever.
+    # A clock that was set back must not keep an empty queue waiting forever.
     # Counted only as far as it matters: each change is written to run.json.
     readings = min(memory.empty_readings + 1, pace.settle_readings)
     return replace(memory, empty_since=min(since, seen.now), empty_readings=readings)
@@ -148,15 +148,15 @@ def _remember_service(seen: Observed, memory: Memory) -> Memory:
 
 def _remember_fleets(seen: Observed, memory: Memory) -> Memory:
     """EC2 forgets a fleet 48 hours after its end, but may not know one that was just requested."""
-    told = {fleet.fleet_id for fleet in seen.fleets}
-    if _costs(seen) or seen.asked.keys() <= told:
+    known = {fleet.fleet_id for fleet in seen.fleets}
+    if _costs(seen) or seen.requested.keys() <= known:
         return replace(memory, fleets_unknown_since=None)
     since = memory.fleets_unknown_since
     return replace(memory, fleets_unknown_since=seen.now if since is None else min(since, seen.now))
 
 
 def _end(seen: Observed, memory: Memory, pace: Pace) -> Action | None:
-    """The end on a queue that was empty for long enough."""
+    """End on a queue that was empty for long enough."""
     if memory.empty_since is None or memory.empty_readings < pace.settle_readings:
         return None
     if seen.now - memory.empty_since < pace.settle:
@@ -167,8 +167,8 @@ def _end(seen: Observed, memory: Memory, pace: Pace) -> Action | None:
     return EndMachines(f"the queue is empty, but {unfinished:,} submitted jobs have no record")
 
 
-def _cannot_go_on(seen: Observed, memory: Memory, pace: Pace) -> Action | None:
-    """The end because somebody or AWS took away what the jobs need."""
+def _cannot_continue(seen: Observed, memory: Memory, pace: Pace) -> Action | None:
+    """End because somebody or AWS took away what the jobs need."""
     unfinished = seen.jobs.submitted - seen.jobs.finished
     if unfinished <= 0 or memory.empty_since is not None:
         return None
@@ -196,34 +196,33 @@ def _costs(seen: Observed) -> bool:
 
 
 def _fleet_is_gone(seen: Observed, memory: Memory, pace: Pace) -> bool:
-    """What EC2 says that it has ended, at once; what it does not know, after a second look."""
+    """Believe EC2 at once that a fleet has ended; that it does not know one, on a second look."""
     unknown = memory.fleets_unknown_since
     if unknown is not None and seen.now - unknown < pace.spare:
         return False
-    return bool(seen.fleets or seen.asked) and not _costs(seen)
+    return bool(seen.fleets or seen.requested) and not _costs(seen)
 
 
 def _never_works(seen: Observed, pace: Pace) -> Action | None:
-    """Containers that only start and end do no work, and their machines cost money."""
+    """End machines whose containers only start and exit: they cost money and do no work."""
     if seen.jobs.finished or seen.at_work or not seen.stopped:
         return None
-    reason, times = Counter(one.why for one in seen.stopped).most_common(1)[0]
-    hosts: defaultdict[str, set[str]] = defaultdict(set)
-    for one in seen.stopped:
-        hosts[one.why].add(one.container_instance)
-    if len(seen.stopped) >= pace.give_up_containers or len(hosts[reason]) >= pace.give_up_machines:
-        return EndMachines(f"containers end right after their start ({times} times: {reason})")
+    most = commonest_stops(seen)
+    machines = {one.container_instance for one in most}
+    if len(seen.stopped) >= pace.give_up_containers or len(machines) >= pace.give_up_machines:
+        times = f"{len(most)} times: {most[0].why}"
+        return EndMachines(f"containers end right after their start ({times})")
     return None
 
 
 def _has_no_place(seen: Observed, config: Config, pace: Pace) -> Action | None:
-    """Machines that can take no container cost money, and others of their kind could not either."""
+    """End machines on which no container fits: others of their kind would be no better."""
     service = seen.service
     if service is None or service.running or service.pending or seen.at_work:
         return None
     joined = [m for m in seen.machines if m.container_instance and not m.draining]
-    reason = why_idle.placement(service.last_word, config)
-    if reason is None or not reason.lasting:
+    reason = no_job.placement(service.last_word, config)
+    if reason is None or reason.waiting_helps:
         return None
     if not any(seen.now - m.launched > pace.register for m in joined):
         return None
@@ -231,7 +230,7 @@ def _has_no_place(seen: Observed, config: Config, pace: Pace) -> Action | None:
 
 
 def _broken(seen: Observed, memory: Memory, pace: Pace) -> tuple[Memory, tuple[Machine, ...]]:
-    """Machines that did not register in time; they count until any machine is at work."""
+    """Find machines that did not register in time; they count until any machine is at work."""
     unregistered = [m for m in seen.machines if not m.container_instance]
     readings = memory.unregistered_readings + 1 if unregistered else 0
     broken: tuple[Machine, ...] = ()
@@ -245,7 +244,7 @@ def _broken(seen: Observed, memory: Memory, pace: Pace) -> tuple[Memory, tuple[M
 def _why_broken(count: int, pace: Pace) -> str:
     return (
         f"{count} machines in a row did not join the cluster within {pace.register / 60:g} "
-        "minutes: they have no way to the internet, or their role does not allow it"
+        "minutes: they cannot reach the internet, or their role does not allow it"
     )
 
 

@@ -15,7 +15,7 @@ from control.model import JobCounts
 class Machine:
     """One EC2 instance of the fleets; `container_instance` is empty until it has registered.
 
-    `tasks` are those that shall run; `stopping` says that others are still on their way out.
+    `tasks` are those that are to run; with `stopping` others still take memory until they end.
     """
 
     instance_id: str
@@ -28,12 +28,12 @@ class Machine:
     busy_tasks: int = 0
     kind: str = ""  # type and availability zone, which its price depends on
     stopping: bool = False
-    connected: bool = True  # whether ECS hears its agent
+    connected: bool = True  # whether ECS has a connection to its agent
 
 
 @dataclass(frozen=True)
 class Stopped:
-    """Why a container ended by itself, and on which container instance."""
+    """A container that ended by itself: ECS's reason, and the container instance."""
 
     why: str
     container_instance: str = ""
@@ -41,10 +41,10 @@ class Stopped:
 
 @dataclass(frozen=True)
 class Observed:
-    """What AWS said at `now` (seconds since 1970); queue or service is None if it is gone.
+    """A run at `now` (seconds since 1970), as AWS reports it; queue or service is None if gone.
 
-    `machines` are those that are up or coming up. `asked` is how many machines of each fleet the
-    user has confirmed: the monitor never wants more.
+    `machines` are those that run or start. `requested` is the number of machines of each fleet that
+    the user has confirmed: the monitor never wants more.
     """
 
     now: float
@@ -55,20 +55,21 @@ class Observed:
     service: ServiceState | None
     alarms: frozenset[str]
     stopped: tuple[Stopped, ...] = ()
-    asked: Mapping[str, int] = field(default_factory=dict)
-    stopped_at: str = ""  # when `stop` was typed, if no machines were asked for since
-    refusals: tuple[str, ...] = ()  # why workers take no job, if jobs wait and none has one
+    requested: Mapping[str, int] = field(default_factory=dict)
+    stopped_at: str = ""  # when `stop` was typed, if no machines were requested since
+    # (cause, reason) of workers that accept no jobs, if jobs wait and no worker has one.
+    refusals: tuple[tuple[str, str], ...] = ()
     cheapest_since: float = 0.0  # when `monitor --cheapest` was typed; 0: it was not
 
     @property
     def at_work(self) -> bool:
-        """Whether any job is being done, as far as SQS and ECS tell."""
+        """True if any job runs, as far as SQS and ECS report."""
         in_flight = self.queue is not None and self.queue.in_flight > 0
         return in_flight or any(m.busy_tasks for m in self.machines)
 
     @property
-    def takes_no_job(self) -> bool:
-        """Whether jobs wait, containers run, and none has a job."""
+    def accepts_no_jobs(self) -> bool:
+        """True if jobs wait, containers run, and none has a job."""
         waiting = self.queue is not None and self.queue.visible > 0
         running = self.service is not None and self.service.running > 0
         return waiting and running and not self.at_work
@@ -76,7 +77,7 @@ class Observed:
 
 @dataclass(frozen=True)
 class Memory:
-    """What one step hands to the next, through run.json; times are seconds since 1970."""
+    """State that one step passes to the next, through run.json; times are seconds since 1970."""
 
     empty_since: float | None = None
     empty_readings: int = 0
@@ -86,19 +87,19 @@ class Memory:
     # Readings in a row in which some machine had not registered, and machines ended for it.
     unregistered_readings: int = 0
     never_registered: int = 0
-    # Since when, and when last, so many jobs waited while so many containers ran and took none;
-    # and how many jobs were done when machines were last ended for it.
+    # Since when, and when last, the same number of jobs waited while the same number of containers
+    # ran and accepted none; and how many jobs were done when machines were last ended for it.
     refused_since: float | None = None
     refused_last: float = 0.0
     refused_readings: int = 0
     refused_waiting: int = 0
     refused_running: int = 0
     refused_done: int = 0
-    # Whether any container of this run was seen to protect itself: then those without work can be
-    # told from those with work.
+    # Whether any container of this run was seen to protect itself: only then do busy ones differ
+    # from idle ones.
     protection_works: bool = False
-    # Where MAX_HOURLY_COST is set: dollars an hour by machine kind, when EC2 was asked, and since
-    # when they have been too much.
+    # With MAX_HOURLY_COST: dollars an hour by machine kind, when they were read, and since when
+    # they have been above the limit.
     prices: Mapping[str, float] = field(default_factory=dict)
     priced: float = 0.0
     over_since: float | None = None
@@ -106,42 +107,42 @@ class Memory:
 
 @dataclass(frozen=True)
 class Pace:
-    """How long something must have been so before it is believed, in seconds."""
+    """The times after which the monitor believes what it sees, in seconds."""
 
     poll: float = 60
     # SQS's counts may lag by a minute and more (aws-facts: GetQueueAttributes).
     settle: float = 180
     spare: float = 60
     register: float = 600
-    # Records are counted by listings of 1,000; at most one of those in so many seconds.
+    # Records are counted by listings of 1,000; at most one listing in this time.
     listing: float = 3
-    # A clock may jump, so a wait must have been seen in so many readings too.
+    # A clock may jump, so a wait must also last for this number of readings.
     settle_readings: int = 3
     register_readings: int = 5
-    # So long containers may run beside waiting jobs and take none, if they say why.
+    # How long containers may run and accept none of the waiting jobs, if they log why.
     refuse: float = 300
-    # After this many machines that never registered, more of them would not either.
+    # After this many machines that never registered, more would not either.
     give_up_machines: int = 3
     # After this many containers that ended by themselves before any job was done, likewise.
     give_up_containers: int = 5
-    # So long an AWS that does not answer is waited for: a laptop may be without network for hours.
+    # How long to wait for AWS to answer: a laptop may be without network for hours.
     patience: float = 24 * 3600
     # Spot prices move over hours (EC2 guide, spot pricing).
     prices: float = 900
-    # `monitor --cheapest` gives the fleet so long to come up.
+    # How long `monitor --cheapest` lets the fleet start.
     cheapest: float = 900
 
 
 @dataclass(frozen=True)
 class SetDesired:
-    """The service keeps so many containers up."""
+    """Have the service keep this number of containers running."""
 
     tasks: int
 
 
 @dataclass(frozen=True)
 class SetTarget:
-    """The fleet keeps so many machines; none is ended by this."""
+    """Have the fleet keep this number of machines; this ends none."""
 
     fleet_id: str
     machines: int
@@ -149,7 +150,7 @@ class SetTarget:
 
 @dataclass(frozen=True)
 class Remove:
-    """Drain and end these machines, if they are still without work when it is done."""
+    """Drain these machines and end those that are still without work then."""
 
     machines: tuple[Machine, ...]
 
@@ -163,7 +164,7 @@ class EndBroken:
 
 @dataclass(frozen=True)
 class EndRefusing:
-    """End machines whose containers take no job, unless one has taken one since; the fleet
+    """End machines whose containers accept no jobs, unless one has accepted one since; the fleet
     replaces them."""
 
     machines: tuple[Machine, ...]
@@ -172,7 +173,7 @@ class EndRefusing:
 
 @dataclass(frozen=True)
 class EndCostly:
-    """End these machines, at work or not: all together cost `hourly` dollars, above `limit`."""
+    """End these machines, at work or not: all machines cost `hourly` dollars, above `limit`."""
 
     machines: tuple[Machine, ...]
     hourly: float
@@ -181,11 +182,15 @@ class EndCostly:
 
 @dataclass(frozen=True)
 class PutAlarm:
+    """Create the alarm of a machine."""
+
     machine: Machine
 
 
 @dataclass(frozen=True)
 class DeleteAlarms:
+    """Delete the alarms of machines that are gone."""
+
     names: tuple[str, ...]
 
 

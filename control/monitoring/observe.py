@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from control.aws.session import AWS
     from control.model import JobCounts, Run
 
-# A worker that takes no job says why every minute (contract.md).
-SECONDS_HEARD = 180
+# A worker that accepts no jobs logs why every minute (contract.md).
+REFUSAL_SECONDS = 180
 
 
 def observe(
@@ -36,14 +36,14 @@ def observe(
     counted: JobCounts | None = None,
     count: Callable[[S3Client, Run], JobCounts] = states.count,
 ) -> Observed:
-    """Ask SQS, S3, EC2, ECS and CloudWatch once each; the log only if jobs wait in vain.
+    """Ask SQS, S3, EC2, ECS and CloudWatch once each; the log only if no waiting job is accepted.
 
-    `counted` is taken for the counts of jobs while the queue holds any: to list a million records
-    each minute would cost more than it tells.
+    `counted` is used as the counts of jobs while the queue holds any: to list a million records
+    each minute would cost more than it is worth.
     """
     fleets = fleet.describe(aws.ec2, fleet.of_run(aws.ec2, run))
     service = ecs.service_state(aws.ecs, run)
-    # The queue is asked before the records: a job finished in between is then in one of the two.
+    # The queue comes before the records: a job finished in between is then in one of the two.
     waiting = queue_counts(aws.sqs, run.queue_url)
     seen = Observed(
         now=now,
@@ -54,20 +54,21 @@ def observe(
         service=service,
         alarms=frozenset(cloudwatch.alarms_of_run(aws.cloudwatch, run)),
         stopped=_stopped(aws, run) if service is not None else (),
-        asked={f.fleet_id: f.target for f in run.fleets if f.fleet_id},
+        requested={f.fleet_id: f.target for f in run.fleets if f.fleet_id},
         stopped_at=run.stopped,
         cheapest_since=run.cheapest_since,
     )
-    if not seen.takes_no_job:
+    if not seen.accepts_no_jobs:
         return seen
-    # What is done since machines were last replaced decides: no count from a while ago will do.
+    # The jobs done since machines were last replaced decide, so an earlier count will not do.
     return replace(seen, jobs=count(aws.s3, run), refusals=_refusals(aws, run, now))
 
 
-def _refusals(aws: AWS, run: Run, now: float) -> tuple[str, ...]:
-    """Whoever may not read the log still sees that nothing is done, and does what must be done."""
+def _refusals(aws: AWS, run: Run, now: float) -> tuple[tuple[str, str], ...]:
+    """Read why workers accept no jobs; a login that may not read the log acts without."""
+    since = now - REFUSAL_SECONDS
     try:
-        return cloudwatch_logs.refusals(aws.logs, run.log_group, run.app_name, now - SECONDS_HEARD)
+        return cloudwatch_logs.refusals(aws.logs, run.log_group, run.app_name, since)
     except ClientError as error:
         if aws_errors.is_passing(error):
             raise
@@ -75,8 +76,10 @@ def _refusals(aws: AWS, run: Run, now: float) -> tuple[str, ...]:
 
 
 def price(aws: AWS, run: Run, seen: Observed, memory: Memory, pace: Pace) -> Memory:
-    """The memory with what machines cost now, if MAX_HOURLY_COST is set: EC2 is asked only after a
-    while, or for a kind of machine that is new."""
+    """Return the memory with current prices, if MAX_HOURLY_COST is set.
+
+    They are read again only after a while, or for a new kind of machine.
+    """
     kinds = {machine.kind for machine in seen.machines}
     recent = memory.priced <= seen.now < memory.priced + pace.prices
     if run.config.MAX_HOURLY_COST is None:
@@ -91,13 +94,13 @@ def price(aws: AWS, run: Run, seen: Observed, memory: Memory, pace: Pace) -> Mem
 
 
 def _stopped(aws: AWS, run: Run) -> tuple[Stopped, ...]:
-    """Of containers made since machines were last asked for: what was before may be mended."""
+    """Return containers created since the last request for machines: the rest may be fixed."""
     since = seconds(run.fleets[-1].requested) if run.fleets else 0.0
     return tuple(Stopped(why, host) for why, host in ecs.why_stopped(aws.ecs, run, since))
 
 
 def machines_up(ec2: EC2Client, fleets: list[FleetState]) -> list[Machine]:
-    """The machines of the fleets, as EC2 alone tells of them."""
+    """Return the machines of the fleets with what EC2 alone reports."""
     fleet_of = {i: state.fleet_id for state in fleets for i in state.instances}
     return [
         Machine(
@@ -144,7 +147,7 @@ def _machines(aws: AWS, run: Run, fleets: list[FleetState]) -> tuple[Machine, ..
 
 
 def _holds_something(joined: Mapping[str, Any]) -> bool:
-    """Whether any memory of a container instance is taken: a task's, until it has stopped."""
+    """Tell whether a task has memory of a container instance, as it has until it has stopped."""
 
     def memory(resources: list[dict[str, Any]]) -> int:
         return sum(r.get("integerValue", 0) for r in resources if r["name"] == "MEMORY")
@@ -154,8 +157,8 @@ def _holds_something(joined: Mapping[str, Any]) -> bool:
 
 
 def _describe(ec2: EC2Client, instance_ids: list[str]) -> list[dict[str, Any]]:
-    """Those that are up or coming up, of those that a fleet names: it names some for a while after
-    their end. By a filter, which takes 200 values: an id that EC2 has forgotten is then no error.
+    """Describe those machines of a fleet that run or start: it lists some for a while after their
+    end. A filter takes 200 values, and with it an id that EC2 has forgotten is no error.
     """
     found: list[Any] = []
     for start in range(0, len(instance_ids), 200):

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from control.aws.fleet import LIVE_STATES
 from control.aws.sqs import Counts
-from control.explain.no_job import Idle
-from control.model import utc
+from control.model import JobCounts, utc
 from control.monitoring import observe, why_idle
 from control.records import costs, progress, states
 
@@ -18,7 +17,8 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
     from control.aws.session import AWS
-    from control.model import JobCounts, Run
+    from control.explain.reason import Explained
+    from control.model import Run
     from control.monitoring.facts import Observed
     from control.records.costs import Cost
     from control.records.progress import Left, Rate
@@ -37,7 +37,10 @@ class Spent:
 
 @dataclass(frozen=True)
 class RunState:
-    """A run at `now`; `seen` is None when it has ended, `idle` when jobs run."""
+    """A run at `now`; `seen` is None when it has ended, `reason` when jobs run.
+
+    `causes` counts the failed jobs by cause.
+    """
 
     run: Run
     now: float
@@ -46,11 +49,12 @@ class RunState:
     rate: Rate | None
     left: Left | None
     spent: Spent
-    idle: Idle | None
+    reason: Explained | None
+    causes: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def queue(self) -> Counts:
-        """What is in the queue; nothing if it is gone."""
+        """The counts of the queue; all 0 if it is gone."""
         return (self.seen and self.seen.queue) or _NO_MESSAGES
 
     @property
@@ -58,10 +62,10 @@ class RunState:
         """'ended', 'running', or 'idle': set up, but no job runs."""
         if self.seen is None:
             return "ended"
-        return "running" if self.idle is None else "idle"
+        return "running" if self.reason is None else "idle"
 
     def machines(self) -> tuple[int, int, int]:
-        """How many are asked for, up, and registered in the cluster."""
+        """Return how many are requested, running, and registered in the cluster."""
         if self.seen is None:
             return 0, 0, 0
         live = [f.target for f in self.seen.fleets if f.state in LIVE_STATES]
@@ -70,29 +74,29 @@ class RunState:
 
 
 def look(aws: AWS, run: Run, now: float) -> RunState:
-    """How the run is. Counts jobs by listings alone; asks each service once."""
-    finished: Mapping[int, int] = {}
+    """Return the state of the run. Counts jobs by listings alone; asks each service once."""
+    if run.ended:
+        tally = states.tally(aws.s3, run)
+        spent = Spent(costs.so_far(aws.ec2, run.machine_time, now), None, None)
+        return RunState(run, now, tally.counts, None, None, None, spent, None, tally.causes)
 
     def count(s3: S3Client, run: Run) -> JobCounts:
-        nonlocal finished
-        tally = states.of_run(s3, run)
-        finished = tally.finished
+        nonlocal tally
+        tally = states.tally(s3, run)
         return tally.counts
 
-    if run.ended:
-        spent = Spent(costs.so_far(aws.ec2, run.machine_time, now), None, None)
-        return RunState(run, now, count(aws.s3, run), None, None, None, spent, None)
+    tally = states.Tally(JobCounts(0, 0, 0, 0), {}, {})
     seen = observe.observe(aws, run, now, count=count)
     why = why_idle.look(aws, run, seen)
-    rate = progress.rate(finished, now) if why is None else None
-    unfinished = max(0, seen.jobs.submitted - seen.jobs.finished)
+    rate = progress.rate(tally.finished, now) if why is None else None
+    unfinished = seen.jobs.unfinished
     left = progress.left(rate, unfinished) if rate and unfinished else None
     spent = _spent(aws, run, seen, left)
-    return RunState(run, now, seen.jobs, seen, rate, left, spent, why)
+    return RunState(run, now, seen.jobs, seen, rate, left, spent, why, tally.causes)
 
 
 def _spent(aws: AWS, run: Run, seen: Observed, left: Left | None) -> Spent:
-    # The monitor notes the machines' time once a minute; what has passed since is added here.
+    # The monitor records the machines' time once a minute; the time since then is added here.
     known = costs.grown_machine_time(run.machine_time, seen.machines, seen.now)
     so_far = costs.so_far(aws.ec2, known, seen.now)
     hourly = costs.hourly(aws.ec2, [m.kind for m in seen.machines], seen.now)
@@ -103,9 +107,9 @@ def _spent(aws: AWS, run: Run, seen: Observed, left: Left | None) -> Spent:
 
 
 def as_json(state: RunState) -> dict[str, Any]:
-    """As documentation/json.md describes it."""
+    """Return the state as documentation/json.md describes it."""
     run, jobs, queue = state.run, state.jobs, state.queue
-    asked, up, registered = state.machines()
+    requested, running, registered = state.machines()
     service = state.seen.service if state.seen else None
     return {
         "app_name": run.app_name,
@@ -122,9 +126,11 @@ def as_json(state: RunState) -> dict[str, Any]:
             "done": jobs.done,
             "skipped": jobs.skipped,
             "failed": jobs.failed,
-            "unfinished": max(0, jobs.submitted - jobs.finished),
+            "cancelled": jobs.cancelled,
+            "unfinished": jobs.unfinished,
+            "failed_by_cause": dict(sorted(state.causes.items())),
         },
-        "machines": {"asked": asked, "running": up, "registered": registered},
+        "machines": {"requested": requested, "running": running, "registered": registered},
         "containers": {
             "wanted": service.desired if service else 0,
             "running": service.running if service else 0,
@@ -133,7 +139,7 @@ def as_json(state: RunState) -> dict[str, Any]:
         "rate": _rate(state.rate),
         "left": _left(state.left),
         "cost": _cost(state.spent),
-        "reason": _reason(state.idle),
+        "reason": _reason(state.reason),
     }
 
 
@@ -174,12 +180,13 @@ def _cents(number: float | None) -> float | None:
     return None if number is None else round(float(number), 2)
 
 
-def _reason(found: Idle | None) -> dict[str, Any] | None:
+def _reason(found: Explained | None) -> dict[str, Any] | None:
     if found is None:
         return None
     return {
         "situation": found.situation,
         "what": found.what,
         "fix": found.fix,
-        "waiting_helps": not found.lasting,
+        "next": found.next,
+        "waiting_helps": found.waiting_helps,
     }

@@ -1,4 +1,4 @@
-"""How many machines and containers a run needs: pure."""
+"""Scaling of a run's machines and containers: pure."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from control.monitoring.facts import (
 
 
 def tasks_needed(seen: Observed, config: Config) -> int:
-    """Containers at work, and enough more for the jobs that wait or come back; at least one.
+    """Count containers at work, and enough more for the jobs that wait or return; at least one.
 
     A job in flight that no protected container holds waits for its next attempt, or was finished
     since SQS counted.
@@ -44,10 +44,9 @@ def scale(
     pace: Pace,
     broken: tuple[Machine, ...] = (),
 ) -> tuple[list[Action], Memory]:
-    """More at once, as far as the user has confirmed; fewer machines once they were too many for a
-    while.
+    """Scale out at once, as far as the user has confirmed, and in after a while.
 
-    `broken` machines are ended by the caller: they hold no place.
+    The caller ends `broken` machines: they hold no place.
     """
     memory = replace(memory, protection_works=memory.protection_works or _busy(seen) > 0)
     machines = [m for m in seen.machines if m not in broken]
@@ -88,11 +87,11 @@ def _busy(seen: Observed) -> int:
 
 
 def _distrusts(seen: Observed, memory: Memory, config: Config) -> bool:
-    """Whether the counts cannot be right, or idle containers cannot be told from busy ones."""
+    """Tell whether the counts cannot be right, or idle containers look like busy ones."""
     if seen.queue is None:
         return False
     counted, jobs = seen.queue.total, seen.jobs
-    # SQS counts late what was just sent; before the first record no job can be missing from it.
+    # SQS counts new messages late; before the first record no job can be missing from it.
     if jobs.finished == 0 and counted < jobs.submitted:
         return True
     if counted == 0 and jobs.finished < jobs.submitted:
@@ -102,24 +101,24 @@ def _distrusts(seen: Observed, memory: Memory, config: Config) -> bool:
 
 
 def _most_machines(seen: Observed) -> int:
-    """As many as the user has confirmed for the fleets that live."""
-    return sum(_asked(seen, f) for f in seen.fleets if f.state in LIVE_STATES)
+    """Return how many the user has confirmed for the live fleets."""
+    return sum(_requested(seen, f) for f in seen.fleets if f.state in LIVE_STATES)
 
 
-def _asked(seen: Observed, fleet: FleetState) -> int:
-    return max(seen.asked.get(fleet.fleet_id, 0), fleet.target)
+def _requested(seen: Observed, fleet: FleetState) -> int:
+    return max(seen.requested.get(fleet.fleet_id, 0), fleet.target)
 
 
 def _changeable(seen: Observed) -> list[FleetState]:
-    """ModifySpotFleetRequest is refused in any other state (API reference)."""
+    """Return those that ModifySpotFleetRequest accepts (API reference)."""
     return [f for f in seen.fleets if f.state == "active"]
 
 
 def _spare(machines: list[Machine], needed: int, per_machine: int) -> list[Machine]:
-    """Machines without a container that are not needed for a place."""
+    """Return machines without a container that are not needed for a place."""
     places = sum(_places(m, per_machine) for m in machines)
     spare: list[Machine] = []
-    # Of no use any more first, then what has not even registered, the youngest of those first.
+    # Draining ones first, then those that have not even registered, the youngest first.
     order = sorted(
         (m for m in machines if not m.tasks),
         key=lambda m: (not m.draining, bool(m.container_instance), -m.launched, m.instance_id),
@@ -133,28 +132,28 @@ def _spare(machines: list[Machine], needed: int, per_machine: int) -> list[Machi
 
 
 def _places(machine: Machine, per_machine: int) -> int:
-    """Containers that it holds or can hold; onto a draining machine no more will come."""
+    """Count containers that it holds or can hold; a draining machine gets no more."""
     return machine.tasks if machine.draining else per_machine
 
 
 def _targets(seen: Observed, kept: list[Machine], needed: int, per_machine: int) -> dict[str, int]:
-    """How many machines each fleet should keep: those that stay, and what is missing to them.
+    """Return how many machines each fleet should keep: those that stay, and those missing.
 
-    One that drains is not counted: it goes, and is replaced only if a place is missing.
+    A draining one is not counted: it ends, and is replaced only if a place is missing.
     """
     staying = Counter(m.fleet_id for m in kept if not m.draining)
     places = sum(_places(m, per_machine) for m in kept)
     missing = max(0, math.ceil((needed - places) / per_machine))
     targets = {}
     for fleet in reversed(_changeable(seen)):
-        more = min(missing, max(0, _asked(seen, fleet) - staying[fleet.fleet_id]))
+        more = min(missing, max(0, _requested(seen, fleet) - staying[fleet.fleet_id]))
         targets[fleet.fleet_id] = staying[fleet.fleet_id] + more
         missing -= more
     return targets
 
 
 def _set_targets(seen: Observed, targets: dict[str, int], may_lower: bool) -> Iterator[SetTarget]:
-    """The target goes down before machines do, so that they are not replaced."""
+    """Set targets; a lower one comes before its machines end, so that they are not replaced."""
     for fleet in _changeable(seen):
         target = targets[fleet.fleet_id]
         if target > fleet.target or (may_lower and target < fleet.target):
@@ -162,7 +161,7 @@ def _set_targets(seen: Observed, targets: dict[str, int], may_lower: bool) -> It
 
 
 def _sure(seen: Observed, memory: Memory, pace: Pace, too_many: bool) -> tuple[Memory, bool]:
-    """Whether there was too much for a while, on more than one reading."""
+    """Tell whether there was too much for a while, on more than one reading."""
     if not too_many:
         return replace(memory, spare_since=None), False
     if memory.spare_since is None or memory.spare_since > seen.now:
@@ -170,8 +169,8 @@ def _sure(seen: Observed, memory: Memory, pace: Pace, too_many: bool) -> tuple[M
     return memory, seen.now - memory.spare_since >= pace.spare
 
 
-# Machines are added only up to this share of the limit: a price that moves a little to and fro
-# would else interrupt the jobs of one machine again and again.
+# Machines are added only up to this share of the limit: otherwise a price that moves a little
+# would interrupt the jobs of one machine again and again.
 _ROOM = 0.95
 
 # Sums of dollars are not exact.
@@ -185,11 +184,11 @@ def enforce(
     pace: Pace,
     broken: Sequence[Machine] = (),
 ) -> tuple[list[Action], Memory]:
-    """What ends surplus machines once they were too dear on two looks; [] if they are not.
+    """End surplus machines once two readings were above MAX_HOURLY_COST; [] if they are not.
 
     The targets go down first, so that nothing is replaced. Machines without work end before those
-    with work, and of those the youngest first, which have the least work to lose. `broken`
-    machines are ended by the caller.
+    with work, and of those the youngest first, which have the least work to lose. The caller ends
+    `broken` machines.
     """
     limit: float | None = config.MAX_HOURLY_COST
     staying = [m for m in seen.machines if m not in broken and not m.draining]
@@ -213,8 +212,8 @@ def enforce(
 def affordable(
     seen: Observed, memory: Memory, config: Config, machines: Sequence[Machine]
 ) -> float:
-    """How many machines there may be in all: as many as are wanted already, and what is left of
-    MAX_HOURLY_COST pays at the highest price known; infinity without a limit or a price."""
+    """Return how many machines there may be: those requested already, and those that the rest of
+    MAX_HOURLY_COST pays for at the highest known price; infinity without a limit or a price."""
     limit: float | None = config.MAX_HOURLY_COST
     if limit is None or not memory.prices:
         return math.inf
@@ -226,16 +225,16 @@ def affordable(
 
 
 def _cost(machines: Iterable[Machine], prices: Mapping[str, float]) -> float:
-    """Dollars an hour. One of no known price is taken for the dearest; without any, nothing."""
-    dearest = max(prices.values(), default=0.0)
-    return sum(prices.get(machine.kind, dearest) for machine in machines)
+    """Return dollars an hour; one without a known price counts as the most expensive one."""
+    highest = max(prices.values(), default=0.0)
+    return sum(prices.get(machine.kind, highest) for machine in machines)
 
 
 def _surplus(
     seen: Observed, staying: Sequence[Machine], prices: Mapping[str, float], over: float
 ) -> tuple[Machine, ...]:
-    """The machines whose end saves `over` dollars an hour, of fleets that will not replace them."""
-    # A fleet that cannot be changed now (API reference of ModifySpotFleetRequest) would.
+    """Choose machines whose end saves `over` dollars an hour, and which no fleet replaces."""
+    # A fleet that cannot be changed now (API reference of ModifySpotFleetRequest) does.
     replacing = {f.fleet_id for f in seen.fleets if f.state in LIVE_STATES and f.state != "active"}
     order = sorted(
         (m for m in staying if m.fleet_id not in replacing),

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from control.aws.session import AWS
     from control.model import JobCounts, Run
 
-# What AWS answers to one of two monitors that act at the same time.
+# AWS's error codes for one of two monitors that act at the same time.
 _BY_ANOTHER = {
     "FleetNotInModifiableState": "changes the fleet",
     "ServiceNotActiveException": "ends the service",
@@ -29,23 +29,23 @@ _BY_ANOTHER = {
 
 @dataclasses.dataclass(frozen=True)
 class Step:
-    """What a step saw and did, and whether the run is over."""
+    """The observations and actions of a step, in words, and whether the run is over."""
 
     seen: Observed
-    said: tuple[str, ...]
+    lines: tuple[str, ...]
     ended: bool = False
     unfinished: str = ""
 
 
 def step(aws: AWS, run: Run, now: float, pace: Pace, counted: JobCounts | None = None) -> Step:
-    """Look, decide, act, once. Stateless but for run.json: any monitor can take the next step.
+    """Observe, decide and act once. All state is in run.json: any monitor can take the next step.
 
     `counted` is a count that is recent enough while the queue is not empty.
     """
     run = store.load(aws.s3, run.bucket, run.app_name, run.run_id)
     seen = observe.observe(aws, run, now, counted)
     if run.ended:
-        # A step that was broken off after it wrote this may have left the rest undone.
+        # A step that was interrupted after it wrote this may have left the rest undone.
         _after_the_end(aws, run, seen, "")
         return Step(seen, (), ended=True)
     known = {f.name for f in dataclasses.fields(Memory)}  # another version's may know more
@@ -53,13 +53,13 @@ def step(aws: AWS, run: Run, now: float, pace: Pace, counted: JobCounts | None =
     memory = observe.price(aws, run, seen, memory, pace)
     chosen, remembered = decide(seen, memory, run.config, pace)
     run = _remember(aws, run, seen, remembered)
-    said = tuple(_carry_out(aws, run, chosen, seen))
+    lines = tuple(_carry_out(aws, run, chosen, seen))
     over = next((a for a in chosen if isinstance(a, EndRun | EndMachines)), None)
     why = over.why if isinstance(over, EndMachines) else ""
     if over is not None and not (why and run.stopped):
-        # What the user did is no news; stop itself ends the auto-monitor.
+        # The user knows of it; stop itself ends the auto-monitor.
         _after_the_end(aws, run, seen, why)
-    return Step(seen, said, ended=over is not None, unfinished=why)
+    return Step(seen, lines, ended=over is not None, unfinished=why)
 
 
 def _carry_out(aws: AWS, run: Run, chosen: list[Action], seen: Observed) -> Iterator[str]:
@@ -70,7 +70,7 @@ def _carry_out(aws: AWS, run: Run, chosen: list[Action], seen: Observed) -> Iter
             what = _BY_ANOTHER.get(aws_errors.code_of(error))
             if what is None or isinstance(action, EndRun | EndMachines):
                 raise
-            # What follows in this step depends on it; the next step decides anew.
+            # The rest of this step depends on it; the next step decides again.
             yield f"another monitor {what} at this moment"
             return
 
@@ -88,7 +88,7 @@ def _remember(aws: AWS, run: Run, seen: Observed, memory: Memory) -> Run:
 
 
 def _after_the_end(aws: AWS, run: Run, seen: Observed, why: str) -> None:
-    """Tell the user once; then, last of all, nobody need be called for this run any more."""
+    """Tell the user once; then, last of all, end the calls of the auto-monitor."""
     if run.topic_arn and not run.mailed:
         cost = costs.in_words(costs.so_far(aws.ec2, run.machine_time, seen.now))
         act.send_end_mail(aws, run, seen.jobs, why, cost)

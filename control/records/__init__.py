@@ -1,1 +1,1 @@
-"""What S3 knows of runs."""
+"""The records of runs on S3: read, counted, written."""

@@ -1,4 +1,4 @@
-"""What a run costs: machines, everything else, and the forecast."""
+"""Costs of a run: machines, everything else, and the forecast."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from control.model import Run
     from control.monitoring.facts import Machine
 
-# The series begins with bins of a minute. When it has more than so many, each two become one: it
-# never takes more than a kilobyte or so of run.json for each kind of machine.
+# The series begins with bins of a minute. When it has more bins than this, pairs are merged: it
+# takes about a kilobyte of run.json for each kind of machine.
 _FIRST_STEP = 60.0
 
 _MOST_BINS = 120
@@ -31,12 +31,12 @@ _MOST_BINS = 120
 def grown_machine_time(
     known: Mapping[str, Any], machines: Iterable[Machine], now: float
 ) -> dict[str, Any]:
-    """The machine time after this look at the machines.
+    """Return the machine time with the machines that are up now.
 
     {"until": now, "seconds": {"m5.xlarge us-east-1a": 90}, "begin": ..., "step": 60, "bins":
-    {"m5.xlarge us-east-1a": [60, 30]}}: seconds by kind in all, and in bins of `step` seconds from
-    `begin` on. A machine counts from its launch; what it ran after the last look at it is left
-    out, a minute at the most. Two monitors that look at the same machines count them once.
+    {"m5.xlarge us-east-1a": [60, 30]}}: seconds by kind in all, and in bins of `step` seconds
+    since `begin`. A machine counts from its launch; its time after the last observation is left
+    out, at most a minute. Two monitors that observe the same machines count them once.
     """
     until = float(known.get("until", 0.0))
     spans = [(m.kind, max(until, m.launched), now) for m in machines]
@@ -75,7 +75,7 @@ def _halved(some: list[float]) -> list[float]:
 
 
 def _parts(start: float, end: float, step: float) -> Iterator[tuple[int, float]]:
-    """What of a span falls into which bin."""
+    """Yield the number of each bin that a span touches, and the seconds in it."""
     number = int(start // step)
     while start < end:
         border = min(end, (number + 1) * step)
@@ -84,13 +84,13 @@ def _parts(start: float, end: float, step: float) -> Iterator[tuple[int, float]]
 
 
 def machine_hours(known: Mapping[str, Any]) -> float:
-    """Machine-hours in all."""
+    """Return all machine-hours."""
     seconds: Mapping[str, float] = known.get("seconds", {})
     return sum(seconds.values()) / 3600
 
 
 def machines_up(known: Mapping[str, Any]) -> list[tuple[float, float]]:
-    """(since when, how many machines were up on average until the next), over the whole run."""
+    """Return (start, mean number of machines that were up) of each bin of the run."""
     bins: Mapping[str, list[float]] = known.get("bins", {})
     begin, step = known.get("begin", 0.0), known.get("step", _FIRST_STEP)
     found = []
@@ -106,7 +106,7 @@ def machines_up(known: Mapping[str, Any]) -> list[tuple[float, float]]:
 
 @dataclass(frozen=True)
 class OfKind:
-    """What the machines of one type and zone cost; `dollars` is None if no price is known."""
+    """Cost of the machines of one type and zone; `dollars` is None if no price is known."""
 
     kind: str
     hours: float
@@ -115,7 +115,7 @@ class OfKind:
 
 @dataclass(frozen=True)
 class Cost:
-    """What the machines of a run have cost: dollars for those whose price is known."""
+    """Cost of the machines of a run so far: dollars for those whose price is known."""
 
     hours: float
     dollars: float
@@ -123,12 +123,12 @@ class Cost:
 
     @property
     def unpriced_hours(self) -> float:
-        """Machine-hours of which no price is known: the dollars are of the others."""
+        """Return the machine-hours without a known price, which `dollars` leaves out."""
         return sum(one.hours for one in self.kinds if one.dollars is None)
 
 
 def machine_cost(known: Mapping[str, Any], prices: Mapping[str, Changes]) -> Cost:
-    """What a machine time cost: each bin of its series at the price of that time."""
+    """Return the cost of a machine time: each bin of its series at the price of that time."""
     kinds = tuple(
         OfKind(kind, seconds / 3600, _dollars(known, kind, prices.get(kind, ())))
         for kind, seconds in sorted(known.get("seconds", {}).items())
@@ -143,10 +143,9 @@ def _dollars(known: Mapping[str, Any], kind: str, changes: Changes) -> float | N
     hours: float = known["seconds"][kind] / 3600
     bins: list[float] = known.get("bins", {}).get(kind, [])
     if not sum(bins):
-        # An earlier version of the monitor noted no series.
         return hours * price_at(changes, known["until"])
     begin, step = known["begin"], known["step"]
-    # The bins are rounded and only tell how the hours spread over time.
+    # The bins are rounded: they show only how the hours spread over time.
     weighed = sum(
         seconds * mean_price(changes, begin + i * step, begin + (i + 1) * step)
         for i, seconds in enumerate(bins)
@@ -155,7 +154,7 @@ def _dollars(known: Mapping[str, Any], kind: str, changes: Changes) -> float | N
 
 
 def so_far(ec2: EC2Client, known: Mapping[str, Any], now: float) -> Cost:
-    """What the machines of a run have cost until now, at the spot prices of each time."""
+    """Return the cost of the machines of a run so far, at the spot prices of each time."""
     start = known.get("begin", known.get("until", now))
     types = {kind.split(" ")[0] for kind in known.get("seconds", {})}
     end = min(now, known.get("until", now))
@@ -163,7 +162,7 @@ def so_far(ec2: EC2Client, known: Mapping[str, Any], now: float) -> Cost:
 
 
 def hourly(ec2: EC2Client, kinds: Iterable[str], now: float) -> float | None:
-    """What these machines, a kind each, cost an hour now; None if a price is not known."""
+    """Return what machines of these kinds cost an hour now; None if a price is not known."""
     up = list(kinds)
     prices = price_history(ec2, {kind.split(" ")[0] for kind in up}, now, now)
     if not all(kind in prices for kind in up):
@@ -172,23 +171,26 @@ def hourly(ec2: EC2Client, kinds: Iterable[str], now: float) -> float | None:
 
 
 def expected(so_far: float, hourly: float, hours: tuple[float, float]) -> tuple[float, float]:
-    """Dollars in the end, from the least to the most hours that are left, if the machines that
-    are up now stay so long. They become fewer as work runs out, so that is rather too much."""
+    """Return (least, most) dollars at the end, from the least and most hours that are left.
+
+    Assumes that the machines that are up now stay. They become fewer as work runs out, so the
+    true cost is rather lower.
+    """
     return so_far + hourly * hours[0], so_far + hourly * hours[1]
 
 
 def needed_hours(config: Config, jobs: int, seconds_a_job: float) -> float:
-    """The machine-hours that jobs of this length fill, with every place of a machine taken."""
+    """Return the machine-hours that these jobs need if every place on a machine is taken."""
     places = config.TASKS_PER_MACHINE * config.DOCKER_CORES
     return jobs * seconds_a_job / places / 3600
 
 
 def in_words(cost: Cost) -> str:
-    """The sentence about machine-hours and dollars."""
+    """Return the sentence about machine-hours and dollars."""
     if not cost.kinds or cost.unpriced_hours == cost.hours:
-        return f"Machines: {format_hours(cost.hours)} hours; what they cost is not known."
+        return f"Machines: {format_hours(cost.hours)} hours, at an unknown price."
     without = (
-        f" (without {format_hours(cost.unpriced_hours)} hours of which EC2 tells no price)"
+        f" (without {format_hours(cost.unpriced_hours)} hours without a known price)"
         if cost.unpriced_hours
         else ""
     )
@@ -221,14 +223,14 @@ _LOGS_GB = 0.50
 
 _GB = 1e9
 
-# Of the system itself, for a receive: log and record; done record looked for, message received,
-# protected, deleted. A message is sent in a batch of ten.
-_PUTS, _GETS, _MESSAGES = 2, 1, 2.1
+# Requests of the system itself for a receive: the record is put; the done record is checked; the
+# message is received and deleted. A message is sent in a batch of ten.
+_PUTS, _GETS, _MESSAGES = 1, 1, 2.1
 
 
 @dataclass(frozen=True)
 class Usage:
-    """What jobs did that is paid for singly: receives, their seconds, outputs, bytes of logs."""
+    """Work that has a price of its own: receives, their seconds, outputs, bytes of logs."""
 
     receives: int = 0
     seconds: float = 0.0
@@ -239,7 +241,7 @@ class Usage:
 
 @dataclass(frozen=True)
 class OtherCost:
-    """One line of the estimate; `monthly`: charged each month for as long as the data stays."""
+    """One line of the estimate; `monthly` if it is charged each month while the data is kept."""
 
     what: str
     dollars: float
@@ -248,8 +250,11 @@ class OtherCost:
 
 
 def other_costs(config: Config, machine_hours: float, usage: Usage) -> list[OtherCost]:
-    """What comes on top of the machines. Inputs read and data leaving the region are not in it:
-    the records do not tell how much that was."""
+    """Return the costs apart from the machines.
+
+    Reading inputs and data that leaves the region are missing: the records do not show how much
+    that was.
+    """
     disk = max(22, config.EBS_VOL_SIZE)
     renewals = usage.seconds / (config.SQS_MESSAGE_VISIBILITY / 3)
     requests = usage.receives * _MESSAGES + renewals
@@ -292,29 +297,29 @@ def other_costs(config: Config, machine_hours: float, usage: Usage) -> list[Othe
 
 
 def one_time(extras: list[OtherCost]) -> float:
-    """Dollars of what is not charged month by month."""
+    """Return the sum of the costs that are not monthly."""
     return sum(extra.dollars for extra in extras if not extra.monthly)
 
 
-# An app that has had so many runs without a done job is too new to tell.
+# An app with this many runs without a done job is too new for a forecast.
 _MOST_RUNS = 5
 
 
 class Before(NamedTuple):
-    """An earlier run, and how long its done jobs took, in seconds, on average."""
+    """An earlier run, and the mean seconds of its done jobs."""
 
     run_id: str
     seconds: float
 
 
 def forecast(s3: S3Client, run: Run, jobs: int, prices: Prices) -> str:
-    """The sentence about `jobs` of a run; "" if no earlier run of the app tells their length."""
+    """Return the sentence about `jobs` of a run; "" if no earlier run shows their length."""
     before = last_run_with_report(s3, run)
     return forecast_in_words(run.config, jobs, before, prices) if before else ""
 
 
 def last_run_with_report(s3: S3Client, run: Run) -> Before | None:
-    """The newest earlier run of this app with a report of done jobs."""
+    """Return the newest earlier run of this app with a report of done jobs."""
     earlier = [i for i in store.run_ids(s3, run.bucket, run.app_name) if i < run.run_id]
     for run_id in sorted(earlier, reverse=True)[:_MOST_RUNS]:
         key = f"{run_prefix(run.app_name, run_id)}report.json"
@@ -329,13 +334,12 @@ def last_run_with_report(s3: S3Client, run: Run) -> Before | None:
 
 
 def _mean(report: Any) -> float:
-    """0 for the report of an earlier version, which held counts only."""
-    jobs = report.get("jobs") if isinstance(report, dict) else None
-    return float(jobs["seconds"]["mean"]) if jobs and jobs["seconds"] else 0.0
+    seconds = report["jobs"]["seconds"]
+    return float(seconds["mean"]) if seconds else 0.0
 
 
 def forecast_in_words(config: Config, jobs: int, before: Before, prices: Prices) -> str:
-    """Machine-hours, and dollars from the lowest to the highest spot price of 30 days."""
+    """Return the sentence with the dollars at the lowest and highest spot price of 30 days."""
     needed = needed_hours(config, jobs, before.seconds)
     limit = config.MACHINE_PRICE
     low, high = (

@@ -1,9 +1,9 @@
-"""Failures grouped by reason."""
+"""Failures grouped by cause and reason."""
 
 from __future__ import annotations
 
 import re
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -25,15 +25,15 @@ _SPACE = re.compile(r"\s+")
 
 @dataclass(frozen=True)
 class Group:
-    """Failed jobs of one reason: as it was said if all say the same, else with what varies
-    named NAME, PATH, FILE, ID and N."""
+    """Failed jobs of one cause and reason, which has NAME, PATH, FILE, ID and N for what varies."""
 
+    cause: str
     reason: str
     records: tuple[Record, ...]
 
 
 def pattern(reason: str, name: str) -> str:
-    """A reason without what belongs to one job only."""
+    """Return a reason without what belongs to one job only."""
     text = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", "NAME", reason) if name else reason
     for variable, word in _VARIABLE:
         text = variable.sub(word, text)
@@ -41,15 +41,12 @@ def pattern(reason: str, name: str) -> str:
 
 
 def groups(records: Iterable[Record]) -> list[Group]:
-    """The groups, largest first; in each the records in the order in which they came."""
-    found: defaultdict[str, list[Record]] = defaultdict(list)
-    said: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    """Return the groups, largest first, each with its records in the given order."""
+    found: defaultdict[tuple[str, str], list[Record]] = defaultdict(list)
     for record in records:
-        key = pattern(record["reason"], record["job_name"])
-        found[key].append(record)
-        said[key][record["reason"]] += 1
-    made = [
-        Group(next(iter(said[key])) if len(said[key]) == 1 else key, tuple(some))
-        for key, some in found.items()
-    ]
+        found[record["cause"], pattern(record["reason"], record["job_name"])].append(record)
+    made = []
+    for (cause, reason), some in found.items():
+        reasons = {record["reason"] for record in some}
+        made.append(Group(cause, reasons.pop() if len(reasons) == 1 else reason, tuple(some)))
     return sorted(made, key=lambda group: -len(group.records))

@@ -7,9 +7,10 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
 from control import screen
+from control.command import typed
 from control.errors import UserError
-from control.records import states, store, submissions
-from control.records.failed_jobs import over_many
+from control.records import store, submissions
+from control.records.job_objects import in_parallel
 from control.text import several
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 _SHOWN = 10
 
-# Fewer digits of an id would be found by chance in many.
+# Fewer digits of an id match many ids by chance.
 _ID_PART = 6
 
 
@@ -35,7 +36,7 @@ class Found(NamedTuple):
 
 
 def run(s3: S3Client, bucket: str, app_name: str, run_id: str) -> Run:
-    """The run of this RUN_ID, the newest if it is "". Raises UserError if there is none."""
+    """Return the run of this RUN_ID, the newest if it is "". Raise UserError if none has it."""
     if not run_id:
         return store.latest(s3, bucket, app_name)
     try:
@@ -44,17 +45,16 @@ def run(s3: S3Client, bucket: str, app_name: str, run_id: str) -> Run:
         newest = store.latest(s3, bucket, app_name)
         raise UserError(
             f"{app_name} has no run {run_id}.",
-            f"Its newest is {newest.run_id}; earlier ones lie beside it in s3://{bucket}/runs/"
-            f"{app_name}/",
+            f"Its newest is {newest.run_id}; all are in s3://{bucket}/runs/{app_name}/",
         ) from None
 
 
 def in_run(s3: S3Client, run: Run, word: str) -> Found:
-    """The one job of the run that a word means. Raises UserError if there is none or several.
+    """Return the one job of the run that a word means. Raise UserError for none or several.
 
     The lines of `submitted/` are searched as they are: a million of them take seconds.
     """
-    keys = list(states.parts(s3, run))
+    keys = list(submissions.parts(s3, run))
     with screen.progress("Looking for the job", len(keys)) as advance:
 
         def search(key: str) -> list[Found]:
@@ -62,12 +62,12 @@ def in_run(s3: S3Client, run: Run, word: str) -> Found:
             advance(1)
             return found
 
-        candidates = [one for some in over_many(search, keys) for one in some]
+        candidates = [one for some in in_parallel(search, keys) for one in some]
     return choose(word, candidates, f"run {run.run_id} of {run.app_name}")
 
 
 def matches(lines: bytes, word: str) -> list[Found]:
-    """Of the lines of a part, the jobs that have the word in their name or id."""
+    """Return the jobs in the lines of a part that have the word in their name or id."""
     literal = re.escape(word).encode()
     if not re.search(literal, lines, re.IGNORECASE):
         return []
@@ -81,10 +81,10 @@ def matches(lines: bytes, word: str) -> list[Found]:
 
 
 def choose(word: str, candidates: Iterable[Found], where: str) -> Found:
-    """The one job that a word means: its id or name, else what alone has it as a part of its
-    name, else of its id.
+    """Return the one job that a word means.
 
-    Raises UserError if there is none or several.
+    That is the job with this id or name; else the only one with the word in its name, else in its
+    id. Raise UserError for none or several.
     """
     all_of_them = set(candidates)
     small = word.lower()
@@ -100,8 +100,8 @@ def choose(word: str, candidates: Iterable[Found], where: str) -> Found:
             raise _several(word, sorted(fits), where)
     raise NoSuchJob(
         f"No job of {where} has {word!r} as its name or id, or as a part of them.",
-        "Names are what the job file gives as \"name\", else its values joined by '-'; those of "
-        "failed jobs: python run.py failures --all",
+        "A name is the \"name\" in the job file, else the values joined by '-'. Names of "
+        f"failed jobs: {typed('failures', '--all')}",
     )
 
 

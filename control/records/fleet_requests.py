@@ -5,13 +5,14 @@ from __future__ import annotations
 import dataclasses
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
 from control.aws import fleet, launch_template
 from control.aws.s3 import put_json
+from control.aws.waiting import Wait, until_accepted
 from control.explain import aws_errors
 from control.model import FleetEntry, utc
 from control.records import store
@@ -26,7 +27,7 @@ _NOT_YET = ("FleetNotInModifiableState", "InvalidSpotFleetRequestId.NotFound")
 
 _MODIFIABLE_SECONDS = 60
 
-# What the monitor remembers is of the machines before these.
+# The memory of the monitor is about the machines before these.
 _FRESH: dict[str, Any] = {
     **{"memory": {}, "cheapest_since": 0.0, "end_reason": "", "stopped": "", "mailed": False}
 }
@@ -40,9 +41,9 @@ def request(
     now: float,
     hourly_limit: float | None,
 ) -> Run:
-    """Write down what will be requested, then request it. Returns the run with the fleet in it."""
+    """Record what will be requested, then request it. Return the run with the fleet in it."""
     token = str(uuid.uuid4())
-    # Two commands at the same time must not take each other's template for their own.
+    # Two commands at the same time must not use each other's template.
     template = f"{run.app_name}-{run.run_id}-{token[:8]}"
     valid_until = now + run.config.MAX_RUN_HOURS * 3600
     entry = FleetEntry(
@@ -54,7 +55,7 @@ def request(
     )
 
     def written_down(now: Run) -> Run:
-        """May be called more than once: an answer of S3 can get lost."""
+        # Can be called more than once: an answer of S3 can be lost.
         there = any(f.template == template for f in now.fleets)
         fleets = now.fleets if there else (*now.fleets, entry)
         return dataclasses.replace(now, fleets=fleets, **_FRESH)
@@ -64,14 +65,14 @@ def request(
 
 
 def past(run: Run, now: float) -> list[FleetEntry]:
-    """The requests without an id that EC2 would refuse by now, as their ValidUntil is past."""
+    """Return the requests without an id that EC2 would refuse now: their ValidUntil is past."""
     return [entry for entry in run.fleets if not entry.fleet_id and entry.valid_until <= now]
 
 
 def finish(aws: AWS, run: Run) -> Run:
-    """Request every fleet that is written down without an id: it may exist already.
+    """Request every fleet that is recorded without an id; it may exist already.
 
-    A request that EC2 refuses for good is forgotten, so that it is not repeated for ever.
+    A request that EC2 refuses for good is removed, so that it is not repeated forever.
     """
     for entry in run.fleets:
         if entry.fleet_id:
@@ -93,9 +94,9 @@ def resize(
     run: Run,
     live: Sequence[FleetState],
     total: int,
-    wait: Callable[[float], object] = time.sleep,
+    wait: Wait = time.sleep,
 ) -> Run:
-    """Make the targets of the fleets that live `total` in sum; no machine at work is ended."""
+    """Set the targets of the live fleets so that their sum is `total`; end no busy machine."""
     run = store.change(aws.s3, run, lambda r: dataclasses.replace(r, **_FRESH))
     for state, target in zip(live, share([f.target for f in live], total), strict=True):
         run = _change_entry(aws, run, "fleet_id", state.fleet_id, target=target)
@@ -105,7 +106,7 @@ def resize(
 
 
 def share(targets: Sequence[int], total: int) -> list[int]:
-    """New targets with this sum: the newest fleet grows; the newest shrink first."""
+    """Return new targets with this sum: the newest fleet grows; the newest shrink first."""
     left = total - sum(targets)
     shared = list(targets)
     for place in reversed(range(len(shared))):
@@ -115,23 +116,18 @@ def share(targets: Sequence[int], total: int) -> list[int]:
     return shared
 
 
-def _set_target(aws: AWS, fleet_id: str, target: int, wait: Callable[[float], object]) -> None:
-    waited, pause = 0.0, 0.5
-    while True:
-        try:
-            fleet.set_target(aws.ec2, fleet_id, target)
-            return
-        except ClientError as error:
-            if aws_errors.code_of(error) not in _NOT_YET:
-                raise
-            if waited >= _MODIFIABLE_SECONDS:
-                raise
-        wait(pause)
-        waited, pause = waited + pause, min(5.0, 2 * pause)
+def _set_target(aws: AWS, fleet_id: str, target: int, wait: Wait) -> None:
+    until_accepted(
+        lambda: fleet.set_target(aws.ec2, fleet_id, target),
+        lambda error: aws_errors.code_of(error) in _NOT_YET,
+        wait,
+        _MODIFIABLE_SECONDS,
+        pause=1.0,
+    )
 
 
 def _change_entry(aws: AWS, run: Run, by: str, value: str, **changes: Any) -> Run:
-    """Change what run.json says of the fleet whose `by` is `value`."""
+    """Change the entry in run.json whose field `by` is `value`."""
 
     def how(now: Run) -> Run:
         fleets = tuple(
@@ -144,8 +140,10 @@ def _change_entry(aws: AWS, run: Run, by: str, value: str, **changes: Any) -> Ru
 
 
 def forget(aws: AWS, run: Run, template: str) -> Run:
-    """Take the request with this template out of run.json, and the template away, which goes first:
-    the next request would take it for its own, it has its name."""
+    """Remove the request with this template from run.json.
+
+    The template is deleted first: a later request of the same name would use it.
+    """
     launch_template.delete(aws.ec2, template)
     return store.change(
         aws.s3,

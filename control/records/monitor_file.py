@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from control.command import typed
 from control.errors import ExplainedError, UserError
 from control.records import store
 
@@ -17,12 +18,12 @@ if TYPE_CHECKING:
 
 
 def path_of(config: Config) -> Path:
-    """Where startCluster writes the file, which `monitor FILE` takes."""
+    """Return the path of the file that startCluster writes and `monitor FILE` reads."""
     return config.project / "files" / f"{config.APP_NAME}SpotFleetRequestId.json"
 
 
 def write(config: Config, run: Run) -> Path:
-    """Write the monitor file, under the names of Distributed-Something; returns where."""
+    """Write the monitor file with the names of Distributed-Something, and return its path."""
     path = path_of(config)
     path.parent.mkdir(parents=True, exist_ok=True)
     content = {
@@ -36,9 +37,9 @@ def write(config: Config, run: Run) -> Path:
 
 
 def read(path: str | Path) -> tuple[str, str, str]:
-    """Bucket, app and RUN_ID of the run that a monitor file names, whatever config.py is now.
+    """Return bucket, app and RUN_ID of the run in a monitor file, whatever config.py is now.
 
-    Raises UserError if there is no such file, or it is something else.
+    Raise UserError if there is no such file, or it is not a monitor file.
     """
     try:
         named = json.loads(Path(path).read_text(encoding="utf-8"))
@@ -57,9 +58,9 @@ def read(path: str | Path) -> tuple[str, str, str]:
 
 
 def newest(s3: S3Client, config: Config) -> Run:
-    """The newest run of APP_NAME, as the bucket has it.
+    """Return the newest run of APP_NAME.
 
-    Raises ExplainedError if none was set up, or nobody has started machines for it.
+    Raise ExplainedError if none was set up, or nobody has started machines for it.
     """
     found = store.latest(s3, config.AWS_BUCKET, config.APP_NAME)
     if not found.ended and not found.fleets:
@@ -68,9 +69,9 @@ def newest(s3: S3Client, config: Config) -> Run:
 
 
 def run(s3: S3Client, named: tuple[str, str, str]) -> Run:
-    """The run that a monitor file names, as `read` gives it.
+    """Return the run that `read` has found in a monitor file.
 
-    Raises ExplainedError if a newer run has been set up, whose machines nobody has started.
+    Raise ExplainedError if a newer run has been set up, whose machines nobody has started.
     """
     bucket, app_name, run_id = named
     last = store.latest(s3, bucket, app_name)
@@ -82,5 +83,5 @@ def run(s3: S3Client, named: tuple[str, str, str]) -> Run:
 def _not_started(run: Run) -> ExplainedError:
     return ExplainedError(
         f"No machines have been started for run {run.run_id} of {run.app_name}.",
-        "Start them: python run.py startCluster files/exampleFleet.json",
+        f"Start them: {typed('startCluster')}",
     )

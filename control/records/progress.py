@@ -1,4 +1,4 @@
-"""How fast a run goes, and how long the rest takes: pure."""
+"""The speed of a run, and the time until its end: pure."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 MINUTE = 60
 
-# The latest minutes in which so many jobs were finished say how fast it goes now: with 30 jobs the
-# range is about a third up and down even if they come evenly.
+# The rate now is that of the latest minutes in which this many jobs ended: with 30 jobs its range
+# is about a third up and down even if they end evenly.
 _ENOUGH_JOBS = 30
 
 _LEAST_MINUTES = 10
@@ -18,13 +18,13 @@ _FEWEST_JOBS = 5
 
 _PARTS = 10
 
-# Two standard errors either way: where jobs come and go as they did, 19 of 20 ranges hold.
+# Two standard errors either way: if jobs keep ending like this, 19 of 20 ranges are right.
 _ERRORS = 2.0
 
 
 @dataclass(frozen=True)
 class Rate:
-    """Jobs finished an hour over the last `minutes`, and the range that their variation leaves."""
+    """Jobs finished per hour over the last `minutes`, with the range of its standard errors."""
 
     per_hour: float
     low: float
@@ -34,7 +34,7 @@ class Rate:
 
 @dataclass(frozen=True)
 class Left:
-    """Seconds until the last job: likely, at least, and at most (infinite if nobody can say)."""
+    """Seconds until the last job: likely, at least, and at most (infinite if unknown)."""
 
     likely: float
     low: float
@@ -42,7 +42,7 @@ class Left:
 
 
 def rate(finished: Mapping[int, int], now: float) -> Rate | None:
-    """The rate now, from the number of jobs finished by minute; None below five jobs."""
+    """Return the rate now, from the jobs finished in each minute; None below five jobs."""
     if not finished or sum(finished.values()) < _FEWEST_JOBS:
         return None
     end = math.ceil(now / MINUTE) * MINUTE
@@ -56,7 +56,7 @@ def rate(finished: Mapping[int, int], now: float) -> Rate | None:
 
 
 def left(rate: Rate, jobs: int) -> Left | None:
-    """How long `jobs` take at this rate; None if none was finished lately."""
+    """Return the time that `jobs` take at this rate; None if none was finished recently."""
     if rate.per_hour <= 0:
         return None
     longest = jobs / rate.low * 3600 if rate.low > 0 else math.inf
@@ -64,7 +64,7 @@ def left(rate: Rate, jobs: int) -> Left | None:
 
 
 def _count(finished: Mapping[int, int], end: int, minutes: int) -> tuple[int, float]:
-    """(jobs in so many minutes, the error that their variation from part to part leaves)."""
+    """Return the jobs in the last `minutes`, and the error from their variation over time."""
     parts = min(_PARTS, minutes)
     start = end - minutes * MINUTE
     edges = [start + minutes * part // parts * MINUTE for part in range(parts + 1)]
@@ -72,7 +72,7 @@ def _count(finished: Mapping[int, int], end: int, minutes: int) -> tuple[int, fl
     jobs = sum(counts)
     mean = jobs / parts
     spread = sum((count - mean) ** 2 for count in counts) / max(1, parts - 1)
-    # Jobs that come by chance vary by at least their own number's root.
+    # Jobs that end by chance vary by at least the root of their number.
     return jobs, _ERRORS * math.sqrt(parts * max(spread, mean))
 
 

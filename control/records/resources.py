@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Resource:
-    """One resource; `costs` if it costs money, or brings up what does, as long as it is there.
+    """One resource; `costs` if it costs money while it exists, or starts what does.
 
-    `stop` takes away what costs, and what was of use to that alone.
+    `stop` removes what costs, and what only that needs (`of_use_to_it`).
     """
 
     kind: str
@@ -33,7 +33,7 @@ class Resource:
 
     @property
     def goes(self) -> bool:
-        """Whether `stop` takes it away."""
+        """Return whether `stop` removes it."""
         return self.costs or self.of_use_to_it
 
     def __str__(self) -> str:
@@ -41,7 +41,7 @@ class Resource:
 
 
 def of_run(aws: AWS, run: Run, clock: Callable[[], float] = time.time) -> list[Resource]:
-    """Everything of the run but its objects in the bucket; what is being ended is left out."""
+    """Return all of the run except its objects in the bucket and what is being ended."""
     return [*_costly(aws, run, clock()), *_free(aws, run)]
 
 
@@ -80,24 +80,24 @@ _UP = ("pending", "running")
 
 @dataclass
 class AccountRun:
-    """A run as its fleets and machines tell it; `hourly` is None if a price is not known."""
+    """A run from the tags of its fleets and machines; `hourly` is None if a price is unknown."""
 
     app_name: str
     run_id: str
     owner: str = ""
-    asked: int = 0
+    requested: int = 0
     kinds: list[str] = field(default_factory=list)
     fleet_states: set[str] = field(default_factory=set)
     hourly: float | None = None
 
     @property
     def state(self) -> str:
-        """EC2's words for the states of its fleets; 'no fleet' for machines without one."""
+        """Return EC2's words for the states of its fleets; 'no fleet' for machines without one."""
         return ", ".join(sorted(self.fleet_states)) or "no fleet"
 
 
 def runs_of_account(ec2: EC2Client, now: float) -> list[AccountRun]:
-    """The runs in this account and region, those that cost most first."""
+    """Return the runs in this account and region, those that cost most first."""
     runs: dict[tuple[str, str], AccountRun] = {}
     for page in ec2.get_paginator("describe_spot_fleet_requests").paginate():
         for found in page["SpotFleetRequestConfigs"]:
@@ -107,7 +107,7 @@ def runs_of_account(ec2: EC2Client, now: float) -> list[AccountRun]:
             if run is not None:
                 run.fleet_states.add(found["SpotFleetRequestState"])
                 if found["SpotFleetRequestState"] in fleet.LIVE_STATES:
-                    run.asked += found["SpotFleetRequestConfig"]["TargetCapacity"]
+                    run.requested += found["SpotFleetRequestConfig"]["TargetCapacity"]
     wanted: Any = [
         {"Name": "tag-key", "Values": [tags.RUN_TAG]},
         {"Name": "instance-state-name", "Values": list(_UP)},
@@ -126,7 +126,7 @@ def runs_of_account(ec2: EC2Client, now: float) -> list[AccountRun]:
 def _run_of(
     runs: dict[tuple[str, str], AccountRun], carried: Iterable[Mapping[str, Any]]
 ) -> AccountRun | None:
-    """The run that these tags name, made if it is new; None for what is no run of ours."""
+    """Return the run that these tags name, added if it is new; None if they name none."""
     named = {tag["Key"]: tag["Value"] for tag in carried}
     if tags.RUN_TAG not in named or tags.APP_TAG not in named:
         return None

@@ -1,147 +1,164 @@
-"""How many jobs are in which state, from key names alone."""
+"""Jobs by state, counted and listed, from key names alone."""
 
 from __future__ import annotations
 
-import re
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import groupby
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from control.aws.s3 import Entry, list_entries, list_keys, list_pages
 from control.model import STATES, JobCounts, Run, run_prefix
-from control.records import store
+from control.records import store, submissions
+from control.records.job_objects import over_listing, parse_record
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
+    from control.aws.s3 import Entry
+
 T = TypeVar("T")
 
-_HEX = "0123456789abcdef"
+_RANKS = {state: rank for rank, state in enumerate(STATES)}
+WITH_OUTPUTS = ("done", "skipped")
 
-_RECORD = re.compile(r"/([0-9a-f]{16})\.(done|skipped|failed)\.json$")
-
-_PART = re.compile(r"-new(\d+)-again(\d+)\.jsonl\.gz$")
-
-
-def count(s3: S3Client, run: Run) -> JobCounts:
-    """How many jobs are in which state. Reads listings only, the records' in 16 at a time."""
-    sizes = [part_sizes(key) for key in parts(s3, run)]
-    states = _count_states(s3, run)
-    return JobCounts(
-        submitted=sum(new for new, _ in sizes),
-        **{state: sum(group[i] for group in states) for i, state in enumerate(STATES)},
-    )
-
-
-def parts(s3: S3Client, run: Run) -> Iterator[str]:
-    """The keys of the parts of `submitted/`, in the order of submission."""
-    for key in list_keys(s3, run.bucket, f"{run.prefix}submitted/"):
-        if _PART.search(key):
-            yield key
-
-
-def part_sizes(key: str) -> tuple[int, int]:
-    """(jobs new in this run, jobs sent again) of a part, from the name of its key."""
-    new, again = _PART.findall(key)[0]
-    return int(new), int(again)
-
-
-def _count_states(s3: S3Client, run: Run) -> list[list[int]]:
-    return over_records(s3, run, lambda entries: tally(entry.key for entry in entries))
-
-
-def finished_ids(s3: S3Client, bucket: str, app_name: str) -> Iterator[int]:
-    """The ids of the jobs that any run of this app has done or skipped, as numbers."""
-
-    def numbers(entries: Iterable[Entry]) -> array[int]:
-        names = (_RECORD.search(entry.key) for entry in entries)
-        return array("Q", (int(name[1], 16) for name in names if name and name[2] != "failed"))
-
-    for run_id in store.run_ids(s3, bucket, app_name):
-        prefix = run_prefix(app_name, run_id)
-        for some in _over_records(s3, bucket, prefix, numbers):
-            yield from some
-
-
-def over_records(s3: S3Client, run: Run, what: Callable[[Iterable[Entry]], T]) -> list[T]:
-    """`what` of a run's records, in the order of keys; over 1,000 are read in 16 lists at once.
-
-    The records of one job are all in one list.
-    """
-    return _over_records(s3, run.bucket, run.prefix, what)
-
-
-def _over_records(
-    s3: S3Client, bucket: str, prefix: str, what: Callable[[Iterable[Entry]], T]
-) -> list[T]:
-    prefix += "records/"
-    first, more = next(list_pages(s3, bucket, prefix))
-    if not more:
-        return [what(first)]
-
-    def one(digit: str) -> T:
-        return what(list_entries(s3, bucket, prefix + digit))
-
-    with ThreadPoolExecutor(len(_HEX)) as pool:
-        return list(pool.map(one, _HEX))
-
-
-def tally(keys: Iterable[str]) -> list[int]:
-    """How many jobs are done, skipped and failed, from the ordered keys of their records."""
-    totals = [0] * len(STATES)
-    for states in _states_by_job(keys):
-        best = min((STATES.index(s) for s in states if s in STATES), default=None)
-        if best is not None:
-            totals[best] += 1
-    return totals
-
-
-def _states_by_job(keys: Iterable[str]) -> Iterator[list[str]]:
-    names = (key.rsplit("/", 1)[-1].split(".") for key in keys)
-    for _, group in groupby((name for name in names if len(name) == 3), key=lambda n: n[0]):
-        yield [name[1] for name in group]
-
-
-# Of what S3 says of the time, '2026-01-31T12:30:00.000Z', as much as names the minute.
+# The part of a listing's time, '2026-01-31T12:30:00.000Z', that names the minute.
 _TO_THE_MINUTE = 16
+
+
+class Ended(NamedTuple):
+    """A record of a job: the state, the cause if it failed, and when S3 wrote it."""
+
+    job_id: str
+    state: str
+    cause: str
+    written: str
 
 
 @dataclass(frozen=True)
 class Tally:
-    """The counts of a run, and how many jobs were finished in each minute (seconds since 1970)."""
+    """The counts of a run, its failed jobs by cause, and how many jobs ended in each minute.
+
+    Minutes are in seconds since 1970.
+    """
 
     counts: JobCounts
+    causes: Mapping[str, int]
     finished: Mapping[int, int]
 
 
-def of_run(s3: S3Client, run: Run) -> Tally:
-    """Count a run's jobs. Needs a thousandth of a request a job, and no memory that grows with
-    their number."""
-    sizes = [part_sizes(key) for key in parts(s3, run)]
-    totals, minutes = [0] * len(STATES), Counter[str]()
-    for states, some in over_records(s3, run, _tally):
-        totals = [total + more for total, more in zip(totals, states, strict=True)]
-        minutes.update(some)
-    counts = JobCounts(sum(new for new, _ in sizes), *totals)
-    return Tally(counts, {_seconds(minute): jobs for minute, jobs in minutes.items()})
+@dataclass
+class Jobs:
+    """Jobs of one state in the order of their ids, which are numbers here.
+
+    `times` are when their records were written, in seconds since 1970; `causes` why they failed.
+    """
+
+    ids: array[int] = field(default_factory=lambda: array("Q"))
+    times: array[float] = field(default_factory=lambda: array("d"))
+    causes: list[str] = field(default_factory=list)
 
 
-def _tally(entries: Iterable[Entry]) -> tuple[list[int], Counter[str]]:
-    """(jobs by state, jobs by minute): of a job with several records the best one counts."""
-    totals, minutes = [0] * len(STATES), Counter[str]()
-    named = ((entry.key.rsplit("/", 1)[-1].split("."), entry.written) for entry in entries)
-    known = ((name, at) for name, at in named if len(name) == 3 and name[1] in STATES)
-    for _, group in groupby(known, key=lambda one: one[0][0]):
-        best, at = min((STATES.index(name[1]), at) for name, at in group)
-        totals[best] += 1
-        minutes[at[:_TO_THE_MINUTE]] += 1
-    return totals, minutes
+def count(s3: S3Client, run: Run) -> JobCounts:
+    """Return how many jobs are in which state. Read listings only."""
+    return tally(s3, run).counts
 
 
-def _seconds(minute: str) -> int:
-    return int(datetime.fromisoformat(f"{minute}+00:00").timestamp())
+def tally(s3: S3Client, run: Run) -> Tally:
+    """Count a run's jobs by state, cause and minute.
+
+    Needs one request for 1,000 jobs, and no memory that grows with their number.
+    """
+    jobs, causes, minutes = Counter[str](), Counter[str](), Counter[str]()
+    for some in over_jobs(s3, run.bucket, run.prefix, _tally):
+        for total, part in zip((jobs, causes, minutes), some, strict=True):
+            total.update(part)
+    counts = JobCounts(
+        submitted=submissions.count(s3, run), **{state: jobs[state] for state in STATES}
+    )
+    return Tally(counts, causes, {int(_seconds(f"{at}Z")): n for at, n in minutes.items()})
+
+
+def _tally(jobs: Iterable[list[Ended]]) -> tuple[Counter[str], Counter[str], Counter[str]]:
+    states, causes, minutes = Counter[str](), Counter[str](), Counter[str]()
+    for best, *_ in jobs:
+        states[best.state] += 1
+        minutes[best.written[:_TO_THE_MINUTE]] += 1
+        if best.cause:
+            causes[best.cause] += 1
+    return states, causes, minutes
+
+
+def by_state(s3: S3Client, run: Run) -> dict[str, Jobs]:
+    """Return the jobs that have a record, by state: 16 bytes a job, and a word if it failed."""
+
+    def sort(jobs: Iterable[list[Ended]]) -> dict[str, Jobs]:
+        found = {state: Jobs() for state in STATES}
+        for best, *_ in jobs:
+            of_state = found[best.state]
+            of_state.ids.append(int(best.job_id, 16))
+            of_state.times.append(_seconds(best.written))
+            if best.cause:
+                of_state.causes.append(best.cause)
+        return found
+
+    whole = {state: Jobs() for state in STATES}
+    for part in over_jobs(s3, run.bucket, run.prefix, sort):
+        for state, jobs in part.items():
+            whole[state].ids.extend(jobs.ids)
+            whole[state].times.extend(jobs.times)
+            whole[state].causes.extend(jobs.causes)
+    return whole
+
+
+def recorded(s3: S3Client, run: Run) -> submissions.Ids:
+    """Return the jobs that have a record, in whichever state."""
+    return submissions.Ids(_ids(s3, run.bucket, run.prefix, STATES))
+
+
+def finished_ids(s3: S3Client, bucket: str, app_name: str) -> Iterator[int]:
+    """Yield the ids of the jobs that any run of this app has done or skipped, as numbers."""
+    for run_id in store.run_ids(s3, bucket, app_name):
+        yield from _ids(s3, bucket, run_prefix(app_name, run_id), WITH_OUTPUTS)
+
+
+def _ids(s3: S3Client, bucket: str, prefix: str, states: tuple[str, ...]) -> Iterator[int]:
+    def numbers(jobs: Iterable[list[Ended]]) -> array[int]:
+        return array("Q", (int(best.job_id, 16) for best, *_ in jobs if best.state in states))
+
+    for some in over_jobs(s3, bucket, prefix, numbers):
+        yield from some
+
+
+def over_jobs(
+    s3: S3Client, bucket: str, prefix: str, what: Callable[[Iterable[list[Ended]]], T]
+) -> list[T]:
+    """Return `what` of the jobs of a run that have records: see `by_job`, and `over_listing`."""
+    return over_listing(s3, bucket, f"{prefix}records/", lambda entries: what(by_job(entries)))
+
+
+def by_job(entries: Iterable[Entry]) -> Iterator[list[Ended]]:
+    """Yield the records of each job from entries in the order of keys, the one that counts first.
+
+    done beats skipped beats cancelled beats failed; of several failed ones the newest counts.
+    """
+    for _, group in groupby(_records(entries), key=lambda record: record.job_id):
+        records = list(group)
+        if len(records) > 1:
+            records.sort(key=lambda record: record.written, reverse=True)
+            records.sort(key=lambda record: _RANKS[record.state])
+        yield records
+
+
+def _records(entries: Iterable[Entry]) -> Iterator[Ended]:
+    for key, written in entries:
+        named = parse_record(key)
+        if named is not None:
+            yield Ended(*named, written)
+
+
+def _seconds(written: str) -> float:
+    """Return the seconds since 1970 of a time as listings have it."""
+    return datetime.fromisoformat(written.replace("Z", "+00:00")).timestamp()

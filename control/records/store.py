@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import ClientError
 
 from control.aws.s3 import put_json
+from control.aws.waiting import Wait
+from control.command import typed
 from control.errors import ExplainedError
 from control.explain import aws_errors
 from control.model import Run, run_prefix
@@ -24,7 +26,7 @@ _MOST_CONFLICTS = 20
 
 
 def create(s3: S3Client, run: Run) -> Run:
-    """Write the run.json of a new run; the other's if somebody made the same run just now."""
+    """Write the run.json of a new run; return the other if somebody has just made the same run."""
     try:
         content = run.as_json()
         put_json(s3, run.bucket, f"{run.prefix}run.json", content, IfNoneMatch="*")
@@ -41,17 +43,17 @@ def load(s3: S3Client, bucket: str, app_name: str, run_id: str) -> Run:
 
 
 def current(s3: S3Client, bucket: str, app_name: str) -> Run | None:
-    """The newest run of this app, ended or not; None if there was none yet."""
+    """Return the newest run of this app, ended or not; None if there was none yet."""
     for run_id in sorted(run_ids(s3, bucket, app_name), reverse=True):
         try:
             return load(s3, bucket, app_name, run_id)
         except s3.exceptions.NoSuchKey:
-            continue  # somebody tidied a part of an old run away
+            continue  # somebody has deleted a part of an old run
     return None
 
 
 def run_ids(s3: S3Client, bucket: str, app_name: str) -> list[str]:
-    """The RUN_IDs of all runs of an app, the oldest first."""
+    """Return the RUN_IDs of all runs of an app, the oldest first."""
     pages = s3.get_paginator("list_objects_v2").paginate(
         Bucket=bucket, Prefix=f"runs/{app_name}/", Delimiter="/"
     )
@@ -61,25 +63,25 @@ def run_ids(s3: S3Client, bucket: str, app_name: str) -> list[str]:
 
 
 class NoRun(ExplainedError):
-    """Nothing was set up under this APP_NAME and bucket."""
+    """Nothing was set up with this APP_NAME and bucket."""
 
 
 def latest(s3: S3Client, bucket: str, app_name: str) -> Run:
-    """The newest run, ended or not. Raises NoRun if none was set up."""
+    """Return the newest run, ended or not. Raise NoRun if none was set up."""
     run = current(s3, bucket, app_name)
     if run is None or not (run.ended or run.queue_url):
-        raise NoRun(f"{app_name} has not been set up.", "Run: python run.py setup")
+        raise NoRun(f"{app_name} has not been set up.", f"Run: {typed('setup')}")
     return run
 
 
 def live(s3: S3Client, bucket: str, app_name: str) -> Run:
-    """The run that is set up now. Raises ExplainedError if there is none."""
+    """Return the run that is set up now. Raise ExplainedError if there is none."""
     run = latest(s3, bucket, app_name)
     if run.ended:
         raise ExplainedError(
             f"{app_name} has ended.",
-            "Run: python run.py setup; then python run.py submitJob JOBFILE --missing sends those "
-            "jobs that no run has done.",
+            f"Start a new run: {typed('setup')}. To send the jobs that no run has done: "
+            f"{typed('submitJob', 'JOBFILE --missing')}",
         )
     return run
 
@@ -88,11 +90,11 @@ def change(
     s3: S3Client,
     run: Run,
     how: Callable[[Run], Run],
-    wait: Callable[[float], object] = time.sleep,
+    wait: Wait = time.sleep,
 ) -> Run:
-    """Apply `how` to the run.json as it is now, whoever else writes it at the same time.
+    """Apply `how` to the run.json as it is now, even if others write it at the same time.
 
-    Returns the run as written. `how` may be called more than once.
+    Return the run as written. `how` may be called more than once.
     """
     key = f"{run.prefix}run.json"
     for _ in range(_MOST_CONFLICTS):
@@ -108,8 +110,8 @@ def change(
                 raise
         wait(random.uniform(0.05, 0.5))
     raise ExplainedError(
-        f"s3://{run.bucket}/{key} is being changed by others all the time.",
-        "See who else works on this run (two monitors?), then run the same command again.",
+        f"s3://{run.bucket}/{key} is constantly changed by others.",
+        "Check who else works on this run (two monitors?), then run the same command again.",
     )
 
 

@@ -1,341 +1,294 @@
-"""The charts of the report page."""
+"""The charts of the report page, as SVG that takes its colors from the page."""
 
 from __future__ import annotations
 
 import itertools
-import json
 import math
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from datetime import datetime, timezone
+from html import escape
 
-from control.errors import UserError
 from control.model import seconds
-from control.reports import data
-from control.text import format_duration, format_hours, format_megabytes, format_percent, several
+from control.reports.data import DAY, Report, Spread, step
+from control.text import format_duration, format_megabytes, format_percent, several
 
-Spec = dict[str, Any]
-
-_MINUTE, _HOUR, _DAY = 60, 3600, 86_400
-
-# What people count time in, so that ticks fall on full minutes, hours and days.
-_TIME_STEPS = (
-    *(1, 2, 5, 10, 15, 30),
-    *(m * _MINUTE for m in (1, 2, 5, 10, 15, 30)),
-    *(h * _HOUR for h in (1, 2, 3, 6, 12)),
-    *(d * _DAY for d in (1, 2, 5, 10, 20, 50, 100)),
-)
-
-_TICKS = 5
-
-# Of the height of a plot: what two lines of text need, so that neither is over the other.
-_TEXT_SHARE = 0.12
-
-
-def time(begin: float, end: float) -> Spec:
-    """An axis of time in UTC, from `begin` to `end` in seconds; no two neighbours read alike."""
-    wanted = (end - begin) / _TICKS
-    step = next((one for one in _TIME_STEPS if one >= wanted), _TIME_STEPS[-1])
-    ticks = range(math.ceil(begin / step), math.floor(end / step) + 1)
-    axis = {
-        "title": None,
-        "values": [tick * step * 1000 for tick in ticks],
-        "labelExpr": _label(step),
-    }
-    scale = {"type": "utc", "domain": [begin * 1000, end * 1000], "nice": False}
-    return {"field": "t", "type": "temporal", "scale": scale, "axis": axis}
-
-
-def _label(step: int) -> str:
-    """The expression of a tick's label: as much of the time as tells it from its neighbours."""
-    if step >= _DAY:
-        return "utcFormat(datum.value, '%d %b')"
-    if step < _MINUTE:
-        return "utcFormat(datum.value, '%H:%M:%S')"
-    if step < _HOUR:
-        return "utcFormat(datum.value, '%H:%M')"
-    midnight = "utchours(datum.value) == 0"
-    return f"utcFormat(datum.value, {midnight} ? '%d %b' : '%H:%M')"
-
-
-def count(title: str, most: float) -> Spec:
-    """The axis of whole things, from 0 to `most` of them."""
-    top = max(most, 1)
-    step = max(1, round(data.step(top / 4)))
-    values = list(range(0, math.ceil(most) + 1, step))
-    axis = {"title": title, "values": values, "format": ",d"}
-    scale = {"domain": [0, top], "nice": False}
-    return {"field": "n", "type": "quantitative", "axis": axis, "scale": scale}
-
-
-def beside(value: float, others: list[float], most: float) -> int:
-    """How far below the end of a line its name stands, in px: above it, so negative, but below
-    it if another line ends just above."""
-    return 14 if any(0 <= other - value < _TEXT_SHARE * most for other in others) else -8
-
-
-Report = Mapping[str, Any]
-
+# Each chart is drawn for a page and for a phone, in pixels: text stays as large.
 WIDTHS = {"wide": 500, "narrow": 360}
+_HEIGHT, _TOP, _LINE = 200, 24, 14
+_DIGIT = 6.7  # the width of a digit
 
-_HEIGHT = 200
+# Shorter machine time is not counted in hours.
+FEW_HOURS = 0.1
 
-# A limit is drawn if it lies within so many times of what the bars take.
+# A limit is drawn if it is within this multiple of what the bars take.
 _NEAR = 1.5
-
-_DONE, _FAILED, _INK, _PAPER = "var(--done)", "var(--failed)", "var(--ink)", "var(--paper)"
-
-_CONFIG: Spec = {
-    "background": None,
-    "view": {"stroke": None},
-    "font": "Helvetica, Arial, sans-serif",
-    "axis": {
-        **{"domain": False, "ticks": False, "labelPadding": 6, "titlePadding": 8},
-        **{"gridColor": "var(--line)", "labelColor": "var(--soft)", "titleColor": "var(--soft)"},
-        **{"labelFontSize": 12, "titleFontSize": 12, "titleFontWeight": "normal"},
-        **{"labelOverlap": True, "labelFlush": False},
-    },
-    "axisX": {"grid": False, "domain": True, "domainColor": "var(--line)"},
-    "text": {"fontSize": 12, "color": _INK},
-}
-
-_MARK_LABEL = re.compile(r'<(path|text)([^>]*?) aria-label="([^"]*)"([^>]*)/>')
 
 
 @dataclass(frozen=True)
 class Chart:
-    """One chart: what it says in a sentence, and its drawings by width."""
+    """A chart: a sentence with what it shows, and its drawings by width."""
 
     says: str
     svg: Mapping[str, str]
 
 
-def draw(says: str, spec: Spec) -> Chart:
-    """Draw a chart for each width. Raises UserError if the library is not installed."""
-    try:
-        import vl_convert
-    except ImportError as error:
-        raise UserError(
-            f"The report needs a package that is not installed ({error.name}).",
-            "Run: python -m pip install -r files/requirements.txt",
-        ) from None
-    drawn = {}
-    for name, width in WIDTHS.items():
-        whole = {
-            **spec,
-            "width": width,
-            "height": _HEIGHT,
-            "autosize": {"type": "fit", "contains": "padding"},
-            "padding": {"left": 0, "top": 18, "right": 4, "bottom": 0},
-            "config": _CONFIG,
-        }
-        svg = vl_convert.vegalite_to_svg(json.dumps(whole))
-        # What a mark is, as the browser's own tooltip.
-        drawn[name] = _MARK_LABEL.sub(r"<\1\2\4><title>\3</title></\1>", svg)
-    return Chart(says, drawn)
+@dataclass(frozen=True)
+class Axis:
+    """The range of an axis, its labels by value, and its title."""
+
+    low: float
+    high: float
+    labels: Sequence[tuple[float, str]]
+    title: str = ""
+
+
+@dataclass(frozen=True)
+class Plot:
+    """The area between the axes of a drawing, and where values are in it, in pixels."""
+
+    x_axis: Axis
+    y_axis: Axis
+    width: int
+
+    @property
+    def left(self) -> float:
+        return 28 + _DIGIT * max(len(label) for _, label in self.y_axis.labels)
+
+    @property
+    def right(self) -> float:
+        """Return the right end, which leaves room for half of a label there."""
+        value, label = self.x_axis.labels[-1] if self.x_axis.labels else (self.x_axis.low, "")
+        share = (value - self.x_axis.low) / (self.x_axis.high - self.x_axis.low)
+        return self.width - 4 - (_DIGIT / 2 * len(label) if share > 0.9 else 0)
+
+    @property
+    def bottom(self) -> float:
+        return _HEIGHT - (40 if self.x_axis.title else 22)
+
+    def x(self, value: float) -> float:
+        low, high = self.x_axis.low, self.x_axis.high
+        return round(self.left + (self.right - self.left) * (value - low) / (high - low), 1)
+
+    def y(self, value: float) -> float:
+        return round(self.bottom - (self.bottom - _TOP) * value / self.y_axis.high, 1)
+
+    def axes(self) -> str:
+        """Return the axes: lines across at the labels of y, labels, titles."""
+        parts = []
+        for value, label in self.y_axis.labels:
+            y = self.y(value)
+            parts.append(_line(self.left, y, self.right, y, "grid"))
+            parts.append(_text(label, self.left - 6, y + 4, "end"))
+        for value, label in self.x_axis.labels:
+            parts.append(_text(label, self.x(value), self.bottom + 16, "middle"))
+        middle = (self.left + self.right) / 2, (self.bottom + _TOP) / 2
+        parts.append(_text(self.x_axis.title, middle[0], self.bottom + 34, "middle"))
+        turned = f'<g transform="translate(12,{middle[1]:g}) rotate(-90)">'
+        return f"{''.join(parts)}{turned}{_text(self.y_axis.title, 0, 0, 'middle')}</g>"
+
+
+def _text(text: str, x: float, y: float, anchor: str, kind: str = "") -> str:
+    look = f'text-anchor="{anchor}"' + (f' class="{kind}"' if kind else "")
+    return f'<text x="{x:.1f}" y="{y:.1f}" {look}>{escape(text)}</text>' if text else ""
+
+
+def _line(x1: float, y1: float, x2: float, y2: float, kind: str) -> str:
+    return f'<path class="{kind}" d="M{x1:.1f},{y1:.1f}L{x2:.1f},{y2:.1f}"/>'
+
+
+def _draw(says: str, x: Axis, y: Axis, marks: Callable[[Plot], str]) -> Chart:
+    def drawn(width: int) -> str:
+        plot = Plot(x, y, width)
+        size = f'width="{width}" height="{_HEIGHT}" viewBox="0 0 {width} {_HEIGHT}"'
+        return f"<svg {size}>{plot.axes()}{marks(plot)}</svg>"
+
+    return Chart(says, {name: drawn(width) for name, width in WIDTHS.items()})
+
+
+def _time_axis(begin: float, end: float) -> Axis:
+    """Return an axis in UTC from `begin` to `end` in seconds; no two labels are the same."""
+    width = int(step(max(1, (end - begin) / 5), of_time=True))
+    ticks = range(math.ceil(begin / width), math.floor(end / width) + 1)
+    return Axis(begin, end, [(tick * width, _moment(tick * width, width)) for tick in ticks])
+
+
+def _moment(time: int, width: int) -> str:
+    at = datetime.fromtimestamp(time, timezone.utc)
+    if width >= DAY or (width >= 3600 and time % DAY == 0):
+        return f"{at:%b} {at.day}"
+    return f"{at:%H:%M:%S}" if width < 60 else f"{at:%H:%M}"
+
+
+def _count_axis(title: str, most: float) -> Axis:
+    top = max(1, math.ceil(most))
+    labels = [(n, f"{n:,}") for n in range(0, top + 1, max(1, round(step(top / 4))))]
+    return Axis(0, top, labels, title)
+
+
+def _axis(title: str, end: float, ticks: int, label: Callable[[float], str]) -> Axis:
+    """Return an axis from 0 to `end` with up to that many round ticks above 0."""
+    width = step(end / ticks)
+    values = [i * width for i in range(math.floor(end / width * (1 + 1e-9)) + 1)]
+    return Axis(0, end, [(value, label(value)) for value in values], title)
 
 
 def progress(report: Report) -> Chart | None:
-    """Jobs with a record over time, done and failed; None before two points of time."""
-    found = report["progress"]
-    if not found or len(found["done"]) < 2:
+    """Draw how many jobs have ended over time; None of fewer than two."""
+    found = report.progress
+    if not found or report.ended_jobs < 2:
         return None
-    begin, step = seconds(found["begin"]), found["step"]
-    done = list(itertools.accumulate(map(sum, zip(found["done"], found["skipped"], strict=True))))
-    failed = list(itertools.accumulate(found["failed"]))
-    word = "done or skipped" if any(found["skipped"]) else "done"
-    both = (word, _DONE, done), ("failed", _FAILED, failed)
-    lines = [line for line in both if line[2][-1]]
-    most = max(counts[-1] for _, _, counts in lines)
-    x = time(begin, begin + len(done) * step)
-    y = count("jobs", most)
-    drawn: list[Spec] = []
-    names: list[Spec] = []
-    for i, (word, colour, counts) in enumerate(lines):
-        points = [{"t": begin * 1000, "n": 0}]
-        points += [{"t": (begin + (i + 1) * step) * 1000, "n": n} for i, n in enumerate(counts)]
-        # Of two lines with the same end, the second is the lower one.
-        above = [line[2][-1] for line in lines[:i]]
-        above += [line[2][-1] for line in lines[i + 1 :] if line[2][-1] > counts[-1]]
-        label = {"text": f"{counts[-1]:,} {word}", "dy": beside(counts[-1], above, most)}
-        line, name = _line(points, colour, label, {"x": x, "y": y})
-        drawn.append(line)
-        names.append(name)
-    says = (
-        f"{several(done[-1] + failed[-1], 'job')} ended within "
-        f"{format_duration(len(done) * step)}, {failed[-1]:,} of them failed."
-    )
-    return draw(says, {"layer": drawn + names})
-
-
-def _line(points: list[Spec], colour: str, label: Spec, encoding: Spec) -> tuple[Spec, Spec]:
-    """A line, and its name at its end with a rim that hides lines below it."""
-    end = {
-        "data": {"values": points[-1:]},
-        "mark": {
-            **{"type": "text", "align": "right", "dx": -2, **label},
-            **{"color": colour, "fontWeight": "bold", "stroke": _PAPER, "strokeWidth": 4},
-        },
-        "encoding": encoding,
+    good = map(sum, zip(found.done, found.skipped, strict=True))
+    word = "done or skipped" if any(found.skipped) else "done"
+    states = {word: tuple(good), "cancelled": found.cancelled, "failed": found.failed}
+    lines = {
+        name: [0, *itertools.accumulate(counts)] for name, counts in states.items() if any(counts)
     }
-    mark = {"type": "line", "color": colour, "strokeWidth": 2, "strokeJoin": "round"}
-    return {"data": {"values": points}, "mark": mark, "encoding": encoding}, end
+    begin, bins = seconds(found.begin), len(found.done)
+    says = (
+        f"{several(report.ended_jobs, 'job')} ended within {format_duration(bins * found.step)}, "
+        f"{report.failed:,} of them failed."
+    )
+
+    def marks(plot: Plot) -> str:
+        drawn, names, above = "", "", math.inf
+        for name, counts in sorted(lines.items(), key=lambda line: line[1][-1]):
+            kind = name.split()[0]
+            points = (f"{plot.x(begin + i * found.step)},{plot.y(n)}" for i, n in enumerate(counts))
+            drawn += f'<polyline class="line {kind}" points="{" ".join(points)}"/>'
+            # Above its line, and above the name of the line below.
+            above = min(plot.y(counts[-1]) - 8, above - _LINE)
+            label = f"{counts[-1]:,} {name}"
+            names += _text(label, plot.right - 2, above, "end", f"name {kind}")
+        return drawn + names
+
+    most = max(counts[-1] for counts in lines.values())
+    x = _time_axis(begin, begin + bins * found.step)
+    return _draw(says, x, _count_axis("jobs", most), marks)
 
 
 def machines(report: Report) -> Chart | None:
-    """How many machines were up; None if nobody noted it."""
-    found = report["machines"]
-    if not found["up"]:
+    """Draw how many machines were up; None if nobody recorded it."""
+    found = report.machines
+    if not found.up:
         return None
-    begin, step = seconds(found["begin"]), found["step"]
-    counts = [*found["up"], found["up"][-1]]  # the last holds until the end of its bin
-    points = [{"t": (begin + i * step) * 1000, "n": count} for i, count in enumerate(counts)]
-    # Counts are means of a bin: 1.9 where the second machine came a little later.
-    most = math.ceil(max(found["up"]))
-    hours = format_hours(found["hours"])
-    says = f"At most {several(most, 'machine')} at a time, {hours} machine-hours."
-    mark = {"type": "area", "interpolate": "step-after", "color": _DONE, "opacity": 0.8}
-    x = time(begin, begin + len(found["up"]) * step)
-    encoding = {"x": x, "y": count("machines", most)}
-    return draw(says, {"data": {"values": points}, "mark": mark, "encoding": encoding})
+    begin = seconds(found.begin)
+    end = max(begin + 1, seconds(found.end))
+    # Counts are means of a bin: 1.9 where the second machine came a little later, and 2.03 where
+    # its times are rounded.
+    most = max(1, math.ceil(max(found.up) - 0.1))
+    time = f"{found.hours:,.1f} machine-hours"
+    if found.hours < FEW_HOURS:
+        time = f"{format_duration(found.hours * 3600)} of machine time"
+    says = f"At most {several(most, 'machine')} at a time, {time}."
+
+    def marks(plot: Plot) -> str:
+        steps = (
+            f"V{plot.y(min(count, most))}H{plot.x(min(end, begin + (i + 1) * found.step))}"
+            for i, count in enumerate(found.up)
+        )
+        base = f"M{plot.x(begin)},{plot.bottom}"
+        return f'<path class="area" d="{base}{"".join(steps)}V{plot.bottom}Z"/>'
+
+    return _draw(says, _time_axis(begin, end), _count_axis("machines", most), marks)
 
 
 def durations(report: Report) -> Chart | None:
-    """How long jobs took."""
-    found = report["jobs"]["seconds"]
-    if not found or found["count"] < 2:
+    """Draw how long jobs took; None of fewer than two."""
+    if not report.jobs or report.jobs.seconds.count < 2:
         return None
-    unit, size = next(
-        (unit, size)
-        for unit, size in (("hours", 3600), ("minutes", 60), ("seconds", 1))
-        if found["p99"] >= 1.5 * size or size == 1
-    )
+    found = report.jobs.seconds
+    units = {"hours": 3600, "minutes": 60, "seconds": 1}
+    unit, size = next((u, s) for u, s in units.items() if found.p99 >= 1.5 * s or s == 1)
     says = (
-        f"Half of the jobs took less than {format_duration(found['median'])}, nine in ten less than "
-        f"{format_duration(found['p90'])}, the longest {format_duration(found['most'])}."
+        f"Half of the jobs took less than {format_duration(found.median)}, nine in ten less than "
+        f"{format_duration(found.p90)}, the longest {format_duration(found.most)}."
     )
-    marks = [(found["median"] / size, "median")]
-    return draw(says, _histogram(found, size, unit, marks, format_duration))
+    return _histogram(
+        says, found, (unit, size), (found.median, "median"), format_duration, "longer"
+    )
 
 
 def memory(report: Report) -> Chart | None:
-    """Peak memory of jobs, against what MEMORY leaves each."""
-    found = report["jobs"]["memory_mb"]
-    if not found or found["count"] < 2:
+    """Draw the peak memory of jobs, and what MEMORY leaves for each; None of fewer than two."""
+    if not report.jobs or report.jobs.memory_mb.count < 2:
         return None
-    together = int(report["settings"]["DOCKER_CORES"])
-    share = report["settings"]["MEMORY"] / together
-    shown = _near(share, found)
-    each = "each job" if together == 1 else f"each of {together} jobs that run together"
-    says = (
-        f"The largest job used {format_megabytes(found['most'])} of memory; MEMORY gives {each} "
-        f"{format_megabytes(share)}{_unless(shown)}."
-    )
-    size, unit = (1000, "GB") if max(found["most"], share * shown) >= 1000 else (1, "MB")
-    marks = [(share / size, "MEMORY for each job")] if shown else []
-    return draw(says, _histogram(found, size, unit, marks, format_megabytes, "more"))
+    found, together = report.jobs.memory_mb, report.config.DOCKER_CORES
+    share = report.config.MEMORY / together
+    limit = _limit(report, found, share, "MEMORY for each job")
+    says = f"The largest job used {format_megabytes(found.most)} of memory"
+    if not report.local:
+        each = "each job" if together == 1 else f"each of {together} jobs that run together"
+        says += f"; MEMORY gives {each} {format_megabytes(share)}{_unless(limit)}"
+    unit = ("GB", 1000) if max(found.most, limit[0] if limit else 0) >= 1000 else ("MB", 1)
+    return _histogram(f"{says}.", found, unit, limit, format_megabytes, "more")
 
 
 def cores(report: Report) -> Chart | None:
-    """Processors that a job kept busy, against those there are for it."""
-    found = report["jobs"]["cores"]
-    if not found or found["count"] < 2:
+    """Draw the processors that a job kept busy, and how many each has; None of fewer than two."""
+    if not report.jobs or report.jobs.cores.count < 2:
         return None
-    share = report["settings"]["CPU_SHARES"] / 1024 / int(report["settings"]["DOCKER_CORES"])
-    shown = _near(share, found)
-    says = (
-        f"A job kept {found['mean']:.2g} processors busy on average; there "
-        f"{'is' if share == 1 else 'are'} {share:.2g} for each job{_unless(shown)}."
-    )
-    marks = [(share, "for each job")] if shown else []
-
-    def named(value: float) -> str:
-        return f"{value:.3g} processors"
-
-    return draw(says, _histogram(found, 1, "processors", marks, named, "more"))
+    found = report.jobs.cores
+    share = report.config.CPU_SHARES / 1024 / report.config.DOCKER_CORES
+    limit = _limit(report, found, share, "for each job")
+    says = f"A job kept {found.mean:.2g} processors busy on average"
+    if not report.local:
+        there = "is" if share == 1 else "are"
+        says += f"; there {there} {share:.2g} for each job{_unless(limit)}"
+    unit = ("processors", 1)
+    return _histogram(f"{says}.", found, unit, limit, lambda n: f"{n:.3g} processors", "more")
 
 
-def _unless(shown: bool) -> str:
-    """What is said of a limit that is not drawn."""
-    return "" if shown else ", more than the chart shows"
+Limit = tuple[float, str] | None
 
 
-def _near(value: float, found: Mapping[str, Any]) -> bool:
-    """Whether a value may be drawn beside the bars, and leaves them room."""
-    histogram = found["histogram"]
-    return bool(value <= _NEAR * len(histogram["counts"]) * histogram["width"])
+def _limit(report: Report, found: Spread, value: float, label: str) -> Limit:
+    """Return a limit if it applied to the jobs, and leaves the bars room."""
+    near = value <= _NEAR * found.histogram.end
+    return (value, label) if near and not report.local else None
+
+
+def _unless(limit: Limit) -> str:
+    return "" if limit else ", more than the chart shows"
 
 
 def _histogram(
-    found: Mapping[str, Any],
-    size: float,
-    unit: str,
-    rules: Sequence[tuple[float, str]],
+    says: str,
+    found: Spread,
+    unit: tuple[str, float],
+    rule: Limit,
     named: Callable[[float], str],
-    beyond: str = "longer",
-) -> Spec:
-    """Bars of a share of jobs; values are divided by `size`, which makes them `unit`."""
-    histogram = found["histogram"]
-    width, counts = histogram["width"], histogram["counts"]
-    total = found["count"]
-    bars = [
-        {
-            "a": i * width / size,
-            "b": (i + 1) * width / size,
-            "n": count / total,
-            "label": (
-                f"{named(i * width)} to {named((i + 1) * width)}: {format_percent(count / total)}"
-            ),
-        }
-        for i, count in enumerate(counts)
-        if count
-    ]
-    x = {
-        **{"type": "quantitative", "title": unit, "axis": {"tickCount": 6}},
-        **{"scale": {"nice": False, "domainMin": 0}},
-    }
-    axis = {"format": "%", "title": "of the jobs", "tickCount": 4}
-    y = {"field": "n", "type": "quantitative", "axis": axis, "scale": {"zero": True}}
-    layers: list[Spec] = [
-        {
-            "data": {"values": bars},
-            "mark": {"type": "bar", "color": _DONE, "stroke": _PAPER, "strokeWidth": 0.5},
-            "encoding": {
-                "x": {"field": "a", **x},
-                "x2": {"field": "b"},
-                "y": y,
-                "y2": {"datum": 0},
-                "description": {"field": "label"},
-            },
-        }
-    ]
-    for value, label in rules:
-        layers += _rule(value, label, x, len(counts) * width / size)
-    if histogram["beyond"]:
-        layers.append(_beyond(len(counts) * width / size, histogram["beyond"] / total, beyond, x))
-    return {"layer": layers}
+    beyond: str,
+) -> Chart:
+    """Draw bars of shares of the jobs; `unit` is its name and its size in that of the values."""
+    histogram, total = found.histogram, found.count
+    title, size = unit
+    width = histogram.width
 
+    def marks(plot: Plot) -> str:
+        drawn = ""
+        for i, count in enumerate(histogram.counts):
+            if count:
+                x, right = plot.x(i * width / size), plot.x((i + 1) * width / size)
+                y = plot.y(count / total)
+                label = f"{named(i * width)} to {named((i + 1) * width)}: "
+                drawn += (
+                    f'<path class="bar" d="M{x},{plot.bottom}V{y}H{right}V{plot.bottom}Z">'
+                    f"<title>{label}{format_percent(count / total)}</title></path>"
+                )
+        if rule:
+            x = plot.x(rule[0] / size)
+            drawn += _line(x, _TOP, x, plot.bottom, "rule")
+            at_left = rule[0] > end / 2
+            anchor, shift = ("end", 3) if at_left else ("start", -3)
+            drawn += _text(rule[1], x + shift, _TOP - 6, anchor, "ink")
+        if histogram.beyond:
+            text = f"{format_percent(histogram.beyond / total)} {beyond} →"
+            drawn += _text(text, plot.x(histogram.end / size), plot.bottom - 4, "end")
+        return drawn
 
-def _rule(value: float, label: str, x: Spec, end: float) -> list[Spec]:
-    """A line across at a value, with its name beside it at the top."""
-    data = {"data": {"values": [{"v": value}]}}
-    at = {"x": {"field": "v", **x}}
-    left = value > end / 2
-    text = {"type": "text", "text": label, "align": "right" if left else "left", "y": -6}
-    return [
-        {**data, "mark": {"type": "rule", "color": _INK, "strokeDash": [3, 3]}, "encoding": at},
-        {**data, "mark": {**text, "dx": 3 if left else -3}, "encoding": at},
-    ]
-
-
-def _beyond(end: float, share: float, word: str, x: Spec) -> Spec:
-    """How many lie outside of the chart, at its right end."""
-    text = f"{format_percent(share)} {word} →"
-    mark = {"type": "text", "text": text, "align": "right", "baseline": "bottom", "dy": -4}
-    encoding = {"x": {"field": "v", **x}, "y": {"datum": 0}}
-    return {
-        "data": {"values": [{"v": end}]},
-        "mark": {**mark, "color": "var(--soft)"},
-        "encoding": encoding,
-    }
+    end = max(histogram.end, rule[0] if rule else 0)
+    most = max(histogram.counts) / total
+    x = _axis(title, end / size, 8, "{:g}".format)
+    y = _axis("of the jobs", most, 4, lambda share: f"{100 * share:g} %")
+    return _draw(says, x, y, marks)

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import math
 import random
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
-from itertools import groupby
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from control.aws.s3 import list_entries, list_pages
-from control.model import STATES
-from control.records import states
-from control.records.failed_jobs import over_many
+from control.records import attempts, states, submissions
+from control.records.job_objects import over_listing, parse_attempt, read, record_key
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -25,28 +19,24 @@ if TYPE_CHECKING:
     from control.aws.s3 import Entry
     from control.model import Run
 
-T = TypeVar("T")
-
 Record = Mapping[str, Any]
 
 Advance = Callable[[int], object]
 
-# Of finished jobs so many are read: percentiles of 4,000 are good to about one percent of the jobs,
-# and reading them takes some ten seconds.
+# The most done jobs to read: percentiles of 4,000 are good to about one percent of the jobs, and
+# reading them takes about ten seconds.
 SAMPLE = 4_000
 
-# Of failed jobs all are read, up to so many.
+# The most failed jobs to read.
 MOST_FAILED = 10_000
 
-# Of attempts that failed or were interrupted.
+# The most attempts to read that failed or were interrupted.
 _SAMPLE_OF_ATTEMPTS = 500
-
-_HEX = "0123456789abcdef"
 
 
 @dataclass(frozen=True)
 class Limits:
-    """How many records are read of each sort."""
+    """The most records to read of each sort."""
 
     done: int = SAMPLE
     failed: int = MOST_FAILED
@@ -55,15 +45,17 @@ class Limits:
 
 @dataclass
 class Reading:
-    """What was read of a run.
+    """All that was read about a run.
 
-    `times` are when the records of each state were written (seconds since 1970): one number a job,
-    done before skipped before failed. `attempts` counts those that failed and were interrupted.
-    `done`, `failed` and `lost` are records and attempts; what was no record is only counted.
+    `times` are when the records of each state were written (seconds since 1970), one number a job;
+    `causes` counts the failed jobs by cause. `attempts` counts those that failed and were
+    interrupted. `done`, `failed` and `lost` are records and attempts, without their logs; objects
+    that are no records are only counted.
     """
 
     submitted: int = 0
     times: dict[str, array[float]] = field(default_factory=dict)
+    causes: Counter[str] = field(default_factory=Counter)
     attempts: Counter[str] = field(default_factory=Counter)
     log_bytes: float = 0.0
     done: list[Record] = field(default_factory=list)
@@ -75,123 +67,62 @@ class Reading:
         return len(self.times.get(state, ()))
 
 
-@dataclass
-class _Listed:
-    """Jobs of each state by id and time, in the order of their ids."""
-
-    ids: dict[str, array[int]]
-    times: dict[str, array[float]]
-
-
 def read_run(
     s3: S3Client, run: Run, limits: Limits | None = None, advance: Advance = lambda some: None
 ) -> Reading:
-    """Read a run, at any time of its life. `advance` hears of every record that was read."""
+    """Read a run, at any time of its life. `advance` is called with 1 for every record read."""
     limits = limits or Limits()
     some = random.Random(run.run_id)  # the same sample each time
-    found = Reading(submitted=sum(states.part_sizes(key)[0] for key in states.parts(s3, run)))
-    listed = _over(s3, run, "records/", _by_state)
-    found.times = {s: _joined(one.times[s] for one in listed) for s in STATES}
-    attempts = [key for keys in _over(s3, run, "attempts/", _attempts) for key in keys]
-    found.attempts = Counter(key.split(".")[-2] for key in attempts)
-    found.log_bytes = _log_bytes(s3, run, found.count("done") + len(attempts))
+    found = Reading(submitted=submissions.count(s3, run))
+    jobs = states.by_state(s3, run)
+    found.times = {state: of_state.times for state, of_state in jobs.items()}
+    found.causes = Counter(jobs["failed"].causes)
+    prefix = f"{run.prefix}attempts/"
+    attempt_keys = [key for keys in over_listing(s3, run.bucket, prefix, _attempts) for key in keys]
+    found.attempts = Counter(key.split(".")[-2] for key in attempt_keys)
+    found.log_bytes = _large_logs(s3, run, found.count("done") + len(attempt_keys))
 
-    def get(keys: Sequence[str]) -> list[Record]:
-        records_read, bad = _get(s3, run, keys, advance)
-        found.unreadable += bad
-        return records_read
+    def get(keys: Sequence[str], of: int) -> list[Record]:
+        records: list[Record] = []
+        for one in read(s3, run, keys, advance):
+            found.log_bytes += attempts.log_size(one.record) * of / len(keys)
+            found.unreadable += not one.record
+            one.record.pop("log", None)
+            if one.record:
+                records.append(one.record)
+        return records
 
-    def keys(state: str, most: int) -> list[str]:
-        ids = [job for one in listed for job in one.ids[state]]
-        chosen = ids if len(ids) <= most else some.sample(ids, most)
-        return [f"{run.prefix}records/{job:016x}.{state}.json" for job in sorted(chosen)]
-
-    found.done = get(keys("done", limits.done))
-    found.failed = get(keys("failed", limits.failed))
-    found.lost = get(some.sample(attempts, min(limits.attempts, len(attempts))))
+    done, failed = jobs["done"].ids, jobs["failed"]
+    chosen = done if len(done) <= limits.done else some.sample(done, limits.done)
+    found.done = get([_key(run, job, "done", "") for job in sorted(chosen)], len(done))
+    both = list(zip(failed.ids, failed.causes, strict=True))
+    pairs = both if len(both) <= limits.failed else some.sample(both, limits.failed)
+    found.failed = get([_key(run, job, "failed", cause) for job, cause in sorted(pairs)], len(both))
+    lost = some.sample(attempt_keys, min(limits.attempts, len(attempt_keys)))
+    found.lost = get(lost, len(attempt_keys))
     return found
 
 
-def _over(s3: S3Client, run: Run, folder: str, what: Callable[[Iterable[Entry]], T]) -> list[T]:
-    """`what` of a folder's entries; over 1,000 are read in 16 lists at the same time."""
-    prefix = f"{run.prefix}{folder}"
-    first, more = next(list_pages(s3, run.bucket, prefix))
-    if not more:
-        return [what(first)]
-    with ThreadPoolExecutor(len(_HEX)) as pool:
-        each = pool.map(lambda d: what(list_entries(s3, run.bucket, prefix + d)), _HEX)
-        return list(each)
-
-
-def _by_state(entries: Iterable[Entry]) -> _Listed:
-    found = _Listed(
-        {state: array("Q") for state in STATES},
-        {state: array("d") for state in STATES},
-    )
-    named = ((entry.key.rsplit("/", 1)[-1].split("."), entry.written) for entry in entries)
-    ours = ((n, at) for n, at in named if len(n) == 3 and n[1] in STATES and _is_id(n[0]))
-    for job_id, group in groupby(ours, key=lambda pair: pair[0][0]):
-        by_state = {name[1]: written for name, written in group}
-        state = next(one for one in STATES if one in by_state)
-        found.ids[state].append(int(job_id, 16))
-        found.times[state].append(_seconds(by_state[state]))
-    return found
-
-
-def _seconds(written: str) -> float:
-    """Seconds since 1970 of a time as listings have it."""
-    return datetime.fromisoformat(written.replace("Z", "+00:00")).timestamp()
-
-
-def _is_id(text: str) -> bool:
-    return len(text) == 16 and not set(text) - set(_HEX)
+def _key(run: Run, job: int, state: str, cause: str) -> str:
+    return record_key(run, f"{job:016x}", state, cause)
 
 
 def _attempts(entries: Iterable[Entry]) -> list[str]:
-    ends = (".failed.json", ".interrupted.json")
-    return [entry.key for entry in entries if entry.key.endswith(ends)]
+    return [entry.key for entry in entries if parse_attempt(entry.key)]
 
 
-def _joined(parts: Iterator[array[float]]) -> array[float]:
-    whole = array("d")
-    for part in parts:
-        whole.extend(part)
-    return whole
+def _large_logs(s3: S3Client, run: Run, about: int) -> float:
+    """Return the bytes of the logs that are objects; those of small ones are in their records.
 
-
-def _log_bytes(s3: S3Client, run: Run, about: int) -> float:
-    """How long all logs are; of many, from one in sixteen: ids are hashes, hence a fair sample."""
+    Of many, from one in sixteen: ids are hashes, hence a fair sample.
+    """
     prefix, share = (f"{run.prefix}logs/0", 16) if about > 16_000 else (f"{run.prefix}logs/", 1)
     pages = s3.get_paginator("list_objects_v2").paginate(Bucket=run.bucket, Prefix=prefix)
     return float(share * sum(e["Size"] for page in pages for e in page.get("Contents", [])))
 
 
-def _get(s3: S3Client, run: Run, keys: Sequence[str], advance: Advance) -> tuple[list[Record], int]:
-    """The records at these keys, and how many were none; what is gone by now is left out."""
-
-    def one(key: str) -> Record | None:
-        try:
-            body = s3.get_object(Bucket=run.bucket, Key=key)["Body"].read()
-        except s3.exceptions.NoSuchKey:
-            return {}
-        try:
-            content = json.loads(body)
-        except ValueError:
-            return None
-        return content if isinstance(content, dict) else None
-
-    found: list[Record] = []
-    bad = 0
-    for content in over_many(one, keys):
-        advance(1)
-        bad += content is None
-        if content:
-            found.append(content)
-    return found, bad
-
-
 def number(record: Record, name: str) -> float:
-    """A number of a record; 0 if it is none: records may have been written by other programs."""
+    """Return a number of a record; 0 if it is none: other programs may have written records."""
     value = record.get(name)
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         return 0.0
@@ -199,6 +130,6 @@ def number(record: Record, name: str) -> float:
 
 
 def text(record: Record, name: str) -> str:
-    """A text of a record; "" if it is none."""
+    """Return a text of a record; "" if it is none."""
     value = record.get(name)
     return value if isinstance(value, str) else ""

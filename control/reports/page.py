@@ -5,18 +5,21 @@ from __future__ import annotations
 import base64
 import hashlib
 import html
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 from control.errors import UserError
-from control.model import seconds
+from control.model import STATES, seconds
 from control.records import attempts, failure_groups
+from control.records.job_objects import log_file
 from control.reports import charts
+from control.reports.advice import FEWEST_JOBS
+from control.reports.charts import Chart
 from control.reports.collect import Record, number, text
-from control.reports.data import clean
+from control.reports.data import Cost, Report
+from control.reports.make import clean
 from control.text import (
     format_dollars,
     format_duration,
@@ -27,159 +30,150 @@ from control.text import (
     several,
 )
 
-Report = Mapping[str, Any]
-
 
 def state(report: Report) -> str:
-    """The first sentence: where the run stands."""
-    jobs, left = several(report["submitted"], "job"), report["unfinished"]
-    if not report["submitted"]:
+    """Return the first sentence: where the run stands."""
+    jobs, left = several(report.submitted, "job"), report.unfinished
+    if not report.submitted:
         return "No job has been submitted."
-    if report["ended"] and left:
-        return f"The run has ended; {_part(left, report['submitted'])} no record."
-    if report["ended"]:
-        return f"The run has ended: {_outcome(report['failed'], report['submitted'])}."
-    if report["end_reason"]:
-        return f"Its machines were ended: {report['end_reason']}."
+    if report.ended and left:
+        return f"The run has ended; {_part(left, report.submitted)} no record."
+    if report.ended:
+        return f"The run has ended: {_outcome(report)}."
+    if report.end_reason:
+        return f"Its machines were ended: {report.end_reason}."
     if not left:
-        ended = "Its only job has" if report["submitted"] == 1 else f"All {jobs} have"
+        ended = "Its only job has" if report.submitted == 1 else f"All {jobs} have"
         return f"{ended} ended; the run is about to end."
-    return f"Under way: {_part(left, report['submitted'])} not ended yet."
+    return f"In progress: {_part(left, report.submitted)} not ended yet."
 
 
 def _part(left: int, submitted: int) -> str:
-    """'its only job has', '1 of 5 jobs has', '3 of 5 jobs have'."""
+    """Return 'its only job has', '1 of 5 jobs has', '3 of 5 jobs have'."""
     if submitted == 1:
         return "its only job has"
     return f"{left:,} of {submitted:,} jobs {'has' if left == 1 else 'have'}"
 
 
-def _outcome(failed: int, submitted: int) -> str:
-    if submitted == 1:
+def _outcome(report: Report) -> str:
+    failed, submitted = report.failed, report.submitted
+    if submitted == 1 and not report.cancelled:
         return "its only job failed" if failed else "its only job is done"
     if failed == submitted:
         return f"all {submitted:,} jobs failed"
-    return (
-        f"{failed:,} of {submitted:,} jobs failed" if failed else f"no job of {submitted:,} failed"
-    )
+    cancelled = f", and {report.cancelled:,} were cancelled" if report.cancelled else ""
+    if failed:
+        return f"{failed:,} of {submitted:,} jobs failed{cancelled}"
+    return f"no job of {submitted:,} failed{cancelled}"
 
 
 def tiles(report: Report) -> Iterator[tuple[str, str, str]]:
-    """(what, figure, beside it), the few figures that are asked for first."""
-    submitted = report["submitted"]
-    finished = report["done"] + report["skipped"]
-    share = format_percent(finished / submitted) if submitted else "no job yet"
-    yield (
-        "Done",
-        f"{report['done']:,}",
-        share if not report["skipped"] else (f"and {report['skipped']:,} skipped: {share}"),
-    )
-    yield "Failed", f"{report['failed']:,}", _retries(report)
-    yield "Time", _elapsed(report), f"since {format_minute(report['began'])}"
-    machines = report["machines"]
-    yield (
-        "Machine-hours",
-        format_hours(machines["hours"]),
-        f"{format_percent(machines['busy_share'])} busy with jobs" if machines["hours"] else "",
-    )
-    yield "Cost", *_cost_tile(report["cost"])
+    """Yield (label, figure, note) of the few figures that people want first."""
+    share = "no job yet"
+    if report.submitted:
+        share = format_percent((report.done + report.skipped) / report.submitted)
+    note = f"and {report.skipped:,} skipped: {share}" if report.skipped else share
+    yield "Done", f"{report.done:,}", note
+    yield "Failed", f"{report.failed:,}", _retries(report)
+    yield "Time", _elapsed(report), f"since {format_minute(report.began)}"
+    hours = report.machines.hours
+    busy = f"{format_percent(report.machines.busy_share)} busy with jobs" if hours else ""
+    if 0 < hours < charts.FEW_HOURS:
+        yield "Machine time", format_duration(hours * 3600), busy
+    else:
+        yield "Machine-hours", format_hours(hours), busy
+    yield "Cost", *(("$0", "on this computer") if report.local else _cost_tile(report.cost))
 
 
 def _retries(report: Report) -> str:
-    attempts = report["attempts"]
-    interrupted = attempts["interrupted"]
-    parts = [f"{several(attempts['failed'], 'attempt')} failed"] if attempts["failed"] else []
-    parts += [f"{interrupted:,} interrupted"] if interrupted else []
+    lost = report.attempts
+    parts = [f"{several(lost.failed, 'attempt')} failed"] if lost.failed else []
+    parts += [f"{lost.interrupted:,} interrupted"] if lost.interrupted else []
     return ", ".join(parts) or "no attempt failed"
 
 
 def _elapsed(report: Report) -> str:
-    end = seconds(report["ended"] or report["made"])
-    return format_duration(max(0.0, end - seconds(report["began"])))
+    end = seconds(report.ended or report.made)
+    return format_duration(max(0.0, end - seconds(report.began)))
 
 
-def _cost_tile(cost: Mapping[str, Any]) -> tuple[str, str]:
-    if not cost["charged"]:
-        return "$0", "on this computer"
-    if cost["machines"] is None:
-        return "not known", "EC2 tells no price" if cost["machine_hours"] else "no machine yet"
-    return format_dollars(cost["machines"] + cost["beside_once"]), "about, all included"
+def _cost_tile(cost: Cost) -> tuple[str, str]:
+    if cost.machines is None:
+        return "not known", "EC2 lists no price" if cost.machine_hours else "no machine yet"
+    return format_dollars(cost.machines + cost.others_once), "about, all included"
 
 
 def parts(report: Report) -> Iterator[tuple[str, int, str]]:
-    """(state, jobs, width in percent) for the bar of all jobs."""
-    total = max(1, report["submitted"])
-    for name in ("done", "skipped", "failed", "unfinished"):
-        count = report[name]
+    """Yield (state, jobs, width in percent) for the bar of all jobs."""
+    total = max(1, report.submitted)
+    for name in (*STATES, "unfinished"):
+        count = getattr(report, name)
         if count:
-            # What is there is seen, were it one job in a million.
+            # One job in a million can still be seen.
             yield name, count, f"{max(0.4, 100 * count / total):.2f}"
 
 
 def no_progress(report: Report) -> str:
-    """In place of the chart of jobs over time."""
-    ended = report["done"] + report["skipped"] + report["failed"]
-    if not ended:
+    """Return the sentence in place of the chart of jobs over time."""
+    if not report.progress:
         return "No job has ended yet."
-    when = report["progress"]["begin"][:16].replace("T", " ")
-    return f"{several(ended, 'job')} ended, at {when}."
+    return f"1 job ended, at {format_minute(report.progress.begin)}."
 
 
-def per_job(report: Report) -> Iterator[tuple[str, charts.Chart | None, str]]:
-    """(title, chart, what is said in its place) of what jobs needed."""
-    one = {name: (report["jobs"][name] or {}).get("most") for name in ("seconds", "memory_mb")}
-    cores = (report["jobs"]["cores"] or {}).get("most")
-    none = "No job is done."
-    yield (
-        "How long jobs took",
-        charts.durations(report),
-        none if one["seconds"] is None else f"The only one took {format_duration(one['seconds'])}.",
-    )
-    yield (
-        "Memory",
-        charts.memory(report),
-        none if not one["memory_mb"] else f"It peaked at {format_megabytes(one['memory_mb'])}.",
-    )
-    yield (
-        "Processors",
-        charts.cores(report),
-        none if cores is None else f"It kept {cores:.2g} processors busy on average.",
-    )
+def per_job(report: Report) -> Iterator[tuple[str, Chart | None, str]]:
+    """Yield (title, chart, text in its place) of what jobs needed."""
+    jobs = report.jobs
+    only = ("No job is done.",) * 3
+    if jobs:
+        only = (
+            f"The only one took {format_duration(jobs.seconds.most)}.",
+            f"It peaked at {format_megabytes(jobs.memory_mb.most)}.",
+            f"It kept {jobs.cores.most:.2g} processors busy on average.",
+        )
+    yield "How long jobs took", charts.durations(report), only[0]
+    yield "Memory", charts.memory(report), only[1]
+    yield "Processors", charts.cores(report), only[2]
 
 
 def spent(report: Report) -> list[tuple[str, str, float]]:
-    """(what, how long in all, share) of the time that jobs took, in attempts that failed, too."""
-    jobs = report["jobs"]
-    done = (jobs["seconds"] or {}).get("mean", 0.0) * report["done"]
-    lost = report["attempts"]["seconds"]
-    down, up = jobs["download_share"], jobs["upload_share"]
-    shares = (
-        ("The program", done * max(0.0, 1 - down - up)),
-        ("Downloads", done * down),
-        ("Uploads", done * up),
-        ("Attempts that failed or were interrupted", lost),
-    )
+    """Return (what, time, share) of all time that jobs took, failed attempts included."""
+    jobs, lost = report.jobs, report.attempts.seconds
+    done = jobs.seconds.mean * report.done if jobs else 0.0
+    down, up = (jobs.download_share, jobs.upload_share) if jobs else (0.0, 0.0)
+    times = {
+        "The program": done * max(0.0, 1 - down - up),
+        "Downloads": done * down,
+        "Uploads": done * up,
+        "Attempts that failed or were interrupted": lost,
+    }
     if not done + lost:
         return []
-    return [(what, format_duration(time), time / (done + lost)) for what, time in shares]
+    return [(what, format_duration(time), time / (done + lost)) for what, time in times.items()]
 
 
 def sampled(report: Report) -> str:
-    """What the figures of jobs are made from."""
-    read, done = report["read"]["done"], report["done"]
-    if not done:
-        return ""
+    """Return the sentence on how many records the figures are from."""
+    read, done = report.read.done, report.done
     if read < done:
         return f"From {read:,} of {done:,} done jobs, chosen at random."
     return f"From all {several(done, 'done job')}." if done > 1 else ""
+
+
+def no_advice(report: Report) -> str:
+    """Return the sentence in place of advice."""
+    if report.local:
+        return "A run on this computer says little about machines of AWS."
+    if report.read.done < FEWEST_JOBS:
+        return "Too few jobs are done to say what to change."
+    return "Nothing stands out: the settings fit these jobs."
 
 
 _FOLDER = Path(__file__).parent
 
 _TEMPLATE, _STYLE, _SCRIPT = "report_page.html", "report_page.css", "report_page.js"
 
-# A page stays below 5 MB however many jobs failed and whatever they wrote: so many are listed, with
-# so many bytes of last lines together and each, as long as so many bytes are not reached in all.
+# A page stays below 5 MB however many jobs failed and whatever they wrote: these limit the rows,
+# their last lines (of all and of each, in bytes), and all rows in bytes.
 _MOST_ROWS = 5_000
 
 _LINES_BYTES = 2_000_000
@@ -211,9 +205,12 @@ def render_page(
     *,
     commands: bool = True,
 ) -> str:
-    """The page. `failed` are the failed records that were read; `log_link` makes the address of a
-    log from its key; `commands` that can still be typed are shown. Raises UserError if a package
-    is missing."""
+    """Return the page.
+
+    `failed` are the failed records that were read; `log_link` makes the address of a log from the
+    key of the object that holds it, "" if a browser cannot reach it; without `commands` the page
+    names none to type. Raise UserError if a package is missing.
+    """
     try:
         import jinja2
     except ImportError as error:
@@ -245,6 +242,7 @@ def render_page(
         state=state(report),
         tiles=list(tiles(report)),
         parts=list(parts(report)),
+        no_advice=no_advice(report),
         over_time=[
             ("Jobs", charts.progress(report), no_progress(report)),
             ("Machines", charts.machines(report), "The monitor has seen no machine."),
@@ -255,37 +253,37 @@ def render_page(
         reasons=reasons,
         rows=rows,
         commands=commands,
-        settings=sorted(report["settings"].items()),
+        settings=sorted(report.config.container_values().items()),
     )
 
 
 def console_link(region: str, bucket: str) -> Callable[[str], str]:
-    """Makes the address of an object in the console of S3 from its key."""
+    """Return what makes the address of an object in the console of S3 from its key."""
     where = f"https://{region}.console.aws.amazon.com/s3/object/{quote(bucket)}?region={region}"
     return lambda key: f"{where}&prefix={quote(key, safe='')}" if key else ""
 
 
 def no_link(key: str) -> str:
-    """For logs that no browser can reach."""
+    """Return no address, for logs that no browser can reach."""
     return ""
 
 
 def relative_link(prefix: str) -> Callable[[str], str]:
-    """Makes the address of a log that lies in a folder beside the page's own file."""
-    return lambda key: quote(key.removeprefix(prefix)) if key.startswith(prefix) else ""
+    """Return what makes the address of a log that is a file in a folder next to the page."""
+    return lambda key: quote(log_file(key).removeprefix(prefix)) if key.startswith(prefix) else ""
 
 
 def _hash(script: str) -> str:
-    """As a content security policy names a script."""
+    """Return a script's hash as a content security policy has it."""
     return "sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
 
 
 def _failures(
     failed: Sequence[Record], log_link: Callable[[str], str]
 ) -> tuple[list[failure_groups.Group], list[Failure]]:
-    """The reasons, most frequent first, and the jobs in their order."""
+    """Return the reasons, most frequent first, and the jobs in their order."""
     groups = failure_groups.groups(
-        {**record, **{name: clean(text(record, name)) for name in ("reason", "job_name")}}
+        {**record, **{name: clean(text(record, name)) for name in ("cause", "reason", "job_name")}}
         for record in failed
     )
     ordered = [(i, record) for i, group in enumerate(groups) for record in group.records]
@@ -315,14 +313,14 @@ def _row(group: int, record: Record, most: int, log_link: Callable[[str], str]) 
 
 
 def _bytes(value: str) -> int:
-    """How long a text is in the page."""
+    """Return the length of a text in the page."""
     return len(html.escape(value).encode())
 
 
 def _facts(one: Record) -> str:
-    """The line about a failed job's last attempt."""
+    """Return the line about a failed job's last attempt."""
     fields = ("submission", "receive", "attempt", "attempts_allowed")
-    facts = [attempts.in_words(*(int(number(one, name)) for name in fields), is_given_up=True)]
+    facts = [attempts.in_words(*(int(number(one, name)) for name in fields), for_good=True)]
     if number(one, "seconds"):
         facts.append(f"after {format_duration(number(one, 'seconds'))}")
     if number(one, "peak_memory_mb"):
@@ -332,7 +330,7 @@ def _facts(one: Record) -> str:
 
 
 def _last_lines(record: Record, most: int) -> str:
-    """The end of the log as far as `most` bytes go: whole lines, or the end of the last one."""
+    """Return the end of the log within `most` bytes: whole lines, or the end of the last one."""
     lines = record.get("last_lines")
     if not isinstance(lines, list):
         return ""

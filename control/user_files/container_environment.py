@@ -10,7 +10,7 @@ from control.config import Config
 
 
 def of_container(values: Mapping[str, Any], queue_url: str, run_id: str) -> dict[str, str]:
-    """Names and texts that a container is given; CONFIG_TYPES says what is not text."""
+    """Return the environment of a container; CONFIG_TYPES names the values that are not text."""
     types = {name: _type(value) for name, value in values.items() if not isinstance(value, str)}
     return {
         **{name: _text(value) for name, value in values.items()},

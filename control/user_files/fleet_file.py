@@ -1,4 +1,4 @@
-"""The fleet file: what is of the account itself."""
+"""The fleet file: the values that belong to the AWS account itself."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _OURS = ("IamFleetRole", "IamInstanceProfile", "ImageId", "SubnetIds", "Security
 
 @dataclass(frozen=True)
 class FleetFile:
-    """The account's own values, each given or None for "auto"; `notes` is for the user."""
+    """The account's own values, each None for "auto"; `notes` is for the user."""
 
     iam_fleet_role: str | None = None
     iam_instance_profile: str | None = None
@@ -36,8 +36,8 @@ class FleetFile:
 def read(path: Path) -> FleetFile:
     """Read a fleet file, ours or a classic one of Distributed-Something.
 
-    Of a classic file the account's own values are taken; the rest is named in `notes` as
-    superseded. Raises UserError if it is missing, no JSON, or holds a name nobody knows.
+    From a classic file only the account's own values are taken; `notes` names the others as
+    superseded. Raise UserError if it is missing, is not JSON, or has an unknown name.
     """
     content = _parse(path)
     if "LaunchSpecifications" in content:
@@ -103,7 +103,7 @@ def _texts(path: Path, content: Mapping[str, Any], name: str) -> tuple[str, ...]
 
 
 def _classic(content: Mapping[str, Any]) -> FleetFile:
-    """The account's own values of a file that lists LaunchSpecifications."""
+    """Return the account's own values of a file that lists LaunchSpecifications."""
     specification = (content["LaunchSpecifications"] or [{}])[0]
     interface = (specification.get("NetworkInterfaces") or [{}])[0]
     profile = specification.get("IamInstanceProfile", {})
@@ -122,7 +122,7 @@ def _classic(content: Mapping[str, Any]) -> FleetFile:
         *(name for name in content if name not in ("IamFleetRole", "LaunchSpecifications")),
         *(name for name in ("ImageId", "KeyName", "BlockDeviceMappings") if name in specification),
     ]
-    notes = [f"superseded by config.py and by what AWS says today: {', '.join(superseded)}"]
+    notes = [f"superseded by config.py and by what AWS offers today: {', '.join(superseded)}"]
     if placeholders:
         notes.append(f"still placeholders, taken as auto: {', '.join(placeholders)}")
     return FleetFile(

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from control.errors import UserError
 
-# Rows and columns of the plates that are made (ANSI SLAS 4 and the smaller ones' usual layout).
+# Rows and columns of the plates on sale (ANSI SLAS 4 and the smaller ones' usual layout).
 PLATES = {6: (2, 3), 12: (3, 4), 24: (4, 6), 48: (6, 8), 96: (8, 12), 384: (16, 24), 1536: (32, 48)}
 
 _LETTERS = string.ascii_uppercase
@@ -21,28 +21,28 @@ _WELL = re.compile(r"([A-Za-z]{1,2})0*([1-9]\d?)")
 
 
 def combinations(lists: Mapping[str, Sequence[str]]) -> Iterator[dict[str, str]]:
-    """Every combination of one value of each list, the last list varying fastest."""
+    """Yield every combination of one value of each list, the last list varying fastest."""
     for values in itertools.product(*lists.values()):
         yield dict(zip(lists, values, strict=True))
 
 
 def values(text: str) -> list[str]:
-    """The values of a comma-separated list, as they stand. Raises UserError if there is none."""
+    """Return the values of a comma-separated list. Raise UserError if it has none."""
     found = [word.strip() for word in text.split(",") if word.strip()]
     if not found:
         raise UserError(
-            f"The list '{text}' holds no value.", "Give at least one, such as Plate1,Plate2."
+            f"The list '{text}' has no value.", "Give at least one, such as Plate1,Plate2."
         )
     return _each_once(found)
 
 
 def numbers(text: str) -> list[str]:
-    """As `values`, with ranges: `1-9` and `01-12` (leading zeros are kept) are all in between."""
+    """Return values like `values`, with ranges: `1-9`, or `01-12`, which keeps the zeros."""
     return _each_once([number for word in values(text) for number in _number_range(word)])
 
 
 def rows(text: str) -> list[str]:
-    """Rows of a plate, with ranges: `A-H`, or `A,C,Y-AB`."""
+    """Return rows of a plate, with ranges: `A-H`, or `A,C,Y-AB`."""
     found: list[str] = []
     for word in values(text):
         first, _, last = word.upper().partition("-")
@@ -52,21 +52,21 @@ def rows(text: str) -> list[str]:
 
 
 def plate_wells(size: int, *, pad: bool = True) -> list[str]:
-    """All wells of a plate of `size` wells, row by row: A01 .. H12, or A1 .. H12 without `pad`."""
+    """Return all wells of a plate by row: A01 .. H12, or A1 .. H12 without `pad`."""
     row_count, column_count = _layout(size)
     return rectangle(ROW_NAMES[:row_count], range(1, column_count + 1), pad=pad)
 
 
 def rectangle(row_names: Sequence[str], columns: Sequence[int], *, pad: bool = True) -> list[str]:
-    """The wells of all these rows and columns, row by row."""
+    """Return the wells of all these rows and columns by row."""
     return [_well_name(row, column, pad) for row in row_names for column in columns]
 
 
 def wells(text: str, *, pad: bool = True, size: int | None = None) -> list[str]:
-    """Wells by name, each written with or without zeros as `pad` says.
+    """Return wells by name, with leading zeros if `pad`.
 
-    A range is a rectangle: `B2-G11` is a 96-well plate without its edge. Raises UserError for
-    what is no well, or none of a plate of `size` wells.
+    A range is a rectangle: `B2-G11` is a 96-well plate without its edge. Raise UserError for a
+    name that is not a well, or not one of a plate of `size` wells.
     """
     found = []
     for word in values(text):
@@ -82,7 +82,7 @@ def _well(name: str, word: str, size: int | None) -> tuple[int, int]:
     match = _WELL.fullmatch(name.strip())
     if not match:
         raise UserError(
-            f"'{word}' is no well.", "Write wells as A01 or A1, and a rectangle as B2-G11."
+            f"'{word}' is not a well.", "Write wells as A01 or A1, and a rectangle as B2-G11."
         )
     row, column = _row_number(match[1], word), int(match[2])
     row_count, column_count = _layout(size) if size else (len(ROW_NAMES), 99)
@@ -110,7 +110,7 @@ def _layout(size: int) -> tuple[int, int]:
 def _row_number(name: str, word: str) -> int:
     name = name.strip().upper()
     if name not in ROW_NAMES:
-        raise UserError(f"'{word}' is no row of a plate.", "Rows are A to Z, then AA, AB and on.")
+        raise UserError(f"'{word}' is not a row of a plate.", "Rows are A to Z, then AA, AB ...")
     return ROW_NAMES.index(name)
 
 
@@ -126,7 +126,7 @@ def _number_range(word: str) -> list[str]:
 
 
 def _backwards(word: str) -> list[str]:
-    raise UserError(f"The range '{word}' runs backwards.", "Write the smaller end first.")
+    raise UserError(f"The range '{word}' is reversed.", "Write the smaller end first.")
 
 
 def _each_once(found: list[str]) -> list[str]:

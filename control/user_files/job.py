@@ -13,15 +13,15 @@ LONGEST_NAME = 150
 
 ID_DIGITS = 16
 
-# In the search for an order: with many equal values and another program's name it has no end.
+# Of the search for an order, which would not end for many equal values and a foreign name.
 _MOST_STEPS = 10_000
 
-# Of a name that is too long so much is kept, before '-' and the id.
+# How much is kept of a name that is too long, before '-' and the id.
 _CUT = LONGEST_NAME - ID_DIGITS - 1
 
 _UNSAFE = re.compile(r"[^\w.=+@,-]+")
 
-# Built once: json.dumps makes a new encoder at each call that has options.
+# Made once: json.dumps makes a new encoder at each call that has options.
 _encode = json.JSONEncoder(
     sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
 ).encode
@@ -37,19 +37,19 @@ class Job(NamedTuple):
 
 
 def make_job(shared: Mapping[str, Any], group: Mapping[str, Any], where: str) -> Job:
-    """The job of one group. Raises ValueError for values that JSON or UTF-8 cannot hold."""
+    """Return the job of one group. Raise ValueError for values that JSON or UTF-8 cannot hold."""
     body = _encode({**shared, "group": group})
     job_id = hashlib.sha256(body.encode()).hexdigest()[:ID_DIGITS]
     return Job(job_id, job_name(group, job_id), body, where)
 
 
 def submitted_as(job_id: str, name: str, values: Mapping[str, Any]) -> Job:
-    """A job that was submitted before, under the id and name that it was given then."""
+    """Return a job that was submitted before, with the id and name it had then."""
     return Job(job_id, name, _encode(values), "")
 
 
 def job_name(group: Mapping[str, Any], job_id: str) -> str:
-    """The job's name: the group's `name`, else its values joined by '-', safe in paths."""
+    """Return the group's `name`, else its values joined by '-', safe in paths."""
     name = group.get("name")
     safe = _safe([name] if name not in (None, "") else group.values()).strip(".")
     if len(safe) > LONGEST_NAME:
@@ -65,9 +65,10 @@ def _safe(values: Iterable[Any]) -> str:
 
 
 def order_of_name(group: Mapping[str, Any], job: Job, likely: Sequence[str]) -> list[str]:
-    """The keys of a group in an order that gives the job its name; a body has lost the order.
+    """Return the keys of a group in an order that gives the job its name.
 
-    `likely` is tried first. A group whose name no order explains is left as it is.
+    A body has lost that order. `likely` is tried first. If no order explains the name, the keys
+    stay as they are.
     """
     steps = iter(range(_MOST_STEPS))
 
@@ -97,12 +98,12 @@ def _pick(group: Mapping[str, Any], keys: Iterable[str]) -> dict[str, Any]:
 
 
 def name_hash(name: str) -> int:
-    """64 bits that stand for a name within this process, where a million names must be kept."""
+    """Return 64 bits for a name: a million names need little memory, within this process."""
     return hash(name) & 0xFFFF_FFFF_FFFF_FFFF
 
 
 def without_comments(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The same without the keys that contain `_comment`."""
+    """Return the same without the keys that contain `_comment`."""
     return {key: value for key, value in values.items() if "_comment" not in key}
 
 

@@ -22,10 +22,10 @@ from control.user_files.job import Job, make_job, name_hash, without_comments
 # SQS takes 1 MiB a message, attributes included (aws-facts: SQS); 4 KiB are left for those.
 MAX_BODY_BYTES = 1024 * 1024 - 4096
 
-# A job file with more groups is no longer read by people, and takes memory to be read at all.
+# People do not read a job file with more groups, and reading it takes memory.
 GROUPS_LISTED = 10_000
 
-# What SQS does not take in a body (API reference of SendMessage) and JSON does not escape.
+# Characters that SQS refuses in a body (API reference of SendMessage) and JSON does not escape.
 _NOT_FOR_SQS = re.compile("[\ufffe\uffff]")
 
 
@@ -33,7 +33,7 @@ _NOT_FOR_SQS = re.compile("[\ufffe\uffff]")
 class JobFile:
     """A job file that can be read more than once: shared values, and groups in it or in a table.
 
-    `first`: only so many of its groups are jobs.
+    Only its `first` groups are jobs; all if that is None.
     """
 
     path: Path
@@ -44,11 +44,11 @@ class JobFile:
 
     @property
     def groups_path(self) -> Path:
-        """The file that the groups stand in."""
+        """Return the file that has the groups."""
         return self.table or self.path
 
     def jobs(self) -> Iterator[Job]:
-        """Every job, read as a stream. Raises UserError with file, line and group."""
+        """Yield every job while reading. Raise UserError with file, line and group."""
         for where, group in itertools.islice(self._groups(), self.first):
             values = without_comments(group)
             if not values:
@@ -59,7 +59,7 @@ class JobFile:
             yield self._job(values, where)
 
     def place(self, where: str) -> str:
-        """A job's `where` with its file, and its line, which is only looked for here."""
+        """Return a job's `where` with its file, and its line, which is searched for only here."""
         if self.table:
             return f"{self.table}, {where}"
         return f"{self.path}, line {_line_of_group(self.path, int(where.split()[-1]))}, {where}"
@@ -89,7 +89,7 @@ class JobFile:
         size = len(job.body) if job.body.isascii() else len(job.body.encode())
         if size > MAX_BODY_BYTES:
             raise UserError(
-                f"{self.place(where)}: the job is {size:,} bytes as a message; SQS takes "
+                f"{self.place(where)}: the job is {size:,} bytes as a message; SQS accepts "
                 f"{MAX_BODY_BYTES:,}.",
                 "Put the long part into a file in the bucket and name its key in the job.",
             )
@@ -102,13 +102,13 @@ class JobFile:
 
 
 def read(path: Path, first: int | None = None) -> JobFile:
-    """Read a job file, or only its `first` so many groups.
+    """Read a job file, or only its `first` groups.
 
-    Raises UserError if it is missing, empty, no JSON or without groups.
+    Raise UserError if it is missing, empty, not JSON or without groups.
     """
     if path.suffix.lower() in tables.ENDINGS:
         raise UserError(
-            f"{path} is a table of jobs; a job file names it, beside what all jobs share.",
+            f"{path} is a table of jobs; a job file names it, along with what all jobs share.",
             f'Write a file such as {path.with_suffix(".json")}: {{"output_location": "results", '
             f'"groups": "{path.name}"}}, and submit that.',
         )
@@ -127,8 +127,8 @@ def read(path: Path, first: int | None = None) -> JobFile:
     groups = content.get("groups")
     if "group" in shared:
         raise UserError(
-            f'{path}: it says "group"; the list of jobs is called "groups".',
-            'Write "groups". ("group" itself is what each message calls its own job.)',
+            f'{path} has "group"; the list of jobs is called "groups".',
+            'Write "groups". (In a message, "group" is its own job.)',
         )
     if isinstance(groups, str):
         return JobFile(path, shared, None, _table_beside(path, groups), first)
@@ -143,9 +143,9 @@ def read(path: Path, first: int | None = None) -> JobFile:
 def write(
     path: Path, shared: Mapping[str, Any], groups: Iterable[Any], listed: int = GROUPS_LISTED
 ) -> int:
-    """Write a job file; returns the number of its groups.
+    """Write a job file and return the number of its groups.
 
-    More than `listed` groups go into a JSON-lines table beside it, one at a time: a million of
+    More than `listed` groups go into a JSON-lines table next to it, one at a time: a million of
     them need no memory. Either file is complete as soon as it exists.
     """
     rest = iter(groups)
@@ -169,7 +169,7 @@ def _line(value: Any) -> str:
 
 
 def _replace(path: Path, texts: Iterable[str]) -> int:
-    """Write the file under another name first: what breaks off half-way leaves the old one."""
+    """Write the file under another name first: an interruption leaves the old one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     count = 0
     with tempfile.NamedTemporaryFile(
@@ -187,13 +187,14 @@ def _replace(path: Path, texts: Iterable[str]) -> int:
 
 
 def parse(path: Path) -> Any:
+    """Return the content of a JSON file. Raise UserError if it cannot be read."""
     try:
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise UserError(
             f"{path}: there is no such job file.",
             file_like(path)
-            or "Check the name; job files usually lie in files/, such as files/exampleJob.json.",
+            or "Check the name; job files are usually in files/, such as files/exampleJob.json.",
         ) from None
     except IsADirectoryError:
         inside = files_in(path, ".json")
@@ -227,19 +228,19 @@ def _table_beside(path: Path, name: str) -> Path:
     table = path.parent / name
     if table.suffix.lower() not in tables.ENDINGS:
         raise UserError(
-            f'{path}: "groups" names {name}, which is no table.',
-            "Name a .csv, .tsv or .jsonl file that lies beside the job file.",
+            f'{path}: "groups" names {name}, which is not a table.',
+            "Name a .csv, .tsv or .jsonl file next to the job file.",
         )
     if not table.is_file():
         raise UserError(
             f'{path}: "groups" names {name}, and there is no file {table}.',
-            "Put the table beside the job file, or correct its name.",
+            "Put the table next to the job file, or correct its name.",
         )
     return table
 
 
 def _line_of_group(path: Path, number: int) -> int | str:
-    """The line on which the number-th of the listed groups begins."""
+    """Return the line on which a listed group begins; the first has number 1."""
     text = path.read_text(encoding="utf-8-sig")
     start = re.search(r'"groups"\s*:\s*\[', text)
     if start is None:
@@ -254,7 +255,7 @@ def _line_of_group(path: Path, number: int) -> int | str:
 
 @dataclass(frozen=True)
 class Survey:
-    """What a whole job file holds, known before anything is sent."""
+    """Counts of a whole job file, known before anything is sent."""
 
     count: int
     repeated: int = 0
@@ -265,9 +266,9 @@ class Survey:
 def survey(file: JobFile, advance: Callable[[int], None] = lambda jobs: None) -> Survey:
     """Read every job once, so that a mistake in the last line is found before the first is sent.
 
-    Raises UserError for a bad group and for two different jobs of one name: their outputs would
-    overwrite each other. Needs 16 bytes of memory a job beside a passing sort. `advance` hears
-    of every 1,000 jobs.
+    Raise UserError for a bad group and for two different jobs of one name: their outputs would
+    overwrite each other. Needs 16 bytes of memory for each job, apart from a sort. `advance` is
+    called with 1000 after that many jobs.
     """
     ids, names = array("Q"), array("Q")
     for number, job in enumerate(file.jobs(), start=1):
@@ -305,7 +306,7 @@ def _explain_repeats(
         first = first_of_name.setdefault(job.name, job)
         if first is not job:
             raise UserError(
-                f"{file.place(first.where)} and {job.where} are different jobs of one name, "
+                f"{file.place(first.where)} and {job.where} are different jobs with the same name, "
                 f"'{job.name}'.",
                 'Give each group a "name" of its own: results and logs are kept by name.',
             )

@@ -15,17 +15,17 @@ _DELIMITERS = {".csv": ",", ".tsv": "\t"}
 
 _LINES = (".jsonl", ".ndjson")
 
-# What SQS takes as a message; csv's own limit is an eighth of it.
+# The longest message of SQS; csv's own limit is an eighth of it.
 _FIELD_BYTES = 1024 * 1024
 
 ENDINGS = (*_DELIMITERS, *_LINES)
 
-# Where the row stands ("line 7"), and its values by column.
+# The place of the row ("line 7"), and its values by column.
 Row = tuple[str, Mapping[str, Any]]
 
 
 def read(path: Path) -> Iterator[Row]:
-    """The rows of a CSV, TSV or JSON-lines file as (where, group), one at a time."""
+    """Yield the rows of a CSV, TSV or JSON-lines file as (where, group)."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             rows = _json_lines if path.suffix.lower() in _LINES else _delimited
@@ -47,8 +47,8 @@ def _delimited(path: Path, file: TextIO) -> Iterator[Row]:
     header = next(csv.reader([first], delimiter=delimiter), [])
     if not any(header) or len(set(header)) != len(header) or "" in header:
         raise UserError(
-            f"{path}, line 1: the columns need names, each its own; found {header}.",
-            "Make the first line the names of the values, one a column.",
+            f"{path}, line 1: the columns need names, all different; found {header}.",
+            "Name the values in the first line, one name per column.",
         )
     csv.field_size_limit(_FIELD_BYTES)
     reader = csv.reader(file, delimiter=delimiter)
@@ -63,7 +63,7 @@ def _delimited(path: Path, file: TextIO) -> Iterator[Row]:
                 values, columns = several(len(row), "value"), several(width, "column")
                 raise UserError(
                     f"{path}, {where}: {values} for {columns}.",
-                    'Give one value a column; put a value that holds the separator into "quotes".',
+                    'Give one value per column; put values with the separator into "quotes".',
                 )
             some = True
             yield where, dict(zip(header, row, strict=True))
@@ -72,7 +72,7 @@ def _delimited(path: Path, file: TextIO) -> Iterator[Row]:
             f"{path}, line {reader.line_num + 1}: {error}.", "Correct the quotes on that line."
         ) from None
     if not some:
-        raise UserError(f"{path} has no rows.", "Add one row a job below the line of names.")
+        raise UserError(f"{path} has no rows.", "Add one row per job below the line of names.")
 
 
 def _json_lines(path: Path, file: TextIO) -> Iterator[Row]:

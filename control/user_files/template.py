@@ -17,18 +17,18 @@ Fill = Callable[[Mapping[str, Any]], Any]
 
 @dataclass(frozen=True)
 class Template:
-    """What all jobs share, and how a job's group follows from its values."""
+    """The values that all jobs share, and a function from a job's values to its group."""
 
     shared: dict[str, Any]
     group: Fill
 
 
 def read(message: Mapping[str, Any], names: Collection[str], name: str = "") -> Template:
-    """The template that `message` is, for values called `names`.
+    """Read `message` as a template for values called `names`.
 
-    Without a "group" in it, a group is the values themselves. `name` is a placeholder text for
-    the jobs' names; without it jobs are named by their group, or by their values where a value
-    from outside "group" came into it. Raises UserError for placeholders that are no `names`.
+    Without a "group" in it, a group is the values themselves. `name` is a text with placeholders
+    for the jobs' names; without it a job is named by its group, or by its values if a value from
+    outside "group" came into it. Raise UserError for placeholders that are not among `names`.
     """
     if "groups" in message:
         raise UserError(
@@ -41,7 +41,9 @@ def read(message: Mapping[str, Any], names: Collection[str], name: str = "") -> 
     moved = {key: fill for key, (varies, fill) in compiled.items() if varies}
     group = message.get("group", {key: "{" + key + "}" for key in names})
     if not isinstance(group, dict):
-        raise UserError('"group" of the template is no object.', 'Write "group": {"key": "value"}.')
+        raise UserError(
+            '"group" of the template is not an object.', 'Write "group": {"key": "value"}.'
+        )
     fill_group = _compile(group, names)[1]
     if name:
         moved["name"] = _compile(name, names)[1]
@@ -55,7 +57,7 @@ def read(message: Mapping[str, Any], names: Collection[str], name: str = "") -> 
 
 
 def _compile(value: Any, names: Collection[str]) -> tuple[bool, Fill]:
-    """Whether the value holds placeholders, and what fills them."""
+    """Return whether the value has placeholders, and a function that fills them."""
     if isinstance(value, str):
         return _compile_text(value, names)
     if isinstance(value, list):
@@ -89,7 +91,7 @@ def _compile_text(text: str, names: Collection[str]) -> tuple[bool, Fill]:
 
 
 def _placeholder(token: re.Match[str], text: str, names: Collection[str]) -> tuple[str, str]:
-    """Name and format of a placeholder."""
+    """Return the name and format of a placeholder."""
     inside = token[1]
     if inside in names:
         return inside, ""
@@ -98,7 +100,7 @@ def _placeholder(token: re.Match[str], text: str, names: Collection[str]) -> tup
         return name, form
     close = difflib.get_close_matches(name, names, n=1)
     raise UserError(
-        f"The template's '{text[:80]}' holds '{token[0]}', which is no placeholder here.",
+        f"The template's '{text[:80]}' has '{token[0]}', which is not a placeholder here.",
         (f"Did you mean {{{close[0]}}}? " if close else "")
         + f"There are {', '.join('{' + n + '}' for n in names) or 'none'}; write a brace itself "
         "as {{ or }}.",
@@ -109,7 +111,7 @@ def _format(value: Any, form: str) -> str:
     if not form:
         return str(value)
     try:
-        # Lists and tables give numbers as text.
+        # Lists and tables have numbers as text.
         return format(int(value) if form[-1] in "bdoxX" else value, form)
     except ValueError:
         raise UserError(

@@ -1,1 +1,1 @@
-"""What is typed after python run.py: a module each, and what belongs to one of them alone."""
+"""The verbs of run.py, a module each; project.py and next_command.py are shared."""

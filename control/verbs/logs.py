@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import time
 from collections.abc import Callable, Iterable, Iterator
-from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import click
 from botocore.exceptions import BotoCoreError, ClientError
 
-from control import screen
+from control import cli, screen
 from control.aws import cloudwatch_logs
+from control.command import typed
 from control.errors import UserError
 from control.explain import aws_errors
 from control.records import attempts, failed_jobs, find
+from control.records.job_objects import in_parallel, read
 from control.text import several
+from control.verbs import project
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -34,6 +39,47 @@ _POLL_SECONDS = 3.0
 Wait = Callable[[float], object]
 
 
+@cli.command("logs", example="logs P1-A01")
+@click.argument("job", metavar="[JOB]", required=False)
+@click.option(
+    "--attempt",
+    metavar="S.N",
+    default="",
+    help="as `failures` and `logs JOB` name it, such as 1.2; default: the last",
+)
+@click.option("--follow", is_flag=True, help="continue until the job has ended")
+@click.option(
+    "--grep",
+    metavar="TEXT",
+    default="",
+    help="only lines with it; without JOB, of all failed jobs",
+)
+@cli.run_option
+def command(
+    where: Path, job: str | None, attempt: str, follow: bool, grep: str, run_id: str
+) -> None:
+    """Show what a job wrote.
+
+    JOB is its name or id, or a part of either.
+    """
+    if not job and not grep:
+        raise UserError(
+            "`logs` was given no job.",
+            f"Name one that {typed('failures')} shows; or search the logs of all failed jobs with "
+            "--grep TEXT.",
+        )
+    if not job and (follow or attempt):
+        raise UserError(
+            "`logs` follows, and counts the attempts of, one job only.",
+            "Name a job, or leave --follow and --attempt out.",
+        )
+    _, aws, run = project.find_run(where, run_id)
+    if job:
+        show(aws, run, job, attempt=attempt, follow=follow, grep=grep)
+    else:
+        grep_failed(aws, run, grep)
+
+
 def show(
     aws: AWS,
     run: Run,
@@ -46,8 +92,8 @@ def show(
 ) -> None:
     """Print the log of the job that a word means: of the attempt of this name, else of the last.
 
-    `follow` goes on until the job has a record; with `grep` only lines that hold it are printed.
-    Raises UserError if there is no such job or attempt.
+    `follow` continues until the job has a record; `grep` prints only lines that contain it. Raise
+    UserError if there is no such job or attempt.
     """
     with screen.beside_an_answer():
         job = find.in_run(aws.s3, run, word)
@@ -76,39 +122,41 @@ def _of_attempt(aws: AWS, run: Run, job: Found, of_job: Known, name: str) -> Ite
             f"{job.name} has no attempt {name}: {of_job.in_words()}.",
             "Name one of these, or leave --attempt out for the last.",
         )
-    if wanted.has_log:
-        return _from_s3(aws.s3, run, _key(run, job, wanted))
+    lines = attempts.read_log(aws.s3, run, wanted.log_key) if wanted.log_key else iter(())
+    first = next(lines, None)
+    if first is not None:
+        return itertools.chain([first], lines)
     screen.say("It left no log on S3; from CloudWatch:")
-    written = _by_attempt(cloudwatch_logs.of_job(aws.logs, run.log_group, job.name, _began(run)))
+    written = _by_attempt(cloudwatch_logs.of_job(aws.logs, run.log_group, job.name, run.began))
     return (event.text for event in written.get(wanted.name, []))
 
 
 def _last(aws: AWS, run: Run, job: Found, of_job: Known) -> Iterator[str]:
-    """What is written now if that is anything, else the last log on S3."""
-    on_s3 = [one for one in of_job.attempts if one.has_log]
+    """Return the lines written now if there are any, else the last log on S3."""
+    on_s3 = [one for one in of_job.attempts if one.log_key]
     if not of_job.state or not on_s3:
-        now = _last_begun(_since(aws, run, job, on_s3))
-        if now and not (on_s3 and _is_over(now, job)):
+        name, now = _last_begun(_since(aws, run, job, on_s3))
+        if now and name not in {one.name for one in on_s3}:
             screen.say("From CloudWatch, as of now:" if not of_job.state else "From CloudWatch:")
             return (event.text for event in now)
     if on_s3:
-        others = [*(one for one in of_job.attempts if not one.has_log), *on_s3[:-1]]
+        others = [*(one for one in of_job.attempts if not one.log_key), *on_s3[:-1]]
         if others:
             screen.say(f"This is attempt {on_s3[-1].name}; another: --attempt {others[-1].name}")
-        return _from_s3(aws.s3, run, _key(run, job, on_s3[-1]))
+        return attempts.read_log(aws.s3, run, on_s3[-1].log_key)
     screen.say("It has no log." if of_job.state else "No attempt at it has begun: it waits.")
     return iter(())
 
 
 def _followed(aws: AWS, run: Run, job: Found, of_job: Known, wait: Wait) -> Iterator[str]:
-    """Line by line as they come, until the job has a record and its last lines have come, too."""
-    begun = [one for one in of_job.attempts if one.has_log]
-    events = _last_begun(_since(aws, run, job, begun))
+    """Yield lines as they come, until the job has a record and its last lines have come, too."""
+    begun = [one for one in of_job.attempts if one.log_key]
+    _, events = _last_begun(_since(aws, run, job, begun))
     shown = {event.id: event.time for event in events}
     yield from (event.text for event in events)
     if not events:
         screen.say("Waiting for its next lines. Ctrl-C ends only this display.")
-    since = max(shown.values(), default=_began(run)) - _LATE_SECONDS
+    since = max(shown.values(), default=run.began) - _LATE_SECONDS
     over = False
     while not over:
         # Asked first: what the job wrote before its record is among the lines then.
@@ -133,22 +181,18 @@ def _followed(aws: AWS, run: Run, job: Found, of_job: Known, wait: Wait) -> Iter
 
 def _since(aws: AWS, run: Run, job: Found, on_s3: list[Attempt]) -> Iterator[Event]:
     """The job's lines in CloudWatch after the last log that is on S3."""
-    since = _began(run)
+    since = run.began
     if on_s3:
-        key = _key(run, job, on_s3[-1])
-        written = aws.s3.head_object(Bucket=run.bucket, Key=key)["LastModified"].timestamp()
-        since = max(since, written)
+        head = aws.s3.head_object(Bucket=run.bucket, Key=on_s3[-1].log_key)
+        since = max(since, head["LastModified"].timestamp())
     return cloudwatch_logs.of_job(aws.logs, run.log_group, job.name, since)
 
 
-def _began(run: Run) -> float:
-    """Nothing of a run was written before its RUN_ID, the time of its setup."""
-    return datetime.strptime(run.run_id, "%Y%m%dT%H%M%S%z").timestamp()
-
-
 def _by_attempt(events: Iterable[Event]) -> dict[str, list[Event]]:
-    """Each attempt's lines, by its name: the worker begins with one that says it. What stands
-    before the first of those is the end of an attempt whose log is on S3."""
+    """Return each attempt's lines by its name, which is in the worker's first line.
+
+    Lines above the first of those are the end of an attempt whose log is on S3.
+    """
     found: dict[str, list[Event]] = {}
     name = ""
     for event in events:
@@ -159,35 +203,21 @@ def _by_attempt(events: Iterable[Event]) -> dict[str, list[Event]]:
     return found
 
 
-def _last_begun(events: Iterable[Event]) -> list[Event]:
-    return list(_by_attempt(events).values() or [[]])[-1]
-
-
-def _is_over(events: list[Event], job: Found) -> bool:
-    """Whether the worker has said how the attempt ended; its log is on S3 right after that."""
-    return events[-1].text.startswith((f"FAILED {job.name}", f"INTERRUPTED {job.name}"))
-
-
-def _key(run: Run, job: Found, one: Attempt) -> str:
-    return f"{run.prefix}logs/{job.id}.{one.submission}.{one.receive}.txt"
-
-
-def _from_s3(s3: S3Client, run: Run, key: str) -> Iterator[str]:
-    """The lines of a log, however large it is."""
-    body = s3.get_object(Bucket=run.bucket, Key=key)["Body"]
-    return (line.decode("utf-8", "replace") for line in body.iter_lines())
+def _last_begun(events: Iterable[Event]) -> tuple[str, list[Event]]:
+    """Return the name and the lines of the last attempt that has begun, both empty if none has."""
+    return list(_by_attempt(events).items() or [("", [])])[-1]
 
 
 def grep_failed(aws: AWS, run: Run, text: str) -> None:
-    """Print the lines that hold `text`, capitals or not, of the logs of all jobs given up."""
+    """Print the lines with `text`, capitals or not, in the logs of jobs that failed for good."""
     with screen.beside_an_answer():
-        keys = [failed_jobs.record_key(run, one) for one in failed_jobs.find(aws.s3, run).given_up]
+        keys = failed_jobs.find(aws.s3, run).for_good
         with screen.progress("Reading the failed jobs", len(keys)) as advance:
-            read = [one.record for one in failed_jobs.read(aws.s3, run, keys, advance)]
-        of_jobs = [(one["job_name"], one["log_key"]) for one in read if one["log_key"]]
+            records = [one.record for one in read(aws.s3, run, keys, advance)]
+        of_jobs = [(one["job_name"], one["log_key"]) for one in records if one.get("log_key")]
         lines = jobs = 0
         search = functools.partial(_search, aws.s3, run, text.lower())
-        for found in failed_jobs.over_many(search, of_jobs):
+        for found in in_parallel(search, of_jobs):
             _write(found, "")
             lines, jobs = lines + len(found), jobs + bool(found)
         where = f"{several(jobs, 'log')} of {several(len(keys), 'failed job')}"
@@ -197,6 +227,7 @@ def grep_failed(aws: AWS, run: Run, text: str) -> None:
 def _search(s3: S3Client, run: Run, text: str, of_job: tuple[str, str]) -> list[str]:
     name, key = of_job
     try:
-        return [f"{name}: {line}" for line in _from_s3(s3, run, key) if text in line.lower()]
+        lines = attempts.read_log(s3, run, key)
+        return [f"{name}: {line}" for line in lines if text in line.lower()]
     except s3.exceptions.NoSuchKey:
         return []  # somebody has removed it

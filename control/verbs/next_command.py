@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from control import cli, screen
 from control.aws import fleet
+from control.command import typed
 from control.errors import UserError
 from control.records import states
 from control.text import several
@@ -19,24 +20,43 @@ if TYPE_CHECKING:
 
 
 def next_verb(aws: AWS, run: Run | None, fleet_file: str = cli.FLEET) -> str:
-    """The verb that comes next of setup, submitJob, startCluster, monitor."""
+    """Return the next command: setup, submitJob, startCluster or monitor."""
     if run is None or run.ended or not run.queue_url:
-        return "setup"
+        return typed("setup")
     if not run.submissions:
-        return f"submitJob {cli.JOBS}"
+        return typed("submitJob", cli.JOBS)
     if any(fleet.has_machines(one.state) for one in _fleets(aws, run)):
-        return "monitor, or status --watch"
+        return to_watch()
     return after_stop(run, states.count(aws.s3, run), fleet_file)
 
 
 def after_stop(run: Run, counts: JobCounts, fleet_file: str = cli.FLEET) -> str:
-    """The verb that comes next where no machine is up."""
+    """Return the next command where no machine runs."""
     if counts.finished < counts.submitted:
-        return f"startCluster {fleet_file}"
+        return typed("startCluster", fleet_file)
     if counts.failed:
-        return "failures   (says why; then retry sends those jobs again)"
-    ends = "monitor   (ends what is still there), or " if run.fleets else ""
-    return f"{ends}submitJob {cli.JOBS}"
+        return why_failed()
+    ends = f"{typed('monitor')}   (ends what still exists), or " if run.fleets else ""
+    return ends + typed("submitJob", cli.JOBS)
+
+
+def why_failed() -> str:
+    """Return the next command after jobs have failed."""
+    return f"{typed('failures')}   (shows why; then retry sends those jobs again)"
+
+
+def to_watch() -> str:
+    """Return the next command while jobs run."""
+    return f"{typed('monitor')}, or {typed('status', '--watch')}"
+
+
+def after_the_end(jobs: JobCounts) -> str:
+    """Return the next command for a run that has ended."""
+    if jobs.failed:
+        return why_failed()
+    if jobs.finished < jobs.submitted:
+        return f"{typed('retry')}   (sends the jobs again that have no record)"
+    return f"{typed('report')}   (what it did and cost), or {typed('setup')} for a new run"
 
 
 def _fleets(aws: AWS, run: Run) -> list[fleet.FleetState]:
@@ -44,8 +64,7 @@ def _fleets(aws: AWS, run: Run) -> list[fleet.FleetState]:
 
 
 def say_left_behind(aws: AWS, before: Run) -> None:
-    """Say which jobs of the run before did not succeed, now that another has begun, which is all
-    that retry knows of."""
+    """Say which jobs of the run before did not succeed: retry does not know them any longer."""
     counts = states.count(aws.s3, before)
     left = counts.submitted - counts.finished
     if not counts.failed and left <= 0:
@@ -53,40 +72,39 @@ def say_left_behind(aws: AWS, before: Run) -> None:
     failed = [f"{several(counts.failed, 'job')} failed"] if counts.failed else []
     lost = [f"{several(left, 'job')} did not end"] if left > 0 else []
     screen.say(
-        f"In the last run, {before.run_id}, {' and '.join(failed + lost)}. To have them done in "
-        "this one: submitJob JOBFILE --missing, which sends what no run has done."
+        f"In the last run, {before.run_id}, {' and '.join(failed + lost)}. To run them in "
+        f"this one: {typed('submitJob', 'JOBFILE --missing')}"
     )
 
 
 def refuse_earlier(asked: Run, newest: Run) -> None:
-    """Raise UserError if it is not the newest run that was asked for: all verbs work on that one's
-    queue and machines, so the jobs of an earlier run can only become jobs of it."""
+    """Raise UserError if the run is not the newest, whose queue and machines all verbs use."""
     if asked.run_id != newest.run_id:
         sends = _by_file([Path("failed.json")], newest)
         raise UserError(
             f"retry sends jobs of the newest run only, {newest.run_id}; {asked.run_id} is an "
             "earlier one.",
-            f"Make them jobs of the newest: python run.py failures --run {asked.run_id} --job-file "
-            f"failed.json, then: {' and '.join(f'python run.py {verb}' for verb in sends)}",
+            f"Make them jobs of the newest: {_job_file(asked)}; then: {' and '.join(sends)}",
         )
 
 
 def after_failures(run: Run, newest: Run, written: Sequence[Path]) -> str:
-    """What to type after `failures`, which has written these job files, if any."""
+    """Return the next command after `failures`, which has written these job files, if any."""
     if run.run_id == newest.run_id:
-        return "retry   (once it is mended: sends those again that failed for good)"
+        return f"{typed('retry')}   (after the fix: sends those again that failed for good)"
     sends = _by_file(written or [Path("failed.json")], newest)
     if not written:
         then = ", then ".join(sends)
-        return (
-            f"failures --run {run.run_id} --job-file failed.json   (then {then}: retry is for the "
-            "newest run)"
-        )
+        return f"{_job_file(run)}   (then {then}: retry is for the newest run)"
     first, *more = sends
     return f"{first}   (then {', then '.join(more)})" if more else first
 
 
+def _job_file(run: Run) -> str:
+    return typed("failures", f"--run {run.run_id} --job-file failed.json")
+
+
 def _by_file(paths: Sequence[Path], newest: Run) -> list[str]:
-    """What sends the jobs of files: the newest run takes them, or one that begins anew."""
-    begin = ["setup"] if newest.ended else []
-    return begin + [f"submitJob {shlex.quote(str(path))}" for path in paths]
+    """Return the commands that send the jobs of files: to the newest run, or else to a new one."""
+    begin = [typed("setup")] if newest.ended else []
+    return begin + [typed("submitJob", shlex.quote(str(path))) for path in paths]

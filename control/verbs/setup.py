@@ -2,30 +2,36 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from botocore.exceptions import ClientError
-
-from control import screen
-from control.aws import cloudwatch_logs, ecs, iam, sns, tags
-from control.aws.s3 import put_json
-from control.aws.session import AWS, Identity, caller_identity
-from control.aws.sqs import ensure_queues
-from control.config import Config
-from control.errors import ExplainedError, UserError
-from control.model import Run, new_run_id
-from control.records import store
+from control import cli, screen
+from control.aws import session
+from control.aws.s3 import region_of
+from control.explain import aws_errors
+from control.records import live_run, store
 from control.user_files import container_environment
-from control.verbs import next_command
+from control.verbs import next_command, project
+from control.verbs.local.environment import load_project
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-# What a run that has ended says no longer when it is set up again.
-_LIVE: dict[str, Any] = {"ended": "", "end_reason": "", "mailed": False, "memory": {}}
+    from control.aws.session import AWS
+    from control.config import Config
+    from control.model import Run
+
+
+@cli.command("setup", example="setup")
+@cli.take_over_option
+def command(where: Path, take_over: bool) -> None:
+    """Create the queues, cluster and service of a run."""
+    config = load_project(where)
+    aws = session.connect(config)
+    run = setup(aws, config, take_over=take_over)
+    screen.next_command(next_command.next_verb(aws, run))
 
 
 def setup(
@@ -35,24 +41,24 @@ def setup(
     *,
     take_over: bool = False,
 ) -> Run:
-    """Make everything that costs nothing while it waits; returns the run.
+    """Create everything that costs nothing while it waits; return the run.
 
-    Idempotent: what exists is brought up to date. In mid-run the RUN_ID stays; after the end of
-    a run a new one begins. Raises UserError for a bucket that is not there, ExplainedError if
-    the live run is another person's.
+    Idempotent: what exists is updated. A live run keeps its RUN_ID; after the end of a run a new
+    one begins. Raise UserError for a bucket that is missing, ExplainedError if the live run is
+    another person's.
     """
-    who = caller_identity(aws.sts)
+    who = session.caller_identity(aws.sts)
     check_bucket(aws.s3, config)
     before = store.current(aws.s3, config.AWS_BUCKET, config.APP_NAME)
     if before is not None and not before.ended:
-        refuse_others(before, who.arn, take_over)
+        project.refuse_others(before, who.arn, take_over)
         run = before
-        said = container_environment.changes(run.config, config)
-        if said and run.task_definition:
-            screen.say(f"Changed since the last setup: {'; '.join(said)}")
+        changes = container_environment.changes(run.config, config)
+        if changes and run.task_definition:
+            screen.say(f"Changed since the last setup: {'; '.join(changes)}")
     else:
-        run = _begin(aws.s3, config, who, clock())
-    run = _make(aws, config, run, who.arn)
+        run = live_run.begin(aws.s3, config, who, clock())
+    run = live_run.make_live(aws, config, run, who.arn)
     screen.say(f"Run {run.run_id} of {run.app_name} is set up in {run.region}:")
     for kind, name in (
         ("queue", config.SQS_QUEUE_NAME),
@@ -69,140 +75,14 @@ def setup(
     return run
 
 
-def reopen(aws: AWS, config: Config, run: Run) -> Run:
-    """Make what is missing of a run that was set up before, ended or not; it is live then.
-
-    Its RUN_ID and all that is on record of it stay. Safe to repeat.
-    """
-    who = caller_identity(aws.sts)
-    check_bucket(aws.s3, config)
-    return _make(aws, config, run, who.arn, _LIVE)
-
-
 def check_bucket(s3: S3Client, config: Config) -> None:
-    """Raise UserError if AWS_BUCKET is not there or belongs to somebody else."""
-    try:
-        s3.head_bucket(Bucket=config.AWS_BUCKET)
-    except ClientError as error:
-        status = error.response["ResponseMetadata"]["HTTPStatusCode"]
-        if status not in (301, 403, 404):
-            raise
-        why = {
-            301: f"lies in another region than {config.AWS_REGION}",
-            403: "belongs to another account, or you lack the permission s3:ListBucket on it",
-            404: "does not exist",
-        }[status]
-        raise UserError(
-            f"{config.path}: AWS_BUCKET = '{config.AWS_BUCKET}' {why}.",
-            "Ask the owner of the bucket for the permission s3:ListBucket, or name another."
-            if status == 403
-            else f"Correct the name, or make the bucket: aws s3 mb s3://{config.AWS_BUCKET} "
-            f"--region {config.AWS_REGION}",
-        ) from None
-
-
-def say_changes(run: Run, config: Config) -> None:
-    """Say which settings were changed since setup, and that setup registers them."""
-    said = container_environment.changes(run.config, config)
-    if said:
-        screen.say(f"Changed since setup: {'; '.join(said)}. To use it: python run.py setup")
-
-
-def refuse_others(run: Run, arn: str, take_over: bool) -> None:
-    """Raise ExplainedError if the run is live and another person's, unless taken over."""
-    if run.owner != arn and not take_over:
-        raise ExplainedError(
-            f"{run.app_name} is a live run of {run.owner}, set up {run.run_id}.",
-            "Give your own run another APP_NAME in config.py; or, if you agreed on it, add "
-            "--take-over.",
+    """Raise UserError if AWS_BUCKET does not exist or belongs to somebody else."""
+    there, status = region_of(s3, config.AWS_BUCKET)
+    if status != 200:
+        raise aws_errors.failure(
+            {301: "bucket elsewhere", 403: "bucket refused", 404: "NoSuchBucket"}[status],
+            setting="AWS_BUCKET",
+            bucket=config.AWS_BUCKET,
+            region=config.AWS_REGION,
+            there=there or "another region",
         )
-
-
-def _begin(s3: S3Client, config: Config, who: Identity, now: float) -> Run:
-    """Write the run.json of a new run, before anything is made that it must name."""
-    while True:
-        run = store.create(
-            s3,
-            Run(
-                app_name=config.APP_NAME,
-                run_id=new_run_id(now),
-                bucket=config.AWS_BUCKET,
-                region=config.AWS_REGION,
-                account=who.account,
-                owner=who.arn,
-                config=config,
-                **_names(config),
-            ),
-        )
-        if not run.ended:
-            return run
-        now += 1  # a run that began in this very second has ended already
-
-
-def _names(config: Config) -> dict[str, Any]:
-    """What stop needs to know of a setup that was broken off."""
-    return {
-        "cluster": config.ECS_CLUSTER,
-        "service": f"{config.APP_NAME}Service",
-        "log_group": config.LOG_GROUP_NAME,
-    }
-
-
-def _make(
-    aws: AWS, config: Config, run: Run, owner: str, more: Mapping[str, Any] | None = None
-) -> Run:
-    run = dataclasses.replace(
-        run,
-        owner=owner,
-        config=config,
-        **_names(config),
-    )
-    task_role = config.TASK_ROLE_ARN or iam.role_arn(aws.iam, iam.TASK_ROLE)
-    execution_role = iam.execution_role_arn(
-        aws.iam, config.EXECUTION_ROLE_ARN, own_roles=bool(config.TASK_ROLE_ARN)
-    )
-    queue_url, dead_letter_url = ensure_queues(aws.sqs, config, tags.of_run(run))
-    cloudwatch_logs.ensure_group(aws.logs, run)
-    ecs.ensure_cluster(aws.ecs, run)
-    told = container_environment.of_container(config.container_values(), queue_url, run.run_id)
-    container = ecs.container_definition(config, told)
-    task_definition = ecs.register_task_definition(
-        aws.ecs, run, container, task_role, execution_role
-    )
-    ecs.ensure_service(aws.ecs, run, task_definition)
-    run = store.change(
-        aws.s3,
-        run,
-        lambda now: dataclasses.replace(
-            now,
-            owner=owner,
-            config=config,
-            cluster=run.cluster,
-            service=run.service,
-            log_group=run.log_group,
-            queue_url=queue_url,
-            dead_letter_url=dead_letter_url,
-            task_definition=task_definition,
-            **(more or {}),
-        ),
-    )
-    run = _subscribe(aws, config, run)
-    snapshot = f"{run.prefix}snapshot/"
-    content = config.path.read_bytes()
-    aws.s3.put_object(Bucket=run.bucket, Key=f"{snapshot}config.py", Body=content)
-    put_json(aws.s3, run.bucket, f"{snapshot}config.json", config.container_values())
-    put_json(aws.s3, run.bucket, f"{snapshot}task-definition.json", container)
-    return run
-
-
-def _subscribe(aws: AWS, config: Config, run: Run) -> Run:
-    """Have the mail about the end of the run sent to NOTIFY_EMAIL, or to nobody."""
-    topic_arn = ""
-    if config.NOTIFY_EMAIL:
-        topic_arn, confirmed = sns.subscribe(aws.sns, config.NOTIFY_EMAIL)
-        if not confirmed:
-            screen.say(
-                f"AWS sends a mail to {config.NOTIFY_EMAIL}, once: click its link, or no mail will "
-                "come when the run ends."
-            )
-    return store.change(aws.s3, run, lambda r: dataclasses.replace(r, topic_arn=topic_arn))

@@ -5,25 +5,46 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import click
+
+from control import cli, screen
 from control.aws import iam, lambda_function, sns
 from control.aws.scheduler import GROUP, delete_schedule_group, ensure_schedule_group
 from control.aws.session import caller_identity
+from control.command import typed
 from control.config import find_in_project
 from control.errors import ExplainedError
 from control.records import store
+from control.verbs import project
 
 if TYPE_CHECKING:
     from control.aws.session import AWS
     from control.config import Config
 
 
-def make(aws: AWS, config: Config, wait: Callable[[float], object] = time.sleep) -> Iterator[str]:
-    """Make or complete the roles, and the auto-monitor in this region; yields what was done.
+@cli.command("setupAWS", example="setupAWS")
+@click.option("--destroy", "is_removal", is_flag=True, help="remove what it made")
+@click.option("--print", "only_print", is_flag=True, help="show the roles as JSON, create nothing")
+def command(where: Path, is_removal: bool, only_print: bool) -> None:
+    """Create roles and the auto-monitor, once per account and project."""
+    config, aws = project.connect(where)
+    if only_print:
+        screen.say(printed(aws, config))
+        return
+    for line in destroy(aws, config) if is_removal else make(aws, config):
+        screen.say(line)
+    if not is_removal:
+        screen.next_command(typed("setup"))
 
-    Idempotent: what a broken run of it left half made is completed. For another project of the
-    account (another APP_NAME or bucket) it is run again; what projects may do adds up.
+
+def make(aws: AWS, config: Config, wait: Callable[[float], object] = time.sleep) -> Iterator[str]:
+    """Create or complete the roles, and the auto-monitor in this region; yield what was done.
+
+    Idempotent: an interrupted run of it is completed. Each project of the account (another APP_NAME
+    or bucket) needs it once; what projects may do adds up.
     """
     prefix, described = _described(aws, config)
     yield from iam.setup_roles(aws.iam, described, config.APP_NAME, prefix)
@@ -37,16 +58,16 @@ def make(aws: AWS, config: Config, wait: Callable[[float], object] = time.sleep)
 
 
 def make_roles(aws: AWS, config: Config) -> None:
-    """The roles alone: all that AWS on this computer needs."""
+    """Create the roles alone: the AWS on this computer needs nothing else."""
     prefix, described = _described(aws, config)
     for _ in iam.setup_roles(aws.iam, described, config.APP_NAME, prefix):
         continue
 
 
 def destroy(aws: AWS, config: Config) -> Iterator[str]:
-    """Take away what setupAWS made for this project; with the last project, all that it made.
+    """Remove what setupAWS created for this project; with the last project, all of it.
 
-    Service-linked roles stay: they are AWS's own, and others in the account may use them. Raises
+    Service-linked roles stay: they are AWS's own, and others in the account may use them. Raise
     ExplainedError while a run of the project is live.
     """
     _refuse_live_run(aws, config)
@@ -71,7 +92,7 @@ def destroy(aws: AWS, config: Config) -> Iterator[str]:
 
 
 def printed(aws: AWS, config: Config) -> str:
-    """The roles as JSON, filled in, for a site that makes them in a way of its own."""
+    """Return the roles as JSON, for a site that creates them in its own way."""
     return json.dumps(_described(aws, config)[1], indent=2)
 
 
@@ -90,5 +111,5 @@ def _refuse_live_run(aws: AWS, config: Config) -> None:
     if run is not None and not run.ended and (run.schedule or run.fleets):
         raise ExplainedError(
             f"Run {run.run_id} of {run.app_name} may still have machines, which need these roles.",
-            "End it first: python run.py stop",
+            f"End it first: {typed('stop')}",
         )

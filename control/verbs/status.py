@@ -4,29 +4,37 @@ from __future__ import annotations
 
 import json
 import math
-import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import click
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from control import screen
+from control import cli, screen
+from control.errors import UserError
 from control.explain import aws_errors
-from control.model import seconds, utc
+from control.model import utc
 from control.monitoring import run_state
 from control.records import resources, store
-from control.text import format_dollars, format_hours, format_minute, several
-from control.verbs import setup
+from control.text import (
+    format_dollars,
+    format_duration,
+    format_hours,
+    format_minute,
+    several,
+)
+from control.verbs import next_command, project
 
 if TYPE_CHECKING:
     from control.aws.session import AWS
     from control.config import Config
-    from control.model import JobCounts, Run
+    from control.model import Run
     from control.monitoring.run_state import RunState, Spent
     from control.records.progress import Left, Rate
     from control.records.resources import AccountRun
@@ -36,18 +44,26 @@ WATCH_SECONDS = 15
 
 _LABEL = 10
 
-# The commands that a cure may name, and what is said of them.
-_COMMAND = re.compile(r"\b(submitJob JOBFILE|failures|retry|monitor|stop|setup|startCluster)\b")
 
-_MEANT = {
-    "failures": "   (then retry sends them again, or monitor ends what is still there)",
-    "monitor": "   (ends what is still there)",
-    "stop": "   (as long as nothing runs, it only costs)",
-}
-
-_WHY_FAILED = "failures   (says why; then retry sends those jobs again)"
-
-_FOR_JOBS_LEFT = ("stop", "setup", "startCluster")
+@cli.command("status", example="status --watch")
+@click.option("--all", "all_runs", is_flag=True, help="every run in the account")
+@click.option("--watch", "watching", is_flag=True, help="keep showing it; Ctrl-C ends only that")
+@cli.json_option
+def command(where: Path, all_runs: bool, watching: bool, as_json: bool) -> None:
+    """Show how far the run is, and why nothing runs."""
+    if watching and (all_runs or as_json):
+        other = "--all" if all_runs else "--json"
+        raise UserError(f"`status` shows {other} only once, without --watch.", "Leave one out.")
+    if all_runs:
+        show_all(*project.connect(where), as_json=as_json)
+        return
+    config, aws, run = project.find_run(where)
+    if watching:
+        watch(aws, run)
+        return
+    state = show(aws, config, run, as_json=as_json)
+    if not as_json:
+        screen.next_command(next_step(state))
 
 
 def show(aws: AWS, config: Config, run: Run, *, as_json: bool) -> RunState:
@@ -57,12 +73,12 @@ def show(aws: AWS, config: Config, run: Run, *, as_json: bool) -> RunState:
         _print_json(run_state.as_json(state))
         return state
     if not run.ended:
-        setup.say_changes(run, config)
+        project.say_changes(run, config)
     _say(state)
     return state
 
 
-def show_all(aws: AWS, config: Config, *, as_json: bool) -> None:
+def show_all(config: Config, aws: AWS, *, as_json: bool) -> None:
     """Show every run in the account, as lines or as JSON."""
     runs = resources.runs_of_account(aws.ec2, time.time())
     if as_json:
@@ -90,9 +106,9 @@ def watch(
     clock: Callable[[], float] = time.time,
     sleep: Callable[[float], object] = time.sleep,
 ) -> None:
-    """Show the state in its place on a terminal, else again and again, until the run has ended.
+    """Show the state in place on a terminal, else again and again, until the run has ended.
 
-    An AWS that does not answer for a while is asked again: this only looks.
+    Requests that fail for a passing reason are repeated: this only reads.
     """
     with ExitStack() as stack:
         live = None
@@ -105,7 +121,7 @@ def watch(
             except (BotoCoreError, ClientError) as error:
                 if not aws_errors.is_passing(error):
                     raise
-                screen.say(f"AWS does not answer well ({error}); asking again.")
+                screen.say(f"AWS request failed ({error}); retrying.")
             else:
                 if live:
                     live.update(_grid(state), refresh=True)
@@ -121,20 +137,17 @@ def _grid(state: RunState) -> Table:
     grid.add_column(no_wrap=True)
     grid.add_column(overflow="fold")
     for label, text in lines(state):
-        grid.add_row(Text(label, "bold"), Text(screen.named(screen.printable(text))))
+        grid.add_row(Text(label, "bold"), Text(screen.printable(text)))
     return grid
 
 
 def lines(state: RunState) -> Iterator[tuple[str, str]]:
-    """(label, text): what `status` shows."""
+    """Yield what `status` shows, as (label, text)."""
     run, jobs, queue = state.run, state.jobs, state.queue
-    age = duration(state.now - seconds(_set_up(run)))
+    age = format_duration(max(0.0, state.now - run.began))
     when = f"ended {format_minute(run.ended)}" if run.ended else f"set up {age} ago"
     yield "Run", f"{run.app_name} {run.run_id}, {when}, by {run.owner}"
-    counted = (
-        f"{jobs.done:,} done, {jobs.skipped:,} skipped, {jobs.failed:,} failed of "
-        f"{several(jobs.submitted, 'job')}"
-    )
+    counted = f"{jobs.done:,} done, {jobs.others()} of {several(jobs.submitted, 'job')}"
     if state.seen is None:
         yield "Jobs", counted
     else:
@@ -146,61 +159,38 @@ def lines(state: RunState) -> Iterator[tuple[str, str]]:
     if state.left:
         yield "Left", _left_in_words(state.left)
     yield "Cost", _cost_in_words(state.spent, " so far" if not run.ended else "")
-    if state.idle:
-        yield "Idle", state.idle.what
-        yield "Fix", state.idle.fix
+    if state.reason:
+        yield "Idle", state.reason.what
+        yield "Fix", state.reason.fix
 
 
-def next_verb(state: RunState, fleet: str) -> str:
-    """What to type next: of a cure the first command that it names; where there is none to do,
-    what failed comes first."""
-    why, jobs = state.idle, state.jobs
+def next_step(state: RunState) -> str:
+    """Return the next command: that of the reason why no job runs, else what failed comes first."""
     if state.word == "ended":
-        return after_the_end(jobs)
-    if why is None or why.passing:
-        return f"{_WHY_FAILED}, or monitor" if jobs.failed else "monitor, or status --watch"
-    if not why.lasting:
-        return "status --watch   (if it stays so, stop ends the machines: they cost)"
-    named = _COMMAND.search(why.fix)
-    verb = named[0] if named else "startCluster"
-    if verb in _FOR_JOBS_LEFT and jobs.finished >= jobs.submitted:
-        verb = "monitor"
-    return f"{verb} {fleet}" if verb == "startCluster" else verb + _MEANT.get(verb, "")
-
-
-def after_the_end(jobs: JobCounts) -> str:
-    """What to type next about a run that has ended."""
-    if jobs.failed:
-        return _WHY_FAILED
-    if jobs.finished < jobs.submitted:
-        return "retry   (sends the jobs again that have no record)"
-    return "report   (what it did and cost), or setup for a new run"
+        return next_command.after_the_end(state.jobs)
+    if state.reason and state.reason.next:
+        return state.reason.next
+    return next_command.why_failed() if state.jobs.failed else next_command.to_watch()
 
 
 def one_line(state: RunState) -> str:
-    """The state in a line, for `--watch` where lines cannot be written over."""
+    """Return the state in a line, for `--watch` where lines cannot be rewritten."""
     jobs, queue = state.jobs, state.queue
     left = f"; {_left_in_words(state.left)} left" if state.left else ""
-    why = f"; {state.idle.what} {state.idle.fix}" if state.idle else ""
+    why = f"; {state.reason}" if state.reason else ""
     return (
         f"{utc(state.now)} {queue.visible + queue.delayed:,} waiting, "
-        f"{queue.in_flight:,} running, {jobs.done:,} done, {jobs.skipped:,} skipped, "
-        f"{jobs.failed:,} failed; {_machines(state)}{left}{why}"
+        f"{queue.in_flight:,} running, {jobs.done:,} done, {jobs.others()}; "
+        f"{_machines(state)}{left}{why}"
     )
 
 
-def _set_up(run: Run) -> str:
-    """When a run was set up, from its id."""
-    text = run.run_id
-    return f"{text[:4]}-{text[4:6]}-{text[6:11]}:{text[11:13]}:{text[13:]}"
-
-
 def _machines(state: RunState) -> str:
-    asked, up, registered = state.machines()
+    requested, up, registered = state.machines()
     service = state.seen.service if state.seen else None
     running = service.running if service else 0
     return (
-        f"{asked:,} asked for, {up:,} running, {registered:,} registered; "
+        f"{requested:,} requested, {up:,} running, {registered:,} registered; "
         f"{several(running, 'container')}"
     )
 
@@ -208,7 +198,7 @@ def _machines(state: RunState) -> str:
 def _rate_in_words(rate: Rate) -> str:
     return (
         f"{_number(rate.per_hour)} jobs an hour ({_number(rate.low)} to {_number(rate.high)}), "
-        f"over the last {duration(rate.minutes * 60)}"
+        f"over the last {format_duration(rate.minutes * 60)}"
     )
 
 
@@ -217,9 +207,9 @@ def _number(value: float) -> str:
 
 
 def _left_in_words(left: Left) -> str:
-    if math.isinf(left.high):
-        return f"about {duration(left.likely)} (at least {duration(left.low)})"
-    return f"about {duration(left.likely)} ({duration(left.low)} to {duration(left.high)})"
+    low, high = format_duration(left.low), left.high
+    least = f"at least {low}" if math.isinf(high) else f"{low} to {format_duration(high)}"
+    return f"about {format_duration(left.likely)} ({least})"
 
 
 def _cost_in_words(spent: Spent, when: str) -> str:
@@ -236,21 +226,9 @@ def _cost_in_words(spent: Spent, when: str) -> str:
     return text
 
 
-def duration(seconds: float) -> str:
-    """'40 s', '12 min', '3 h 20 min', '2 d 5 h'."""
-    minutes = round(seconds / 60)
-    if seconds < 60:
-        return f"{max(0, round(seconds))} s"
-    if minutes < 60:
-        return f"{minutes} min"
-    if minutes < 48 * 60:
-        return f"{minutes // 60} h {minutes % 60} min"
-    return f"{minutes // 1440} d {minutes % 1440 // 60} h"
-
-
 def _say_all(runs: Sequence[AccountRun], region: str) -> None:
     if not runs:
-        screen.say(f"No run in {region} has machines or asks for some.")
+        screen.say(f"No run in {region} has machines or has requested any.")
         return
     if screen.is_terminal():
         screen.console().print(_all_table(runs))
@@ -266,7 +244,7 @@ _HEADS = ("run", "owner", "state", "machines", "$/h")
 
 def _row(run: AccountRun) -> tuple[str, ...]:
     hourly = "?" if run.hourly is None else f"{run.hourly:.2f}"
-    machines = f"{len(run.kinds)} of {run.asked}"
+    machines = f"{len(run.kinds)} of {run.requested}"
     # Of an ARN the end says who it is.
     owner = run.owner.rsplit(":", 1)[-1] or "?"
     return f"{run.app_name} {run.run_id}", owner, run.state, machines, hourly
@@ -282,7 +260,7 @@ def _all_table(runs: Sequence[AccountRun]) -> Table:
 
 
 def all_as_json(runs: Sequence[AccountRun], region: str) -> dict[str, object]:
-    """As documentation/json.md describes it."""
+    """Return the runs as documentation/json.md describes them."""
     return {
         "region": region,
         "runs": [
@@ -291,7 +269,7 @@ def all_as_json(runs: Sequence[AccountRun], region: str) -> dict[str, object]:
                 "run_id": run.run_id,
                 "owner": run.owner,
                 "state": run.state,
-                "machines": {"asked": run.asked, "running": len(run.kinds)},
+                "machines": {"requested": run.requested, "running": len(run.kinds)},
                 "dollars_per_hour": None if run.hourly is None else round(run.hourly, 2),
             }
             for run in runs

@@ -6,25 +6,50 @@ import dataclasses
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from control import screen
-from control.aws import cloudwatch, fleet
+from control import cli, screen
+from control.aws import cloudwatch, fleet, session
 from control.errors import ExplainedError
 from control.model import utc
 from control.monitoring import act, auto_monitor, observe
 from control.records import costs, resources, states, store
 from control.text import several
+from control.verbs import next_command, project
+from control.verbs.local.environment import load_project
 
 if TYPE_CHECKING:
     from control.aws.session import AWS
     from control.model import JobCounts, Run
     from control.records.resources import Resource
 
-# Machines are reported as running for a moment after they were told to end.
+# Machines are listed as running for a moment after the request to end them.
 _GONE_SECONDS = 120
 
 _NAMED = 5
+
+
+@cli.command("stop", example="stop")
+@cli.dry_run_option
+@cli.take_over_option
+def command(where: Path, dry_run: bool, take_over: bool) -> None:
+    """End everything that costs money; the queue stays."""
+    config = load_project(where)
+    aws = session.connect(config)
+    who = session.caller_identity(aws.sts)
+    run = store.current(aws.s3, config.AWS_BUCKET, config.APP_NAME)
+    if run is None:
+        raise ExplainedError(
+            f"{config.APP_NAME} has not been set up: there is nothing to end.",
+            "Check APP_NAME and AWS_BUCKET in config.py.",
+        )
+    if run.ended and not any(resource.costs for resource in resources.of_run(aws, run)):
+        screen.next_command(next_command.after_the_end(say_ended(aws, run)))
+        return
+    project.refuse_others(run, who.arn, take_over or dry_run)
+    stop(aws, run, dry_run=dry_run)
+    screen.next_command(next_command.after_stop(run, say_unfinished(aws, run)))
 
 
 def stop(
@@ -38,7 +63,7 @@ def stop(
 ) -> None:
     """List what will be ended, end it, list what is left.
 
-    Safe to repeat. Never touches inputs, outputs, records, queues, log groups or clusters. Raises
+    Safe to repeat. Never touches inputs, outputs, records, queues, log groups or clusters. Raise
     ExplainedError if something that costs money is still there after two minutes.
     """
     found = resources.of_run(aws, run, clock)
@@ -48,9 +73,9 @@ def stop(
     if going:
         _say("Would be ended:" if dry_run else "Will be ended:", going)
     if dry_run:
-        _say("Would stay, which costs nothing:", [t for t in found if not t.goes])
+        _say("Would be kept (no charge):", [t for t in found if not t.goes])
         return
-    # First of all: a monitor that looks in between must not take the end for AWS's own.
+    # First: a monitor that observes in between must not conclude that AWS ended the machines.
     run = _remember(aws, run, clock())
     for line in act.end_machines(aws, run, clock):
         screen.say(line)
@@ -58,12 +83,14 @@ def stop(
         screen.say("auto-monitor ended")
     if run.config.CLEAN_DASHBOARD:
         cloudwatch.delete_dashboard(aws.cloudwatch, run)
-    _say("Left, which costs nothing:", _left(aws, run, wait, pause, clock))
+    _say("Kept (no charge):", _left(aws, run, wait, pause, clock))
 
 
 def _remember(aws: AWS, run: Run, now: float) -> Run:
-    """Write down when it was stopped, and how long its machines had been up: nobody else may have
-    looked at them."""
+    """Record when the run was stopped, and how long its machines had been up.
+
+    No monitor may have seen them.
+    """
     machines = observe.machines_up(aws.ec2, fleet.describe(aws.ec2, fleet.of_run(aws.ec2, run)))
 
     def note(known: Run) -> Run:
@@ -98,7 +125,7 @@ def _left(
 
 
 def _say(title: str, things: Sequence[Resource]) -> None:
-    """By kind; of many of one kind the first few are named."""
+    """Print resources by kind; of many of one kind only the first few."""
     screen.say(title if things else f"{title} nothing.")
     by_kind: dict[str, list[str]] = defaultdict(list)
     for thing in things:
@@ -109,7 +136,7 @@ def _say(title: str, things: Sequence[Resource]) -> None:
 
 
 def say_ended(aws: AWS, run: Run) -> JobCounts:
-    """Say that there is nothing to end, and how the run's jobs ended; returns that."""
+    """Say that there is nothing to end, and how the run's jobs ended; return their counts."""
     counts = states.count(aws.s3, run)
     screen.say(
         f"Run {run.run_id} of {run.app_name} has ended, and its machines with it: "
@@ -119,7 +146,7 @@ def say_ended(aws: AWS, run: Run) -> JobCounts:
 
 
 def say_unfinished(aws: AWS, run: Run) -> JobCounts:
-    """Say how many jobs are unfinished; returns how all stand."""
+    """Say how many jobs are unfinished; return the counts of all."""
     count = states.count(aws.s3, run)
     unfinished = count.submitted - count.finished
     screen.say(

@@ -2,272 +2,188 @@
 
 from __future__ import annotations
 
-import contextlib
-import dataclasses
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+import shlex
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
-from botocore.exceptions import BotoCoreError, ClientError
+import click
 
-from control import screen
-from control.aws.session import AWS, caller_identity
-from control.config import Config
-from control.errors import ExplainedError
-from control.explain import aws_errors
-from control.model import Run
-from control.records import failed_jobs, sending, states, store, submissions
-from control.records.journal import Journal
-from control.records.submissions import Ids, Known, Submissions
+from control import cli, screen
+from control.aws import session
+from control.command import typed
+from control.config import find_in_project, load_config
+from control.errors import UserError
+from control.records import failed_jobs, states, store, submissions
+from control.records.delivery import STATE_FOLDER, Delivery, Outcome
+from control.records.submissions import Ids, Known
 from control.text import several
 from control.user_files import job_file
 from control.user_files.job import Job, name_hash
 from control.user_files.job_file import JobFile, Survey
-from control.verbs import setup
+from control.verbs import next_command, project
+from control.verbs.local.environment import load_project
 
-_SHOWN = 5
+if TYPE_CHECKING:
+    from control.aws.session import AWS
+    from control.config import Config
+    from control.model import Run
 
-# In the project's folder: what this computer must remember of a run.
-STATE_FOLDER = ".runs"
+again_option = click.option(
+    "--again", is_flag=True, help="also send jobs already submitted in this run"
+)
 
-
-@dataclass
-class Outcome:
-    """What a submission did, job by job in numbers."""
-
-    in_file: int = 0
-    sent: int = 0
-    already: int = 0
-    done_before: int = 0
-    sent_before_break: int = 0
-    not_in_file: int = 0
-    maybe_twice: int = 0
-    same_name: int = 0
-    refused: list[tuple[Job, str]] = field(default_factory=list)
+missing_option = click.option(
+    "--missing", is_flag=True, help="leave out jobs done in any earlier run"
+)
 
 
-def to_live_run(aws: AWS, config: Config, path: Path, *, again: bool, missing: bool) -> Run:
-    """Submit to the run that is set up, and say what was done; returns the run as it is then. See
-    `submit` and `report`."""
-    job_file.read(path)  # a mistake in its name or form is said before AWS is asked anything
-    caller_identity(aws.sts)
+@cli.command("submitJob", example=f"submitJob {cli.JOBS}")
+@click.argument("job_file", metavar="JOBFILE")
+@again_option
+@missing_option
+@cli.dry_run_option
+def command(where: Path, job_file: str, again: bool, missing: bool, dry_run: bool) -> None:
+    """Send the jobs of a job file."""
+    if dry_run and (missing or again):
+        raise UserError(
+            "--dry-run reads the job file alone; what --missing and --again send depends on what "
+            "is recorded on S3.",
+            "Leave one of them out.",
+        )
+    config = load_config(where, embedded=True) if dry_run else load_project(where)
+    jobs = read_jobs(find_in_project(config, job_file))
+    if dry_run:
+        show(jobs)
+        return
+    aws = session.connect(config)
+    run = to_live_run(aws, config, jobs, again=again, missing=missing)
+    screen.next_command(next_command.next_verb(aws, run))
+
+
+class Jobs(NamedTuple):
+    """A job file that was read and found to be without mistakes."""
+
+    file: JobFile
+    survey: Survey
+
+
+def read_jobs(path: Path, first: int | None = None) -> Jobs:
+    """Read the job file at `path`, or its `first` jobs only, and say which are repeated.
+
+    Raise UserError for any mistake in it.
+    """
+    file = job_file.read(path, first)
+    with screen.progress("Checking the jobs", len(file.listed or ())) as advance:
+        found = job_file.survey(file, advance)
+    if found.repeated:
+        screen.say(
+            f"{file.groups_path}: {several(found.repeated, 'job')} more than once in it (first: "
+            f"{found.first_repeated}); each is sent once."
+        )
+    return Jobs(file, found)
+
+
+def show(jobs: Jobs) -> None:
+    """Print what would be sent; the last line is the first message itself."""
+    count, first = jobs.survey.count - jobs.survey.repeated, next(jobs.file.jobs())
+    screen.say(f"{jobs.file.groups_path}: {several(count, 'job')}; nothing was sent.")
+    screen.say(f"The first is {first.name} (id {first.id}):")
+    screen.say(first.body)
+
+
+def to_live_run(aws: AWS, config: Config, jobs: Jobs, *, again: bool, missing: bool) -> Run:
+    """Submit to the run that is set up, report what was sent, and return the run as it is then."""
+    session.caller_identity(aws.sts)
     run = store.live(aws.s3, config.AWS_BUCKET, config.APP_NAME)
-    setup.say_changes(run, config)
-    state = config.project / STATE_FOLDER
-    report(submit(aws, run, path, state, again=again, missing=missing), run, path)
+    project.say_changes(run, config)
+    folder = config.project / STATE_FOLDER
+    report(submit(aws, run, jobs, folder, again=again, missing=missing), run, jobs)
     return store.load(aws.s3, run.bucket, run.app_name, run.run_id)
+
+
+def report(outcome: Outcome, run: Run, jobs: Jobs) -> None:
+    """Print what was and was not sent. Raise ExplainedError if SQS refused some jobs."""
+    queue = run.queue_url.rsplit("/", 1)[-1]
+    first_line = f"{several(outcome.sent, 'job')} sent to {queue}."
+    outcome.report(first_line, typed("submitJob", shlex.quote(str(jobs.file.path))))
 
 
 def submit(
     aws: AWS,
     run: Run,
-    path: Path,
+    jobs: Jobs,
     state_folder: Path,
     *,
     again: bool = False,
     missing: bool = False,
-    first: int | None = None,
 ) -> Outcome:
-    """Send the jobs of the file at `path` that this run was not given yet.
+    """Send the jobs that this run does not have yet.
 
     `again` sends all of them as their next submission; `missing` leaves out those done in any
-    earlier run too; `first` takes so many of the file's, from its beginning. `state_folder` keeps
-    the journal by which a broken-off submission goes on.
-    Raises UserError for a mistake in the file (nothing was sent then), ExplainedError if AWS
-    fails in the middle (it says what was sent).
+    earlier run too. `state_folder` has the lock against two commands at the same time. Raise
+    ExplainedError if AWS fails in the middle (it says what was sent).
     """
-    file = job_file.read(path, first)
-    found = _survey(file)
-    journal = Journal(state_folder / run.app_name / run.run_id, path)
-    try:
-        return _send(aws, run, file, found, journal, again=again, missing=missing)
-    finally:
-        journal.close()
+    command = typed("submitJob", shlex.quote(str(jobs.file.path)))
+    with Delivery(aws, run, state_folder, command) as delivery:
+        known = _known(aws, run)
+        done = Ids(states.finished_ids(aws.s3, run.bucket, run.app_name)) if missing else Ids()
+        delivery.begin(failed_jobs.read_for_good(aws.s3, run) if again else ())
+        _snapshot(aws, delivery.run, jobs.file)
+        outcome = delivery.outcome
+        outcome.in_file = jobs.survey.count
 
+        def chosen(advance: screen.Advance) -> Iterator[tuple[Job, int]]:
+            for job in _each_once(jobs, advance):
+                number = _submission_number(job, known, done, outcome, again=again)
+                if number:
+                    yield job, number
 
-def dry_run(path: Path) -> Iterator[str]:
-    """Lines that tell what would be sent; the last is the first message itself."""
-    file = job_file.read(path)
-    found = _survey(file)
-    first = next(file.jobs())
-    yield f"{file.groups_path}: {several(found.count - found.repeated, 'job')}; nothing was sent."
-    yield f"The first is {first.name} (id {first.id}):"
-    yield first.body
-
-
-def _survey(file: JobFile) -> Survey:
-    total = len(file.listed or ())
-    with screen.progress("Checking the jobs", total) as advance:
-        found = job_file.survey(file, advance)
-    if found.repeated:
-        screen.say(
-            f"{file.groups_path}: {several(found.repeated, 'job')} more than once in it (first: "
-            f"{found.first_repeated}); each is taken once."
-        )
-    return found
-
-
-def _send(
-    aws: AWS,
-    run: Run,
-    file: JobFile,
-    found: Survey,
-    journal: Journal,
-    *,
-    again: bool,
-    missing: bool,
-) -> Outcome:
-    known = _known(aws, run)
-    taken, uncertain = journal.leftovers()
-    done = Ids(states.finished_ids(aws.s3, run.bucket, run.app_name)) if missing else Ids()
-    retiring = failed_jobs.Retiring(failed_jobs.etags(aws.s3, run) if again else {})
-    run = store.change(aws.s3, run, count_submission)
-    parts = submissions.Parts(aws.s3, run, run.submissions)
-    outcome = Outcome(in_file=found.count, not_in_file=taken.beyond(known.submissions))
-    choice = _Choice(known, taken, uncertain, done, again, outcome, parts)
-    with screen.progress("Submitting", found.count) as advance:
-        chosen = choice.to_send(file.jobs(), advance, found.repeated_ids)
-        deliver(aws, run, chosen, journal, parts, outcome, retiring, f"submitJob {file.path}")
-        _snapshot(aws, run, file)
-    journal.finish()
+        with screen.progress("Submitting", jobs.survey.count) as advance:
+            delivery.send(chosen(advance), continues=again)
     return outcome
 
 
-def deliver(
-    aws: AWS,
-    run: Run,
-    chosen: Iterable[tuple[Job, int]],
-    journal: Journal,
-    parts: submissions.Parts,
-    outcome: Outcome,
-    retiring: failed_jobs.Retiring,
-    verb: str,
-) -> None:
-    """Send the chosen jobs, each as the submission of this number, and put them on record.
-
-    Raises ExplainedError if AWS fails in the middle: it says what was sent, and that `verb` goes
-    on from there.
-    """
-    try:
-        for sent in sending.send_all(
-            aws.sqs, run.queue_url, run.run_id, sending.batches(chosen), journal
-        ):
-            parts.add(sent.taken)
-            retiring.sent(sent.taken)
-            outcome.sent += len(sent.taken)
-            outcome.refused += sent.refused
-            outcome.maybe_twice += len(sent.taken) if sent.doubtful else 0
-        parts.flush()
-        retiring.finish(aws.s3, run)
-    except (BotoCoreError, ClientError) as error:
-        raise _broken_off(error, outcome, parts, verb) from error
-    except KeyboardInterrupt:
-        screen.say(f"{outcome.sent:,} of {outcome.in_file:,} jobs were sent so far.")
-        raise
-
-
 def _known(aws: AWS, run: Run) -> Known:
-    total = sum(sum(states.part_sizes(key)) for key in states.parts(aws.s3, run))
-    with screen.progress("Reading what this run was given", total) as advance:
+    keys = map(submissions.parse_part, submissions.parts(aws.s3, run))
+    total = sum(key.new + key.again for key in keys)
+    with screen.progress("Reading what was submitted before", total) as advance:
         return submissions.known(aws.s3, run, advance)
 
 
-def _broken_off(
-    error: Exception, outcome: Outcome, parts: submissions.Parts, verb: str
-) -> ExplainedError:
-    with contextlib.suppress(BotoCoreError, ClientError):
-        parts.flush()  # the journal has them too, but only on this computer
-    why = aws_errors.explain(error) or ExplainedError(str(error), "")
-    return ExplainedError(
-        f"{outcome.sent:,} of {outcome.in_file:,} jobs were sent, then: {why.what}",
-        f"{why.fix} Then, to go on where this one stopped: python run.py {verb}",
-    )
+def _each_once(jobs: Jobs, advance: screen.Advance) -> Iterator[Job]:
+    seen: set[int] = set()
+    for number, job in enumerate(jobs.file.jobs(), start=1):
+        if number % 100 == 0:
+            advance(100)
+        job_id = int(job.id, 16)
+        if job_id in jobs.survey.repeated_ids:
+            if job_id in seen:
+                continue
+            seen.add(job_id)
+        yield job
 
 
-def count_submission(run: Run) -> Run:
-    """One more command has sent jobs."""
-    return dataclasses.replace(run, submissions=run.submissions + 1)
-
-
-@dataclass
-class _Choice:
-    """Which jobs of the file are sent, and why the others are not."""
-
-    known: Known
-    taken: Submissions
-    uncertain: Submissions
-    done: Ids
-    again: bool
-    outcome: Outcome
-    parts: submissions.Parts
-
-    def to_send(
-        self, jobs: Iterator[Job], advance: screen.Advance, repeated_ids: frozenset[int]
-    ) -> Iterator[tuple[Job, int]]:
-        seen: set[int] = set()
-        for number, job in enumerate(jobs, start=1):
-            if number % 100 == 0:
-                advance(100)
-            job_id = int(job.id, 16)
-            if job_id in repeated_ids:
-                if job_id in seen:
-                    continue
-                seen.add(job_id)
-            submission = self.submission_of(job, job_id)
-            if submission:
-                yield job, submission
-
-    def submission_of(self, job: Job, job_id: int) -> int:
-        """The number of the submission by which this job is sent now; 0 if it is not."""
-        last, taken = self.known.submissions[job_id], self.taken[job_id]
-        if taken > last:
-            # Sent by a command that was broken off, and only not on record yet.
-            self.parts.add([(job, taken)])
-            self.outcome.sent_before_break += 1
-            self.outcome.not_in_file -= 1
-        elif job_id in self.done:
-            self.outcome.done_before += 1
-        elif last and not self.again:
-            self.outcome.already += 1
-        elif taken > 1:
-            # Only --again sends a job a second time: it is that command which goes on here.
-            self.outcome.sent_before_break += 1
-        else:
-            self.outcome.maybe_twice += self.uncertain[job_id] > last
-            self.outcome.same_name += not last and name_hash(job.name) in self.known.names
-            return last + 1
-        return 0
+def _submission_number(job: Job, known: Known, done: Ids, outcome: Outcome, *, again: bool) -> int:
+    """Return the number of the submission by which this job is sent now; 0 if it is not."""
+    job_id = int(job.id, 16)
+    last = known.submissions[job_id]
+    if job_id in done:
+        outcome.done_before += 1
+    elif last and not again:
+        outcome.already += 1
+    elif job_id in known.sent_again:
+        # This continues an interrupted --again.
+        outcome.sent_before += 1
+    else:
+        outcome.same_name += not last and name_hash(job.name) in known.names
+        return last + 1
+    return 0
 
 
 def _snapshot(aws: AWS, run: Run, file: JobFile) -> None:
-    """Keep the job file with the run: what exactly was asked for."""
+    """Keep the job file with the run: exactly what was submitted."""
     for path in {file.path, file.groups_path}:
         key = f"{run.prefix}snapshot/{run.submissions:04d}-{path.name}"
         with path.open("rb") as content:
             aws.s3.put_object(Bucket=run.bucket, Key=key, Body=content)
-
-
-def report(outcome: Outcome, run: Run, path: Path) -> None:
-    """Say exactly what was and was not sent. Raises ExplainedError if SQS refused some."""
-    screen.say(f"{several(outcome.sent, 'job')} sent to {run.queue_url.rsplit('/', 1)[-1]}.")
-    kinds = {
-        "submitted in this run before, not sent again (--again sends them)": outcome.already,
-        "done in an earlier run, not sent": outcome.done_before,
-        "sent already by the command that was broken off": outcome.sent_before_break,
-        "not in this file, but sent by a command that was broken off; submit their own file "
-        "again to have them counted": outcome.not_in_file,
-        "possibly in the queue twice, on their way when the command or the connection was broken "
-        "off; a job that is done is not run again": outcome.maybe_twice,
-        "with the name of an earlier job of this run but other values; their results replace its "
-        "results": outcome.same_name,
-    }
-    for words, number in kinds.items():
-        if number:
-            screen.say(f"{several(number, 'job')} {words}.")
-    if outcome.refused:
-        shown = "; ".join(f"{job.name}: {why}" for job, why in outcome.refused[:_SHOWN])
-        raise ExplainedError(
-            f"SQS refused {several(len(outcome.refused), 'job')} ({shown}).",
-            f"Mend what it says and run again: python run.py submitJob {path}. It sends only "
-            "those.",
-        )

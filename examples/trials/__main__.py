@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from pathlib import Path
+
+import click
 
 from control import cli
 from examples.trials import cellprofiler, fiji, hello_world, ome_zarr, variant_calling
@@ -13,22 +16,25 @@ MODULES = (hello_world, fiji, ome_zarr, cellprofiler, variant_calling)
 TRIALS = {trial.name: trial for trial in (*(module.TRIAL for module in MODULES), cellprofiler.FULL)}
 
 
-def main(argv: Sequence[str]) -> None:
-    """Parse the command line and do it; what follows a `--` is given to `run.py local`.
+def main(argv: Sequence[str]) -> int:
+    """Run the chosen examples; what follows a `--` is passed to `run.py local`.
 
-    Raises ExplainedError.
+    Raise ExplainedError if one fails.
     """
     end = argv.index("--") if "--" in argv else len(argv)
-    parser = cli.Parser(prog="-m examples.trials", description=__doc__)
-    parser.add_argument("name", nargs="?", choices=[*TRIALS], help="default: all")
-    parser.add_argument("--install", action="store_true", help="only install what it needs")
-    args = parser.parse_args(argv[:end])
-    chosen = [TRIALS[args.name]] if args.name else [*TRIALS.values()]
-    for trial in chosen:
-        if trial.missing():
-            trial.install()
-        if not args.install:
-            run(trial, argv[end + 1 :])
+
+    @cli.command("examples.trials")
+    @click.argument("name", metavar="[NAME]", required=False, type=cli.one_of(TRIALS))
+    @click.option("--install", is_flag=True, help="only install what it needs")
+    def command(where: Path, name: str | None, install: bool) -> None:
+        """Run an example, or all of them, with its real program and check the result."""
+        for trial in [TRIALS[name]] if name else TRIALS.values():
+            if trial.missing():
+                trial.install()
+            if not install:
+                run(trial, argv[end + 1 :])
+
+    return cli.invoke(command, "python -m examples.trials", argv[:end])
 
 
 if __name__ == "__main__":

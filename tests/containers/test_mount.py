@@ -100,7 +100,7 @@ def test_with_a_hop_limit_of_1_no_job_is_taken_and_the_limit_is_named(machine, p
     assert container.wait() == 1
 
     (line,) = [line for line in container.output().splitlines() if line.startswith("Error: ")]
-    assert "so no job is taken" in line and "HttpPutResponseHopLimit" in line
+    assert "so the container accepts no jobs" in line and "HttpPutResponseHopLimit" in line
     assert prepared.names("runs/") == [] and prepared.waiting() == (1, 0)
 
 
@@ -123,7 +123,7 @@ def test_without_a_mount_no_job_is_taken_and_the_reason_is_said(
     assert container.wait() == 1
 
     (line,) = [line for line in container.output().splitlines() if line.startswith("Error: ")]
-    assert "so no job is taken" in line and why in line
+    assert "so the container accepts no jobs" in line and why in line
     assert prepared.names("runs/") == [] and prepared.waiting() == (1, 0)
 
 

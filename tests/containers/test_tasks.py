@@ -13,6 +13,7 @@ from control.aws.session import AWS
 from control.aws.sqs import queue_counts
 from control.config import load_config
 from control.monitoring import act
+from control.user_files.fleet_file import FleetFile
 from control.verbs import setup, setup_aws, start_cluster, submit
 from tests.conftest import BUCKET, ROOT
 from tests.faults.site import until
@@ -36,9 +37,8 @@ class Site:
         path = config.project / "jobs.json"
         path.write_text(json.dumps({"groups": list(groups)}))
         run = setup.setup(self.aws, config)
-        submit.submit(self.aws, run, path, config.project)
-        fleet_file = ROOT / "files/exampleFleet.json"
-        self.run = start_cluster.start(self.aws, config, run, fleet_file, yes=True)
+        submit.submit(self.aws, run, submit.read_jobs(path), config.project)
+        self.run = start_cluster.start(self.aws, config, run, FleetFile(), yes=True)
 
     def log(self, task):
         path = self._state / "tasks" / task / "log.txt"
@@ -151,7 +151,7 @@ def test_a_job_that_exceeds_memory_is_told_so_and_its_container_takes_the_next(s
     failed, done = found["greedy"], found["modest"]
     assert failed["state"] == "failed" and failed["signal"] == "SIGKILL"
     assert failed["reason"] == (
-        "out of memory: the kernel ended /usr/bin/python3 (limit 300 MiB); MEMORY is 300"
+        "out of memory: the kernel killed /usr/bin/python3 (limit 300 MiB); MEMORY is 300"
     )
     assert MEMORY / 2 < failed["peak_memory_mb"] < 1.2 * MEMORY
     assert done["state"] == "done"

@@ -7,11 +7,12 @@ import json
 import pytest
 
 import run as command_line
-from control import cli, screen
+from control import cli
 from control.aws import session
+from control.command import in_project
 from control.monitoring import act
+from control.user_files import fleet_file
 from control.verbs import start_cluster, submit
-from tests.conftest import ROOT
 
 
 @pytest.fixture
@@ -22,7 +23,7 @@ def typed(embedded, monkeypatch, capsys):
     def type_(config, *words):
         capsys.readouterr()
         argv = ["--config", str(config.path.parent), *words]
-        with screen.for_project(cli.config_option(argv)):
+        with in_project(cli.config_option(argv)):
             command_line.main(argv)
         return capsys.readouterr().out
 
@@ -35,7 +36,7 @@ def stuck(set_up, tmp_path):
     aws, config, run = set_up(MEMORY=900_000, CLUSTER_MACHINES=1)
     path = tmp_path / "jobs.json"
     path.write_text(json.dumps({"groups": [{"n": 1}, {"n": 2}]}))
-    submit.submit(aws, run, path, tmp_path)
-    run = start_cluster.start(aws, config, run, ROOT / "files/exampleFleet.json", yes=True)
+    submit.submit(aws, run, submit.read_jobs(path), tmp_path)
+    run = start_cluster.start(aws, config, run, fleet_file.FleetFile(), yes=True)
     yield aws, config, run
     list(act.end_machines(aws, run))

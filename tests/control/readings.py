@@ -56,7 +56,7 @@ BUSY = Observed(
     machines=tuple(machine(n) for n in range(3)),
     service=ServiceState(desired=3, running=3, pending=0),
     alarms=frozenset(f"App_run_i-{n}" for n in range(10)),
-    asked={"sfr-1": 3},
+    requested={"sfr-1": 3},
 )
 DONE = replace(BUSY, queue=EMPTY, jobs=JobCounts(200, 198, 1, 1))
 

@@ -5,11 +5,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 from boto3.exceptions import S3UploadFailedError
 from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError
 
+import run as command_line
 from control import cli, screen
+from control import command as commands
 from control.errors import ExplainedError, UserError
 
 REPOSITORY = Path(__file__).parents[2]
@@ -65,7 +68,7 @@ def test_an_error_is_two_lines_on_standard_error_and_an_exit_code(capsys, error,
 def test_a_bug_names_the_place_and_asks_for_debug(capsys):
     cli.run_main(raising(KeyError("gone")), [])
     printed = capsys.readouterr().err
-    assert "test_command.py, line" in printed
+    assert "test_cli.py, line" in printed
     assert "--debug" in printed
 
 
@@ -86,50 +89,85 @@ def test_what_main_returns_is_the_exit_code():
     assert cli.run_main(lambda argv: 1, []) == 1
 
 
-def parser():
-    parser = cli.Parser(prog="run.py")
-    verbs = parser.add_subparsers(dest="verb", required=True)
-    submit = verbs.add_parser("submitJob")
-    submit.add_argument("file")
-    submit.add_argument("--number", type=int, metavar="NUMBER")
-    verbs.add_parser("stop")
-    return parser
+@cli.command("submitJob", example="submitJob files/exampleJob.json")
+@click.argument("file", metavar="FILE")
+@click.option("--number", type=int, metavar="NUMBER")
+@click.option("--secret", hidden=True)
+@click.option("--color", type=cli.one_of(["red", "green"]))
+def command(where, file, number, secret, color):
+    """Send jobs."""
+    print(where, file, number)
+
+
+@pytest.fixture
+def typed(capsys):
+    """Type words after the program: (exit code, standard output, lines of standard error)."""
+    program = cli.Verbs({"submitJob": __name__, "stop": "no_such_module"}, help="A program.")
+
+    def type_(*words):
+        code = cli.run_main(lambda argv: cli.invoke(program, "python run.py", argv), words)
+        out, err = capsys.readouterr()
+        return code, out, err.splitlines()
+
+    return type_
 
 
 @pytest.mark.parametrize(
     ("argv", "what", "fix"),
     [
-        ([], "verb", "python run.py --help"),
-        (["submitjob"], "invalid choice", "Did you mean submitJob?"),
-        (["fly"], "invalid choice", "python run.py --help"),
-        (["submitJob"], "file", "python run.py submitJob --help"),
-        (["submitJob", "f", "--number", "x"], "invalid int value: 'x'", "submitJob --help"),
+        (["submitjob"], "there is no verb submitjob", "Did you mean submitJob?"),
+        (["fly"], "there is no verb fly", "See: python run.py --help"),
+        (["submitJob"], "FILE", "See: python run.py submitJob --help"),
+        (["submitJob", "f", "--number", "x"], "'x' is not", "submitJob --help"),
+        (["submitJob", "f", "--number"], "--number", "submitJob --help"),
         (["submitJob", "f", "--numbr", "1"], "no option --numbr", "Did you mean --number?"),
-        (["submitJob", "f", "--fast"], "it takes file [--number NUMBER].", "submitJob --help"),
-        (["submitJob", "f", "g"], "it does not take 'g'; it takes file", "submitJob --help"),
-        (["stop", "now"], "it does not take 'now'; it takes nothing more.", "stop --help"),
-        # An option of another verb's.
-        (["stop", "--number", "1"], "it does not take '--number 1'", "stop --help"),
+        (["submitJob", "f", "--fast"], "it takes FILE [--number NUMBER] ", "submitJob --help"),
+        (["submitJob", "f", "g"], "it does not take 'g'; it takes FILE", "submitJob --help"),
+        (["submitJob", "f", "--confg", "x"], "no option --confg", "Did you mean --config?"),
+        (["submitJob", "f", "--color", "gren"], "not one of red, green", "Did you mean green?"),
+        (["--confg", "x", "submitJob", "f"], "no option --confg", "Did you mean --config?"),
+        (["--number", "1", "submitJob"], "run.py: there is no option --number.", "See: "),
     ],
 )
-def test_wrong_usage_is_two_lines_and_exit_code_2(capsys, argv, what, fix):
-    assert cli.run_main(lambda words: parser().parse_args(words) and 0, argv) == 2
-    lines = capsys.readouterr().err.splitlines()
-    assert len(lines) == 2
+def test_wrong_usage_is_two_lines_and_exit_code_2(typed, argv, what, fix):
+    code, out, lines = typed(*argv)
+    assert (code, out, len(lines)) == (2, "", 2)
     assert what in lines[0] and fix in lines[1]
 
 
-def test_help_is_exit_code_0_and_mentions_debug(capsys):
-    assert cli.run_main(lambda words: parser().parse_args(words) and 0, ["--help"]) == 0
-    assert "--debug" in capsys.readouterr().out
+@pytest.mark.parametrize(
+    ("argv", "where"),
+    [
+        (["submitJob", "f"], "."),
+        (["--config", "a", "submitJob", "f"], "a"),
+        (["submitJob", "--config=b", "f"], "b"),
+        (["--config", "a", "submitJob", "f", "--config", "b"], "b"),
+        (["--debug", "submitJob", "f"], "."),
+        (["submitJob", "--debug", "f", "--secret", "x"], "."),
+    ],
+)
+def test_config_and_debug_may_come_before_and_after_the_verb(typed, argv, where):
+    assert typed(*argv) == (0, f"{where} f None\n", [])
+
+
+@pytest.mark.parametrize("help_option", ["-h", "--help"])
+def test_help_shows_the_example_and_no_hidden_option(typed, help_option):
+    code, out, _ = typed("submitJob", help_option)
+    assert code == 0 and "Send jobs." in out and "--debug" in out and "secret" not in out
+    assert "Example: python run.py submitJob files/exampleJob.json" in out
+
+
+def test_a_package_that_is_missing_is_the_users_mistake(typed):
+    code, _, lines = typed("stop")
+    assert code == 2 and "no_such_module is not installed" in lines[0]
 
 
 def test_a_reader_that_has_seen_enough_causes_no_complaint():
     script = (
-        "import sys; from control import command\n"
+        "import sys; from control import cli\n"
         "def main(argv):\n"
         "    for i in range(100000): print('line', i, flush=True)\n"
-        "sys.exit(command.run_main(main, []))\n"
+        "sys.exit(cli.run_main(main, []))\n"
     )
     process = subprocess.Popen(
         [sys.executable, "-c", script],
@@ -154,17 +192,17 @@ def test_a_reader_that_has_seen_enough_causes_no_complaint():
         (["--config", "job.json", "status"], "python run.py"),
     ],
 )
-def test_commands_that_are_said_and_those_of_a_cure_name_the_config_that_was_typed(
-    argv, typed, capsys
-):
-    fix = "python run.py setup; then python run.py status"
-
+def test_commands_name_the_config_that_was_typed(argv, typed, capsys):
     def main(_):
-        screen.say(f"Next: {fix}")
-        raise UserError("Wrong.", f"{fix}. See: python run.py local --help")
+        screen.next_command(commands.typed("setup"))
+        raise UserError("Wrong.", f"First: {commands.typed('retry', '--unfinished', 'A')}")
 
     cli.run_main(main, argv)
     said, error = capsys.readouterr()
-    assert said == f"Next: {typed} setup; then {typed} status\n"
-    assert f"Fix: {typed} setup; then {typed} status. See: python run.py local --help\n" in error
-    assert screen.named(fix) == fix
+    assert said == f"Next: {typed} setup\n"
+    assert f"Fix: First: {typed} retry --unfinished A\n" in error
+    assert commands.typed("setup") == "python run.py setup"
+
+
+def test_texts_can_name_every_verb():
+    assert set(commands.VERBS) == set(command_line.VERBS)

@@ -12,9 +12,9 @@ import pytest
 from moto import mock_aws
 
 from examples.trials.trial import EXAMPLES
-from plumbing.environment import Config
-from plumbing.failures import JobFailed
+from plumbing.errors import JobFailed
 from plumbing.job import Job
+from plumbing.settings import Config
 
 FOLDER = EXAMPLES / "cellprofiler/worker"
 BUCKET = "/home/ubuntu/bucket"

@@ -30,6 +30,7 @@ def run_job(job):
         number = sum(line.split()[0] == job.name for line in runs)
     if "inputs" in job.values["group"]:
         job.download(job["inputs"])
+    print("x" * job.get("log_bytes", 0))
     if job.get("failure"):
         raise JobFailed(job["failure"])
     if job.get("kill_worker"):

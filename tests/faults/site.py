@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
+import gzip
 import hashlib
 import json
 import os
@@ -28,7 +30,7 @@ FULL = os.environ.get("FAULTS_FULL") == "1"
 FAULT_SECONDS = 120.0 if FULL else 12.0
 # What starting a process may take on a busy computer.
 BUSY_SECONDS = 60.0
-_APP, _RUN = "App", "R1"
+_APP, _RUN = "App", "20260101T000000Z"
 
 
 class Run(NamedTuple):
@@ -129,6 +131,7 @@ class Site:
         self.runs_file.touch()
         self.work_folder = folder / "work"
         self.groups: dict[str, dict[str, Any]] = {}
+        self.ids: dict[str, str] = {}
         self.containers: list[Container] = []
         self.untrue: list[str] = []
         self._settings = {
@@ -147,15 +150,20 @@ class Site:
         """Send a job as `run.py submitJob` does."""
         group = {"files": {"a.txt": 100, "b.txt": 1000}, **group, "name": name}
         self.groups[name] = group
+        body = json.dumps(
+            {"group": group}, sort_keys=True, separators=(",", ":"), ensure_ascii=False
+        )
+        self.ids[name] = hashlib.sha256(body.encode()).hexdigest()[:16]
         attributes = {
-            "job_id": (job_id(name), "String"),
+            "app": (_APP, "String"),
+            "job_id": (self.ids[name], "String"),
             "job_name": (name, "String"),
             "run_id": (_RUN, "String"),
             "submission": ("1", "Number"),
         }
         self.sqs.send_message(
             QueueUrl=self.queue_url,
-            MessageBody=json.dumps({"group": group}),
+            MessageBody=body,
             MessageAttributes={
                 key: {"StringValue": value, "DataType": kind}
                 for key, (value, kind) in attributes.items()
@@ -199,15 +207,23 @@ class Site:
 
     def written(self, what: str, job: str = "") -> list[str]:
         """The ends of the names below records/ or attempts/ of one job or of all: "done.json"."""
-        start = f"runs/{_APP}/{_RUN}/{what}/{job_id(job) + '.' if job else ''}"
+        start = f"runs/{_APP}/{_RUN}/{what}/{self.ids[job] + '.' if job else ''}"
         return sorted(key.rpartition("/")[2].split(".", 1)[1] for key in self.names(start))
 
-    def record(self, job: str, state: str) -> dict[str, Any]:
-        return json.loads(self.read(f"runs/{_APP}/{_RUN}/records/{job_id(job)}.{state}.json"))
+    def record(self, job: str, end: str) -> dict[str, Any]:
+        """The record of a job whose key ends so: "done", "CAUSE.failed"."""
+        return json.loads(self.read(f"runs/{_APP}/{_RUN}/records/{self.ids[job]}.{end}.json"))
 
-    def attempt(self, job: str, receive: int, state: str) -> dict[str, Any]:
-        name = f"{job_id(job)}.1.{receive}.{state}.json"
+    def attempt(self, job: str, receive: int, end: str) -> dict[str, Any]:
+        name = f"{self.ids[job]}.1.{receive}.{end}.json"
         return json.loads(self.read(f"runs/{_APP}/{_RUN}/attempts/{name}"))
+
+    def log(self, record: dict[str, Any]) -> str:
+        """The log of a record or attempt, from where its log_key says it is."""
+        content = self.read(record["log_key"])
+        if record["log_key"].endswith(".json"):
+            content = gzip.decompress(base64.b64decode(json.loads(content)["log"]))
+        return content.decode()
 
     def lacking(self, job: str) -> list[str]:
         """Which outputs of a job are not on S3 as they should be."""
@@ -281,10 +297,6 @@ class Site:
         name = json.loads(body)["job_name"]
         if name in self.groups and (lacking := self.lacking(name)):
             self.untrue.append(f"{name} was called done without {lacking}")
-
-
-def job_id(name: str) -> str:
-    return hashlib.sha256(name.encode()).hexdigest()[:16]
 
 
 def until(condition: Callable[[], Any], seconds: float, pause: float = 0.1) -> Any:

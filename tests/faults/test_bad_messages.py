@@ -60,14 +60,13 @@ def test_bad_messages_become_dead_letters_and_good_ones_go_on(site: Site):
         expected = "the message is not a job" if len(body) < MESSAGE_BYTES else ""
         assert expected in reasons.pop(body), name
     assert sorted(reasons.values()) == [
+        f"ended silently 2 times ({SILENT_CAUSES})",
         "it never works",
-        f"killed 2 times without a word ({SILENT_CAUSES})",
     ]
-    assert "killed 2 times" in site.record("poison", "failed")["reason"]
-    assert site.record("never-well", "failed")["reason"] == "it never works"
+    assert "silently 2 times" in site.record("poison", "killed.failed")["reason"]
+    assert site.record("never-well", "job_failed.failed")["reason"] == "it never works"
     assert len(site.runs("poison")) == 2 and len(site.runs("never-well")) == 2
-    failed = [name for name in site.written("records") if name == "failed.json"]
-    assert len(failed) == len(NO_JOBS) + 2
+    assert site.written("records").count("not_a_job.failed.json") == len(NO_JOBS)
     assert container.process.poll() is None
 
 
@@ -88,12 +87,12 @@ def test_no_value_of_a_job_leads_out_of_its_prefix_or_its_folder(site: Site):
         body = json.dumps({"files": OUTPUTS, "group": values})
         site.sqs.send_message(QueueUrl=site.queue_url, MessageBody=body)
     refused = {
-        "up": {"place": "../elsewhere"},
-        "up-within": {"place": "out/../../elsewhere"},
-        "download-up": {"inputs": "in/"},
-        "download-root": {"inputs": "/"},
+        "up": ({"place": "../elsewhere"}, "bad_output"),
+        "up-within": ({"place": "out/../../elsewhere"}, "bad_output"),
+        "download-up": ({"inputs": "in/"}, "missing_input"),
+        "download-root": ({"inputs": "/"}, "missing_input"),
     }
-    for name, group in refused.items():
+    for name, (group, _) in refused.items():
         site.send(name, **group)
 
     site.start(DOCKER_CORES=2)
@@ -107,8 +106,8 @@ def test_no_value_of_a_job_leads_out_of_its_prefix_or_its_folder(site: Site):
         assert key.split("/")[0] in ("runs", "out", "in"), key
         assert key == "in/../../stolen.txt" or ".." not in key.split("/"), key
     for name in refused:
-        assert site.written("records", name) == ["failed.json"], name
-        assert site.record(name, "failed")["reason"]
+        (end,) = site.written("records", name)
+        assert end == f"{refused[name][1]}.failed.json", name
     reasons = sorted(reason for _, reason in site.dead_letters())
     assert len(reasons) == len(refused)
     assert _all_below(site) == around

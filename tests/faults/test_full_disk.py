@@ -49,8 +49,8 @@ def _left_by_jobs(disk: Path) -> list[Path]:
 
 
 def _refuses(site: Site, container: Container, reason: str) -> None:
-    """The machine says why it takes no job, and one that is waiting stays where it is."""
-    until(lambda: f"takes no job: {reason}" in container.text, BUSY_SECONDS)
+    """The machine reports why it accepts no jobs, and one that waits stays where it is."""
+    until(lambda: f"accepts no jobs [disk_full]: {reason}" in container.text, BUSY_SECONDS)
     before = container.proxy.operations().count("ReceiveMessage")
     site.send("not-here")
     assert site.waiting() == (1, 0)
@@ -72,10 +72,10 @@ def test_jobs_that_fill_the_disk_fail_with_that_reason_and_end_the_machines_work
         until(site.is_settled, BUSY_SECONDS)
 
         for number in range(3):
-            assert site.written("records", f"job-{number}") == ["failed.json"]
-            record = site.record(f"job-{number}", "failed")
+            assert site.written("records", f"job-{number}") == ["disk_full.failed.json"]
+            record = site.record(f"job-{number}", "disk_full.failed")
             assert "the disk is full" in record["reason"]
-            assert record["log_key"] in site.names("runs/")
+            assert "disk is full" in site.log(record)
         assert _left_by_jobs(disk) == []
         assert site.names("out/") == []
         _refuses(site, container, "3 jobs in a row failed for reasons of the machine or its image")

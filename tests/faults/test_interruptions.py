@@ -68,7 +68,7 @@ def _check_attempts(site: Site, rounds: int) -> None:
         assert site.written("attempts", f"job-{number}") == marks
         attempt = site.attempt(f"job-{number}", rounds, "interrupted")
         assert (attempt["attempt"], attempt["attempts_allowed"]) == (1, RETRIES)
-        log = site.read(attempt["log_key"]).decode()
+        log = site.log(attempt)
         assert f"attempt 1.{rounds} (1 of {RETRIES})" in log and "INTERRUPTED" in log
 
 

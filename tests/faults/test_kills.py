@@ -9,7 +9,7 @@ import time
 import pytest
 
 from tests.faults.proxy import Hold
-from tests.faults.site import BUSY_SECONDS, Site, alive, job_id, until
+from tests.faults.site import BUSY_SECONDS, Site, alive, until
 from tests.faults.together import together
 
 VISIBILITY = 8
@@ -17,6 +17,7 @@ VISIBILITY = 8
 SLACK = 15.0
 OUTPUTS = {"a.txt": 10, "b.txt": 20_000, "c.txt": 300_000}
 LARGE = {"large.bin": 9 << 20, "small.txt": 10}
+LARGE_LOG = dict(OUTPUTS)
 # A job for each boundary: its outputs, the call at which its worker is killed ("before" AWS hears
 # of it or "after" it has done it), how often the job is then run, and whether it is called done
 # at that moment.
@@ -30,7 +31,7 @@ BOUNDARIES = {
     "part-uploaded": (LARGE, "UploadPart", "large.bin", "after", 2, False),
     "parts-not-joined": (LARGE, "CompleteMultipartUpload", "large.bin", "before", 2, False),
     "parts-joined": (LARGE, "CompleteMultipartUpload", "large.bin", "after", 2, False),
-    "log-not-uploaded": (OUTPUTS, "PutObject", "/logs/", "before", 2, False),
+    "log-not-uploaded": (LARGE_LOG, "PutObject", "/logs/", "before", 2, False),
     "uploaded": (OUTPUTS, "PutObject", ".done.json", "before", 2, False),
     "record-written": (OUTPUTS, "PutObject", ".done.json", "after", 1, True),
     "not-deleted": (OUTPUTS, "DeleteMessage", "", "before", 1, True),
@@ -72,7 +73,7 @@ def test_a_job_whose_worker_is_killed_is_finished_by_another_soon(site: Site, vi
 
 
 @together(40, SQS_MESSAGE_VISIBILITY=5, JOB_RETRIES=3)
-def test_a_job_whose_container_is_killed_each_time_is_given_up_with_that_reason(site: Site):
+def test_a_job_whose_container_is_killed_each_time_fails_for_good_with_that_cause(site: Site):
     site.send("cursed", seconds=300)
     for number in range(3):
         container = site.start()
@@ -83,12 +84,12 @@ def test_a_job_whose_container_is_killed_each_time_is_given_up_with_that_reason(
     until(site.is_settled, BUSY_SECONDS)
 
     assert len(site.runs()) == 3
-    assert site.written("records") == ["failed.json"]
-    record = site.record("cursed", "failed")
-    assert "killed 3 times without a word" in record["reason"]
+    assert site.written("records") == ["killed.failed.json"]
+    record = site.record("cursed", "killed.failed")
+    assert record["cause"] == "killed" and "silently 3 times" in record["reason"]
     assert (record["attempt"], record["attempts_allowed"]) == (3, 3)
     ((body, reason),) = site.dead_letters()
-    assert '"cursed"' in body and "killed 3 times without a word" in reason
+    assert '"cursed"' in body and "ended silently 3 times" in reason
 
 
 @together(40, SQS_MESSAGE_VISIBILITY=20, CHECK_IF_DONE_BOOL=True)
@@ -100,11 +101,12 @@ def test_a_kill_at_whatever_boundary_loses_nothing_and_never_leaves_a_false_reco
             if operation != "ReceiveMessage":
                 holds[name].holding = lambda answer: True
         waits = {} if operation else {"wait": str(site.folder / "gate")}
-        site.send(name, files=outputs, **waits)
+        log = {"log_bytes": 100_000} if outputs is LARGE_LOG else {}
+        site.send(name, files=outputs, **waits, **log)
 
     def rule(call):
         for name, (_, operation, part, _, _, _) in BOUNDARIES.items():
-            ours = job_id(name) in call.path or f"/{name}/" in call.path
+            ours = site.ids[name] in call.path or f"/{name}/" in call.path
             ours = ours or f'"{name}"' in call.text or operation == "ReceiveMessage"
             if operation == call.operation and ours and (part in call.path or part == name):
                 return holds[name]

@@ -3,6 +3,8 @@ bucket and queue for every test."""
 
 from __future__ import annotations
 
+import base64
+import gzip
 import http.server
 import itertools
 import json
@@ -19,12 +21,14 @@ import boto3
 import pytest
 from botocore.config import Config
 
-from plumbing import aws, environment, loop, process_tree
-from plumbing.flag import Flag
+from plumbing import process_tree, retrying, worker
+from plumbing.aws_clients import make_session
 from plumbing.lease import boot_clock
 from plumbing.machine import Identity
-from plumbing.settle import Settler
-from plumbing.worker import Worker
+from plumbing.settings import read_settings
+from plumbing.shared_state import SharedState
+from plumbing.stop_flag import StopFlag
+from plumbing.worker import Crew, Worker
 
 WORKER = Path(__file__).resolve().parents[2] / "worker"
 _SERVER = """
@@ -35,6 +39,8 @@ server.start()
 print(server.get_host_and_port()[1], flush=True)
 threading.Event().wait()
 """
+RUN_ID = "20260101T000000Z"
+RUN = f"runs/App/{RUN_ID}/"
 _NUMBERS = itertools.count(1)
 
 
@@ -82,12 +88,19 @@ class Cloud:
     queue_url: str
     dead_url: str
     settings: dict = field(default_factory=dict)
+    run: str = RUN
 
-    def send(self, group, **shared):
-        """Send a job; returns what its body was."""
+    def send(self, group, attributes=(), **shared):
+        """Send a job, with attributes by name; returns what its body was."""
         body = json.dumps({**shared, "group": group})
-        self.sqs.send_message(QueueUrl=self.queue_url, MessageBody=body)
+        self.send_body(body, **dict(attributes))
         return body
+
+    def send_body(self, body, **attributes):
+        values = {
+            name: {"DataType": "String", "StringValue": value} for name, value in attributes.items()
+        }
+        self.sqs.send_message(QueueUrl=self.queue_url, MessageBody=body, MessageAttributes=values)
 
     def receive(self, seconds=5, visibility=60):
         """The next message as the worker would get it."""
@@ -106,15 +119,22 @@ class Cloud:
 
     def states(self, what):
         """The ends of the names below records/ or attempts/, such as done.json."""
-        return sorted(key.split(".", 1)[1] for key in self.names(f"runs/App/R1/{what}/"))
+        return sorted(key.split(".", 1)[1] for key in self.names(f"{self.run}{what}/"))
 
     def read(self, key):
         return self.s3.get_object(Bucket=self.bucket, Key=key)["Body"].read()
 
     def record(self, state, what="records"):
         """The only record (or attempt) of a state."""
-        (key,) = [k for k in self.names(f"runs/App/R1/{what}/") if k.endswith(f".{state}.json")]
+        (key,) = [k for k in self.names(f"{self.run}{what}/") if k.endswith(f".{state}.json")]
         return json.loads(self.read(key))
+
+    def log(self, record):
+        """The log of a record or attempt, as its log_key says where it is."""
+        content = self.read(record["log_key"])
+        if record["log_key"].endswith(".json"):
+            content = gzip.decompress(base64.b64decode(json.loads(content)["log"]))
+        return content.decode()
 
     def waiting(self):
         """How many messages are visible, and how many are in flight."""
@@ -144,7 +164,7 @@ def cloud(aws_environment, tmp_path):
         "SQS_DEAD_LETTER_QUEUE": f"Dead{number}",
         "AWS_BUCKET": bucket,
         "APP_NAME": "App",
-        "RUN_ID": "R1",
+        "RUN_ID": RUN_ID,
         "AWS_REGION": "us-east-1",
         "SQS_MESSAGE_VISIBILITY": "60",
         "WORK_FOLDER": str(tmp_path / "work"),
@@ -157,7 +177,7 @@ def cloud(aws_environment, tmp_path):
 @pytest.fixture(scope="session")
 def aws_session():
     """Reading botocore's descriptions of the services takes longer than most tests."""
-    return aws.make_session("us-east-1")
+    return make_session("us-east-1")
 
 
 @pytest.fixture
@@ -166,35 +186,44 @@ def make_worker(cloud, tmp_path, aws_session):
     made = []
 
     def make(run_job, prefix=lambda job: f"out/{job.name}", protect=lambda: None, **settings):
-        read = environment.read({**cloud.settings, **settings})
-        clients = aws.make_clients(aws_session)
-        folder = tmp_path / "jobs"
-        folder.mkdir(exist_ok=True)
-        settler = Settler(
-            clients.s3, clients.sqs, read.bucket, read.queue_url, read.dead_letter_queue
+        crew = Crew(
+            read_settings({**cloud.settings, **settings}),
+            aws_session,
+            tmp_path,
+            Identity("i-0123456789", "m5.large"),
+            SharedState(1),
+            prefix,
+            run_job,
         )
-        identity = Identity("i-0123456789", "m5.large")
-        worker = Worker(read, clients, settler, Flag(), folder, identity, prefix, run_job, protect)
-        made.append(worker)
-        return worker
+        one = Worker(crew, len(made), StopFlag())
+        one.protect = protect
+        made.append(one)
+        return one
 
     yield make
-    for worker in made:
-        worker.fork_server.close()
-        worker.stop.close()
-        for client in vars(worker.clients).values():
+    for one in made:
+        one.fork_server.close()
+        one.stop.close()
+        for client in vars(one.clients).values():
             client.close()
+
+
+@pytest.fixture
+def quick_retries(monkeypatch):
+    """Makes the pauses before retries of requests to AWS short."""
+    monkeypatch.setattr(retrying, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(retrying, "LONGEST_PAUSE", 0.05)
 
 
 @pytest.fixture
 def attend(cloud):
     """Lets a worker receive one message and attend to it."""
 
-    def attend_next(worker, seconds=5):
+    def attend_next(one, seconds=5):
         asked = boot_clock()
-        visibility = worker.settings.visibility
-        worker.fork_server.refresh()
-        return loop.attend(worker, cloud.receive(seconds, visibility), asked)
+        visibility = one.settings.visibility
+        one.fork_server.refresh()
+        return worker.attend(one, cloud.receive(seconds, visibility), asked)
 
     return attend_next
 

@@ -14,9 +14,10 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 from botocore.parsers import ResponseParserError
 
-from plumbing import attempt, machine, persistence, process_tree, settle
-from plumbing.failures import JobFailed
-from plumbing.joblog import JobLog
+from plumbing import attempt, machine, outcome, process_tree
+from plumbing import worker as worker_module
+from plumbing.errors import JobFailed
+from plumbing.job_log import JobLog
 from plumbing.message import parse
 
 
@@ -36,11 +37,11 @@ def test_a_job_that_succeeds_leaves_outputs_log_and_record_and_no_message(
     cloud.send({"name": "A1"})
     worker = make_worker(write_result)
 
-    assert attend(worker) == ""
+    assert attend(worker).kind == "done"
 
     assert cloud.read("out/A1/result.txt") == b"A1"
     record = cloud.record("done")
-    assert record["state"] == "done" and record["reason"] == ""
+    assert (record["state"], record["reason"], record["cause"]) == ("done", "", "")
     assert (record["job_name"], record["submission"], record["receive"]) == ("A1", 1, 1)
     assert (record["attempt"], record["attempts_allowed"]) == (1, 3)
     assert (record["machine"], record["machine_type"]) == ("i-0123456789", "m5.large")
@@ -49,7 +50,8 @@ def test_a_job_that_succeeds_leaves_outputs_log_and_record_and_no_message(
     )  # fmt: skip
     assert record["cpu_seconds"] >= 0 and record["peak_memory_mb"] > 1
     assert "working" in record["last_lines"]
-    assert b"working" in cloud.read(record["log_key"])
+    assert record["log_key"] == cloud.names(f"{cloud.run}records/")[0]
+    assert "working" in cloud.log(record)
     assert cloud.waiting() == (0, 0)
     assert os.listdir(worker.folder) == []
 
@@ -64,7 +66,7 @@ def test_every_field_of_the_contract_is_in_a_record(cloud, make_worker, attend):
         "state", "reason", "exit_code", "signal", "started", "ended", "seconds",
         "download_seconds", "upload_seconds", "cpu_seconds", "peak_memory_mb", "peak_disk_mb",
         "machine", "machine_type", "output_prefix", "output_files", "output_bytes", "last_lines",
-        "log_key",
+        "log_key", "log", "cause",
     }  # fmt: skip
 
 
@@ -76,25 +78,29 @@ def test_a_job_that_fails_says_why_and_comes_back_later(cloud, make_worker, atte
     failed = cloud.record("failed", "attempts")
     assert failed["state"] == "failed"
     assert failed["reason"] == "sh exited with code 3" and failed["exit_code"] == 3
+    assert failed["cause"] == "exit_code"
     assert "about to fail" in failed["last_lines"]
-    assert b"about to fail" in cloud.read(failed["log_key"])
+    assert failed["log_key"] == cloud.names(f"{cloud.run}attempts/")[0]
+    assert "about to fail" in cloud.log(failed) and "FAILED A1 after" in cloud.log(failed)
     assert cloud.states("records") == []
     assert cloud.waiting() == (0, 1)
     assert cloud.names("out/") == []
 
 
-def test_a_job_that_fails_too_often_is_given_up_with_a_record_and_a_dead_letter(
+def test_a_job_that_fails_too_often_fails_for_good_with_a_record_and_a_dead_letter(
     cloud, make_worker, attend, monkeypatch
 ):
-    monkeypatch.setattr(settle, "FIRST_BACKOFF", 0.0)
+    monkeypatch.setattr(outcome, "FIRST_BACKOFF", 0.0)
     body = cloud.send({"name": "A1"}, shared=1)
     worker = make_worker(fail, JOB_RETRIES="2")
 
     attend(worker)
     attend(worker)
 
-    assert cloud.states("attempts") == ["1.1.failed.json", "1.2.failed.json"]
+    assert cloud.states("attempts") == ["1.1.exit_code.failed.json", "1.2.exit_code.failed.json"]
+    assert cloud.states("records") == ["exit_code.failed.json"]
     record = cloud.record("failed")
+    assert "log" not in record and "about to fail" in cloud.log(record)
     assert (record["attempt"], record["attempts_allowed"]) == (2, 2)
     assert cloud.waiting() == (0, 0)
     (letter,) = cloud.dead_letters()
@@ -111,9 +117,24 @@ def test_receives_that_left_nothing_count_as_failed_attempts(cloud, make_worker,
 
     record = cloud.record("failed")
     assert (record["receive"], record["attempt"], record["log_key"]) == (3, 3, "")
-    assert "killed 3 times without a word" in record["reason"]
+    assert record["reason"].startswith("ended silently 3 times (") and record["cause"] == "killed"
     assert len(cloud.dead_letters()) == 1
     assert cloud.names("out/") == []
+
+
+def test_a_job_without_attempts_left_has_the_log_and_the_cause_of_its_last_failure(
+    cloud, make_worker, attend, monkeypatch
+):
+    monkeypatch.setattr(outcome, "FIRST_BACKOFF", 0.0)
+    cloud.send({"name": "A1"})
+    attend(make_worker(fail))
+
+    attend(make_worker(fail, JOB_RETRIES="1"))
+
+    record = cloud.record("failed")
+    assert cloud.states("records") == ["exit_code.failed.json"]
+    assert "about to fail" in cloud.log(record)
+    assert (record["receive"], record["attempt"], record["machine"]) == (1, 1, "")
 
 
 def test_interruptions_do_not_count(cloud, make_worker, attend):
@@ -124,9 +145,9 @@ def test_interruptions_do_not_count(cloud, make_worker, attend):
     attend(worker)
     assert cloud.states("attempts") == ["1.2.interrupted.json"]
     assert cloud.waiting() == (1, 0)
-    job_id = parse(first, "R1").job_id
+    job_id = parse(first, "App", "").job_id
     cloud.s3.put_object(
-        Bucket=cloud.bucket, Key=f"runs/App/R1/attempts/{job_id}.1.1.interrupted.json", Body=b"{}"
+        Bucket=cloud.bucket, Key=f"{cloud.run}attempts/{job_id}.1.1.interrupted.json", Body=b"{}"
     )
 
     attend(make_worker(write_result, JOB_RETRIES="1"))
@@ -151,13 +172,7 @@ def test_a_job_that_is_done_already_is_not_run_again(cloud, make_worker, attend)
 def test_a_later_submission_of_a_done_job_is_run_again(cloud, make_worker, attend):
     worker = make_worker(write_result)
     for submission in ("1", "2"):
-        cloud.sqs.send_message(
-            QueueUrl=cloud.queue_url,
-            MessageBody='{"group":{"name":"A1"}}',
-            MessageAttributes={
-                "submission": {"DataType": "Number", "StringValue": submission},
-            },
-        )
+        cloud.send({"name": "A1"}, {"submission": submission})
         attend(worker)
 
     assert cloud.record("done")["submission"] == 2
@@ -170,6 +185,7 @@ def test_a_job_whose_outputs_are_there_is_skipped_and_said_to_be(cloud, make_wor
     attend(make_worker(write_result, CHECK_IF_DONE_BOOL="True"))
 
     assert cloud.record("skipped")["output_prefix"] == "out/A1"
+    assert cloud.record("skipped")["cause"] == "already_done"
     assert cloud.read("out/A1/result.txt") == b"old"
     assert cloud.waiting() == (0, 0)
 
@@ -180,6 +196,7 @@ def test_a_job_that_wrote_nothing_has_failed(cloud, make_worker, attend):
     attend(make_worker(lambda job: None))
 
     assert "wrote nothing" in cloud.record("failed", "attempts")["reason"]
+    assert cloud.states("attempts") == ["1.1.no_output.failed.json"]
 
 
 def test_unless_nothing_is_expected_of_it(cloud, make_worker, attend):
@@ -190,13 +207,92 @@ def test_unless_nothing_is_expected_of_it(cloud, make_worker, attend):
     assert cloud.states("records") == ["done.json"]
 
 
+@pytest.mark.parametrize(
+    ("attributes", "why"),
+    [
+        ({"app": "Other"}, "the message is of another app: Other"),
+        ({"job_id": "0123456789abcdef"}, "its job_id '0123456789abcdef' does not fit its body"),
+        ({"run_id": "20260101T000001Z"}, "the message is of a later run"),
+    ],
+    ids=lambda value: str(value)[:20],
+)
+def test_a_message_that_is_refused_becomes_a_dead_letter_and_leaves_nothing_else(
+    cloud, make_worker, attend, capfd, attributes, why
+):
+    body = cloud.send({"name": "A1"}, attributes)
+
+    assert attend(make_worker(write_result)) is None
+
+    (letter,) = cloud.dead_letters()
+    assert letter["Body"] == body
+    assert letter["MessageAttributes"]["reason"]["StringValue"].startswith(why)
+    assert cloud.names() == []
+    assert cloud.waiting() == (0, 0)
+    (line,) = capfd.readouterr().out.splitlines()
+    assert line.startswith(f"REFUSED A1: {why}")
+
+
+def test_a_refused_message_stays_in_the_queue_if_there_is_no_place_for_its_dead_letter(
+    cloud, make_worker, attend
+):
+    cloud.send({"name": "A1"}, {"app": "Other"})
+
+    attend(make_worker(write_result, SQS_DEAD_LETTER_QUEUE="none"))
+
+    assert sum(cloud.waiting()) == 1
+
+
+def test_a_job_of_an_earlier_run_is_run_and_recorded_there(cloud, make_worker, attend):
+    cloud.send({"name": "A1"}, {"app": "App", "run_id": "20251231T235959Z"})
+
+    attend(make_worker(write_result))
+
+    (key,) = cloud.names("runs/App/20251231T235959Z/")
+    assert key.endswith(".done.json") and json.loads(cloud.read(key))["log_key"] == key
+    assert cloud.states("records") == []
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_log_that_is_too_large_for_a_record_is_an_object_of_its_own(
+    cloud, make_worker, attend, fails
+):
+    def run_job(job):
+        print("x" * (64 << 10))
+        write_result(job)
+        if fails:
+            raise JobFailed("as wished")
+
+    cloud.send({"name": "A1"})
+
+    attend(make_worker(run_job, JOB_RETRIES="1"))
+
+    record = cloud.record("failed" if fails else "done")
+    assert record["log_key"].startswith(f"{cloud.run}logs/")
+    assert record["log_key"].endswith(".1.1.txt") and not record.get("log")
+    log = cloud.log(record)
+    assert len(log) > 64 << 10
+    assert log.endswith("failed for good after 1 attempt\n" if fails else "out/A1/\n")
+
+
+def test_a_job_with_one_output_and_a_small_log_costs_two_puts(cloud, make_worker, attend):
+    cloud.send({"name": "A1"})
+    worker, requests = make_worker(write_result), []
+    for client in vars(worker.clients).values():
+        client.meta.events.register("before-call", lambda model, **_: requests.append(model.name))
+
+    attend(worker)
+
+    assert requests == ["HeadObject", "PutObject", "PutObject", "DeleteMessage"]
+
+
 @pytest.mark.parametrize("body", ["not json", "[1]", '{"group": 7}'])
 def test_a_message_that_is_no_job_becomes_a_dead_letter_at_once(cloud, make_worker, attend, body):
-    cloud.sqs.send_message(QueueUrl=cloud.queue_url, MessageBody=body)
+    cloud.send_body(body)
 
     attend(make_worker(write_result))
 
     assert "not a job" in cloud.record("failed")["reason"]
+    assert cloud.states("records") == ["not_a_job.failed.json"]
     (letter,) = cloud.dead_letters()
     assert letter["Body"] == body
     assert cloud.waiting() == (0, 0)
@@ -226,26 +322,42 @@ def names_nothing(job):
     return job["missing"]
 
 
+def imports(job):
+    import no_such_module  # noqa: F401
+
+
+def takes_all(job):
+    raise MemoryError
+
+
+def babbles(job):
+    raise JobFailed("x" * 3000)
+
+
 @pytest.mark.parametrize(
-    ("run_job", "reason", "last"),
+    ("run_job", "cause", "reason", "last"),
     [
-        (raises, "run_job raised ValueError: no such plate", "ValueError: no such plate"),
-        (fails_without_words, "failed without a reason", ""),
-        (leaves, "run_job's own process was ended by an exit", ""),
-        (exits, "run_job raised SystemExit: 0", ""),
-        (is_killed, "run_job's own process was ended by SIGKILL", ""),
-        (names_nothing, "the job file gives no 'missing'", ""),
+        (raises, "exception", "run_job raised ValueError: no such plate", "ValueError: no such"),
+        (fails_without_words, "job_failed", "failed without a reason", ""),
+        (leaves, "exit_code", "run_job's own process was ended by an exit", ""),
+        (exits, "exception", "run_job raised SystemExit: 0", ""),
+        (is_killed, "signal", "run_job's own process was ended by SIGKILL", ""),
+        (names_nothing, "missing_value", "the job file has no 'missing'", ""),
+        (imports, "missing_module", "run_job raised ModuleNotFoundError: No module named", ""),
+        (takes_all, "out_of_memory", "run_job raised MemoryError", ""),
+        (babbles, "job_failed", "x" * 2000, ""),
     ],
 )
-def test_every_way_in_which_run_job_can_fail_is_told(
-    cloud, make_worker, attend, run_job, reason, last
+def test_every_way_in_which_run_job_can_fail_has_a_cause_and_a_reason(
+    cloud, make_worker, attend, run_job, cause, reason, last
 ):
     cloud.send({"name": "A1"})
 
     attend(make_worker(run_job))
 
     failed = cloud.record("failed", "attempts")
-    assert failed["reason"].startswith(reason)
+    assert failed["cause"] == cause
+    assert failed["reason"].startswith(reason) and len(failed["reason"]) <= 2000
     assert last in "\n".join(failed["last_lines"])
 
 
@@ -261,8 +373,10 @@ def knows_better(job):
     raise JobFailed("the plate is empty", retry=False)
 
 
-@pytest.mark.parametrize("run_job", [names_nothing, names_no_setting, names_no_input, knows_better])
-def test_a_job_that_no_attempt_can_mend_is_given_up_at_once(cloud, make_worker, attend, run_job):
+@pytest.mark.parametrize(
+    "run_job", [names_nothing, names_no_setting, names_no_input, knows_better, imports]
+)
+def test_a_job_that_no_retry_can_save_fails_for_good_at_once(cloud, make_worker, attend, run_job):
     cloud.send({"name": "A1"})
 
     attend(make_worker(run_job))
@@ -281,19 +395,23 @@ def test_an_output_prefix_that_raises_or_leads_elsewhere_fails_the_job(cloud, ma
     attend(make_worker(write_result, prefix=lambda job: 1 / 0))
 
     reasons = [
-        json.loads(cloud.read(key))["reason"] for key in cloud.names("runs/App/R1/attempts/")
+        json.loads(cloud.read(key))["reason"] for key in cloud.names(f"{cloud.run}attempts/")
     ]
     assert len(reasons) == 3
     assert any("'none'" in reason for reason in reasons)
     assert any("'..'" in reason for reason in reasons)
     assert any("ZeroDivisionError" in reason for reason in reasons)
+    assert sorted(name.split(".")[2] for name in cloud.states("attempts")) == [
+        "bad_output", "exception", "missing_value",
+    ]  # fmt: skip
 
 
-def test_a_job_whose_program_is_not_in_the_image_is_given_up_at_once(cloud, make_worker, attend):
+def test_a_job_whose_program_is_not_in_the_image_fails_for_good_at_once(cloud, make_worker, attend):
     cloud.send({"name": "A1"})
 
-    assert "program not found" in attend(make_worker(lambda job: job.run(["no-such-program"])))
+    outcome = attend(make_worker(lambda job: job.run(["no-such-program"])))
 
+    assert outcome.machine and outcome.cause == "missing_program"
     assert cloud.record("failed")["reason"] == "no-such-program: program not found in the image"
     assert cloud.waiting() == (0, 0)
 
@@ -304,7 +422,9 @@ def test_a_full_disk_is_the_machines_fault_and_named(cloud, make_worker, attend)
 
     cloud.send({"name": "A1"})
 
-    assert attend(make_worker(fill)).startswith("the disk is full")
+    outcome = attend(make_worker(fill))
+
+    assert outcome.machine and outcome.cause == "disk_full"
     assert cloud.record("failed", "attempts")["reason"].startswith("the disk is full: ")
 
 
@@ -314,7 +434,7 @@ class FullLog(JobLog):
     def __init__(self, *arguments):
         super().__init__(*arguments)
         os.close(self._file)
-        self._file = os.open("/dev/full", os.O_WRONLY)
+        self._file = os.open("/dev/full", os.O_RDWR)
 
 
 @pytest.mark.parametrize("sign", ["the disk is full", FullLog])
@@ -328,9 +448,11 @@ def test_outputs_that_may_be_cut_short_are_not_called_done(
         monkeypatch.setattr(machine, "is_full", lambda folder: True)
     cloud.send({"name": "A1"})
 
-    why = attend(make_worker(write_result))
+    outcome = attend(make_worker(write_result))
 
-    assert why == cloud.record("failed", "attempts")["reason"]
+    why = outcome.reason
+    assert outcome.machine and why == cloud.record("failed", "attempts")["reason"]
+    assert cloud.states("attempts") == ["1.1.disk_full.failed.json"]
     assert why.startswith("the disk is full: ") and why.endswith(": outputs may be cut short")
     assert ("the log could not be written" in why) == (sign is FullLog)
     assert cloud.names("out/") == []
@@ -352,17 +474,11 @@ def test_what_programs_leave_in_their_temporary_folder_goes_with_the_job(
     assert os.listdir(worker.folder) == []
 
 
-def test_job_timeout_ends_a_job(cloud, make_worker, attend):
-    cloud.send({"name": "A1"})
-
-    attend(make_worker(lambda job: job.run(["sleep", "300"]), JOB_TIMEOUT="1"))
-
-    assert "JOB_TIMEOUT (1 s)" in cloud.record("failed", "attempts")["reason"]
-
-
 def test_a_job_longer_than_its_visibility_is_run_once(cloud, make_worker, attend):
     cloud.send({"name": "A1"})
-    worker = make_worker(lambda job: (time.sleep(5), write_result(job)), SQS_MESSAGE_VISIBILITY="3")
+    worker = make_worker(
+        lambda job: (time.sleep(3.5), write_result(job)), SQS_MESSAGE_VISIBILITY="3"
+    )
     taken = []
 
     def other_worker():
@@ -402,11 +518,10 @@ def _refuse(**more):
 
 
 def test_s3_that_fails_for_a_while_does_not_cost_the_work(
-    cloud, make_worker, attend, monkeypatch, tmp_path
+    cloud, make_worker, attend, tmp_path, quick_retries
 ):
     runs = tmp_path / "runs"
     pauses = []
-    monkeypatch.setattr(persistence, "FIRST_PAUSE", 0.01)
     cloud.send({"name": "A1"})
 
     def run_job(job):
@@ -450,10 +565,9 @@ def test_no_extension_is_under_way_when_a_message_is_given_back(
 
 
 def test_a_stop_in_mid_upload_that_goes_on_too_long_is_an_interruption(
-    cloud, make_worker, attend, monkeypatch
+    cloud, make_worker, attend, monkeypatch, quick_retries
 ):
     monkeypatch.setattr(attempt, "UPLOAD_AFTER_STOP", 0.0)
-    monkeypatch.setattr(persistence, "FIRST_PAUSE", 0.01)
     cloud.send({"name": "A1"})
     worker = make_worker(write_result)
 
@@ -471,9 +585,8 @@ def test_a_stop_in_mid_upload_that_goes_on_too_long_is_an_interruption(
 
 
 def test_a_stop_before_the_program_starts_does_not_start_it(
-    cloud, make_worker, attend, monkeypatch, tmp_path
+    cloud, make_worker, attend, tmp_path, quick_retries
 ):
-    monkeypatch.setattr(persistence, "FIRST_PAUSE", 0.01)
     started = tmp_path / "started"
     cloud.send({"name": "A1"})
     worker = make_worker(lambda job: started.touch())
@@ -514,7 +627,9 @@ def test_a_bucket_that_may_not_be_written_to_is_the_machines_fault(cloud, make_w
 
     worker.clients.s3.meta.events.register("before-call.s3.PutObject", deny)
 
-    assert attend(worker)
+    outcome = attend(worker)
+
+    assert outcome.machine and outcome.cause == "refused_by_aws"
     assert sum(cloud.waiting()) == 1
 
 
@@ -561,8 +676,7 @@ def test_a_job_reads_its_settings_and_downloads_its_inputs(cloud, make_worker, a
     assert record["download_seconds"] > 0
 
 
-def test_an_answer_that_is_no_xml_does_not_cost_the_work(cloud, make_worker, attend, monkeypatch):
-    monkeypatch.setattr(persistence, "FIRST_PAUSE", 0.01)
+def test_an_answer_that_is_no_xml_does_not_cost_the_work(cloud, make_worker, attend, quick_retries):
     cloud.send({"name": "A1"})
     worker = make_worker(write_result)
     asked = []
@@ -616,7 +730,7 @@ def test_a_process_that_hangs_in_the_kernel_is_the_machines_fault_and_changes_no
     if cut == "stop":
         stopper.start()
 
-    assert attend(worker)
+    assert worker_module.fault_of(attend(worker)).cause == "machine_error"
 
     os.kill(pids[0], signal.SIGKILL)
     if cut == "timeout":

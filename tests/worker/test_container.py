@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from plumbing import container as supervising
-from plumbing.board import Board
+from plumbing.shared_state import SharedState
 
 DOCUMENT = b"one two\nthree\n"
 
@@ -20,13 +20,13 @@ DOCUMENT = b"one two\nthree\n"
 def job_script(tmp_path):
     """A generic-worker.py with another run_job, given by its lines."""
 
-    def write(lines):
+    def write(lines, before=""):
         body = textwrap.indent(textwrap.dedent(lines).strip(), "    ")
         path = tmp_path / "other-worker.py"
         path.write_text(
             "import os, time\nfrom pathlib import Path\nimport plumbing\n"
             "def output_prefix(job):\n    return f'out/{job.name}'\n"
-            f"def run_job(job):\n{body}\n"
+            f"def run_job(job):\n{body}\n{before}\n"
             "if __name__ == '__main__':\n    plumbing.main(output_prefix, run_job)\n"
         )
         return path
@@ -100,7 +100,7 @@ def test_sigterm_in_mid_job_gives_the_message_back_at_once(
     assert cloud.waiting() == (1, 0)
     assert cloud.states("attempts") == ["1.1.interrupted.json"]
     assert cloud.states("records") == []
-    log = cloud.read(cloud.record("interrupted", "attempts")["log_key"]).decode()
+    log = cloud.log(cloud.record("interrupted", "attempts"))
     assert "started" in log and "INTERRUPTED" in log
     assert os.listdir(tmp_path / "work") == []
 
@@ -153,7 +153,7 @@ def test_a_killed_worker_is_replaced_and_its_job_is_done_by_another(
     """)
     marker = tmp_path / "marker"
     cloud.send({"name": "hit"})
-    container = start_container(script, MARKER=str(marker), SQS_MESSAGE_VISIBILITY="4")
+    container = start_container(script, MARKER=str(marker), SQS_MESSAGE_VISIBILITY="3")
     server, child = map(int, until(lambda: marker.exists() and marker.read_text()).split())
     (worker,) = _children(container.pid)
     assert _children(worker) == [server]
@@ -198,13 +198,13 @@ def test_killing_the_container_leaves_no_process_and_the_next_one_cleans_up(
 
 
 def test_workers_start_so_many_seconds_after_each_other(start_container, until, cloud):
-    container = start_container(DOCKER_CORES="3", SECONDS_TO_START="2")
+    container = start_container(DOCKER_CORES="3", SECONDS_TO_START="0.8")
 
     workers = until(lambda: (found := _children(container.pid)) and len(found) == 3 and found)
 
     first, second, third = sorted(map(_started, workers))
     # The first one is late by as much as its container takes to start.
-    assert second - first >= 0.5 and third - second >= 1.5
+    assert second - first >= 0.2 and third - second >= 0.6
     container.send_signal(signal.SIGTERM)
     assert container.wait(5) == 0
 
@@ -246,7 +246,7 @@ def test_all_workers_take_jobs_and_each_is_done_once(
     until(lambda: cloud.waiting() == (0, 0))
     container.send_signal(signal.SIGTERM)
     assert container.wait(5) == 0
-    records = [json.loads(cloud.read(key)) for key in cloud.names("runs/App/R1/records/")]
+    records = [json.loads(cloud.read(key)) for key in cloud.names(f"{cloud.run}records/")]
     assert {record["receive"] for record in records} == {1}
     assert len(cloud.names("out/")) == 20
 
@@ -254,10 +254,13 @@ def test_all_workers_take_jobs_and_each_is_done_once(
 def test_an_interruption_notice_gives_the_job_back_and_takes_no_other(
     cloud, start_container, until, job_script, tmp_path, metadata_service
 ):
-    script = job_script("""
+    script = job_script(
+        """
         Path(job.config["PID_FILE"]).write_text(str(os.getpid()))
         job.run(["sleep", "300"])
-    """)
+    """,
+        "from plumbing import container; container.NOTICE_SECONDS = 0.3",
+    )
     pid_file = tmp_path / "pid"
     cloud.send({"name": "hit"})
     environ = {**metadata_service.environ, "AWS_EC2_METADATA_DISABLED": "false"}
@@ -287,7 +290,7 @@ def test_after_the_interruption_notice_the_container_sleeps_and_says_its_load_ea
     monkeypatch, tmp_path, capfd
 ):
     clock, sleeps = Clock(), []
-    container = supervising.Container(Board(1), [], set())
+    container = supervising.Container(SharedState(1), [], set())
 
     def wait(container, until):
         sleeps.append(until - clock.now)

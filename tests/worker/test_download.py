@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import io
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from botocore.response import StreamingBody
 
-from plumbing import download, persistence
-from plumbing.failures import JobFailed, LeaseLost
+from plumbing import download
+from plumbing.download import ALONE, TOGETHER_SECONDS, Downloads
+from plumbing.errors import JobFailed, LeaseLost
 
 
 @pytest.fixture
@@ -58,7 +60,7 @@ def test_of_a_prefix_only_what_matches_is_fetched(put, fetch, tmp_path):
 def test_a_pattern_that_matches_nothing_is_named(put, fetch):
     put(**{"in/a.tif": b"1", "in/b.tif": b"2"})
 
-    with pytest.raises(JobFailed, match=r"of 2 files below s3://.*/in/ none matches \*\.png"):
+    with pytest.raises(JobFailed, match=r"none of 2 files below s3://.*/in/ matches \*\.png"):
         fetch("in/", only="*.png")
 
 
@@ -99,11 +101,6 @@ def test_no_key_leads_out_of_the_folder(put, fetch, tmp_path):
     with pytest.raises(JobFailed):
         fetch("p/")
     assert not list(tmp_path.rglob("evil"))
-
-
-def test_a_bucket_that_is_not_there_is_named(cloud, tmp_path):
-    with pytest.raises(JobFailed, match="no-such-bucket"):
-        download.fetch_one(cloud.s3, "no-such-bucket", "a", tmp_path, lambda: None)
 
 
 @pytest.mark.parametrize("size", [0, 1, 9, 10, 11, 35])
@@ -158,13 +155,68 @@ class CutOff:
 
 
 @pytest.mark.parametrize("part", [100, 10])
-def test_what_is_cut_off_on_the_way_is_fetched_again(tmp_path, monkeypatch, part):
+def test_what_is_cut_off_on_the_way_is_fetched_again(tmp_path, monkeypatch, part, quick_retries):
     monkeypatch.setattr(download, "PART", part)
     monkeypatch.setattr(download, "PARTS_AT_ONCE", 1)
-    monkeypatch.setattr(persistence, "FIRST_PAUSE", 0.0)
     s3 = CutOff(bytes(range(35)))
 
     path = download.fetch_one(s3, "bucket", "a", tmp_path, lambda: None)
 
     assert path.read_bytes() == s3.content
     assert s3.times > 1
+
+
+@pytest.fixture
+def told():
+    """The lines, a Downloads that writes them, and its clock."""
+    lines, now = [], [0.0]
+    return lines, Downloads(lines.append, lambda: now[0]), now
+
+
+def test_each_of_a_few_is_told_with_what_it_was(told):
+    lines, downloads, _ = told
+
+    downloads.add("s3://b/in/x.tif", 1, 1_500_000, 0.25)
+    downloads.add("s3://b/in/", 1234, 2_000_000_000, 61.0)
+    downloads.report()
+
+    assert lines == [
+        "downloaded: s3://b/in/x.tif: 1 file, 1.500 MB in 0.2 s",
+        "downloaded: s3://b/in/: 1,234 files, 2000.000 MB in 61.0 s",
+    ]
+
+
+def test_of_ten_thousand_there_is_a_line_each_for_the_first_and_one_for_the_rest(told):
+    lines, downloads, _ = told
+
+    with ThreadPoolExecutor(8) as pool:
+        for _ in pool.map(lambda n: downloads.add(f"s3://b/{n}", 1, 1000, 0.01), range(10_000)):
+            continue
+    downloads.report()
+    downloads.report()
+
+    assert len(lines) == ALONE + 1
+    assert "9,990 more, the last s3://b/" in lines[-1]
+    assert lines[-1].endswith(": 9,990 files, 9.990 MB in 99.9 s in all")
+
+
+def test_of_many_that_take_long_it_is_told_from_time_to_time_how_far_they_are(told):
+    lines, downloads, now = told
+
+    for n in range(ALONE + 100):
+        downloads.add(f"s3://b/{n}", 1, 1000, 10.0)
+        now[0] += 10.0
+
+    more = lines[ALONE:]
+    assert len(more) == 100 // (TOGETHER_SECONDS / 10)
+    assert more[0].startswith("downloaded: 6 more, the last s3://b/15: 6 files, ")
+
+
+def test_one_that_is_left_is_told_by_its_name(told):
+    lines, downloads, _ = told
+
+    for n in range(ALONE + 1):
+        downloads.add(f"s3://b/{n}", 1, 1000, 0.0)
+    downloads.report()
+
+    assert lines[-1] == f"downloaded: s3://b/{ALONE}: 1 file, 0.001 MB in 0.0 s"

@@ -10,8 +10,8 @@ import time
 import pytest
 
 from plumbing import fork_server, process, process_tree
-from plumbing.flag import Flag
 from plumbing.fork_server import ForkServer
+from plumbing.stop_flag import StopFlag
 
 KNOWN = ["at first"]
 
@@ -39,7 +39,7 @@ def make():
 @pytest.fixture
 def ending_of(tmp_path):
     """Watches a child to its end; how it ended."""
-    flags = [Flag(), Flag()]
+    flags = [StopFlag(), StopFlag()]
     yield lambda child: process.watch(child, lambda data: None, tmp_path, *flags, 20.0)
     for flag in flags:
         flag.close()
@@ -124,7 +124,7 @@ def test_its_death_ends_the_job_and_the_worker(make, ending_of):
     server = make(function)
     server.refresh()
     child = server.fork(None)
-    killer = threading.Timer(0.5, os.kill, [server.pid, signal.SIGKILL])
+    killer = threading.Timer(0.2, os.kill, [server.pid, signal.SIGKILL])
     killer.start()
     started = time.monotonic()
 

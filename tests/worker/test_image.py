@@ -64,11 +64,6 @@ def test_a_process_1_that_is_told_to_stop_while_it_imports_stops(as_process_1):
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: path.name)
-def test_every_module_is_python_3_8(path):
-    ast.parse(path.read_text(), feature_version=(3, 8))
-
-
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.name)
 def test_nothing_but_the_standard_library_and_boto3_is_imported(path):
     tree = ast.parse(path.read_text())
     imported = set()

@@ -7,10 +7,10 @@ import sys
 
 import pytest
 
-from plumbing import resources
-from plumbing.environment import Config
-from plumbing.failures import JobFailed, MachineFault
+from plumbing import machine
+from plumbing.errors import JobFailed
 from plumbing.job import Job
+from plumbing.settings import Config
 
 
 @pytest.fixture
@@ -122,7 +122,8 @@ def test_results_that_go_to_a_file_are_not_searched(job):
     assert (job.output_dir / "out.txt").read_text() == "Error as a result\n"
 
 
-def test_a_process_left_behind_does_not_hold_the_job_up(job):
+def test_a_process_left_behind_does_not_hold_the_job_up(job, monkeypatch):
+    monkeypatch.setattr("plumbing.program._DRAIN_SECONDS", 0.2)
     job.run(["sh", "-c", "sleep 600 & echo $! > pid"], errors="Error")
 
     os.kill(int((job.temp_dir / "pid").read_text()), signal.SIGKILL)  # it still runs
@@ -144,17 +145,18 @@ def test_a_program_that_a_signal_ended_fails_the_job_with_its_name(job):
 
 def test_out_of_memory_is_told_from_other_kills(job, monkeypatch):
     kills = iter([3, 4])
-    monkeypatch.setattr(resources, "oom_kills", lambda: next(kills))
+    monkeypatch.setattr(machine, "oom_kills", lambda: next(kills))
 
     with pytest.raises(JobFailed, match="out of memory.*MEMORY is 4000"):
         job.run(["sh", "-c", "kill -KILL $$"])
 
 
 def test_a_program_that_is_not_in_the_image_is_missing_on_every_machine(job):
-    with pytest.raises(MachineFault, match="no-such-program: program not found") as failure:
+    with pytest.raises(JobFailed, match="no-such-program: program not found") as failure:
         job.run(["no-such-program"])
 
-    assert not failure.value.retry
+    assert (failure.value.retry, failure.value.machine) == (False, True)
+    assert failure.value.cause == "missing_program"
 
 
 @pytest.mark.parametrize("program", ["input/script.sh", "./script.sh"])
@@ -164,7 +166,8 @@ def test_a_script_that_the_job_lacks_says_nothing_about_the_machine(job, program
     with pytest.raises(JobFailed, match="script.sh: program not found") as failure:
         job.run([name])
 
-    assert not failure.value.retry and not isinstance(failure.value, MachineFault)
+    assert (failure.value.retry, failure.value.machine) == (False, False)
+    assert failure.value.cause == "missing_program"
 
 
 @pytest.mark.parametrize(
@@ -178,17 +181,20 @@ def test_a_file_that_is_no_program_is_none_on_every_machine(job, mode, why):
     with pytest.raises(JobFailed, match=why) as failure:
         job.run([path])
 
-    assert not failure.value.retry and not isinstance(failure.value, MachineFault)
+    assert (failure.value.retry, failure.value.machine) == (False, False)
+    assert failure.value.cause == "missing_program"
 
 
 def test_a_program_that_the_machine_cannot_start_is_its_fault(job, monkeypatch):
     def refuse(*_, **__):
         raise OSError(errno.EAGAIN, "Resource temporarily unavailable")
 
-    monkeypatch.setattr("plumbing.job.subprocess.Popen", refuse)
+    monkeypatch.setattr("plumbing.program.subprocess.Popen", refuse)
 
-    with pytest.raises(MachineFault, match="temporarily unavailable"):
+    with pytest.raises(JobFailed, match="temporarily unavailable") as failure:
         job.run(["echo"])
+
+    assert failure.value.machine and failure.value.cause == "machine_error"
 
 
 @pytest.mark.parametrize("word", ["x" * 200_000, "a\0b"], ids=["too long", "null byte"])
@@ -196,7 +202,7 @@ def test_arguments_that_no_program_can_have_are_the_jobs_own_fault(job, word):
     with pytest.raises(JobFailed, match="echo cannot be started") as failure:
         job.run(["echo", word])
 
-    assert not isinstance(failure.value, MachineFault)
+    assert not failure.value.machine and failure.value.cause == "exception"
 
 
 @pytest.mark.parametrize("to", ["../../up", "/somewhere/else", "link/x", "a/../../.."])
@@ -216,6 +222,15 @@ def test_a_download_may_go_anywhere_within_it(job, cloud, to):
 
     assert path.read_bytes() == b"input"
     assert job.folder in path.resolve().parents
+
+
+def test_a_download_that_aws_refuses_names_the_bucket(job, cloud):
+    job.s3 = cloud.s3
+
+    with pytest.raises(JobFailed, match="s3://no-such-bucket/a: .*NoSuchBucket") as failure:
+        job.download("a", bucket="no-such-bucket")
+
+    assert failure.value.cause == "refused_by_aws"
 
 
 def test_a_folder_to_start_in_that_is_not_there_is_named(job):

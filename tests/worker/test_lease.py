@@ -5,7 +5,7 @@ import threading
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
-from plumbing.failures import LeaseLost
+from plumbing.errors import LeaseLost
 from plumbing.lease import LONGEST, Lease, boot_clock, margin
 
 
@@ -146,17 +146,17 @@ def test_after_twelve_hours_it_is_lost(made):
 
 
 def test_after_a_release_it_can_be_kept_again(made, until):
-    lease, sqs, _ = made(visibility=3, clock=boot_clock)
+    lease, sqs, _ = made(visibility=1.2, clock=boot_clock)
     lease.keep()
     lease.release()
 
     lease.keep()
 
-    until(lambda: len(sqs.asked) >= 2)
+    until(lambda: sqs.asked)
 
 
 def test_a_thread_keeps_it_until_it_is_released(made, until):
-    lease, sqs, _ = made(visibility=3, clock=boot_clock)
+    lease, sqs, _ = made(visibility=1.2, clock=boot_clock)
     lease.keep()
     until(lambda: len(sqs.asked) >= 2)
     lease.check()
@@ -168,7 +168,7 @@ def test_a_thread_keeps_it_until_it_is_released(made, until):
 
 
 def test_a_release_waits_for_an_extension_that_is_under_way(made):
-    lease, _, _ = made(visibility=3, clock=boot_clock)
+    lease, _, _ = made(visibility=1.2, clock=boot_clock)
     under_way, answer, ended = threading.Event(), threading.Event(), []
 
     def extend(seconds):
@@ -187,7 +187,7 @@ def test_a_release_waits_for_an_extension_that_is_under_way(made):
 
 
 def test_the_thread_says_when_it_is_lost(made):
-    lease, sqs, _ = made(visibility=3, clock=boot_clock)
+    lease, sqs, _ = made(visibility=1.2, clock=boot_clock)
     sqs.reachable = False
     lease.keep()
 
@@ -197,7 +197,7 @@ def test_the_thread_says_when_it_is_lost(made):
 
 
 def test_whatever_goes_wrong_with_an_extension_the_thread_goes_on(made, until, capfd):
-    lease, sqs, _ = made(visibility=3, clock=boot_clock)
+    lease, sqs, _ = made(visibility=1.2, clock=boot_clock)
 
     def extend(seconds):
         sqs(seconds)

@@ -23,29 +23,61 @@ def raw(body, receive=1, **attributes):
     }
 
 
+RUN = "20261122T020304Z"
+BODY = {"a": 1, "group": {"b": 2}}
+ID = hashlib.sha256(b'{"a":1,"group":{"b":2}}').hexdigest()[:16]
+
+
+def parse(sent):
+    return message.parse(sent, "App", RUN)
+
+
 def test_the_attributes_of_the_submitter_are_taken():
-    body = {"a": 1, "group": {"b": 2}}
-    sent = raw(
-        body, 4, job_id="0123456789abcdef", job_name="two", run_id="20261122T020304Z",
-        submission="3",
-    )  # fmt: skip
+    sent = raw(BODY, 4, app="App", job_id=ID, job_name="two", run_id=RUN, submission="3")
 
-    got = message.parse(sent, "other")
+    got = parse(sent)
 
-    assert (got.job_id, got.job_name, got.run_id) == ("0123456789abcdef", "two", "20261122T020304Z")
-    assert (got.submission, got.receive, got.fault) == (3, 4, "")
-    assert got.values == body
+    assert (got.job_id, got.job_name, got.run_id) == (ID, "two", RUN)
+    assert (got.submission, got.receive, got.fault, got.refusal) == (3, 4, "", "")
+    assert got.values == BODY
+
+
+def test_a_message_of_an_earlier_run_belongs_to_that_run():
+    got = parse(raw(BODY, run_id="20251122T020304Z"))
+
+    assert (got.run_id, got.refusal) == ("20251122T020304Z", "")
+
+
+@pytest.mark.parametrize(
+    ("attributes", "why"),
+    [
+        ({"app": "Other"}, "of another app: Other"),
+        ({"run_id": "20261122T020305Z"}, "of a later run"),
+        ({"run_id": "../R2"}, "no RUN_ID"),
+        ({"run_id": "2026-11-22"}, "no RUN_ID"),
+        ({"job_id": "0123456789abcdef"}, "does not fit its body"),
+        ({"job_id": ID.upper()}, "does not fit its body"),
+        ({"job_id": f"{ID}00"}, "does not fit its body"),
+        ({"job_id": "../../../x"}, "does not fit its body"),
+    ],
+    ids=str,
+)
+def test_a_message_that_is_none_of_the_apps_jobs_is_refused(attributes, why):
+    got = parse(raw(BODY, **attributes))
+
+    assert why in got.refusal
+    assert got.job_id == ID and "/" not in got.job_name
 
 
 def test_a_message_of_another_program_gets_the_id_and_name_that_follow_from_its_body():
     body = {"z": "é", "_comment": "x", "group": {"plate": "P1", "well": "A 01", "_comment": 1}}
     canonical = '{"group":{"plate":"P1","well":"A 01"},"z":"é"}'
 
-    got = message.parse(raw(body), "R1")
+    got = parse(raw(body))
 
     assert got.job_id == hashlib.sha256(canonical.encode()).hexdigest()[:16]
     assert got.job_name == "P1-A_01"
-    assert (got.run_id, got.submission) == ("R1", 1)
+    assert (got.run_id, got.submission, got.refusal) == (RUN, 1, "")
 
 
 @pytest.mark.parametrize(
@@ -89,7 +121,7 @@ def test_a_name_is_always_safe_in_a_path_and_stays_as_it_is(text):
     ],
 )
 def test_what_is_no_job_gets_a_fault_and_an_id_all_the_same(body, why):
-    got = message.parse(raw(body), "R1")
+    got = parse(raw(body))
 
     assert why in got.fault
     assert re.fullmatch("[0-9a-f]{16}", got.job_id)
@@ -100,27 +132,15 @@ def test_no_nesting_however_deep_is_too_much_to_be_read():
     for depth in range(1, 1200):
         body = '{"group": {"a": ' + "[" * depth + "]" * depth + "}}"
 
-        got = message.parse(raw(body), "R1")
+        got = parse(raw(body))
 
         assert got.job_name and re.fullmatch("[0-9a-f]{16}", got.job_id)
         assert not got.fault or got.values == {}
 
 
-@pytest.mark.parametrize(
-    "attributes",
-    [
-        {"job_id": "../../../x"},
-        {"job_id": "0123456789ABCDEF"},
-        {"job_name": "../up"},
-        {"run_id": "../R2"},
-        {"submission": "-1"},
-        {"submission": "one"},
-    ],
-    ids=str,
-)
+@pytest.mark.parametrize("attributes", [{"job_name": "../up"}, {"submission": "-1"}], ids=str)
 def test_attributes_that_would_lead_elsewhere_are_not_taken(attributes):
-    got = message.parse(raw({"group": {"x": 1}}, **attributes), "R1")
+    got = parse(raw({"group": {"x": 1}}, **attributes))
 
-    assert "/" not in got.job_id + got.job_name + got.run_id
-    assert re.fullmatch("[0-9a-f]{16}", got.job_id)
-    assert (got.run_id, got.submission) == ("R1", 1)
+    assert "/" not in got.job_name
+    assert got.submission == 1

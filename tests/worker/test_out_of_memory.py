@@ -7,7 +7,7 @@ import textwrap
 
 import pytest
 
-from plumbing import resources
+from plumbing import machine
 
 LIMIT = 400_000_000
 TOO_MUCH = 4 * LIMIT
@@ -21,8 +21,8 @@ def take():
 # More together than there is, each smaller than the worker and its container.
 HELPERS = '''
 import subprocess, sys
-one = [sys.executable, "-S", "-c", "x = bytearray(20_000_000); import time; time.sleep(5)"]
-helpers = [subprocess.Popen(one) for _ in range(60)]
+one = [sys.executable, "-S", "-c", "x = bytearray(25_000_000); import time; time.sleep(2)"]
+helpers = [subprocess.Popen(one) for _ in range(30)]
 sys.exit(max(helper.wait() != 0 for helper in helpers))
 '''
 
@@ -43,7 +43,7 @@ if __name__ == "__main__":
 def small_cgroup(until):
     """The file that takes the processes of a new memory cgroup of LIMIT bytes."""
     try:
-        base, path = next(iter(resources._cgroups()))
+        base, path = next(iter(machine._cgroups()))
         folder = base / path if (base / path).is_dir() else base
         own = folder / f"small-{os.getpid()}"
         own.mkdir()
@@ -87,16 +87,18 @@ def record_of(cloud, small_cgroup, start_container, until, tmp_path):
 
 
 @pytest.mark.parametrize(("who", "named"), [("program", "python"), ("run_job", "own process")])
-def test_a_job_that_the_kernel_ends_for_want_of_memory_is_told_so(record_of, who, named):
+def test_a_job_that_the_kernel_ends_when_memory_runs_out_fails_with_that_cause(
+    record_of, who, named
+):
     record = record_of(who)
-    assert record["reason"].startswith("out of memory: the kernel ended ")
+    assert record["reason"].startswith("out of memory: the kernel killed ")
     assert named in record["reason"] and "MEMORY is 400" in record["reason"]
-    assert record["signal"] == "SIGKILL"
+    assert (record["signal"], record["cause"]) == ("SIGKILL", "out_of_memory")
 
 
 def test_many_small_helpers_die_before_the_larger_worker_and_their_program_s_failure_says_why(
     record_of,
 ):
     record = record_of("helpers")
-    assert "exited with code 1; meanwhile out of memory: the kernel ended " in record["reason"]
-    assert record["exit_code"] == 1
+    assert "exited with code 1; meanwhile out of memory: the kernel killed " in record["reason"]
+    assert (record["exit_code"], record["cause"]) == (1, "out_of_memory")

@@ -7,8 +7,8 @@ import threading
 import pytest
 
 from plumbing import protection
-from plumbing.board import NOT_OFFERED, PROTECTED, REFUSED, UNPROTECTED, Board
 from plumbing.protection import Protection
+from plumbing.shared_state import NOT_OFFERED, PROTECTED, REFUSED, UNPROTECTED, SharedState
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ class Clock:
 
 @pytest.fixture
 def task(agent):
-    board, clock = Board(2), Clock()
+    board, clock = SharedState(2), Clock()
     return Protection(agent.environ, board, clock), board, clock
 
 
@@ -191,7 +191,7 @@ def test_a_refused_release_does_not_keep_a_task_from_being_protected_anew(task, 
 
 
 def test_an_agent_that_does_not_answer_is_a_refusal(capfd):
-    board = Board(1)
+    board = SharedState(1)
     protecting = Protection({"ECS_AGENT_URI": "http://127.0.0.1:9"}, board, Clock())
     board.set_busy(0, True)
 
@@ -202,7 +202,7 @@ def test_an_agent_that_does_not_answer_is_a_refusal(capfd):
 
 
 def test_outside_ecs_there_is_nothing_to_do():
-    board = Board(1)
+    board = SharedState(1)
     protecting = Protection({}, board, Clock())
     board.set_busy(0, True)
 

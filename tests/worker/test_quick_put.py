@@ -14,8 +14,8 @@ from botocore.exceptions import SSLError
 from botocore.httpsession import URLLib3Session
 
 from benchmarks import aws_stub
-from plumbing import aws, persistence, upload
-from plumbing.failures import LeaseLost
+from plumbing import aws_clients, upload
+from plumbing.errors import LeaseLost
 from plumbing.quick_put import QuickPuts
 
 COUNT = upload.MANY + 10
@@ -31,10 +31,9 @@ def folder(tmp_path):
 
 
 @pytest.fixture
-def s3(cloud, aws_session, monkeypatch):
+def s3(cloud, aws_session, quick_retries):
     """The worker's own client; `s3.calls` are the PutObjects that boto3 itself made."""
-    monkeypatch.setattr(persistence, "FIRST_PAUSE", 0.0)
-    client = aws.make_clients(aws_session).s3
+    client = aws_clients.make_clients(aws_session).s3
     client.calls = watch(client)
     yield client
     client.close()
@@ -253,5 +252,5 @@ def test_s3_finds_the_signature_right_and_the_checksum_of_the_body(s3, monkeypat
     # The check value of CRC-32/ISO-HDLC for these nine digits is cbf43926.
     crc = base64.b64encode(bytes.fromhex("cbf43926")).decode()
     assert request.headers["x-amz-checksum-crc32"] == crc
-    assert request.headers["User-Agent"] == aws.USER_AGENT
+    assert request.headers["User-Agent"] == aws_clients.USER_AGENT
     assert request.body == b"123456789"

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import re
+from dataclasses import replace
+
 import pytest
 
 from plumbing import records
@@ -8,7 +11,12 @@ KEYS = records.Keys("App", "R1", "00ff", 2, 4)
 
 
 def test_keys_are_those_of_the_contract():
-    assert KEYS.attempt("failed") == "runs/App/R1/attempts/00ff.2.4.failed.json"
+    assert KEYS.attempt("failed", "timeout") == "runs/App/R1/attempts/00ff.2.4.timeout.failed.json"
+    assert KEYS.attempt("interrupted", "interrupted") == (
+        "runs/App/R1/attempts/00ff.2.4.interrupted.json"
+    )
+    assert KEYS.record("failed", "killed") == "runs/App/R1/records/00ff.killed.failed.json"
+    assert KEYS.record("skipped", "already_done") == "runs/App/R1/records/00ff.skipped.json"
     assert KEYS.record("done") == "runs/App/R1/records/00ff.done.json"
     assert KEYS.log == "runs/App/R1/logs/00ff.2.4.txt"
 
@@ -16,17 +24,22 @@ def test_keys_are_those_of_the_contract():
 @pytest.mark.parametrize(
     ("ends", "receive", "failed", "interrupted", "silent"),
     [
-        ({}, 1, [], [], []),
-        ({}, 3, [], [], [1, 2]),
-        ({1: "failed", 2: "interrupted"}, 4, [1], [2], [3]),
-        ({1: "failed", 3: "failed", 12: "failed"}, 4, [1, 3], [], [2]),
-        ({4: "failed"}, 4, [], [], [1, 2, 3]),
+        ({}, 1, {}, [], []),
+        ({}, 3, {}, [], [1, 2]),
+        ({1: "timeout", 2: "interrupted"}, 4, {1: "timeout"}, [2], [3]),
+        ({1: "signal", 3: "killed", 12: "signal"}, 4, {1: "signal", 3: "killed"}, [], [2]),
+        ({4: "timeout"}, 4, {}, [], [1, 2, 3]),
     ],
 )
 def test_earlier_receives_are_told_apart_by_what_they_left(
     ends, receive, failed, interrupted, silent
 ):
-    names = [KEYS.attempt(state, number) for number, state in ends.items()]
+    names = [
+        replace(KEYS, receive=number).attempt(
+            "interrupted" if cause == "interrupted" else "failed", cause
+        )
+        for number, cause in ends.items()
+    ]
 
     past = records.past_of(names, receive)
 
@@ -35,14 +48,14 @@ def test_earlier_receives_are_told_apart_by_what_they_left(
 
 
 def test_the_past_of_another_submission_or_job_does_not_count(cloud):
-    for name in ("00ff.1.1.failed", "00ff.2.1.failed", "00ff.22.2.failed", "00fe.2.2.failed"):
+    for name in ("00ff.1.1", "00ff.2.1", "00ff.22.2", "00fe.2.2"):
         cloud.s3.put_object(
-            Bucket=cloud.bucket, Key=f"runs/App/R1/attempts/{name}.json", Body=b"{}"
+            Bucket=cloud.bucket, Key=f"runs/App/R1/attempts/{name}.signal.failed.json", Body=b"{}"
         )
 
     past = records.read_past(cloud.s3, cloud.bucket, KEYS, lambda: None)
 
-    assert past == records.Past([1], [], [2, 3])
+    assert past == records.Past({1: "signal"}, [], [2, 3])
 
 
 def test_a_first_receive_lists_nothing():
@@ -72,27 +85,30 @@ def test_a_later_submission_replaces_the_done_record_that_it_found_and_no_other(
     assert b"new" in cloud.read(KEYS.record("done"))
 
 
-def test_why_a_job_is_given_up_tells_of_silent_deaths_and_the_last_failure(cloud):
-    cloud.s3.put_object(
-        Bucket=cloud.bucket, Key=KEYS.attempt("failed", 2), Body=b'{"reason": "exit 3"}'
-    )
-    past = records.Past([2], [], [1, 3])
+@pytest.mark.parametrize(
+    ("failed", "silent", "reason", "cause"),
+    [
+        (
+            2,
+            [1, 3],
+            "ended silently 2 times (the machine was lost, .*; before that: exit 3",
+            "killed",
+        ),
+        (3, [1, 2], "exit 3; before that: ended silently 2 times", "exit_code"),
+    ],
+)
+def test_the_last_attempt_comes_first_in_the_reason_and_gives_the_cause(
+    cloud, failed, silent, reason, cause
+):
+    key = replace(KEYS, receive=failed).attempt("failed", "exit_code")
+    body = b'{"reason": "exit 3", "log_key": "where.json"}'
+    cloud.s3.put_object(Bucket=cloud.bucket, Key=key, Body=body)
+    past = records.Past({failed: "exit_code"}, [], silent)
 
-    reason = records.reason_of(cloud.s3, cloud.bucket, KEYS, past)
+    last = records.last_attempt(cloud.s3, cloud.bucket, KEYS, past)
 
-    assert reason.startswith("killed 2 times without a word (")
-    assert "the machine was lost" in reason and "cut off from AWS" in reason
-    assert reason.endswith("; before that: exit 3")
-
-
-def test_what_happened_last_is_told_first(cloud):
-    cloud.s3.put_object(
-        Bucket=cloud.bucket, Key=KEYS.attempt("failed", 3), Body=b'{"reason": "exit 3"}'
-    )
-
-    reason = records.reason_of(cloud.s3, cloud.bucket, KEYS, records.Past([3], [], [1, 2]))
-
-    assert reason.startswith("exit 3; before that: killed 2 times")
+    assert re.match(reason.replace("(", r"\("), last[0])
+    assert last[1:] == (cause, "where.json")
 
 
 def test_times_are_utc_to_the_millisecond():

@@ -1,4 +1,4 @@
-"""What the container says on its standard output, which the awslogs driver ships."""
+"""Write to the container's standard output, which the awslogs driver ships."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def say(text: str) -> None:
 
 
 def write(data: bytes) -> bool:
-    """Write all of `data`; False if nobody reads it any more, which is no reason to stop a job."""
+    """Write all of `data`; return False if nobody reads it, which is no reason to stop a job."""
     view = memoryview(data)
     try:
         while view:

@@ -1,7 +1,7 @@
-"""The container: starts DOCKER_CORES workers, keeps them alive, and brings them down in order.
+"""The container: starts DOCKER_CORES workers, keeps them alive, and stops them in order.
 
-It may be process 1 of its container or a process like any other. A single thread waits for
-signals, for what workers say on the board, and for the time of its next duty.
+It may be process 1 of its container or any other process. A single thread waits for signals, for
+workers, and for the time of its next duty.
 """
 
 from __future__ import annotations
@@ -16,15 +16,16 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Callable, Iterator
 
-from plumbing import environment, process_tree, workfolder
-from plumbing.aws import make_session
-from plumbing.board import Board
+from plumbing import process_tree, workfolder
+from plumbing.aws_clients import make_session
 from plumbing.console import say
-from plumbing.crew import INTERRUPTION, STOP, Crew, start_worker
 from plumbing.machine import MOUNT, Load
 from plumbing.metadata import Metadata
-from plumbing.process import signal_name
+from plumbing.process_tree import signal_name
 from plumbing.protection import Protection
+from plumbing.settings import SettingsError, read_settings
+from plumbing.shared_state import SharedState
+from plumbing.worker import INTERRUPTION, STOP, Crew, start_worker
 
 if TYPE_CHECKING:
     from plumbing.job import Job
@@ -36,16 +37,16 @@ LOAD_SECONDS = 60.0
 # ECS kills a task stopTimeout after SIGTERM; setup makes that 110 s.
 STOP_SECONDS = 100.0
 FIRST_RESTART, LONGEST_RESTART = 1.0, 60.0
-# A worker that lived so long before it died starts again without a wait.
+# A worker that lived this long before it died starts again after the first pause.
 HEALTHY_SECONDS = 300.0
-# Each finds the next generation of what was left, or nothing.
-MOST_LOOKS = 20
+# Each round kills one generation of strays.
+MOST_ROUNDS = 20
 _NEVER = float("inf")
 
 
 @dataclass
 class Slot:
-    """The place of one worker process. `due`: when it is to be started, while it has no pid."""
+    """The place of one worker process. `due`: when to start it, while it has no pid."""
 
     index: int
     due: float
@@ -56,13 +57,13 @@ class Slot:
 
 @dataclass
 class Container:
-    """What the supervising process knows. `ending`: why no worker is to be started any more.
+    """The state of the supervising process. `ending`: why it starts no more workers.
 
-    `spared` are its children from before, such as the mount that run-worker.sh makes. `code` is
-    what the container exits with.
+    `spared` are its children from before, such as the mount by run-worker.sh. `code` is the exit
+    code.
     """
 
-    board: Board
+    state: SharedState
     slots: list[Slot]
     spared: set[process_tree.Process]
     ending: str = ""
@@ -73,22 +74,22 @@ class Container:
 def main(output_prefix: Callable[[Job], Any], run_job: Callable[[Job], object]) -> None:
     """Run the container until it is told to stop.
 
-    Exits with 0; with 2 and a sentence on bad settings, with 1 when a mounted bucket is gone.
+    Exit with 0; with 2 and a sentence on bad settings, with 1 when a mounted bucket is gone.
     """
     try:
-        settings = environment.read(os.environ)
+        settings = read_settings(os.environ)
         workfolder.remove_leftovers(settings.work_folder)
         folder = workfolder.make(settings.work_folder)
-    except (environment.SettingsError, OSError) as error:
+    except (SettingsError, OSError) as error:
         say(f"Error: {error}")
         sys.exit(USER_MISTAKE)
     now = time.monotonic()
     container = Container(
-        board=Board(settings.workers),
+        state=SharedState(settings.workers),
         slots=[Slot(i, now + i * settings.seconds_to_start) for i in range(settings.workers)],
         spared=process_tree.children(os.getpid()),
     )
-    # Early: the kernel throws signals away for which a process 1 has no handler.
+    # Early: the kernel discards signals for which a process 1 has no handler.
     _take_signals(container)
     process_tree.adopt_orphans()
     metadata = Metadata(os.environ)
@@ -97,22 +98,22 @@ def main(output_prefix: Callable[[Job], Any], run_job: Callable[[Job], object]) 
         session=make_session(settings.region),
         folder=folder,
         identity=metadata.identity(),
-        board=container.board,
+        state=container.state,
         output_prefix=output_prefix,
         run_job=run_job,
     )
-    # What exists now stays shared with the workers: the garbage collector leaves it alone.
+    # All that exists now stays shared with the workers: the garbage collector skips it.
     gc.collect()
     gc.freeze()
     try:
         if metadata.trouble and not metadata.disabled:
-            say(f"container: {metadata.trouble}; interruption notices cannot be seen")
+            say(f"container: {metadata.trouble}; interruption notices are not seen")
         say(f"container: {settings.workers} workers of {settings.app_name} on {crew.identity}")
         _supervise(container, crew, metadata)
-        _bring_down(container, crew)
+        _stop(container, crew)
     finally:
         workfolder.remove(folder)
-    # Python takes its handlers back before it ends; told to stop once more it would die of that.
+    # Python removes its handlers before it ends; another signal would then kill it.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)
     say("container: stopped")
@@ -126,29 +127,29 @@ def _take_signals(container: Container) -> None:
 
     signal.signal(signal.SIGTERM, on_stop)
     signal.signal(signal.SIGINT, on_stop)
-    # With a handler of its own a signal wakes the container by the board's pipe.
+    # With a handler a signal wakes the container by the pipe of the shared state.
     signal.signal(signal.SIGCHLD, lambda number, frame: None)
-    signal.set_wakeup_fd(container.board.wake_write, warn_on_full_buffer=False)
+    signal.set_wakeup_fd(container.state.wake_write, warn_on_full_buffer=False)
 
 
 def _tell_workers(container: Container, why: str, number: int) -> None:
-    """Let every worker stop; no other is started. Also called by a signal handler."""
+    """Tell every worker to stop and start no other. Signal handlers call this too."""
     if not container.ending:
         container.ending = why
     for slot in container.slots:
         if slot.pid:
-            # The handler may come between a worker's end and the note of it.
+            # The worker may have just ended.
             with contextlib.suppress(ProcessLookupError):
                 os.kill(slot.pid, number)
 
 
 def _supervise(container: Container, crew: Crew, metadata: Metadata) -> None:
-    """Until SIGTERM or SIGINT.
+    """Run workers until SIGTERM or SIGINT.
 
-    After an interruption notice the workers are gone and the container waits for its end: one
-    that ended by itself would be replaced by another on the same machine.
+    After an interruption notice the workers end and the container waits for its own end: ECS would
+    replace a container that ends by itself with another on the same machine.
     """
-    protection = Protection(os.environ, container.board, time.monotonic)
+    protection = Protection(os.environ, container.state, time.monotonic)
     load = Load(crew.folder, time.monotonic)
     notice_due = time.monotonic() if metadata.there else _NEVER
     load_due = time.monotonic() + LOAD_SECONDS
@@ -156,7 +157,7 @@ def _supervise(container: Container, crew: Crew, metadata: Metadata) -> None:
         now = time.monotonic()
         if now >= notice_due:
             notice = metadata.interruption()
-            # There is nothing more to ask for after it.
+            # Nothing follows it.
             notice_due = _NEVER if notice else now + NOTICE_SECONDS
             if notice:
                 say(f"container: {notice}")
@@ -172,14 +173,14 @@ def _supervise(container: Container, crew: Crew, metadata: Metadata) -> None:
 
 
 def _wait(container: Container, until: float) -> None:
-    """Sleep until then, or until a signal or a worker wakes the container."""
+    """Sleep until a time, or until a signal or a worker wakes the container."""
     seconds = max(0.0, until - time.monotonic())
-    select.select([container.board.wake_read], [], [], seconds)
-    container.board.drain()
+    select.select([container.state.wake_read], [], [], seconds)
+    container.state.drain()
 
 
 def _start_workers(container: Container, crew: Crew, now: float) -> float:
-    """Start the workers that are due; returns when the next one is."""
+    """Start the workers that are due; return when the next one is."""
     if container.ending:
         return _NEVER
     for slot in container.slots:
@@ -194,7 +195,7 @@ def _start_workers(container: Container, crew: Crew, now: float) -> float:
 
 
 def _reap(container: Container, crew: Crew) -> None:
-    """Wait for what has ended; a worker among it is cleaned up after, and starts again later."""
+    """Wait for ended children; clean up after a worker, which starts again later."""
     for pid, status in _ended():
         if crew.settings.needs_mount and pid in {process.pid for process in container.spared}:
             _lose_mount(container, status)
@@ -216,7 +217,7 @@ def _clean_up(container: Container, crew: Crew, slot: Slot, status: int) -> None
     slot.pid = 0
     _end_strays(container)
     workfolder.remove(crew.folder_of(slot.index))
-    container.board.set_busy(slot.index, False)
+    container.state.set_busy(slot.index, False)
     if container.ending:
         return
     now = time.monotonic()
@@ -227,8 +228,8 @@ def _clean_up(container: Container, crew: Crew, slot: Slot, status: int) -> None
 
 
 def _lose_mount(container: Container, status: int) -> None:
-    """End the container, whose jobs are given back: the next one mounts the bucket again."""
-    # The kernel remembers for a second what the mount was; opening a folder asks the program.
+    """End the container, which gives its jobs back: the next one mounts the bucket again."""
+    # The kernel caches attributes for a second; opening a folder asks the program.
     with contextlib.suppress(OSError), os.scandir(MOUNT):
         if os.path.ismount(MOUNT):
             return
@@ -240,7 +241,6 @@ def _lose_mount(container: Container, status: int) -> None:
 
 
 def _how(status: int) -> str:
-    """What waitpid's status means."""
     if os.WIFSIGNALED(status):
         return f"was ended by {signal_name(os.WTERMSIG(status))}"
     return f"exited with code {os.WEXITSTATUS(status)}"
@@ -252,11 +252,11 @@ def _back_off(slot: Slot, now: float) -> None:
 
 
 def _end_strays(container: Container) -> None:
-    """Kill what jobs have left behind: its parent is this process, but it is no worker."""
+    """Kill processes that jobs left behind: children of this process that are no workers."""
     workers = {slot.pid for slot in container.slots if slot.pid}
     clean = 0
-    # Twice clean: what loses its parent in the middle of a look is seen by the next.
-    for _ in range(MOST_LOOKS):
+    # Twice clean: a process that loses its parent during one round is found in the next.
+    for _ in range(MOST_ROUNDS):
         mine = process_tree.living(process_tree.children(os.getpid()) - container.spared)
         strays = {process for process in mine if process.pid not in workers}
         clean = 0 if strays else clean + 1
@@ -265,9 +265,9 @@ def _end_strays(container: Container) -> None:
         process_tree.kill(strays)
 
 
-def _bring_down(container: Container, crew: Crew) -> None:
-    """Wait until all workers have ended, for as long as ECS does; then kill what is left."""
-    # Once more: one that was being forked when the signal came has not been told.
+def _stop(container: Container, crew: Crew) -> None:
+    """Wait until all workers have ended, while ECS waits; then kill the others."""
+    # Again: a worker that was being forked when the signal came does not know.
     _tell_workers(container, container.ending, STOP)
     deadline = time.monotonic() + STOP_SECONDS
     while any(slot.pid for slot in container.slots):

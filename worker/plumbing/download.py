@@ -1,4 +1,4 @@
-"""Bring objects from S3 to the job: one key, a prefix or a list; never a bucket's root."""
+"""Fetch objects from S3 for a job: one key, a prefix or a list; never a bucket's root."""
 
 from __future__ import annotations
 
@@ -7,26 +7,33 @@ import fnmatch
 import itertools
 import os
 import shutil
+import threading
+import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Callable, Sequence
 
 from botocore.exceptions import ClientError
 
-from plumbing import listing
-from plumbing.aws import CONNECTIONS, code_of
-from plumbing.failures import JobFailed
+from plumbing import job_log
+from plumbing.aws_clients import CONNECTIONS, code_of
+from plumbing.errors import JobFailed
 from plumbing.parallel import each
-from plumbing.persistence import persistently
-from plumbing.places import inside
+from plumbing.paths import inside
+from plumbing.retrying import list_pages, persistently
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-# Objects of more bytes than that come in parts, several at a time.
+# Larger objects, in bytes, come in parts, several at a time.
 PART = 16 << 20
 PARTS_AT_ONCE = 8
-# So much of each is in memory at a time.
+# Bytes of each in memory at a time.
 PIECE = 1 << 18
+# The first downloads of a job have a line each in its log, the others share one: before the next
+# program, at the end of the job, and after this many seconds, to show that the job continues.
+ALONE = 10
+TOGETHER_SECONDS = 60.0
 _NUMBERS = itertools.count()
 
 
@@ -39,17 +46,15 @@ def fetch_one(
     only: str | None = None,
     sizes: list[int] | None = None,
 ) -> Path:
-    """Fetch the key `name`, or all below it if it is a prefix; returns the file or folder.
+    """Fetch the key `name`, or all below it if it is a prefix; return the file or folder.
 
     A key becomes a file in `folder` with the last part of its name; a prefix fills `folder` with
-    what lies below it. With `only` it is a prefix, of which just what matches is fetched. `sizes`
-    takes the bytes of each file. Raises JobFailed that names what is missing.
+    what lies below it. With `only` it is a prefix, and only what matches is fetched. The bytes of
+    each file are added to `sizes`. Raise JobFailed that names what is missing.
     """
     sizes = [] if sizes is None else sizes
     if not name.strip("/"):
-        raise JobFailed(
-            "download needs a key or a prefix: '' would be the whole bucket", retry=False
-        )
+        raise _missing("download needs a key or a prefix: '' would be the whole bucket")
     if only is None and not name.endswith("/"):
         target = inside(folder, name.rpartition("/")[2])
         if _fetch_key(s3, bucket, name, target, check, sizes):
@@ -57,19 +62,17 @@ def fetch_one(
     prefix = name if name.endswith("/") else f"{name}/"
     keys = [key for key in list_keys(s3, bucket, prefix, check) if not key.endswith("/")]
     if not keys:
-        raise JobFailed(f"there is neither s3://{bucket}/{name} nor anything below it", retry=False)
+        raise _missing(f"there is neither s3://{bucket}/{name} nor anything below it")
     wanted = [key for key in keys if only is None or _matches(key[len(prefix) :], only)]
     if not wanted:
-        raise JobFailed(
-            f"of {len(keys)} files below s3://{bucket}/{prefix} none matches {only}", retry=False
-        )
+        raise _missing(f"none of {len(keys)} files below s3://{bucket}/{prefix} matches {only}")
     pairs = [(key, inside(folder, key[len(prefix) :])) for key in wanted]
     _fetch_all(s3, bucket, pairs, check, sizes)
     return folder
 
 
 def _matches(name: str, pattern: str) -> bool:
-    """As --include of `aws s3 cp`: * also stands for slashes."""
+    """Match as --include of `aws s3 cp` does: * also stands for slashes."""
     return fnmatch.fnmatchcase(name, pattern)
 
 
@@ -81,19 +84,22 @@ def fetch_list(
     check: Callable[[], None],
     sizes: list[int] | None = None,
 ) -> list[Path]:
-    """Fetch these keys, several at a time; returns the files in the same order."""
+    """Fetch these keys, several at a time; return the files in the same order."""
     wanted = [(key, inside(folder, key.rpartition("/")[2])) for key in keys]
     if len({path for _, path in wanted}) < len(set(keys)):
-        raise JobFailed(
-            "two keys of the list end in the same name: download them to two folders", retry=False
-        )
+        reason = "two keys of the list end in the same name: download them to two folders"
+        raise JobFailed(reason, retry=False, cause="exception")
     _fetch_all(s3, bucket, wanted, check, [] if sizes is None else sizes)
     return [path for _, path in wanted]
 
 
 def list_keys(s3: S3Client, bucket: str, prefix: str, check: Callable[[], None]) -> list[str]:
-    """All keys below `prefix`, however many."""
-    return [entry["Key"] for page in listing.pages(s3, bucket, prefix, check) for entry in page]
+    """Return all keys below `prefix`, however many."""
+    return [entry["Key"] for page in list_pages(s3, bucket, prefix, check) for entry in page]
+
+
+def _missing(reason: str) -> JobFailed:
+    return JobFailed(reason, retry=False, cause="missing_input")
 
 
 def _fetch_all(
@@ -106,7 +112,7 @@ def _fetch_all(
     def fetch(pair: tuple[str, Path]) -> None:
         key, path = pair
         if not _fetch_key(s3, bucket, key, path, check, sizes):
-            raise JobFailed(f"s3://{bucket}/{key} does not exist", retry=False)
+            raise _missing(f"s3://{bucket}/{key} does not exist")
 
     each(fetch, wanted, CONNECTIONS)
 
@@ -119,13 +125,13 @@ def _fetch_key(
     check: Callable[[], None],
     sizes: list[int],
 ) -> bool:
-    """Fetch one object; False if there is none."""
+    """Fetch one object; return False if there is none."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    # A name of its own, which is never too long nor that of another.
+    # A name that is never too long nor another's.
     partial = path.with_name(f".{os.getpid()}-{next(_NUMBERS)}.part")
 
     def call() -> tuple[int, str]:
-        # Not "with body": botocore gives its raw stream to that, and its errors then to us.
+        # Not "with body": that gives us botocore's raw stream, whose errors are not botocore's.
         answer = s3.get_object(Bucket=bucket, Key=key)
         size, etag = answer["ContentLength"], answer["ETag"]
         with contextlib.closing(answer["Body"]) as body, open(partial, "wb") as file:
@@ -141,8 +147,6 @@ def _fetch_key(
     except ClientError as error:
         if code_of(error) == "NoSuchKey":
             return False
-        if code_of(error) in ("NoSuchBucket", "AccessDenied"):
-            raise JobFailed(f"{what}: {error}") from error
         raise
     os.replace(partial, path)
     sizes.append(size)
@@ -158,7 +162,7 @@ def _fetch_parts(
     etag: str,
     check: Callable[[], None],
 ) -> None:
-    """Fill `path` by ranges; IfMatch sees to it that all are of the same object."""
+    """Fill `path` by ranges; IfMatch ensures that all are of the same object."""
     with open(path, "r+b") as file:
 
         def fetch(start: int) -> None:
@@ -177,3 +181,62 @@ def _fetch_parts(
 
         os.ftruncate(file.fileno(), size)
         each(fetch, range(0, size, PART), PARTS_AT_ONCE)
+
+
+@dataclass
+class _Several:
+    """Downloads that are reported together; `what` was the last of them."""
+
+    what: str = ""
+    downloads: int = 0
+    files: int = 0
+    size: int = 0
+    seconds: float = 0.0
+
+
+class Downloads:
+    """Reports downloads in the job's log. A job may download in several threads."""
+
+    def __init__(
+        self,
+        write: Callable[[str], object] = job_log.write_own,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._write = write
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._lines = 0
+        self._reported = 0.0
+        self._waiting = _Several()
+
+    def add(self, what: str, files: int, size: int, seconds: float) -> None:
+        """Add a download that succeeded, with its files, bytes and seconds."""
+        with self._lock:
+            if self._lines < ALONE:
+                self._lines += 1
+                self._say(what, files, size, seconds)
+                return
+            several = self._waiting
+            several.what, several.downloads = what, several.downloads + 1
+            several.files, several.size = several.files + files, several.size + size
+            several.seconds += seconds
+            if self._clock() - self._reported >= TOGETHER_SECONDS:
+                self._say_together()
+
+    def report(self) -> None:
+        """Report the downloads that have no line yet."""
+        with self._lock:
+            self._say_together()
+
+    def _say_together(self) -> None:
+        several, self._waiting = self._waiting, _Several()
+        if several.downloads:
+            many = f"{several.downloads:,} more, the last {several.what}"
+            # The seconds of downloads at the same time add up.
+            what, total = (several.what, "") if several.downloads == 1 else (many, " in all")
+            self._say(what, several.files, several.size, several.seconds, total)
+
+    def _say(self, what: str, files: int, size: int, seconds: float, total: str = "") -> None:
+        many = "1 file" if files == 1 else f"{files:,} files"
+        self._write(f"downloaded: {what}: {many}, {size / 1e6:.3f} MB in {seconds:.1f} s{total}")
+        self._reported = self._clock()

@@ -1,8 +1,8 @@
-"""A process of the worker's own that forks the processes of jobs, and does nothing else.
+"""A process of the worker's own that only forks the processes of jobs.
 
-After a fork a page of memory is copied when either side touches it. Settling a job a worker touches
-some 2,000, which cost more than the fork itself; a process that only forks and waits touches
-hardly any. And the worker may have threads: where there are any, nothing may be forked.
+After a fork a page of memory is copied when either side touches it. A worker that settles a job
+touches some 2,000, which costs more than the fork itself; a process that only forks and waits
+touches hardly any. And the worker may have threads: a process with threads must not fork.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from multiprocessing.connection import Connection
 from multiprocessing.reduction import recv_handle, send_handle
 from typing import Any, Callable, NoReturn
 
-from plumbing import job_process, process_tree
+from plumbing import process_tree, run_in_child
 
 # What a job's process inherits, above all AWS's credentials, is no older than this when the worker
-# goes to get its job. Credentials are had anew 15 minutes before they end (botocore).
+# receives its job. botocore renews credentials 15 minutes before they end.
 RENEWED_AFTER = 300.0
 GONE = "the process that starts jobs has ended: a job may have killed it"
 
 
 @dataclass(frozen=True)
 class Usage:
-    """How a process ended (as of waitpid) and what it used, in seconds and bytes."""
+    """How a process ended (status of waitpid) and what it used, in seconds and bytes."""
 
     status: int = 0
     cpu_seconds: float = 0.0
@@ -42,7 +42,7 @@ class Usage:
 class Child:
     """A job's process: `output` is what it writes, `result` what its function returns.
 
-    `wait`: wait for its end, or with False only look; it is not waited for before, so that its
+    `wait`: wait for its end, or with False only look; nobody waits for it before, so that its
     number stays its own.
     """
 
@@ -53,9 +53,9 @@ class Child:
 
 
 class ForkServer:
-    """Forks processes that call `function` with what they are forked for; it must return JSON.
+    """Forks processes that call `function` with the argument of fork(); it must return JSON.
 
-    There is one after refresh(), until close(), or until the process that made it ends.
+    The server runs from refresh() until close(), or until the process that made it ends.
     """
 
     def __init__(
@@ -70,18 +70,18 @@ class ForkServer:
         self.pid = 0
 
     def refresh(self) -> None:
-        """Have a server that lives and knows what this process knew RENEWED_AFTER s ago or later.
+        """Start a server unless one lives that was forked less than RENEWED_AFTER s ago.
 
-        Not while there is another thread or a child that is to be waited for. Raises OSError.
+        Not while there is another thread or a child to wait for. Raise OSError.
         """
-        # What it says without being asked is its end.
+        # Without a request there is nothing to read but its end.
         lives = self._connection is not None and not self._connection.poll()
         if not lives or self._clock() >= self._since + RENEWED_AFTER:
             self.close()
             self._begin()
 
     def fork(self, argument: Any) -> Child:
-        """A new process that calls the function with `argument`. Raises OSError."""
+        """Return a new process that calls the function with `argument`. Raise OSError."""
         output, output_in_child = os.pipe()
         result, result_in_child = os.pipe()
         try:
@@ -96,10 +96,10 @@ class ForkServer:
         return Child(pid, output, result, lambda block: self._ask((pid, block)))
 
     def close(self) -> None:
-        """End it, if there is one."""
+        """End the server, if there is one."""
         if self._connection is None:
             return
-        # What another fork holds of the connection would keep it open.
+        # Another fork may hold the connection and keep it open.
         with contextlib.suppress(ConnectionError):
             self._connection.send(None)
         self._connection.close()
@@ -111,8 +111,8 @@ class ForkServer:
         sys.stderr.flush()
         parent = os.getpid()
         mine, its = Pipe()
-        # Never unblocked: what is sent to a whole group of processes is for the worker to heed.
-        mask = signal.pthread_sigmask(signal.SIG_BLOCK, job_process.SIGNALS)
+        # Never unblocked: signals to a whole group of processes are for the worker.
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, run_in_child.SIGNALS)
         try:
             self.pid = os.fork()
             if self.pid == 0:
@@ -127,8 +127,8 @@ class ForkServer:
         self._connection, self._since = mine, self._clock()
 
     def _ask(self, order: Any, *descriptors: int) -> Any:
-        """What it answers. If it has ended this process ends too: what jobs have left behind is
-        then cleaned up after, and another process goes on."""
+        """Return its answer. If it has ended this process ends too: the container then cleans up
+        what jobs left behind, and starts another worker."""
         if self._connection is None:
             _end()
         try:
@@ -148,11 +148,11 @@ def _end() -> NoReturn:
 
 
 def _serve(connection: Connection, function: Callable[[Any], dict[str, Any]], parent: int) -> None:
-    """Be the server, until told to end or the connection is closed; never returns."""
+    """Be the server until told to end or the connection is closed; never return."""
     code = 1
     try:
         process_tree.die_with_parent(parent)
-        # What exists now stays shared with the jobs' processes.
+        # All that exists now stays shared with the jobs' processes.
         gc.freeze()
         while True:
             request = connection.recv()
@@ -183,9 +183,9 @@ def _fork(
     try:
         pid = os.fork()
         if pid == 0:
-            # As long as it is open anywhere, nobody sees that the server has ended.
+            # While it is open anywhere, nobody sees that the server has ended.
             connection.close()
-            job_process.run(function, parent, output, result)
+            run_in_child.run(function, parent, output, result)
     finally:
         os.close(output)
         os.close(result)

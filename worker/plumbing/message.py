@@ -1,4 +1,4 @@
-"""Contract 2: what a job is told by its message."""
+"""The message of a job (contract 2): its body, its attributes, and whether it is refused."""
 
 from __future__ import annotations
 
@@ -12,13 +12,15 @@ from typing import Any, Mapping
 LONGEST_NAME = 150
 ID_DIGITS = 16
 _UNSAFE = re.compile(r"[^\w.=+@,-]+")
-_JOB_ID = re.compile(r"[0-9a-f]{16,64}")
-_RUN_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_RUN_ID = re.compile("[0-9]{8}T[0-9]{6}Z")
 
 
 @dataclass(frozen=True)
 class Message:
-    """One receive of one message. `fault` says why the body is no job, and is empty if it is."""
+    """One receive of one message.
+
+    `fault` is why the body is no job, `refusal` why the message belongs to no job of this app.
+    """
 
     handle: str
     body: str
@@ -30,13 +32,13 @@ class Message:
     submission: int
     values: Mapping[str, Any]
     fault: str
+    refusal: str
 
 
-def parse(raw: Mapping[str, Any], run_id: str) -> Message:
-    """Read a message of ReceiveMessage. Never raises: what is no job gets a `fault`.
+def parse(raw: Mapping[str, Any], app: str, run_id: str) -> Message:
+    """Read a message of ReceiveMessage. Never raise: the fields say what is wrong with it.
 
-    Attributes are only taken where they are safe to be part of a key in S3; else the id and
-    name follow from the body. `run_id` is that of the container.
+    `app` and `run_id` are those of the container, for a message without these attributes.
     """
     body = raw["Body"]
     attributes = raw.get("MessageAttributes", {})
@@ -44,13 +46,13 @@ def parse(raw: Mapping[str, Any], run_id: str) -> Message:
     fault = ""
     try:
         values = without_comments(json.loads(body))
-        job_id = _id_of(attributes, canonical_body(values).encode())
+        job_id = id_of(canonical_body(values).encode())
         name = job_name(values["group"], job_id)
     except (ValueError, RecursionError, TypeError) as error:
         values, fault = {}, f"the message is not a job: {error}"
-        job_id = name = _id_of(attributes, body.encode("utf-8", "replace"))
+        job_id = name = id_of(body.encode("utf-8", "replace"))
     given_name = _attribute(attributes, "job_name")
-    given_run = _attribute(attributes, "run_id")
+    given_run = _attribute(attributes, "run_id") or run_id
     submission = _attribute(attributes, "submission")
     return Message(
         handle=raw["ReceiptHandle"],
@@ -59,17 +61,34 @@ def parse(raw: Mapping[str, Any], run_id: str) -> Message:
         receive=int(raw.get("Attributes", {}).get("ApproximateReceiveCount", 1)),
         job_id=job_id,
         job_name=safe_name(given_name, job_id) if given_name else name,
-        run_id=given_run if _RUN_ID.fullmatch(given_run) else run_id,
+        run_id=given_run,
         submission=int(submission) if re.fullmatch("[1-9][0-9]{0,8}", submission) else 1,
         values=values,
         fault=fault,
+        refusal=_refusal(attributes, app, run_id, job_id),
     )
 
 
+def _refusal(attributes: Mapping[str, Any], app: str, run_id: str, job_id: str) -> str:
+    """Return why the message is none of this app's jobs; "" if it is."""
+    given_app = _attribute(attributes, "app") or app
+    given_run = _attribute(attributes, "run_id") or run_id
+    given_id = _attribute(attributes, "job_id") or job_id
+    if given_app != app:
+        return f"the message is of another app: {given_app}"
+    if given_run != run_id and not _RUN_ID.fullmatch(given_run):
+        return f"{given_run!r} is no RUN_ID"
+    if given_run > run_id:
+        return f"the message is of a later run than this container: {given_run}"
+    if given_id != job_id:
+        return f"its job_id {given_id!r} does not fit its body, whose id is {job_id}"
+    return ""
+
+
 def without_comments(values: Any) -> dict[str, Any]:
-    """The body without the keys that contain `_comment`. Raises TypeError if it is no object."""
+    """Return the body without keys that contain `_comment`. Raise TypeError if it is no object."""
     if not isinstance(values, dict):
-        raise TypeError(f"it holds a JSON {type(values).__name__} instead of an object")
+        raise TypeError(f"it is a JSON {type(values).__name__} instead of an object")
     kept = {key: value for key, value in values.items() if "_comment" not in key}
     group = kept.setdefault("group", {})
     if not isinstance(group, dict):
@@ -79,19 +98,19 @@ def without_comments(values: Any) -> dict[str, Any]:
 
 
 def canonical_body(values: Any) -> str:
-    """The one way to write these values as JSON, from which a job's id follows."""
+    """Return the one way to write these values as JSON, from which a job's id follows."""
     return json.dumps(values, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 def job_name(group: Mapping[str, Any], job_id: str) -> str:
-    """The group's `name`, else its values joined by '-', safe as a part of a path."""
+    """Return the group's `name`, else its values joined by '-', safe as a part of a path."""
     name = group.get("name")
     words = [name] if name not in (None, "") else list(group.values())
     return safe_name("-".join(_as_text(word) for word in words), job_id)
 
 
 def safe_name(text: str, job_id: str) -> str:
-    """`text` without what does not belong into a path; a name stays as it is."""
+    """Return `text` without what does not belong into a path; a safe name stays as it is."""
     safe = _UNSAFE.sub("_", unicodedata.normalize("NFC", text)).strip(".")
     if len(safe) > LONGEST_NAME:
         safe = f"{safe[: LONGEST_NAME - ID_DIGITS - 1]}-{job_id}"
@@ -104,9 +123,9 @@ def _as_text(value: Any) -> str:
     return canonical_body(value) if isinstance(value, (dict, list)) else str(value)
 
 
-def _id_of(attributes: Mapping[str, Any], body: bytes) -> str:
-    given = _attribute(attributes, "job_id")
-    return given if _JOB_ID.fullmatch(given) else hashlib.sha256(body).hexdigest()[:ID_DIGITS]
+def id_of(body: bytes) -> str:
+    """Return the id of the job with this canonical body."""
+    return hashlib.sha256(body).hexdigest()[:ID_DIGITS]
 
 
 def _attribute(attributes: Mapping[str, Any], name: str) -> str:

@@ -1,29 +1,33 @@
-"""The instance metadata service, version 2: who this machine is, and whether it will be taken.
+"""The instance metadata service (IMDSv2): this machine's identity and its interruption notice.
 
 https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-data-retrieval.html
 """
 
 from __future__ import annotations
 
+import http.client
 import json
 import socket
 import time
-from typing import Callable, Mapping
+import urllib.error
+import urllib.request
+from typing import Callable, Mapping, NamedTuple
+from urllib.parse import urlsplit
 
-from plumbing import web
 from plumbing.machine import Identity
 
 ADDRESS = "http://169.254.169.254"
-# Seconds that a token is good for; the most that the service gives is 21600.
+# Seconds that a token is valid; the service allows at most 21600.
 _TOKEN_SECONDS = 21_600
 _TOKEN_RENEWAL = 3600.0
-# The service answers in milliseconds; outside EC2 its address may swallow requests, and nobody is
-# to wait for that for long.
+# The service answers in milliseconds; outside EC2 its address may swallow requests.
 _ANSWER_SECONDS = 1.0
+# No proxy: all addresses here are of this machine only.
+_OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 class Metadata:
-    """Asks the service; where there is none it is asked once, and never again."""
+    """The service's client; where there is no service it tries once, and never again."""
 
     def __init__(
         self, environ: Mapping[str, str], clock: Callable[[], float] = time.monotonic
@@ -33,7 +37,7 @@ class Metadata:
         self._clock = clock
         self._token = ""
         self._token_from = 0.0
-        # Why there is none, for people; "" if there is.
+        # Why there is no service, for people; "" if there is one.
         self.trouble = ""
         self.disabled = environ.get("AWS_EC2_METADATA_DISABLED", "").lower() == "true"
         if self.disabled:
@@ -43,14 +47,14 @@ class Metadata:
         self.there = not self.trouble
 
     def identity(self) -> Identity:
-        """This machine's instance id and type; its host name outside EC2."""
+        """Return this machine's instance id and type; its host name outside EC2."""
         name = self._get("instance-id") if self.there else None
         if name is None:
             return Identity(socket.gethostname())
         return Identity(name, self._get("instance-type") or "")
 
     def role(self) -> str:
-        """The name of the machine's role; "" if it has none.
+        """Return the name of the machine's role; "" if it has none.
 
         https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instance-metadata-security-credentials.html
         """
@@ -58,7 +62,7 @@ class Metadata:
         return (names or "").strip().partition("\n")[0]
 
     def interruption(self) -> str:
-        """What the spot interruption notice says; "" while there is none.
+        """Return the spot interruption notice in words; "" while there is none.
 
         https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-instance-termination-notices.html
         """
@@ -75,7 +79,7 @@ class Metadata:
         if self._clock() > self._token_from + _TOKEN_RENEWAL:
             self._renew_token()
         url = f"{self._endpoint}/latest/meta-data/{path}"
-        answer = web.ask("GET", url, _ANSWER_SECONDS, {"X-aws-ec2-metadata-token": self._token})
+        answer = ask("GET", url, _ANSWER_SECONDS, {"X-aws-ec2-metadata-token": self._token})
         if answer is None or answer.status != 200:
             if answer is not None and answer.status == 401:
                 self._renew_token()
@@ -83,19 +87,53 @@ class Metadata:
         return answer.text
 
     def _renew_token(self) -> str:
-        """Get a token; returns why there is none, "" if there is."""
-        if not web.is_reached(self._endpoint, _ANSWER_SECONDS):
+        """Get a token; return why there is none, "" if there is."""
+        if not is_reached(self._endpoint, _ANSWER_SECONDS):
             return f"no instance metadata answers at {self._endpoint}: this is not EC2"
         headers = {"X-aws-ec2-metadata-token-ttl-seconds": str(_TOKEN_SECONDS)}
-        answer = web.ask("PUT", f"{self._endpoint}/latest/api/token", _ANSWER_SECONDS, headers)
+        answer = ask("PUT", f"{self._endpoint}/latest/api/token", _ANSWER_SECONDS, headers)
         if answer is None:
-            # The packets of the answer may pass fewer hops than those of the connection.
+            # The answer may pass fewer hops than the packets of the connection.
             return (
-                f"instance metadata at {self._endpoint} gives no token in time: in a container "
-                "that takes a hop limit of 2 (HttpPutResponseHopLimit)"
+                f"instance metadata at {self._endpoint} gives no token in time: a container needs "
+                "a hop limit of 2 (HttpPutResponseHopLimit)"
             )
         if answer.status != 200:
             return f"instance metadata at {self._endpoint} refuses a token: status {answer.status}"
         self._token = answer.text
         self._token_from = self._clock()
         return ""
+
+
+class Answer(NamedTuple):
+    status: int
+    text: str
+
+
+def ask(
+    method: str,
+    url: str,
+    seconds: float,
+    headers: Mapping[str, str] | None = None,
+    body: bytes | None = None,
+) -> Answer | None:
+    """Return the answer of a service on this machine, with any status; None without one in time."""
+    request = urllib.request.Request(url, data=body, headers=dict(headers or {}), method=method)
+    try:
+        with _OPENER.open(request, timeout=seconds) as answer:
+            return Answer(answer.status, answer.read().decode("utf-8", "replace"))
+    except urllib.error.HTTPError as error:
+        with error:
+            return Answer(error.code, error.read().decode("utf-8", "replace"))
+    except (OSError, http.client.HTTPException):
+        return None
+
+
+def is_reached(url: str, seconds: float) -> bool:
+    """Return whether a service accepts connections there."""
+    address = urlsplit(url)
+    try:
+        with socket.create_connection((address.hostname or "", address.port or 80), seconds):
+            return True
+    except OSError:
+        return False

@@ -1,8 +1,8 @@
-"""Mounts SOURCE_BUCKET by s3fs; run-worker.sh starts it before the worker.
+"""Mount SOURCE_BUCKET with s3fs; run-worker.sh starts this before the worker.
 
-s3fs may report success and mount nothing, and a program that writes to a mount that is not there
-writes to the container's own disk. So what can be known before is asked first, with the same
-credentials, and the mount is looked at afterwards; else the container ends, and takes no job.
+s3fs may report success and mount nothing, and a program that writes to a missing mount writes to
+the container's own disk. So known problems are checked first, with the same credentials, and the
+mount afterwards; otherwise the container ends and accepts no jobs.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from plumbing import environment
 from plumbing.console import say
 from plumbing.machine import MOUNT
 from plumbing.metadata import Metadata
+from plumbing.settings import SettingsError, read_settings
 
 if TYPE_CHECKING:
     from botocore.credentials import Credentials
@@ -39,27 +39,27 @@ _POLL_SECONDS = 0.05
 
 
 class NotMounted(Exception):
-    """The bucket cannot be mounted; the text says why, and what to do."""
+    """The bucket cannot be mounted; the text is why, and what to do."""
 
 
 def main() -> None:
-    """Mount SOURCE_BUCKET at /home/ubuntu/bucket; exits with 1 and a sentence if that fails."""
+    """Mount SOURCE_BUCKET at /home/ubuntu/bucket; exit with 1 and a sentence if that fails."""
     try:
-        settings = environment.read(os.environ)
+        settings = read_settings(os.environ)
         bucket = settings.source_bucket
         _mount(os.environ, bucket, settings.region, MOUNT)
-    except environment.SettingsError as error:
+    except SettingsError as error:
         say(f"Error: {error}")
         sys.exit(2)
     except NotMounted as error:
-        say(f"Error: {bucket} is not mounted at {MOUNT}, so no job is taken: {error}")
+        say(f"Error: {bucket} is not mounted at {MOUNT}, so the container accepts no jobs: {error}")
         sys.exit(FAILED)
     say(f"mounted {bucket} at {MOUNT}")
 
 
 def _mount(environ: Mapping[str, str], bucket: str, region: str, folder: Path) -> None:
     if os.path.ismount(folder):
-        # By whoever started the container.
+        # Mounted from outside the container.
         return
     _need_rights()
     session = boto3.Session(region_name=region)
@@ -77,16 +77,16 @@ def _mount(environ: Mapping[str, str], bucket: str, region: str, folder: Path) -
 
 
 def no_credentials(trouble: str) -> str:
-    """Why there are none, with what is wrong with the instance metadata."""
+    """Return why there are none, with what is wrong with the instance metadata."""
     return (
-        "there are no credentials. ECS gives those of TASK_ROLE_ARN, the task role, in a task; "
+        "there are no credentials. In a task ECS gives those of TASK_ROLE_ARN, the task role; "
         f"elsewhere on EC2 the machine's role gives them, but {trouble or 'it has no role'}."
     )
 
 
 def _need_rights() -> None:
-    """Raises NotMounted where s3fs would fail without a word that helps."""
-    setup = "`setup` asks for it in the task definition when DOWNLOAD_FILES is False; by hand: "
+    """Raise NotMounted where s3fs would fail without a helpful message."""
+    setup = "`setup` puts it into the task definition when DOWNLOAD_FILES is False; by hand: "
     if shutil.which("s3fs") is None:
         raise NotMounted("s3fs is not in the image: the Dockerfile lacks its section MOUNT S3.")
     if os.geteuid() != 0:
@@ -98,7 +98,7 @@ def _need_rights() -> None:
 
 
 def has_capability(status: str, number: int) -> bool:
-    """Whether /proc/PID/status tells of this effective capability: proc(5)."""
+    """Return whether /proc/PID/status has this effective capability: proc(5)."""
     for line in status.splitlines():
         name, _, value = line.partition(":")
         if name == "CapEff":
@@ -116,12 +116,12 @@ def _look_into(s3: S3Client, bucket: str) -> None:
 def of_credentials(
     credentials: Credentials, environ: Mapping[str, str]
 ) -> tuple[list[str], dict[str, str]]:
-    """Options and variables by which s3fs gets the same credentials, and new ones in time.
+    """Return options and variables that give s3fs the same credentials, and new ones in time.
 
-    s3fs looks for a role that is not named without an IMDSv2 token, and where that is required
-    it mounts nothing, silently. So the role is named.
+    s3fs looks up an unnamed role without an IMDSv2 token, and where IMDSv2 is required it silently
+    mounts nothing. So the role is named.
     """
-    # By a full URI, which s3fs does not know, only a program that plays ECS gives them.
+    # s3fs does not know a full URI, but only programs that imitate ECS use one.
     if credentials.method == "container-role" and environ.get(_ECS):
         return ["-o", "ecs"], {}
     if credentials.method == "iam-role":
@@ -133,7 +133,7 @@ def of_credentials(
     key = credentials.get_frozen_credentials()
     access, secret, token = key.access_key or "", key.secret_key or "", key.token or ""
     variables = {"AWSACCESSKEYID": access, "AWSSECRETACCESSKEY": secret}
-    # The names that AWS uses are known to s3fs since 1.90.
+    # s3fs knows AWS's own names since 1.90.
     variables.update(AWS_ACCESS_KEY_ID=access, AWS_SECRET_ACCESS_KEY=secret)
     if token:
         variables.update(AWSSESSIONTOKEN=token, AWS_SESSION_TOKEN=token)
@@ -143,26 +143,26 @@ def of_credentials(
 def command(
     bucket: str, folder: Path, endpoint: str, region: str, environ: Mapping[str, str]
 ) -> list[str]:
-    """How s3fs is called, for reading only."""
+    """Return the command of s3fs, for reading only."""
     options = ["ro", "allow_other", f"url={endpoint}", f"endpoint={region}"]
-    # A certificate of S3 does not hold for a name with dots before it.
+    # A certificate of S3 is not valid for a bucket name with dots.
     if "." in bucket or environ.get("AWS_ENDPOINT_URL_S3") or environ.get("AWS_ENDPOINT_URL"):
         options.append("use_path_request_style")
-    # -f: s3fs stays in the foreground, so that what it has to say is in the container's log.
+    # -f: s3fs stays in the foreground, so that its messages are in the container's log.
     return ["s3fs", bucket, str(folder), "-f", *(f"-o{option}" for option in options)]
 
 
 def owned_by(user: str) -> list[str]:
-    """Let files be this user's: what has no owner of its own is else readable by root only."""
+    """Return options that make the files this user's: otherwise only root can read them."""
     try:
         entry = pwd.getpwnam(user)
     except KeyError:
-        raise NotMounted(f"WORKER_USER = {user!r} is no user of this image.") from None
+        raise NotMounted(f"WORKER_USER = {user!r} is not a user of this image.") from None
     return [f"-ouid={entry.pw_uid}", f"-ogid={entry.pw_gid}"]
 
 
 def _start(arguments: Sequence[str], environ: Mapping[str, str], folder: Path) -> None:
-    """Start s3fs, which goes on when this process has ended; returns when the mount is there."""
+    """Start s3fs, which outlives this process; return when the mount is there."""
     s3fs = subprocess.Popen(
         arguments, env=dict(environ), stdin=subprocess.DEVNULL, start_new_session=True
     )
@@ -170,7 +170,7 @@ def _start(arguments: Sequence[str], environ: Mapping[str, str], folder: Path) -
     while not os.path.ismount(folder):
         if s3fs.poll() is not None:
             raise NotMounted(
-                f"s3fs ended with exit code {s3fs.returncode}, after what it says above."
+                f"s3fs ended with exit code {s3fs.returncode}; its messages are above."
             )
         if time.monotonic() >= deadline:
             s3fs.kill()
@@ -181,7 +181,7 @@ def _start(arguments: Sequence[str], environ: Mapping[str, str], folder: Path) -
     except OSError as error:
         s3fs.kill()
         raise NotMounted(f"it cannot be listed through the mount: {error}") from None
-    # It is not waited for: the worker, process 1 from then on, is to hear of its end.
+    # Nobody waits for it here: the worker, the next process 1, gets the signal of its end.
     s3fs.returncode = 0
 
 

@@ -1,4 +1,4 @@
-"""Do the same to many things, several at a time."""
+"""Call a function for many items, several at a time."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Item = TypeVar("Item")
 def each(function: Callable[[Item], object], items: Iterable[Item], most: int) -> None:
     """Call `function` for every item, in up to `most` threads, of which this one is the first.
 
-    After an error no further item is begun; it is raised when all threads have come back.
+    After an error no other item begins; it is raised when all threads have ended.
     """
     left = deque(items)
     errors: list[BaseException] = []

@@ -1,42 +1,45 @@
-"""Watch the process that a job runs in: its output, its time, what it uses.
+"""Watch the process that a job runs in, its output, time and use; judge how it ended.
 
-Each job gets a process, forked by fork_server.py, that leads a session. Whatever the job does (its
-own Python code included) can so be timed, measured and ended from outside, a crash ends the job
-and not the worker, and nothing that one job leaves behind reaches the next.
+Each job gets a process, forked by fork_server.py, that leads a session. So everything that the job
+does, its own Python code included, can be timed, measured and ended from outside, a crash ends the
+job and not the worker, and nothing that one job leaves behind reaches the next.
 """
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import os
 import select
-import signal
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Callable
 
-from plumbing import process_tree, resources
-from plumbing.flag import Flag
+from plumbing import machine, outcome, process_tree
 from plumbing.fork_server import Child
+from plumbing.outcome import Outcome
+from plumbing.process_tree import signal_name
+from plumbing.stop_flag import StopFlag
 
-# A program gets so many seconds between SIGTERM and SIGKILL.
+# The seconds of a program between SIGTERM and SIGKILL.
 GRACE = 3.0
 STOPPED, LEASE_LOST, TIMEOUT = "stopped", "lease lost", "timeout"
 _CHUNK = 1 << 16
-# What a process left behind may keep the pipe open for after its job's end.
+# How long a process left behind may keep the pipe open after its job's end.
 _DRAIN_SECONDS = 1.0
 _FIRST_SAMPLE, _LONGEST_SAMPLE = 0.25, 5.0
 # A sample of memory and disk takes at most this share of the time.
 _SAMPLE_SHARE = 0.01
+_HANGS = "a process of the job hangs in the kernel and cannot be ended"
 
 
 @dataclass
 class Ending:
     """How a process ended. `cut` is STOPPED, LEASE_LOST, TIMEOUT, or "" if it ended by itself.
 
-    `hangs`: it, or one below it, is in the kernel and cannot be ended.
+    `hangs`: it, or a process below it, hangs in the kernel and cannot be ended.
     """
 
     result: dict[str, Any] | None = None
@@ -59,7 +62,7 @@ class Ending:
 
 @dataclass
 class _Sampler:
-    """Follows the peaks of memory and disk, seldom enough not to matter."""
+    """Follows the peaks of memory and disk, rarely enough not to matter."""
 
     pid: int
     folder: Path
@@ -76,7 +79,7 @@ class _Sampler:
         started = self.clock()
         pids = {process.pid for process in process_tree.below(self.pid)} | {self.pid}
         self.memory = max(self.memory, process_tree.memory(pids))
-        self.disk = max(self.disk, resources.used_disk(self.folder))
+        self.disk = max(self.disk, machine.used_disk(self.folder))
         now = self.clock()
         self.pause = min(2 * self.pause, _LONGEST_SAMPLE)
         self.due = now + max(self.pause, (now - started) / _SAMPLE_SHARE)
@@ -84,7 +87,7 @@ class _Sampler:
 
 @dataclass
 class _Reader:
-    """Reads the output as it comes and the result when it is there."""
+    """Reads the output as it comes, and the result."""
 
     child: Child
     write: Callable[[bytes], None]
@@ -104,7 +107,7 @@ class _Reader:
 
     @property
     def result(self) -> dict[str, Any] | None:
-        """The whole result, None until it is there or if it never came."""
+        """Return the whole result, None until it is there or if it never came."""
         text = b"".join(self.pieces)
         return json.loads(text) if text.endswith(b"\n") else None
 
@@ -113,15 +116,15 @@ def watch(
     child: Child,
     write: Callable[[bytes], None],
     folder: Path,
-    stop: Flag,
-    lost: Flag,
+    stop: StopFlag,
+    lost: StopFlag,
     seconds: float,
     clock: Callable[[], float] = time.monotonic,
 ) -> Ending:
-    """Watch a process until it has ended: by itself, or because it is ended here.
+    """Watch a process until it ends by itself, or end it; return how.
 
-    That is on `stop`, on a `lost` lease, or after so many `seconds`. What it writes goes to
-    `write`. Nothing of its group is left afterwards, unless it hangs.
+    It is ended on `stop`, on a `lost` lease, or after `seconds`. What it writes goes to `write`.
+    Nothing of its group is left afterwards, unless it hangs.
     """
     ending = Ending()
     sampler = _Sampler(child.pid, folder, clock)
@@ -143,16 +146,53 @@ def watch(
     ending.status = usage.status
     ending.cpu_seconds = usage.cpu_seconds
     ending.peak_memory = max(sampler.memory, usage.peak_memory)
-    ending.peak_disk = max(sampler.disk, resources.used_disk(folder))
+    ending.peak_disk = max(sampler.disk, machine.used_disk(folder))
     return ending
 
 
-def signal_name(number: int) -> str:
-    """SIGKILL for 9."""
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"
+def judge(ending: Ending, timeout: float, oom_killed: bool, memory: object) -> Outcome | None:
+    """Return what the end of a job's process means; None if run_job succeeded.
+
+    `oom_killed`: meanwhile the kernel killed a process of this container since memory ran out;
+    `memory` is MEMORY in MB.
+    """
+    judged = _judge(ending, timeout, oom_killed, memory)
+    if judged and ending.hangs:
+        cause = "machine_error" if judged.kind == outcome.FAILED else judged.cause
+        reason = f"{judged.reason}; {_HANGS}"
+        return dataclasses.replace(judged, reason=reason, cause=cause, machine=True)
+    return judged
+
+
+def _judge(ending: Ending, timeout: float, oom_killed: bool, memory: object) -> Outcome | None:
+    if ending.cut == LEASE_LOST:
+        return Outcome(outcome.LOST, ending.cut_reason)
+    if ending.cut == STOPPED:
+        return Outcome(outcome.INTERRUPTED, ending.cut_reason, "interrupted")
+    if ending.cut == TIMEOUT:
+        return Outcome(outcome.FAILED, f"took longer than JOB_TIMEOUT ({timeout:g} s)", "timeout")
+    if ending.result is None:
+        return _without_result(ending, oom_killed, memory)
+    if ending.result["outcome"] is None:
+        return None
+    failed = Outcome(**ending.result["outcome"])
+    if oom_killed and failed.cause != "out_of_memory":
+        # A program whose helper the kernel killed fails with a message of its own, if any.
+        why = machine.out_of_memory("a process of this container", memory)
+        reason = f"{failed.reason}; meanwhile {why}"
+        return dataclasses.replace(failed, reason=reason, cause="out_of_memory")
+    return failed
+
+
+def _without_result(ending: Ending, oom_killed: bool, memory: object) -> Outcome:
+    what = "run_job's own process"
+    cause = "signal" if ending.signal else "exit_code"
+    reason = f"{what} was ended by {ending.signal or 'an exit'}"
+    if ending.signal == "SIGKILL" and oom_killed:
+        cause, reason = "out_of_memory", machine.out_of_memory(what, memory)
+    elif ending.hangs:
+        cause, reason = "machine_error", f"{what} ended without a result"
+    return Outcome(outcome.FAILED, reason, cause, ending.exit_code, ending.signal)
 
 
 def _end(child: Child) -> None:
@@ -162,16 +202,21 @@ def _end(child: Child) -> None:
 
 
 def _follow(
-    child: Child, reader: _Reader, sampler: _Sampler, stop: Flag, lost: Flag, deadline: float
+    child: Child,
+    reader: _Reader,
+    sampler: _Sampler,
+    stop: StopFlag,
+    lost: StopFlag,
+    deadline: float,
 ) -> str:
-    """Read until the process has said its result or ended; why it is to be ended, else ""."""
+    """Read until the result is there or the process ended; return why to end it, else ""."""
     poller = _poller(child.output, child.result, stop.fileno(), lost.fileno())
     while reader.result_open and reader.result is None:
         now = sampler.clock()
         if now >= deadline:
             return TIMEOUT
         if now >= sampler.due:
-            # Its result may stay open: what it forked without another program holds that too.
+            # Its result may stay open: a process that it forked without exec holds that too.
             if process_tree.is_zombie(child.pid):
                 return ""
             sampler.sample()
@@ -188,7 +233,7 @@ def _follow(
 
 
 def _drain(child: Child, reader: _Reader, deadline: float) -> None:
-    """Read what is still in the pipes, until all who could write have ended."""
+    """Read what is still in the pipes, until all that could write have ended."""
     while reader.output_open or reader.result_open:
         is_open = {child.output: reader.output_open, child.result: reader.result_open}
         poller = _poller(*(descriptor for descriptor in is_open if is_open[descriptor]))

@@ -1,4 +1,4 @@
-"""The processes below a job: find, measure and end them; none outlives its parents (Linux)."""
+"""Find, measure and end the processes below a job; none outlives its parents (Linux)."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _PR_SET_CHILD_SUBREAPER = 36
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _POLL_SECONDS = 0.02
-# What has not ended so long after SIGKILL hangs in the kernel: on a mount that is gone, mostly.
+# A process that lives longer after SIGKILL hangs in the kernel, mostly on a mount that is gone.
 KILL_SECONDS = 5.0
 # Fields of /proc/PID/stat, counted from the state on: proc(5).
 _STATE, _PARENT, _GROUP, _STARTED = 0, 1, 2, 19
 
 
 class Process(NamedTuple):
-    """A process and when it started: its number alone may be another's by the next look."""
+    """A process and when it started: its number alone may soon be another's."""
 
     pid: int
     started: int
@@ -44,12 +44,12 @@ def adopt_orphans() -> None:
 
 
 def children(pid: int) -> set[Process]:
-    """The processes whose parent `pid` is."""
+    """Return the children of `pid`."""
     return set(_tree().get(pid, []))
 
 
 def below(pid: int) -> set[Process]:
-    """All that descend from `pid`, without itself."""
+    """Return all descendants of `pid`."""
     tree = _tree()
     found: set[Process] = set()
     waiting = [pid]
@@ -61,17 +61,17 @@ def below(pid: int) -> set[Process]:
 
 
 def living(found: Iterable[Process]) -> set[Process]:
-    """Those that have not ended."""
+    """Return those that have not ended."""
     return {process for process in found if _lives(process)}
 
 
 def is_zombie(pid: int) -> bool:
-    """Whether a child that nobody has waited for has ended."""
+    """Return whether a child that nobody has waited for has ended."""
     return _stat(pid)[_STATE:1] in ([b"Z"], [])
 
 
 def memory(pids: Iterable[int]) -> int:
-    """Bytes of memory that these processes hold; what they share is counted for each."""
+    """Return the bytes of memory of these processes; shared memory counts for each."""
     total = 0
     for pid in pids:
         with contextlib.suppress(OSError, IndexError), open(f"/proc/{pid}/statm", "rb") as file:
@@ -82,9 +82,9 @@ def memory(pids: Iterable[int]) -> int:
 def end(pid: int, grace: float, clock: Callable[[], float] = time.monotonic) -> bool:
     """End `pid`, its group and all below it: by SIGTERM, and after `grace` s by SIGKILL.
 
-    Also those that have left the group. `pid` must lead its group and be one that nobody has
-    waited for, so that its number cannot be another's; it is left to be waited for. Returns
-    whether all have ended: what hangs in the kernel does not.
+    Also those that have left the group. `pid` must lead its group, and nobody may have waited for
+    it, so that its number cannot be another's; the caller waits for it. Return whether all have
+    ended: a process that hangs in the kernel does not.
     """
     found = _belonging_to(pid)
     _signal_group(pid, signal.SIGTERM)
@@ -95,7 +95,7 @@ def end(pid: int, grace: float, clock: Callable[[], float] = time.monotonic) -> 
         found = living(found | _belonging_to(pid))
     found |= _belonging_to(pid)
     _signal_group(pid, signal.SIGKILL)
-    # One that has just been forked may lead no group yet.
+    # A process that was just forked may lead no group yet.
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
     all_ended = kill(found, clock)
@@ -106,7 +106,7 @@ def end(pid: int, grace: float, clock: Callable[[], float] = time.monotonic) -> 
 
 
 def kill(found: set[Process], clock: Callable[[], float] = time.monotonic) -> bool:
-    """Kill these and everything below them, at once; whether all have ended."""
+    """Kill these and everything below them at once; return whether all have ended."""
     deadline = clock() + KILL_SECONDS
     while found:
         more = set().union(*(below(process.pid) for process in found))
@@ -119,15 +119,22 @@ def kill(found: set[Process], clock: Callable[[], float] = time.monotonic) -> bo
     return True
 
 
+def signal_name(number: int) -> str:
+    """Return SIGKILL for 9."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
 def _belonging_to(leader: int) -> set[Process]:
-    """All below it, and those of its group: whose parents have ended are another's children."""
+    """Return all below it and in its group: orphans are the children of another process."""
     group = b"%d" % leader
     members = {one for one, fields in _all() if fields[_GROUP] == group and one.pid != leader}
     return below(leader) | members
 
 
 def _tree() -> dict[int, list[Process]]:
-    """Of every process that can be seen: its children."""
     tree: dict[int, list[Process]] = {}
     for process, fields in _all():
         tree.setdefault(int(fields[_PARENT]), []).append(process)
@@ -135,7 +142,6 @@ def _tree() -> dict[int, list[Process]]:
 
 
 def _all() -> Iterator[tuple[Process, list[bytes]]]:
-    """Every process that can be seen, with its fields."""
     for name in os.listdir("/proc"):
         fields = _stat(int(name)) if name.isdigit() else []
         if fields:
@@ -143,7 +149,7 @@ def _all() -> Iterator[tuple[Process, list[bytes]]]:
 
 
 def _stat(pid: int) -> list[bytes]:
-    """The fields of /proc/PID/stat from the state on; [] if there is no such process."""
+    """Return the fields of /proc/PID/stat from the state on; [] without such a process."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
             return file.read().rpartition(b")")[2].split()

@@ -1,10 +1,10 @@
-"""PutObject for very many small files, at half of what a call of boto3 costs.
+"""PutObject for very many small files, at half the cost of a call of boto3.
 
-Of a small upload through boto3 most is neither signing nor sending. Here botocore presigns a URL,
+Most of a small upload through boto3 is neither signing nor sending. Here botocore presigns a URL,
 which takes care of endpoint, credentials and signature, and its HTTP session sends the file
-there; nothing else happens. S3 gets the same headers and checks the same CRC32. Whatever goes
-wrong is not looked into: the caller then makes the call in the usual way, which repeats and
-explains. benchmarks/transfer.py measures both.
+there; nothing else happens. S3 gets the same headers and checks the same CRC32. Errors are not
+examined: the caller then makes the call in the usual way, which retries and explains.
+benchmarks/transfer.py measures both.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from botocore.exceptions import ProxyConnectionError, SSLError
 from botocore.httpsession import URLLib3Session
 from botocore.utils import get_environ_proxies
 
-from plumbing.aws import ANSWER_SECONDS, AWS_ERRORS, CONNECT_SECONDS, USER_AGENT
+from plumbing.aws_clients import ANSWER_SECONDS, AWS_ERRORS, CONNECT_SECONDS, USER_AGENT
 from plumbing.console import say
 
 if TYPE_CHECKING:
@@ -29,13 +29,13 @@ if TYPE_CHECKING:
 
 _OK = 200
 _URL_SECONDS = 900
-# What a presigned URL of Signature Version 4 has. One of version 2 is not taken everywhere.
+# In a presigned URL of Signature Version 4. S3 does not accept version 2 everywhere.
 _SIGNED = "X-Amz-Signature="
 _CRC_HEADER = "x-amz-checksum-crc32"
 
 
 class QuickPuts:
-    """Sends bodies to S3 by `connections` at a time, until S3 refuses one for good."""
+    """Sends bodies to S3, `connections` at a time, until S3 refuses one for good."""
 
     def __init__(self, s3: S3Client, connections: int) -> None:
         self._s3 = s3
@@ -54,7 +54,7 @@ class QuickPuts:
         self.usable = True
 
     def put(self, bucket: str, key: str, body: bytes, arguments: Mapping[str, Any]) -> bool:
-        """Whether S3 has it now. `arguments` are those of PutObject."""
+        """Send a body; return whether S3 has it now. `arguments` are those of PutObject."""
         headers = self._headers(arguments)
         if not self.usable or headers is None:
             return False
@@ -85,11 +85,11 @@ class QuickPuts:
         with self._lock:
             first, self.usable = self.usable, False
         if first:
-            say(f"uploads go on in the usual way, which is slower for small files: {why}")
+            say(f"uploads continue in the usual way, which is slower for small files: {why}")
         return False
 
     def _headers(self, arguments: Mapping[str, Any]) -> dict[str, str] | None:
-        """What a presigned request has to bring along; None if that is not plain text."""
+        """Return the headers of a presigned request; None if one is not plain text."""
         shape: Any = self._s3.meta.service_model.operation_model("PutObject").input_shape
         headers = {"User-Agent": USER_AGENT}
         for name, value in arguments.items():

@@ -1,26 +1,33 @@
-"""Contract 3: what is true about jobs, as the worker writes it to S3."""
+"""Contract 3: the attempts and records of jobs on S3, their keys and their fields."""
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Callable, Iterable, Mapping
 
 from botocore.exceptions import ClientError
 
-from plumbing import listing
-from plumbing.aws import code_of, status_of
+from plumbing.aws_clients import code_of, status_of
+from plumbing.retrying import list_pages
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
+    from plumbing.machine import Identity
+    from plumbing.outcome import Outcome
+
 FAILED = "failed"
 SUBMISSION = "submission"
-# Nobody was left to say which.
+# In characters.
+LONGEST_REASON = 2000
+# No process was left to report which.
 SILENT_CAUSES = "the machine was lost, its memory was full, or it was cut off from AWS"
-_ATTEMPT = re.compile(r"\.(\d+)\.(failed|interrupted)\.json$")
+_ATTEMPT = re.compile(r"\.(\d+)\.(?:(\w+)\.failed|interrupted)\.json$")
 
 
 @dataclass(frozen=True)
@@ -35,7 +42,7 @@ class Keys:
 
     @property
     def name(self) -> str:
-        """As people call this attempt, and its files."""
+        """Return the name of this attempt for people and files."""
         return f"{self.submission}.{self.receive}"
 
     @property
@@ -44,87 +51,98 @@ class Keys:
 
     @property
     def attempts(self) -> str:
-        """What all attempts of this submission start with."""
+        """Return the prefix of all attempts of this submission."""
         return f"{self.run}attempts/{self.job_id}.{self.submission}."
 
-    def attempt(self, state: str, receive: int | None = None) -> str:
-        return f"{self.attempts}{self.receive if receive is None else receive}.{state}.json"
+    def attempt(self, state: str, cause: str) -> str:
+        return f"{self.attempts}{self.receive}.{_with_cause(state, cause)}.json"
 
-    def record(self, state: str) -> str:
-        return f"{self.run}records/{self.job_id}.{state}.json"
+    def record(self, state: str, cause: str = "") -> str:
+        return f"{self.run}records/{self.job_id}.{_with_cause(state, cause)}.json"
 
     @property
     def log(self) -> str:
         return f"{self.run}logs/{self.job_id}.{self.name}.txt"
 
 
+def _with_cause(state: str, cause: str) -> str:
+    return f"{cause}.{state}" if state == FAILED else state
+
+
 @dataclass(frozen=True)
 class Past:
-    """How the earlier receives of this submission ended, by their numbers."""
+    """How the earlier receives of this submission ended, by number; `failed` has the causes."""
 
-    failed: list[int]
+    failed: Mapping[int, str]
     interrupted: list[int]
     silent: list[int]
 
     @property
     def counted(self) -> int:
-        """Those that count towards JOB_RETRIES."""
+        """Return how many count towards JOB_RETRIES."""
         return len(self.failed) + len(self.silent)
 
 
-NO_PAST = Past([], [], [])
+NO_PAST = Past({}, [], [])
 
 
 @dataclass(frozen=True)
 class Done:
-    """A done record that is there already."""
+    """A done record that exists already."""
 
     submission: int
     etag: str
 
 
 def past_of(keys: Iterable[str], receive: int) -> Past:
-    """The past of receive number `receive`, from the names of its attempts.
+    """Return the past of receive number `receive` from the keys of its attempts.
 
-    A receive that left nothing was killed without a word: a machine that was lost, a container
-    that was killed, a process that ran out of memory; or it was cut off from AWS for so long that
-    it lost the job.
+    A receive that left nothing ended silently: its machine was lost, its container was killed, its
+    process ran out of memory, or it was cut off from AWS until it lost the job.
     """
-    ends: dict[int, str] = {}
+    # None: interrupted.
+    causes: dict[int, str | None] = {}
     for key in keys:
         found = _ATTEMPT.search(key)
         if found:
-            ends[int(found.group(1))] = found.group(2)
+            causes[int(found[1])] = found[2]
     earlier = range(1, receive)
     return Past(
-        failed=[n for n in earlier if ends.get(n) == "failed"],
-        interrupted=[n for n in earlier if ends.get(n) == "interrupted"],
-        silent=[n for n in earlier if n not in ends],
+        failed={n: cause for n, cause in sorted(causes.items()) if cause and n < receive},
+        interrupted=[n for n in earlier if n in causes and not causes[n]],
+        silent=[n for n in earlier if n not in causes],
     )
 
 
 def read_past(s3: S3Client, bucket: str, keys: Keys, check: Callable[[], None]) -> Past:
-    """How the earlier receives ended: one listing; none for a first receive."""
+    """Return how the earlier receives ended, by one listing; none for a first receive."""
     if keys.receive == 1:
         return NO_PAST
-    pages = listing.pages(s3, bucket, keys.attempts, check)
+    pages = list_pages(s3, bucket, keys.attempts, check)
     return past_of((entry["Key"] for page in pages for entry in page), keys.receive)
 
 
-def reason_of(s3: S3Client, bucket: str, keys: Keys, past: Past) -> str:
-    """Why a job with this past is given up: how it ended the last time, and how often silently."""
-    reasons = {}
+def last_attempt(s3: S3Client, bucket: str, keys: Keys, past: Past) -> tuple[str, str, str]:
+    """Return reason, cause and log_key of a job whose attempts are used up.
+
+    The reason has the silent deaths and the last failure, the latter's log is the last there is.
+    """
+    reasons, log_key = {}, ""
     if past.silent:
         times = "once" if len(past.silent) == 1 else f"{len(past.silent)} times"
-        reasons[past.silent[-1]] = f"killed {times} without a word ({SILENT_CAUSES})"
+        reasons[past.silent[-1]] = f"ended silently {times} ({SILENT_CAUSES})"
     if past.failed:
-        answer = s3.get_object(Bucket=bucket, Key=keys.attempt(FAILED, past.failed[-1]))
-        reasons[past.failed[-1]] = str(json.loads(answer["Body"].read()).get("reason", ""))
-    return "; before that: ".join(reasons[number] for number in sorted(reasons, reverse=True))
+        number, cause = max(past.failed.items())
+        key = dataclasses.replace(keys, receive=number).attempt(FAILED, cause)
+        answer = s3.get_object(Bucket=bucket, Key=key)
+        attempt = json.loads(answer["Body"].read())
+        reasons[number], log_key = str(attempt.get("reason", "")), attempt.get("log_key", "")
+    reason = "; before that: ".join(reasons[number] for number in sorted(reasons, reverse=True))
+    return reason, past.failed.get(max(reasons), "killed"), log_key
 
 
 def find_done(s3: S3Client, bucket: str, keys: Keys) -> Done | None:
-    """The job's done record, of whichever submission."""
+    """Return the job's done record, of any submission."""
     try:
         answer = s3.head_object(Bucket=bucket, Key=keys.record("done"))
     except ClientError as error:
@@ -132,7 +150,7 @@ def find_done(s3: S3Client, bucket: str, keys: Keys) -> Done | None:
             return None
         raise
     submission = answer.get("Metadata", {}).get(SUBMISSION, "")
-    # One that another program wrote holds for every submission.
+    # One that another program wrote is good for every submission.
     return Done(int(submission) if submission.isdigit() else 10**9, answer["ETag"])
 
 
@@ -145,10 +163,10 @@ def write(s3: S3Client, bucket: str, key: str, fields: Mapping[str, Any], **more
 def write_done(
     s3: S3Client, bucket: str, keys: Keys, fields: Mapping[str, Any], earlier: Done | None
 ) -> bool:
-    """Write the done record unless another worker has; whether this one wrote it.
+    """Write the done record unless another worker has; return whether this one wrote it.
 
-    A record of an `earlier` submission is replaced. The submission stands in the object's
-    metadata too, where HEAD shows it.
+    A record of an `earlier` submission is replaced. The submission is in the object's metadata
+    too, where HEAD shows it.
     """
     condition = {"IfMatch": earlier.etag} if earlier else {"IfNoneMatch": "*"}
     try:
@@ -168,6 +186,64 @@ def write_done(
 
 
 def utc(now: float) -> str:
-    """A time in seconds since 1970 as ISO 8601 in UTC, to the millisecond."""
+    """Return a time in seconds since 1970 as ISO 8601 in UTC, to the millisecond."""
     moment = datetime.fromtimestamp(now, timezone.utc)
     return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+
+
+@dataclass
+class Report:
+    """The fields of a receive that become known on the way; `started` in seconds since 1970.
+
+    Sizes in MB of 10^6 bytes.
+    """
+
+    started: float
+    identity: Identity
+    download_seconds: float = 0.0
+    upload_seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    peak_memory_mb: float = 0.0
+    peak_disk_mb: float = 0.0
+    output_prefix: str = ""
+    output_files: int = 0
+    output_bytes: int = 0
+    last_lines: list[str] = field(default_factory=list)
+    log_key: str = ""
+    log: str = ""
+
+    def fields(
+        self, keys: Keys, name: str, outcome: Outcome, past: Past, allowed: int
+    ) -> dict[str, Any]:
+        """Return all fields of contract 3 but `state`, as of now."""
+        ended = time.time()
+        found = {
+            name: round(value, 3) if isinstance(value, float) else value
+            for name, value in vars(self).items()
+            if name not in ("started", "identity")
+        }
+        machine, machine_type = self.identity.id, self.identity.type
+        has_run = past.counted < allowed
+        if not has_run:
+            # This receive found no attempts left. The last one was on another machine, now unknown.
+            machine = machine_type = ""
+            keys = dataclasses.replace(keys, receive=max([*past.failed, *past.silent]))
+        return {
+            "job_id": keys.job_id,
+            "job_name": name,
+            "run_id": keys.run_id,
+            "submission": keys.submission,
+            "receive": keys.receive,
+            "attempt": past.counted + has_run,
+            "attempts_allowed": allowed,
+            "cause": outcome.cause,
+            "reason": outcome.reason[:LONGEST_REASON],
+            "exit_code": outcome.exit_code,
+            "signal": outcome.signal,
+            "started": utc(self.started),
+            "ended": utc(ended),
+            "seconds": round(ended - self.started, 3),
+            "machine": machine,
+            "machine_type": machine_type,
+            **found,
+        }

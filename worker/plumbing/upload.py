@@ -1,4 +1,4 @@
-"""Bring a job's outputs to S3, several files and several parts of large files at a time."""
+"""Upload a job's outputs to S3, several files and several parts of large files at a time."""
 
 from __future__ import annotations
 
@@ -6,35 +6,37 @@ import contextlib
 import mimetypes
 import os
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Iterator, Mapping, Sequence
 
 from botocore.exceptions import ClientError
 
-from plumbing.aws import AWS_ERRORS, CONNECTIONS, QUICK_CONNECTIONS, code_of
-from plumbing.failures import JobFailed
+from plumbing.aws_clients import AWS_ERRORS, CONNECTIONS, QUICK_CONNECTIONS, code_of
+from plumbing.console import say
+from plumbing.errors import JobFailed
 from plumbing.parallel import each
-from plumbing.persistence import persistently
-from plumbing.places import key_of
+from plumbing.paths import key_of
 from plumbing.quick_put import QuickPuts
+from plumbing.retrying import persistently
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-# Larger files are sent in parts of at least that many bytes.
+# Larger files are sent in parts of at least this many bytes.
 PART = 8 << 20
 # Each is held in memory.
 PARTS_AT_ONCE = 8
-# S3 takes up to 10,000 parts (CreateMultipartUpload).
+# S3 accepts up to 10,000 parts (CreateMultipartUpload).
 MOST_PARTS = 10_000
-# Files of up to so many bytes are read at once: boto3 then sends them with their request instead
-# of asking first whether S3 wants them.
+# Files of up to this many bytes are read at once: boto3 then sends them with their request instead
+# of asking S3 first.
 SMALL = 1 << 20
-# So many of them are worth connections of their own.
+# This many of them are worth connections of their own.
 MANY = 64
 # Arguments of CreateMultipartUpload that each of its parts needs again.
 _ALSO_FOR_PARTS = ("RequestPayer",)
-# What CompleteMultipartUpload takes of the answer to UploadPart.
+# The fields of the answer to UploadPart that CompleteMultipartUpload needs.
 _SUMS = ("ETag", "ChecksumCRC32", "ChecksumCRC32C", "ChecksumCRC64NVME")
 
 
@@ -54,24 +56,26 @@ def items_of(
     bucket: str,
     prefix: str,
     arguments: Mapping[str, Any],
-    say: Callable[[str], None],
+    tell: Callable[[str], None],
 ) -> list[Item]:
-    """Every file below `folder`, as `aws s3 cp --recursive` would take them.
+    """Return every file below `folder`, as `aws s3 cp --recursive` would upload them.
 
-    A link to a file is followed, one to a folder is not; what is not uploaded is said.
+    A link to a file is followed, one to a folder is not; `tell` gets a line on each file that is
+    not uploaded. Raise JobFailed (bad_output).
     """
     items = []
     keys: dict[str, Path] = {}
-    for path in _files(folder, say):
+    for path in _files(folder, tell):
         key = f"{prefix}/{key_of(path, folder)}"
         if keys.setdefault(key, path) != path:
-            raise JobFailed(f"{keys[key].name!r} and {path.name!r} would both be {key}")
+            reason = f"{keys[key].name!r} and {path.name!r} would both be {key}"
+            raise JobFailed(reason, cause="bad_output")
         items.append(Item(path, bucket, key, path.stat().st_size, _typed(path, arguments)))
     return items
 
 
 def send_all(s3: S3Client, items: Sequence[Item], check: Callable[[], None]) -> None:
-    """Send every item. `check` is asked before each request and raises to end it all."""
+    """Send every item. `check` is called before each request and raises to stop the upload."""
     small = [item for item in items if item.size <= SMALL]
     if len(small) >= MANY:
         _send_many(s3, small, check)
@@ -84,27 +88,28 @@ def send_all(s3: S3Client, items: Sequence[Item], check: Callable[[], None]) -> 
             _send_parts(s3, item, check)
 
 
-def _files(folder: Path, say: Callable[[str], None]) -> Iterator[Path]:
+def _files(folder: Path, tell: Callable[[str], None]) -> Iterator[Path]:
     if not folder.exists():
         return
 
     def refuse(error: OSError) -> None:
-        raise JobFailed(f"an output folder cannot be read: {error.strerror}: {error.filename}")
+        reason = f"an output folder cannot be read: {error.strerror}: {error.filename}"
+        raise JobFailed(reason, cause="bad_output")
 
     for root, folders, names in os.walk(folder, onerror=refuse):
         for name in folders:
             if os.path.islink(os.path.join(root, name)):
-                say(f"not uploaded: {name} is a link to a folder")
+                tell(f"not uploaded: {name} is a link to a folder")
         for name in names:
             path = Path(root, name)
             if path.is_file():
                 yield path
             else:
-                say(f"not uploaded: {name} is not a file, or a link to nothing")
+                tell(f"not uploaded: {name} is not a file, or a link to nothing")
 
 
 def _typed(path: Path, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The arguments with the type that the file's name tells, unless UPLOAD_FLAGS gives one."""
+    """Return the arguments with the content type by the file's name, unless they have one."""
     if "ContentType" in arguments:
         return arguments
     kind, encoding = mimetypes.guess_type(path.name)
@@ -163,7 +168,7 @@ def _send_parts(s3: S3Client, item: Item, check: Callable[[], None]) -> None:
             check,
         )
     except BaseException as error:
-        # A repeated completion whose first answer was lost finds no upload any more.
+        # When the first answer to a completion was lost, the retry finds no upload.
         if code_of(error) == "NoSuchUpload" and _is_there(s3, item, check):
             return
         with contextlib.suppress(*AWS_ERRORS):
@@ -174,7 +179,6 @@ def _send_parts(s3: S3Client, item: Item, check: Callable[[], None]) -> None:
 def _parts(
     s3: S3Client, item: Item, where: Mapping[str, Any], size: int, check: Callable[[], None]
 ) -> list[Any]:
-    """Send all parts of an item; returns what its completion wants to know of them."""
     sent: dict[int, dict[str, Any]] = {}
 
     def send(number: int) -> None:
@@ -200,3 +204,27 @@ def _is_there(s3: S3Client, item: Item, check: Callable[[], None]) -> bool:
     except ClientError:
         return False
     return answer["ContentLength"] == item.size
+
+
+def abort_uploads(s3: S3Client, items: Sequence[Item], check: Callable[[], None]) -> None:
+    """Abort the uploads in parts that a killed attempt left open: S3 keeps and charges the parts.
+
+    Only those of these items' keys, since a prefix may be shared; an earlier attempt that still
+    sends one must not complete it. If S3 refuses, that is logged: the outputs are whole without it.
+    """
+    for item in items:
+        if item.size > PART:
+            try:
+                _abort(s3, item, check)
+            except AWS_ERRORS as error:
+                say(f"open uploads of s3://{item.bucket}/{item.key} are left: {error}")
+
+
+def _abort(s3: S3Client, item: Item, check: Callable[[], None]) -> None:
+    what = f"looking for open uploads of s3://{item.bucket}/{item.key}"
+    # Keys come in order, the shortest first: the first page has all uploads of this one.
+    find = partial(s3.list_multipart_uploads, Bucket=item.bucket, Prefix=item.key)
+    for found in persistently(find, what, check).get("Uploads", []):
+        if found["Key"] == item.key:
+            abort = partial(s3.abort_multipart_upload, Bucket=item.bucket, Key=item.key)
+            persistently(partial(abort, UploadId=found["UploadId"]), what, check)

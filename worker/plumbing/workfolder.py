@@ -1,7 +1,7 @@
-"""The folder that jobs work in: an empty one for each, nothing left of any.
+"""The folder that jobs work in: an empty one for each, removed afterwards.
 
-A container locks its folder for as long as one of its processes lives, so that what a killed one
-left is told from what another container on the same disk is using.
+A container locks its folder while one of its processes lives. So the leftovers of a killed one
+differ from the folder of another container on the same disk.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ _LOCK = ".lock"
 
 
 def make(root: Path) -> Path:
-    """A new folder below `root`, locked until this process and its workers have ended.
+    """Return a new folder below `root`, locked until this process and its workers have ended.
 
-    Raises OSError.
+    Raise OSError.
     """
     root.mkdir(parents=True, exist_ok=True)
     while True:
         folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=root))
         if _lock(folder, create=True) is not None:
             return folder
-        # A cleaner of another container saw the folder before it was locked.
+        # Another container removed the folder before it was locked.
 
 
 def remove_leftovers(root: Path) -> None:
-    """Remove the folders below `root` that nobody holds any more."""
+    """Remove the folders below `root` that no container holds."""
     for folder in root.glob(f"{_PREFIX}*"):
         lock = _lock(folder, create=False)
         if lock is not None:
@@ -48,11 +48,11 @@ def remove(folder: Path) -> None:
     if folder.exists():
         shutil.rmtree(folder, onerror=_make_writable)
     if folder.exists():
-        say(f"{folder} could not be removed wholly")
+        say(f"could not remove all of {folder}")
 
 
 def _lock(folder: Path, create: bool) -> int | None:
-    """The descriptor that holds the folder's lock; None if another has it or there is none."""
+    """Return the descriptor that holds the folder's lock; None if another has it."""
     flags = os.O_RDWR | (os.O_CREAT if create else 0)
     try:
         lock = os.open(folder / _LOCK, flags, 0o600)
@@ -67,7 +67,7 @@ def _lock(folder: Path, create: bool) -> int | None:
 
 
 def _make_writable(function: Callable[[str], Any], path: str, _error: Any) -> None:
-    """What rmtree calls where it failed: allow it, and try again."""
+    """Make `path` removable and remove it; rmtree calls this where it failed."""
     with contextlib.suppress(OSError):
         os.chmod(os.path.dirname(path), stat.S_IRWXU)
         if not os.path.islink(path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import tempfile
@@ -17,6 +18,8 @@ from control import screen
 from control.aws.s3 import list_keys
 from control.config import find_in_project
 from control.errors import ExplainedError, UserError
+from control.records.attempts import unpack_log
+from control.records.job_objects import log_file, parse_attempt
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -28,28 +31,30 @@ _TRANSFERS = 8
 # Files of more bytes are sent in parts, several at a time.
 _LARGE = 8 << 20
 
-# So many bytes of an object are in memory at a time.
+# The bytes of an object that are in memory at a time.
 _PIECE = 1 << 20
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """A folder of this computer, and where what is in it lies in the bucket."""
+    """A folder of this computer, and the prefix of its files in the bucket."""
 
     folder: Path
     prefix: str
 
 
 def given_input(folder: Path) -> Inputs:
-    """The folder of --input: it goes into the bucket under its own name, as `cp -r` would."""
+    """Return the folder of --input, which `cp -r` would copy under its own name, too."""
     if not folder.is_dir():
         raise UserError(f"{folder}: there is no such input folder.", "Check --input.")
     return Inputs(folder, folder.resolve().name)
 
 
 def default_input(config: Config, shared: Mapping[str, Any]) -> Inputs | None:
-    """The folder of the project that the job file names as its input_location, if there is one;
-    if there is none, that is said."""
+    """Return the folder of the project that is the job file's input_location.
+
+    Say so if there is none.
+    """
     named = shared.get("input_location")
     if not isinstance(named, str) or not named:
         screen.say("The job file has no input_location, so the bucket is empty at first.")
@@ -66,7 +71,7 @@ def default_input(config: Config, shared: Mapping[str, Any]) -> Inputs | None:
 
 
 def put_inputs(s3: S3Client, bucket: str, inputs: Inputs | None) -> frozenset[str]:
-    """Put a folder into the bucket; returns the keys."""
+    """Put a folder into the bucket; return the keys."""
     if inputs is None:
         return frozenset()
     root = inputs.folder.resolve()
@@ -85,9 +90,9 @@ def put_inputs(s3: S3Client, bucket: str, inputs: Inputs | None) -> frozenset[st
 
 
 def prepare_output(output: Path) -> None:
-    """Make the folder for the results, before anything runs for which there would be no place.
+    """Create the folder for the results, before anything runs.
 
-    Raises UserError if it cannot be made or written to.
+    Raise UserError if it cannot be created or written to.
     """
     try:
         output.mkdir(parents=True, exist_ok=True)
@@ -103,26 +108,37 @@ def prepare_output(output: Path) -> None:
 def take_outputs(s3: S3Client, bucket: str, output: Path, inputs: frozenset[str]) -> None:
     """Write what the jobs of all runs made, reports, and logs of failed jobs into a folder."""
     keys = [key for key in list_keys(s3, bucket, "") if key not in inputs]
-    failed = {_job_of(key) for key in keys if key.endswith(".failed.json") and "/records/" in key}
+    records = [key for key in keys if key.startswith("runs/") and "/records/" in key]
+    failed = {_job_of(key) for key in records if key.endswith(".failed.json")}
     wanted = [key for key in keys if _is_wanted(key, failed)]
     root = output.resolve()
     with screen.progress("Taking outputs", len(wanted)) as advance:
 
         def take(key: str) -> None:
-            path = (root / key).resolve()
+            path = (root / log_file(key)).resolve()
             if not path.is_relative_to(root):
                 raise ExplainedError(
                     f"The output {key} would land outside {output}.",
                     "Remove '..' from output_prefix in worker/generic-worker.py.",
                 )
             path.parent.mkdir(parents=True, exist_ok=True)
-            _fetch(s3, bucket, key, path)
+            if parse_attempt(key):
+                _take_log(s3, bucket, key, path)
+            else:
+                _fetch(s3, bucket, key, path)
 
         _in_parallel(take, wanted, advance)
 
 
+def _take_log(s3: S3Client, bucket: str, key: str, path: Path) -> None:
+    """Write the log inside an attempt into a file; a larger one is an object of its own."""
+    log = unpack_log(json.loads(s3.get_object(Bucket=bucket, Key=key)["Body"].read()))
+    if log:
+        path.write_bytes(log)
+
+
 def _fetch(s3: S3Client, bucket: str, key: str, path: Path) -> None:
-    """Write an object into a file, which is there under its name when it is whole.
+    """Write an object into a file, which has its name only when it is complete.
 
     boto3's download_file asks for each object's size first, and starts threads for each: three
     times the work for small ones.
@@ -140,7 +156,7 @@ def _fetch(s3: S3Client, bucket: str, key: str, path: Path) -> None:
 
 
 def _job_of(key: str) -> str:
-    """The id of the job that a record or log belongs to, with its run."""
+    """Return the id of the job that a record, an attempt or a log belongs to, with its run."""
     run, _, name = key.rsplit("/", 2)
     return f"{run}/{name.split('.')[0]}"
 
@@ -148,7 +164,7 @@ def _job_of(key: str) -> str:
 def _is_wanted(key: str, failed: set[str]) -> bool:
     if not key.startswith("runs/"):
         return True
-    if "/logs/" in key:
+    if "/logs/" in key or parse_attempt(key):
         return _job_of(key) in failed
     return key.endswith(("/report.json", "/report.html"))
 

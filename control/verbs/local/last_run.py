@@ -1,4 +1,4 @@
-"""The last local run, for verbs that come too late for it."""
+"""The last local run, for verbs that are typed after its AWS has ended."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ from botocore.exceptions import EndpointConnectionError, NoCredentialsError
 
 from control import cli
 from control.aws.session import leads_here
+from control.command import typed
 from control.config import Placeholder
 from control.errors import ExplainedError, UserError
 from control.model import utc
 from control.records import store
+from control.records.delivery import STATE_FOLDER
 from control.text import format_minute
-from control.verbs.submit import STATE_FOLDER
 
 if TYPE_CHECKING:
     from control.config import Config
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 _NOTE = "local.json"
 
-# An AWS that does answer, with a refusal or a fault of its own, has its own words and cure.
+# A refusal or a fault of AWS itself is explained as such.
 _NO_RUN = (NoCredentialsError, store.NoRun, Placeholder)
 
 
@@ -52,8 +53,9 @@ def remember(
 
 @contextlib.contextmanager
 def explained(where: Path) -> Iterator[None]:
-    """For the block in which a verb looks for its run: if there is none on AWS, or no way to AWS,
-    and what was last run in the project at `where` was `local`, the error says where that is.
+    """Explain the error of a block in which a verb looks for its run and finds none on AWS.
+
+    If the last run in the project at `where` was `local`, the error says where its results are.
     """
     try:
         yield
@@ -64,15 +66,15 @@ def explained(where: Path) -> Iterator[None]:
         note = _newest(where if where.is_dir() else where.parent)
         if not note:
             raise
-        told = cli.explain(error)
+        failure = cli.explain(error)
         if here:
-            raise ExplainedError(f"{told.what} {_left(note)}", told.fix) from error
+            raise ExplainedError(f"{failure.what} {_left(note)}", failure.fix) from error
         jobs = f", {note['jobs']}" if "jobs" in note else ""
         raise UserError(
             f"The last run here was on this computer (ended {note['ended']}{jobs}), and its AWS is "
-            f"gone. {_left(note)} A run on AWS itself could not be asked: {told.what}",
-            "To ask a run on this computer by `failures`, `logs` and `retry`, keep its AWS up and "
-            "run its jobs there: python run.py local JOBFILE --serve",
+            f"gone. {_left(note)} No run on AWS itself was found: {failure.what}",
+            "To use `failures`, `logs` and `retry` with runs on this computer, keep its AWS up and "
+            f"run its jobs there: {typed('local', 'JOBFILE --serve')}",
         ) from error
 
 
@@ -94,5 +96,5 @@ def _left(note: Mapping[str, Any]) -> str:
     if "report" not in note:
         return f"Its results, reports and the logs of failed jobs are in {output}/."
     report = os.path.relpath(note["report"])
-    logs = ", with the logs of failed jobs beside it in logs/" if note.get("failed") else ""
+    logs = ", with the logs of failed jobs next to it in logs/" if note.get("failed") else ""
     return f"Its results are in {output}/, its report is {report}{logs}."

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import math
 import os
 import signal
 import tempfile
@@ -13,19 +11,30 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from control import screen
-from control.aws.session import connect, leads_here
+import click
+
+from control import cli, screen
+from control.aws.session import connect
+from control.command import typed
 from control.config import find_in_project, load_config
-from control.errors import ExplainedError, UserError
-from control.monitoring.facts import Pace
+from control.errors import ExplainedError, Interrupted, UserError
 from control.records import outputs, states
+from control.records.delivery import STATE_FOLDER
+from control.records.job_objects import log_file
+from control.reports import failures, files
 from control.text import several
-from control.user_files import job_file
-from control.verbs import failures, monitor, report, setup, setup_aws, start_cluster, submit
+from control.user_files import fleet_file, job_file
+from control.verbs import (
+    monitor,
+    setup,
+    setup_aws,
+    start_cluster,
+    submit,
+)
 from control.verbs.local import environment, last_run, provide_worker
+from control.verbs.local.environment import PACE, adapted
 from control.verbs.local.inputs_outputs import (
     default_input,
     given_input,
@@ -40,19 +49,74 @@ if TYPE_CHECKING:
     from control.config import Config
     from control.model import JobCounts
 
-# The embedded AWS brings machines within a second, and its counts do not lag.
-# How often `--serve` looks whether the worker has been edited.
+# How often `--serve` checks whether the worker has been edited.
 _LOOK_SECONDS = 1.0
 
-_AGAIN = "Mend what it says, then run the same command again."
+_AGAIN = "Fix what it reports, then run the same command again."
 
-PACE = Pace(poll=1.0, settle=2.0, spare=1.0, register=60, refuse=20, listing=0.3, patience=20)
+
+@cli.command("local", example=f"local {cli.JOBS}")
+@click.argument("jobs", metavar="[JOBFILE]", required=False)
+@click.option(
+    "--workers", type=click.IntRange(1), metavar="N", help="default: one for each processor"
+)
+@click.option(
+    "--input", "inputs", type=Path, metavar="FOLDER", help="put into the bucket under its own name"
+)
+@click.option("--output", type=Path, metavar="FOLDER", help="default: local_output")
+@click.option(
+    "--jobs", "first", type=click.IntRange(1), metavar="N", help="only the first N of the file"
+)
+@click.option("--serve", is_flag=True, help="keep AWS up, to try the verbs one at a time")
+@click.option(
+    "--container",
+    is_flag=True,
+    help="as on AWS: build the image of worker/ and run it, with MEMORY and CPU_SHARES",
+)
+@click.option("--image", default="", metavar="NAME", help="run this image instead")
+@click.option("--engine", default="", metavar="NAME", help="docker or podman; default: what works")
+def command(
+    where: Path,
+    jobs: str | None,
+    workers: int | None,
+    inputs: Path | None,
+    output: Path | None,
+    first: int | None,
+    serve: bool,
+    container: bool,
+    image: str,
+    engine: str,
+) -> None:
+    """Run all of it on this computer, without an AWS account."""
+    config = load_config(where, embedded=True)
+    options = Options(
+        workers or os.cpu_count() or 1,
+        inputs,
+        output or Path(os.path.relpath(config.project / "local_output")),
+        Containers(engine, image) if container or image or engine else None,
+    )
+    path = find_in_project(config, jobs) if jobs else None
+    if serve:
+        keep_serving(config, options, path)
+        return
+    if path is None:
+        raise UserError(
+            "`local` was given no job file.",
+            f"Name one: {typed('local', cli.JOBS)}",
+        )
+    try:
+        run(config, path, options, first=first)
+    except KeyboardInterrupt:
+        raise Interrupted(
+            "Stopped by Ctrl-C: what ran on this computer was ended.",
+            "Run the same command again: it starts from the beginning.",
+        ) from None
+    screen.next_command("what AWS needs is in documentation/step_0_prep.md")
 
 
 @dataclass(frozen=True)
 class Options:
-    """How many workers this computer runs, the folders of inputs and results, and whether the
-    workers are in real containers."""
+    """The number of workers, the folders of inputs and results, and a wish for containers."""
 
     workers: int
     inputs: Path | None
@@ -60,51 +124,16 @@ class Options:
     containers: Containers | None = None
 
 
-def adapted(config: Config, workers: int, image: str = "") -> Config:
-    """The config with as many workers in all as this computer is to run.
-
-    They are on at least two machines where there are two, so that what is tried is what AWS does;
-    containers of an `image` hold as many as on AWS, since they share its MEMORY.
-    """
-    machines = min(config.CLUSTER_MACHINES, workers)
-    in_each = math.ceil(workers / machines)
-    if image:
-        in_each = min(config.DOCKER_CORES, workers)
-        machines = min(config.CLUSTER_MACHINES, math.ceil(workers / in_each))
-    return dataclasses.replace(
-        config,
-        AWS_PROFILE=None,
-        DOCKERHUB_TAG=image or config.DOCKERHUB_TAG,
-        CLUSTER_MACHINES=machines,
-        TASKS_PER_MACHINE=1,
-        DOCKER_CORES=in_each,
-        SECONDS_TO_START=0,
-        AUTO_MONITOR=False,
-        NOTIFY_EMAIL="",
-        DOWNLOAD_FILES=True,
-        SOURCE_BUCKET=config.AWS_BUCKET,
-        WORKSPACE_BUCKET=config.AWS_BUCKET,
-        DESTINATION_BUCKET=config.AWS_BUCKET,
-    )
-
-
-def load_project(where: Path) -> Config:
-    """The config for a verb; beside a `local --serve` as that AWS needs it."""
-    if not leads_here():
-        return load_config(where)
-    config = load_config(where, embedded=True)
-    return adapted(config, environment.workers(), environment.image())
-
-
 @contextmanager
 def _worker(config: Config, wish: Containers | None) -> Iterator[Worker]:
-    """What tasks run, for the time of the block: with a wish for containers, an image."""
+    """Provide what tasks run, within the block: with a wish for containers, an image."""
     with tempfile.TemporaryDirectory(prefix="worker-") as temporary:
         folder = provide_worker.assemble(config, Path(temporary) / "worker")
         if wish is None:
             yield Worker(folder)
             return
-        embedded_aws = _embedded_aws()
+        import embedded_aws
+
         try:
             engine = embedded_aws.find_engine(wish.engine)
         except embedded_aws.NoEngine as error:
@@ -113,21 +142,12 @@ def _worker(config: Config, wish: Containers | None) -> Iterator[Worker]:
         yield Worker(folder, engine.program, image)
 
 
-def _embedded_aws() -> ModuleType:
-    try:
-        import embedded_aws
-    except ImportError as error:
-        raise UserError(
-            f"`local` needs a package that is not installed ({error.name}).",
-            "Run: python -m pip install -r files/requirements.txt",
-        ) from None
-    return embedded_aws
-
-
 @contextmanager
 def embedded_aws(config: Config, workers: int, worker: Worker) -> Iterator[AWS]:
-    """AWS on this computer with this project's worker; everything of it ends with the block."""
-    embedded_aws = _embedded_aws()
+    """Start an AWS on this computer with this project's worker; it ends with the block."""
+    # All other verbs do without these packages, which take seconds to import.
+    import embedded_aws
+
     with tempfile.TemporaryDirectory(prefix="embedded-aws-") as folder:
         state = Path(folder)
         try:
@@ -160,71 +180,65 @@ def run(
     first: int | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> JobCounts:
-    """Run every job of the file here, or only its `first` so many.
+    """Run every job of the file here, or its `first` jobs only.
 
-    Outputs and the logs of failed jobs land in the folder of results. Raises ExplainedError if a
-    job failed for good, after everything was written.
+    Outputs and the logs of failed jobs are written into the folder of results. Raise ExplainedError
+    if a job failed for good, after everything was written.
     """
-    file = job_file.read(job_path, first)
-    # A mistake in the last group is said before anything comes up.
-    job_file.survey(file)
+    jobs = submit.read_jobs(job_path, first)
     output = options.output
-    given = given_input(options.inputs) if options.inputs else default_input(config, file.shared)
+    shared = jobs.file.shared
+    given = given_input(options.inputs) if options.inputs else default_input(config, shared)
     prepare_output(output)
     with ExitStack() as stack:
         worker = stack.enter_context(_worker(config, options.containers))
         here = adapted(config, options.workers, worker.image)
         began = clock()
-        screen.say(
-            "Bringing up an AWS on this computer; nothing is charged, its prices are made up."
-        )
+        screen.say("Starting an AWS on this computer; nothing is charged, its prices are invented.")
         _say_adapted(config, here, options.workers)
         aws = stack.enter_context(embedded_aws(here, options.workers, worker))
         keys = put_inputs(aws.s3, here.AWS_BUCKET, given)
         the_run = setup.setup(aws, here)
         with tempfile.TemporaryDirectory(prefix="journal-") as state:
-            outcome = submit.submit(aws, the_run, job_path, Path(state), first=first)
-        submit.report(outcome, the_run, job_path)
-        fleet_path = find_in_project(config, "files/exampleFleet.json")
-        the_run = start_cluster.start(aws, here, the_run, fleet_path, yes=True)
-        given_up = None
+            submit.report(submit.submit(aws, the_run, jobs, Path(state)), the_run, jobs)
+        fleet = fleet_file.read(find_in_project(config, cli.FLEET))
+        the_run = start_cluster.start(aws, here, the_run, fleet, yes=True)
+        unfinished = None
         try:
             counts = monitor.watch(aws, the_run, PACE)
         except monitor.Unfinished as error:
-            given_up, counts = error, states.count(aws.s3, the_run)
+            unfinished, counts = error, states.count(aws.s3, the_run)
         finally:
             take_outputs(aws.s3, here.AWS_BUCKET, output, keys)
-        page = report.in_folder(aws, config, the_run, output)
+        page = files.write_into(output, aws, the_run)
         places = outputs.folders(aws.s3, the_run)
         _summary(config, counts, clock() - began, output, places)
         screen.say(f"Report: {page}")
         last_run.remember(config, output, counts, page)
-        failures.say_why(aws.s3, the_run, counts, lambda record: str(output / record["log_key"]))
-        if given_up:
-            # The queue of which its cure speaks ends with this command.
-            raise monitor.Unfinished(f"{given_up.why}.", _AGAIN)
+        failures.say_why(
+            aws.s3, the_run, counts, lambda one: str(output / log_file(one["log_key"]))
+        )
+        if unfinished:
+            # Its own fix is about the queue, which ends with this command.
+            raise monitor.Unfinished(f"{unfinished.why}.", _AGAIN)
         failures.raise_for_failed(
             counts,
-            f"{_AGAIN} (On AWS: python run.py failures shows this, and python run.py retry sends "
-            "those jobs again.)",
+            f"{_AGAIN} (On AWS, {typed('failures')} shows this, and {typed('retry')} sends them "
+            "again.)",
         )
     return counts
 
 
-def serve(
-    config: Config,
-    options: Options,
-    say_next: Callable[[], object],
-    job_path: Path | None = None,
-) -> None:
-    """Keep the embedded AWS up until Ctrl-C or SIGTERM, and say how other commands reach it. With
-    a job file its inputs are in the bucket.
+def keep_serving(config: Config, options: Options, job_path: Path | None = None) -> None:
+    """Keep the embedded AWS up until Ctrl-C or SIGTERM, and say how other commands reach it.
+
+    With a job file its inputs are in the bucket.
     """
     given = given_input(options.inputs) if options.inputs else None
     if job_path and not given:
         given = default_input(config, job_file.read(job_path).shared)
     prepare_output(options.output)
-    screen.say("Bringing up an AWS on this computer; wait for the line to type.")
+    screen.say("Starting an AWS on this computer; wait for the line to type.")
     with ExitStack() as stack:
         worker = stack.enter_context(_worker(config, options.containers))
         ending = stack.enter_context(_asked_to_end())
@@ -232,8 +246,8 @@ def serve(
         aws = stack.enter_context(embedded_aws(here, options.workers, worker))
         keys = put_inputs(aws.s3, here.AWS_BUCKET, given)
         lines = environment.lines()
-        with environment.file(config.project / submit.STATE_FOLDER, lines) as file:
-            screen.say("AWS is up on this computer; nothing is charged, its prices are made up.")
+        with environment.file(config.project / STATE_FOLDER, lines) as file:
+            screen.say("AWS is up on this computer; nothing is charged, its prices are invented.")
             _say_adapted(config, here, options.workers)
             if given is None:
                 screen.say(
@@ -243,7 +257,7 @@ def serve(
             url = os.environ["AWS_ENDPOINT_URL"]
             screen.say(f"In another terminal, in this folder, type (it leads to {url}):")
             screen.say(f"    . {file}")
-            say_next()
+            screen.next_command(f"{typed('setup')}   (there; Ctrl-C here ends everything)")
             while not ending.wait(_LOOK_SECONDS):
                 if not worker.image and provide_worker.refresh(config, worker.folder):
                     screen.say("worker/ has changed: containers that start from now on run it.")
@@ -254,7 +268,7 @@ def serve(
 
 @contextmanager
 def _asked_to_end() -> Iterator[threading.Event]:
-    """Within the block Ctrl-C and SIGTERM only set this event."""
+    """Let Ctrl-C and SIGTERM only set this event within the block."""
     event = threading.Event()
     both = (signal.SIGINT, signal.SIGTERM)
     before = [signal.signal(one, lambda *_: event.set()) for one in both]
@@ -266,7 +280,7 @@ def _asked_to_end() -> Iterator[threading.Event]:
 
 
 def _say_adapted(config: Config, here: Config, workers: int) -> None:
-    """What this computer has fewer of, so that what is said later is not taken for config.py's."""
+    """Say which settings are lower here, so that later numbers are not taken for config.py's."""
     changed = [
         f"{name} {asked} -> {has}"
         for name in ("CLUSTER_MACHINES", "TASKS_PER_MACHINE", "DOCKER_CORES")

@@ -19,14 +19,13 @@ if TYPE_CHECKING:
     from control.config import Config
     from embedded_aws import ContainerEngine
 
-# Of a build that failed: what is above it is mostly about steps that did not.
+# The last lines of a failed build; those above are mostly about steps that worked.
 _LINES_SHOWN = 12
 
 
 @dataclass(frozen=True)
 class Containers:
-    """A wish for real containers: by this engine, else whichever works; of this image, else of
-    one that is built first."""
+    """A wish for containers: by this engine, else any; of this image, else a built one."""
 
     engine: str = ""
     image: str = ""
@@ -34,7 +33,7 @@ class Containers:
 
 @dataclass(frozen=True)
 class Worker:
-    """What runs as a task: the worker of a folder as processes or, by an engine, an image."""
+    """A worker that runs as a task: a folder as processes or, by an engine, an image."""
 
     folder: Path
     engine: str = ""
@@ -42,7 +41,7 @@ class Worker:
 
 
 def assemble(config: Config, folder: Path) -> Path:
-    """The worker as an image holds it: the template's files, under those of the project."""
+    """Copy the worker as an image has it: the template's files, replaced by the project's."""
     no_leftovers = shutil.ignore_patterns("__pycache__")
     shutil.copytree(CHECKOUT / "worker", folder, ignore=no_leftovers)
     own = config.project / "worker"
@@ -60,11 +59,11 @@ def assemble(config: Config, folder: Path) -> Path:
 
 
 def refresh(config: Config, folder: Path) -> bool:
-    """Bring what `assemble` made up to date with what has been edited since; whether any had.
+    """Copy files that were edited since `assemble`; return whether there were any.
 
     Each file is replaced at once: a container that starts meanwhile reads the old or the new one.
-    What an editor keeps beside a file is left out. What comes and goes meanwhile is looked at again
-    the next time.
+    An editor's own files are left out. Files that come and go meanwhile are checked again the next
+    time.
     """
     sources: dict[Path, Path] = {}
     for root in (CHECKOUT / "worker", config.project / "worker"):
@@ -76,7 +75,7 @@ def refresh(config: Config, folder: Path) -> bool:
 
 
 def _taken_over(source: Path, copy: Path) -> bool:
-    """Whether a file differed from its copy, which now is like it."""
+    """Copy a file if it differs from its copy; return whether it did."""
     half_done = copy.with_name(f"{copy.name}.new")
     try:
         now, then = source.stat(), copy.stat() if copy.exists() else None
@@ -91,9 +90,9 @@ def _taken_over(source: Path, copy: Path) -> bool:
 
 
 def provide_image(engine: ContainerEngine, config: Config, folder: Path, wish: Containers) -> str:
-    """The name of the image to run: the one wished for, or one that is built of `folder`.
+    """Return the name of the image to run: the one named, or one that is built from `folder`.
 
-    Raises UserError if there is no such image, ExplainedError if it cannot be built.
+    Raise UserError if there is no such image, ExplainedError if it cannot be built.
     """
     if not wish.image:
         return _build(engine, config, folder)
@@ -123,13 +122,13 @@ def _build(engine: ContainerEngine, config: Config, folder: Path) -> str:
         screen.say(line)
     raise ExplainedError(
         f"The image of {dockerfile} could not be built: {last[-1] if last else 'no message'}",
-        f"Mend {dockerfile}: the last lines above say in which step, and why. Then type the same "
+        f"Fix {dockerfile}: the last lines above show which step failed. Then type the same "
         "command again.",
     )
 
 
 def _name(config: Config) -> str:
-    """Each project's own: what is built here never takes the place of an image that is pushed."""
+    """Return a name for this project only, which no image that is pushed has."""
     app = re.sub("[^a-z0-9]+", "-", config.APP_NAME.lower()).strip("-")
     where = hashlib.sha256(str(config.project.resolve()).encode()).hexdigest()[:8]
     return f"distributed-something-local:{app}-{where}"

@@ -8,8 +8,8 @@ import pytest
 
 from control.aws import cloudwatch, tags
 from control.monitoring import act
+from control.user_files import fleet_file
 from control.verbs import start_cluster, submit
-from tests.conftest import ROOT
 
 
 @pytest.fixture
@@ -18,12 +18,12 @@ def started(set_up, tmp_path):
     aws, config, run = set_up(MEMORY=900_000, CLUSTER_MACHINES=1)
     path = tmp_path / "jobs.json"
     path.write_text(json.dumps({"groups": [{"n": 1}]}))
-    submit.submit(aws, run, path, tmp_path)
+    submit.submit(aws, run, submit.read_jobs(path), tmp_path)
     given = []
     aws.cloudwatch.meta.events.register(
         "before-parameter-build.cloudwatch.PutDashboard", lambda params, **_: given.append(params)
     )
-    run = start_cluster.start(aws, config, run, ROOT / "files/exampleFleet.json", yes=True)
+    run = start_cluster.start(aws, config, run, fleet_file.FleetFile(), yes=True)
     cloudwatch.put_alarm(aws.cloudwatch, run, "i-1", 4)
     yield aws, config, run, given[0]
     list(act.end_machines(aws, run))

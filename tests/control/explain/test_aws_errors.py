@@ -3,18 +3,22 @@ from botocore import exceptions
 from botocore.exceptions import ClientError
 
 from control.errors import ExplainedError, UserError
-from control.explain import aws_errors
+from control.explain import aws_errors, check_findings
 
 
 def client_error(code, message="words of AWS", operation="SendMessage"):
     return ClientError({"Error": {"Code": code, "Message": message}}, operation)
 
 
-@pytest.mark.parametrize("code", sorted({*aws_errors.ERROR_CODES, *aws_errors.SAME_AS}))
-def test_every_code_has_a_sentence_and_a_cure(code):
+CODES = {*aws_errors.CODES, *aws_errors._SAME_AS} - {""}
+
+
+@pytest.mark.parametrize("code", sorted(CODES))
+def test_every_code_has_its_own_sentence(code):
     explained = aws_errors.explain(client_error(code))
     assert explained.what.endswith(".") and explained.what[0].isupper()
     assert "{" not in explained.what + explained.fix
+    assert aws_errors.code_of(client_error(code)) in aws_errors.CODES
 
 
 @pytest.mark.parametrize(
@@ -103,3 +107,31 @@ def test_a_missing_permission_is_named(code, message, permission):
     assert f"lacks the permission {permission}: " in explained.what
     assert f"permission {permission}." in explained.fix and "setupAWS" in explained.fix
     assert "aGVsbG8" not in explained.what
+
+
+def test_a_bucket_that_does_not_exist_has_one_sentence_wherever_it_is_found():
+    error = client_error("NoSuchBucket", "The specified bucket does not exist", "ListObjectsV2")
+    error.response["Error"]["BucketName"] = "mine"
+    found = aws_errors.explain(error)
+    values = {"setting": "AWS_BUCKET", "bucket": "mine", "region": "us-east-1"}
+    known = aws_errors.failure("NoSuchBucket", **values)
+    assert type(known) is type(found) is UserError and known.what == found.what
+    assert known.fix.endswith("aws s3 mb s3://mine --region us-east-1")
+    assert check_findings.FOUND["no bucket"].fill("", **values).what == found.what
+
+
+@pytest.mark.parametrize(
+    ("message", "symptom"),
+    [
+        ("Unable to Start a service that is still Draining.", "service draining"),
+        ("The role defined for the function cannot be assumed by Lambda.", "role not ready"),
+        ("Something else.", ""),
+    ],
+)
+def test_failures_that_share_a_code_are_told_apart_by_the_words_of_aws(message, symptom):
+    assert aws_errors.symptom(client_error("InvalidParameterException", message)) == symptom
+
+
+def test_what_is_no_error_of_aws_is_summed_up_by_its_text():
+    assert aws_errors.summary(KeyError("x")) == "'x'"
+    assert aws_errors.summary(client_error("ExpiredToken")) == "Your AWS session has expired."

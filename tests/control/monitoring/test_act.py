@@ -14,8 +14,8 @@ from control.model import JobCounts, utc
 from control.monitoring import act, step
 from control.monitoring.facts import Pace
 from control.records import store
+from control.user_files import fleet_file
 from control.verbs import monitor, start_cluster, submit
-from tests.conftest import ROOT
 
 AT_ONCE = Pace(poll=0.2, settle=0.5, spare=0.3, register=60)
 
@@ -37,9 +37,9 @@ def test_why_containers_ended_is_told_of_those_made_since(set_up, tmp_path):
     aws, config, run = set_up(CLUSTER_MACHINES=1)
     path = tmp_path / "jobs.json"
     path.write_text(json.dumps({"groups": [{"n": 1}]}))
-    submit.submit(aws, run, path, tmp_path)
+    submit.submit(aws, run, submit.read_jobs(path), tmp_path)
     aws.logs.delete_log_group(logGroupName=run.log_group)  # without it no container starts
-    run = start_cluster.start(aws, config, run, ROOT / "files/exampleFleet.json", yes=True)
+    run = start_cluster.start(aws, config, run, fleet_file.FleetFile(), yes=True)
     limit = time.monotonic() + 90
     while not ecs.why_stopped(aws.ecs, run, 0.0) and time.monotonic() < limit:
         time.sleep(0.1)
@@ -85,7 +85,7 @@ def test_a_second_monitor_sees_that_the_run_has_ended(set_up):
     aws, _, run = set_up()
     monitor.watch(aws, run, AT_ONCE)
     second = step.step(aws, run, now=1_800_000_000.0, pace=AT_ONCE)
-    assert second.ended and second.said == ()
+    assert second.ended and second.lines == ()
 
 
 def test_what_a_monitor_remembers_outlives_it(set_up):
@@ -130,5 +130,5 @@ def test_a_cluster_that_ecs_still_takes_for_used_does_not_keep_a_run_from_its_en
     finally:
         aws.ecs.meta.events.unregister(handler, unique_id="refuse")
     (line,) = (line for line in said if f"cluster {run.cluster} kept" in line)
-    assert "still stop" in line and "costs nothing" in line
+    assert "still stop" in line and "no charge" in line
     assert store.load(aws.s3, run.bucket, run.app_name, run.run_id).ended

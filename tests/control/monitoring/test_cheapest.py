@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 import run as command_line
+from control.aws import session
 from control.aws.sqs import Counts
 from control.monitoring.facts import EndBroken, Pace, Remove, SetDesired, SetTarget
 from control.records import monitor_file, states, store
@@ -98,7 +99,7 @@ def of_two(first, second, **changes):
         machines=(*BUSY.machines, *others),
         fleets=(fleet(first), fleet(second, fleet_id="sfr-2")),
         service=service(5),
-        asked={"sfr-1": 3, "sfr-2": 2},
+        requested={"sfr-1": 3, "sfr-2": 2},
         **changes,
     )
 
@@ -126,7 +127,7 @@ def test_it_is_remembered_with_the_time_of_the_first(set_up, capsys):
     run = monitor.be_cheapest(aws, run, 2000.0)
     assert store.load(aws.s3, run.bucket, run.app_name, run.run_id).cheapest_since == 1000.0
     monitor.watch(aws, run, Pace(poll=0.1, settle=0.3, spare=0.3, register=60))
-    assert "Cheapest: from 15 minutes after 1970-01-01T00:16:40Z on" in capsys.readouterr().out
+    assert "Cheapest: from 15 minutes after 1970-01-01T00:16:40Z," in capsys.readouterr().out
 
 
 def test_the_last_machine_of_a_fleet_that_another_has_work_instead_of_is_not_replaced():
@@ -165,7 +166,7 @@ def test_the_cheapest_way_is_asked_for_as_ever(set_up, monkeypatch, words, cheap
         watched.append(the_run)
         return states.count(aws.s3, the_run)
 
-    monkeypatch.setattr(command_line, "connect", lambda _: aws)
+    monkeypatch.setattr(session, "connect", lambda _: aws)
     monkeypatch.setattr(monitor, "watch", watch)
     named = [str(path) if word == "FILE" else word for word in words]
     command_line.main(["--config", str(config.path.parent), "monitor", *named])

@@ -84,7 +84,7 @@ def test_a_fleet_that_aws_ended_is_said_with_the_number_of_jobs_left():
 
 
 def test_a_run_whose_fleet_was_not_requested_yet_waits_for_it():
-    seen = replace(BUSY, fleets=(), machines=(), asked={})
+    seen = replace(BUSY, fleets=(), machines=(), requested={})
     assert actions(seen) == []
 
 
@@ -131,7 +131,7 @@ def test_a_fleet_at_work_is_not_ended_for_a_few_machines_that_never_register():
         machines=(*BUSY.machines, *broken),
         fleets=(fleet(6),),
         service=service(6, running=3),
-        asked={"sfr-1": 6},
+        requested={"sfr-1": 6},
     )
     assert actions(seen, unregistered_for(5)) == [EndBroken(("i-3", "i-4", "i-5"))]
 

@@ -178,7 +178,7 @@ def test_a_second_fleet_added_in_mid_run_is_filled_and_then_both_shrink():
         machines=(*BUSY.machines, booting(3, fleet_id="sfr-2"), booting(4, fleet_id="sfr-2")),
         fleets=(fleet(3), fleet(2, fleet_id="sfr-2")),
         service=service(5, running=3),
-        asked={"sfr-1": 3, "sfr-2": 2},
+        requested={"sfr-1": 3, "sfr-2": 2},
     )
     # startCluster makes the monitor forget what it knew of the machines before these.
     assert play(added, added, memory=Memory()) == [[], []]
@@ -208,7 +208,7 @@ def test_the_first_of_two_fleets_may_end_while_the_second_works_on():
         BUSY,
         fleets=(fleet(3, state="cancelled"), fleet(3, fleet_id="sfr-2")),
         machines=tuple(machine(n, fleet_id="sfr-2") for n in range(3)),
-        asked={"sfr-1": 3, "sfr-2": 3},
+        requested={"sfr-1": 3, "sfr-2": 3},
     )
     assert play(ended, ended) == [[], []]
 
@@ -236,6 +236,22 @@ def test_an_image_that_never_starts_is_given_up_with_its_reason():
     assert isinstance(said[3][0], EndMachines) and pull in said[3][0].why
 
 
+def test_one_symptom_on_three_machines_is_one_in_whatever_words():
+    why = "CannotPullContainerError: pull access denied (request {})"
+    start = replace(
+        BUSY,
+        queue=Counts(200, 0, 0),
+        jobs=JobCounts(200, 0, 0, 0),
+        service=service(3, running=0),
+        stopped=tuple(Stopped(why.format(n), f"ci-{n}") for n in range(3)),
+    )
+    start = replace(start, machines=tuple(empty(n) for n in range(3)))
+    (order,) = play(start, memory=Memory())[0]
+    assert isinstance(order, EndMachines) and f"3 times: {why.format(0)}" in order.why
+    other = tuple(replace(one, why=f"unknown {n}") for n, one in enumerate(start.stopped))
+    assert play(replace(start, stopped=other), memory=Memory()) == [[]]
+
+
 def test_records_missing_at_the_end_end_the_machines_only():
     missing = replace(ONE_LEFT, jobs=JobCounts(200, 199, 0, 0))
     said = play(missing, missing, missing, missing)
@@ -254,19 +270,19 @@ REFUSED = replace(
     queue=Counts(100, 0, 0),
     jobs=JobCounts(200, 0, 0, 0),
     machines=(idle(0), idle(1), empty(2)),
-    refusals=(WHY,),
+    refusals=(("disk_full", WHY),),
 )
 
 
 def test_containers_that_take_no_job_end_the_run_after_five_minutes_with_their_reason():
     said = play(*[REFUSED] * 6)
     assert ends(said) == [5]
-    assert said[5][0].why == f"The containers run, but take no job: {WHY}"
+    assert said[5][0].why == f"The containers run, but accept no jobs: {WHY}"
 
 
-def test_without_a_reason_heard_they_are_given_fifteen_minutes():
+def test_without_a_reason_in_their_log_they_are_given_fifteen_minutes():
     said = play(*[replace(REFUSED, refusals=())] * 16)
-    assert ends(said) == [15] and "does not say why" in said[15][0].why
+    assert ends(said) == [15] and "their log has no reason" in said[15][0].why
 
 
 @pytest.mark.parametrize(
@@ -295,7 +311,7 @@ def test_machines_that_did_jobs_before_are_replaced_and_given_up_if_others_do_no
     worked = replace(REFUSED, jobs=JobCounts(200, 90, 0, 10))
     said = play(*[worked] * 12)
     assert said[5] == [
-        EndRefusing((idle(0), idle(1)), f"the containers run, but take no job: {WHY}")
+        EndRefusing((idle(0), idle(1)), f"The containers run, but accept no jobs: {WHY}")
     ]
     assert ends(said) == [11]
     more = replace(worked, jobs=JobCounts(200, 95, 0, 10))

@@ -152,7 +152,7 @@ def test_of_several_fleets_each_target_follows_its_own_machines():
         machines=(*THREE.machines, *others),
         fleets=(fleet(3), fleet(2, fleet_id="sfr-2")),
         service=service(5),
-        asked={"sfr-1": 3, "sfr-2": 2},
+        requested={"sfr-1": 3, "sfr-2": 2},
     )
     assert actions(seen, DEAR, LIMIT) == [
         SetTarget("sfr-1", 2),
@@ -179,7 +179,7 @@ def test_machines_come_back_only_when_they_are_clearly_within_the_limit(price, c
 
 
 def test_a_machine_that_is_to_come_is_paid_too():
-    seen = replace(TWO_LEFT, machines=TWO_LEFT.machines[:1], asked={"sfr-1": 5})
+    seen = replace(TWO_LEFT, machines=TWO_LEFT.machines[:1], requested={"sfr-1": 5})
     memory = replace(DEAR, prices={KIND: 0.079}, over_since=None)
     assert actions(seen, memory, LIMIT) == [SetTarget("sfr-1", 3)]
 

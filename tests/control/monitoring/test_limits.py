@@ -16,11 +16,11 @@ from control.aws.session import AWS
 from control.monitoring import act, facts, observe, step
 from control.monitoring.facts import Pace
 from control.records import fleet_requests, store
+from control.user_files import fleet_file
 from control.verbs import monitor, start_cluster, submit
-from tests.conftest import ROOT
 from tests.injection import Broken, Injection
 
-FLEET = ROOT / "files/exampleFleet.json"
+FLEET = fleet_file.FleetFile()
 AT_ONCE = Pace(spare=0.0, cheapest=0.0)
 
 
@@ -30,7 +30,7 @@ def started(set_up, tmp_path):
     aws, config, run = set_up(MEMORY=900_000, CLUSTER_MACHINES=2, DOCKER_CORES=1)
     path = tmp_path / "jobs.json"
     path.write_text(json.dumps({"groups": [{"n": n} for n in range(9)]}))
-    submit.submit(aws, run, path, tmp_path)
+    submit.submit(aws, run, submit.read_jobs(path), tmp_path)
     run = start_cluster.start(aws, config, run, FLEET, yes=True)
     until(lambda: registered(aws, run) == 2)
     yield aws, run
@@ -67,7 +67,7 @@ def steps(aws, run, count, pace=AT_ONCE, seconds=60):
     return [
         line
         for n in range(count)
-        for line in step.step(aws, run, now + n * seconds, pace).said
+        for line in step.step(aws, run, now + n * seconds, pace).lines
         if not line.startswith("containers")
     ]
 
@@ -78,7 +78,7 @@ def test_a_machine_above_the_limit_is_ended_and_not_replaced(started):
     run = with_limit(aws, run, 0.1)
     said = steps(aws, run, 2)
     assert said[0].endswith("1 machine wanted")
-    assert "ended, as the machines cost $0.13 an hour, above MAX_HOURLY_COST = 0.1: i-" in said[1]
+    assert "ended since the machines cost $0.13 an hour, above MAX_HOURLY_COST = 0.1: i-" in said[1]
     assert len(said) == 2
     seen = observe.observe(aws, run, 0.0)
     assert len(seen.machines) == 1 and seen.fleets[0].target == 1

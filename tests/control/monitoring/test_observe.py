@@ -13,10 +13,10 @@ from control.aws import ecs
 from control.monitoring import act, observe, step
 from control.monitoring.facts import Memory, Pace, SetDesired, SetTarget
 from control.records import store
+from control.user_files import fleet_file
 from control.verbs import start_cluster, submit
-from tests.conftest import ROOT
 
-FLEET = ROOT / "files/exampleFleet.json"
+FLEET = fleet_file.FleetFile()
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def started(set_up, tmp_path):
     aws, config, run = set_up(MEMORY=900_000, CLUSTER_MACHINES=2, DOCKER_CORES=1)
     path = tmp_path / "jobs.json"
     path.write_text(json.dumps({"groups": [{"n": n} for n in range(9)]}))
-    submit.submit(aws, run, path, tmp_path)
+    submit.submit(aws, run, submit.read_jobs(path), tmp_path)
     run = start_cluster.start(aws, config, run, FLEET, yes=True)
     yield aws, config, run
     list(act.end_machines(aws, run))
@@ -72,12 +72,12 @@ def test_a_machine_that_is_told_to_end_is_seen_no_more(started):
 def test_the_machines_that_were_confirmed_are_those_of_the_last_resize(started):
     aws, config, run = started
     (entry,) = run.fleets
-    assert observe.observe(aws, run, 0.0).asked == {entry.fleet_id: 2}
+    assert observe.observe(aws, run, 0.0).requested == {entry.fleet_id: 2}
     observed(aws, run, lambda seen: seen.fleets[0].state == "active")
     config = dataclasses.replace(run.config, CLUSTER_MACHINES=3)
     run = store.change(aws.s3, run, lambda r: dataclasses.replace(r, config=config))
     run = start_cluster.start(aws, config, run, FLEET, yes=True)
-    assert observe.observe(aws, run, 0.0).asked == {entry.fleet_id: 3}
+    assert observe.observe(aws, run, 0.0).requested == {entry.fleet_id: 3}
 
 
 def test_a_fleet_that_another_monitor_changes_is_left_to_the_next_step(started, monkeypatch):
@@ -93,7 +93,7 @@ def test_a_fleet_that_another_monitor_changes_is_left_to_the_next_step(started, 
 
     aws.ec2.meta.events.register_last("before-call.ec2.ModifySpotFleetRequest", refuse)
     taken = step.step(aws, run, time.time(), Pace())
-    assert taken.said == ("another monitor changes the fleet at this moment",)
+    assert taken.lines == ("another monitor changes the fleet at this moment",)
     assert ecs.service_state(aws.ecs, run).desired == before
 
 
@@ -111,7 +111,7 @@ def test_a_service_that_another_monitor_ends_is_left_to_the_next_step(started, m
         taken = step.step(aws, run, time.time(), Pace())
     finally:
         aws.ecs.meta.events.unregister(call, unique_id="refuse")
-    assert taken.said == ("another monitor ends the service at this moment",)
+    assert taken.lines == ("another monitor ends the service at this moment",)
     assert not taken.ended
 
 

@@ -137,7 +137,7 @@ def test_what_still_works_on_a_draining_machine_makes_no_place_there():
         machines=(machine(0, tasks=2, busy=2), leaving),
         fleets=(fleet(2),),
         service=service(5, running=3),
-        asked={"sfr-1": 3},
+        requested={"sfr-1": 3},
     )
     assert actions(seen, SURE, config) == [SetTarget("sfr-1", 1)]
     more = replace(seen, queue=Counts(3, 3, 0), service=service(6, running=3))
@@ -162,7 +162,7 @@ def test_never_more_machines_than_the_user_has_confirmed():
         machines=(machine(0),),
         fleets=(fleet(1),),
         service=service(1),
-        asked={"sfr-1": 2},
+        requested={"sfr-1": 2},
     )
     assert actions(seen) == [SetDesired(2), SetTarget("sfr-1", 2)]
 
@@ -174,7 +174,7 @@ def test_fleets_share_what_is_missing_and_keep_what_each_has():
         machines=(machine(0), machine(1, fleet_id="sfr-2")),
         fleets=(fleet(1), fleet(1, fleet_id="sfr-2")),
         service=service(2),
-        asked={"sfr-1": 3, "sfr-2": 3},
+        requested={"sfr-1": 3, "sfr-2": 3},
     )
     assert actions(seen) == [SetDesired(5), SetTarget("sfr-1", 2), SetTarget("sfr-2", 3)]
 
@@ -234,5 +234,5 @@ def test_when_the_last_job_has_ended_one_container_stays_until_the_end():
 
 
 def test_without_a_fleet_the_service_is_left_alone():
-    seen = replace(BUSY, fleets=(), machines=(), service=service(0), asked={})
+    seen = replace(BUSY, fleets=(), machines=(), service=service(0), requested={})
     assert actions(seen) == []

@@ -5,8 +5,8 @@ import pytest
 from control.records import failure_groups
 
 
-def record(reason, name="P1-A01"):
-    return {"reason": reason, "job_name": name}
+def record(reason, name="P1-A01", cause="exception"):
+    return {"cause": cause, "reason": reason, "job_name": name}
 
 
 @pytest.mark.parametrize(
@@ -40,12 +40,14 @@ def test_alike_reasons_are_one_group_and_the_largest_comes_first():
             *(record(f"s3://b/{name}.tif does not exist", name) for name in ("x", "y", "z")),
             record("prog exited with code 4"),
             record("prog exited with code 3"),
+            record("prog exited with code 4", cause="job_failed"),
         ]
     )
-    assert [(group.reason, len(group.records)) for group in found] == [
-        ("s3://... does not exist", 3),
-        ("prog exited with code 3", 2),
-        ("prog exited with code 4", 1),
+    assert [(group.cause, group.reason, len(group.records)) for group in found] == [
+        ("exception", "s3://... does not exist", 3),
+        ("exception", "prog exited with code 3", 2),
+        ("exception", "prog exited with code 4", 1),
+        ("job_failed", "prog exited with code 4", 1),
     ]
     assert [r["job_name"] for r in found[0].records] == ["x", "y", "z"]
 

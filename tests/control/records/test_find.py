@@ -65,8 +65,8 @@ def test_a_job_is_found_in_what_was_submitted(aws, run, tmp_path):
     path = tmp_path / "jobs.json"
     groups = [{"plate": f"P{i}", "name": f"größe.{i}"} for i in range(30)]
     path.write_text(json.dumps({"name": "not-a-job", "groups": groups}), encoding="utf-8")
-    submit.submit(aws, run, path, tmp_path)
-    submit.submit(aws, run, path, tmp_path, again=True)
+    submit.submit(aws, run, submit.read_jobs(path), tmp_path)
+    submit.submit(aws, run, submit.read_jobs(path), tmp_path, again=True)
     found = find.in_run(aws.s3, run, "E.7")
     assert found.name == "größe.7"
     assert find.in_run(aws.s3, run, found.id) == found

@@ -9,6 +9,7 @@ import pytest
 from control.errors import ExplainedError, UserError
 from control.model import JobCounts
 from control.records import monitor_file, store
+from control.reports import files
 from control.verbs import monitor
 from tests.conftest import entry_of
 
@@ -25,7 +26,7 @@ def test_without_a_file_the_run_comes_from_the_bucket(set_up, typed, monkeypatch
         return JobCounts(0, 0, 0, 0)
 
     monkeypatch.setattr(monitor, "watch", watch)
-    monkeypatch.setattr("run.report.at_the_end", lambda *_: None)
+    monkeypatch.setattr(files, "write_at_end", lambda *_: None)
     typed(config, "monitor")
     assert watched == [run.run_id]
 

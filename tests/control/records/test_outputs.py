@@ -15,8 +15,8 @@ Job = namedtuple("Job", "id name")
 @pytest.mark.parametrize(
     ("states", "said"),
     [
-        ([], "Outputs: none, for no job is done."),
-        ([("failed", "out/a")], "Outputs: none, for no job is done."),
+        ([], "Outputs: none, because no job is done."),
+        ([("failed", "out/a")], "Outputs: none, because no job is done."),
         ([("done", "out/a"), ("done", "out/b"), ("failed", "else/c")], "Outputs: s3://b/out/"),
         ([("done", "out/ab/1"), ("done", "out/ac/2"), ("skipped", "out/ad/3")], "s3://b/out/"),
         ([("done", "out/a")], "Outputs: s3://b/out/a/"),

@@ -1,4 +1,4 @@
-"""S3: run.json written by several at once, and jobs counted by the names of keys."""
+"""run.json, written by several at once."""
 
 import dataclasses
 
@@ -6,17 +6,13 @@ import pytest
 
 from control.aws.s3 import put_json
 from control.errors import ExplainedError
-from control.model import JobCounts, new_run_id, utc
-from control.records import states, store
+from control.model import new_run_id, utc
+from control.records import store
 
 
 def put(aws, run, *names):
     for name in names:
         aws.s3.put_object(Bucket=run.bucket, Key=f"{run.prefix}{name}", Body=b"")
-
-
-def job_id(number):
-    return f"{number * 0x1357_9BDF_0246:016x}"[-16:]
 
 
 def test_a_run_is_written_and_read_back(aws, run):
@@ -31,7 +27,7 @@ def test_a_run_that_exists_is_not_written_over(aws, run):
 
 
 def test_a_run_of_a_later_version_is_read_too(aws, run):
-    content = {**dataclasses.asdict(run), "something_new": 1}
+    content = {**run.as_json(), "something_new": 1}
     put_json(aws.s3, run.bucket, f"{run.prefix}run.json", content)
     assert store.load(aws.s3, run.bucket, "Test", run.run_id) == run
 
@@ -78,7 +74,7 @@ def test_a_run_that_is_changed_all_the_time_is_explained(aws, run):
         store.change(aws.s3, run, one_more)
         return dataclasses.replace(now, cluster="mine")
 
-    with pytest.raises(ExplainedError, match="changed by others"):
+    with pytest.raises(ExplainedError, match="constantly changed"):
         store.change(aws.s3, run, always_another, wait=lambda seconds: None)
 
 
@@ -91,56 +87,8 @@ def test_no_change_writes_nothing(aws, run):
     assert written
 
 
-@pytest.mark.parametrize(
-    ("names", "done_skipped_failed"),
-    [
-        ([], [0, 0, 0]),
-        (["1.done.json", "2.skipped.json", "3.failed.json"], [1, 1, 1]),
-        (["1.done.json", "1.failed.json"], [1, 0, 0]),
-        (["1.done.json", "1.failed.json", "1.skipped.json"], [1, 0, 0]),
-        (["1.failed.json", "1.skipped.json"], [0, 1, 0]),
-        (["", "readme.txt", "1.strange.json", "2.done.json"], [1, 0, 0]),
-    ],
-)
-def test_done_beats_skipped_beats_failed(names, done_skipped_failed):
-    assert states.tally(f"runs/a/b/records/{name}" for name in names) == done_skipped_failed
-
-
-def test_jobs_are_counted_from_the_names_of_keys(aws, run):
-    put(aws, run, "submitted/0001-000001-new7-again0.jsonl.gz")
-    put(aws, run, "submitted/0002-000001-new3-again2.jsonl.gz", "submitted/")
-    put(aws, run, *(f"records/{job_id(i)}.done.json" for i in range(4)))
-    put(aws, run, f"records/{job_id(9)}.failed.json", f"records/{job_id(0)}.failed.json")
-    count = states.count(aws.s3, run)
-    assert count == JobCounts(submitted=10, done=4, skipped=0, failed=1)
-    assert count.finished == 5
-
-
-def test_more_records_than_one_listing_are_counted_too(aws, run, monkeypatch):
-    monkeypatch.setenv("MOTO_S3_DEFAULT_MAX_KEYS", "10")
-    put(aws, run, *(f"records/{job_id(i)}.done.json" for i in range(60)))
-    put(aws, run, f"records/{job_id(7)}.failed.json", f"records/{job_id(99)}.failed.json")
-    first = aws.s3.list_objects_v2(Bucket=run.bucket, Prefix=f"{run.prefix}records/")
-    assert first["IsTruncated"]
-    count = states.count(aws.s3, run)
-    assert (count.done, count.failed) == (60, 1)
-    finished = sorted(states.finished_ids(aws.s3, run.bucket, "Test"))
-    assert finished == sorted(int(job_id(i), 16) for i in range(60))
-
-
-def test_the_finished_jobs_of_all_runs_are_known(aws, run):
-    earlier = dataclasses.replace(run, run_id="20250101T000000Z")
-    other = dataclasses.replace(run, app_name="Tester")
-    put(aws, run, f"records/{job_id(1)}.done.json", f"records/{job_id(2)}.failed.json")
-    put(aws, earlier, f"records/{job_id(3)}.skipped.json", f"attempts/{job_id(4)}.1.1.failed.json")
-    put(aws, earlier, "records/notes.txt")
-    put(aws, other, f"records/{job_id(5)}.done.json")
-    assert sorted(states.finished_ids(aws.s3, run.bucket, "Test")) == sorted(
-        [int(job_id(1), 16), int(job_id(3), 16)]
-    )
-
-
-def test_run_ids_sort_by_time():
+def test_run_ids_sort_by_time_and_name_it(run):
     assert new_run_id(0) == "19700101T000000Z"
+    assert dataclasses.replace(run, run_id=new_run_id(1_800_000_000)).began == 1_800_000_000
     assert new_run_id(1_800_000_000) > new_run_id(1_799_999_999)
     assert utc(0) == "1970-01-01T00:00:00Z"

@@ -1,64 +1,62 @@
-"""Advice as a table: what a run was, and what is said about the next."""
+"""Advice as a table: a run, and the advice for the next one."""
 
 from __future__ import annotations
 
-import copy
+import dataclasses
 
 import pytest
 
-from control.reports import advice
+from control.reports import advice, data
+from tests import report_example
+from tests.conftest import config_of
 
-SETTINGS = {
-    "DOCKER_CORES": 4,
-    "CPU_SHARES": 4096,
-    "MEMORY": 15_000,
-    "JOB_TIMEOUT": 3600,
-    "MACHINE_TYPE": ["m5.xlarge"],
-    "MACHINE_PRICE": None,
-    "JOB_RETRIES": 3,
-    "EBS_VOL_SIZE": 30,
-}
+CONFIG = config_of(
+    **{"DOCKER_CORES": 4, "CPU_SHARES": 4096, "MEMORY": 15_000},
+    **{"JOB_TIMEOUT": 3600, "EBS_VOL_SIZE": 30},
+)
 
 
 def shape(mean, most=None):
     most = mean if most is None else most
-    return {"mean": mean, "median": mean, "p90": most, "p99": most, "most": most}
+    return data.Spread(1000, mean, mean, mean, most, most, most, data.Histogram(1.0, (1000,), 0))
 
 
 # Four jobs at once that fill processors and memory, and nothing went wrong.
-GOOD = {
-    "done": 1000,
-    "attempts": {"failed": 0, "interrupted": 0, "seconds": 0.0},
-    "read": {"done": 1000},
-    "machines": {"hours": 10.0, "places": 4, "busy_share": 0.9},
-    "jobs": {
-        "seconds": shape(600.0, 900.0),
-        "memory_mb": shape(3000.0, 3400.0),
-        "cores": shape(0.95),
-        "disk_mb": shape(500.0),
-        "download_share": 0.01,
-        "upload_share": 0.01,
-    },
-    "failures": [],
-}
-MEMORY = {"reason": "out of memory: the kernel ended tool (limit 15728 MB)", "jobs": 34}
-LATE = {"reason": "took longer than JOB_TIMEOUT (3600 s)", "jobs": 5}
+JOBS = data.Jobs(
+    seconds=shape(600.0, 900.0),
+    memory_mb=shape(3000.0, 3400.0),
+    cores=shape(0.95),
+    disk_mb=shape(500.0),
+    download_share=0.01,
+    upload_share=0.01,
+    output_bytes=0.0,
+    output_files=1.0,
+)
+GOOD = dataclasses.replace(
+    report_example.make(config=CONFIG),
+    done=1000,
+    read=data.Read(done=1000, failed=0, unreadable=0),
+    machines=data.Machines("", "", 60.0, (), hours=10.0, places=4, busy_share=0.9),
+    jobs=JOBS,
+)
+KILLED = {"failed_by_cause": {"out_of_memory": 34}}
+LATE = {"failed_by_cause": {"timeout": 5}}
 
 
 def changed(**changes):
-    """GOOD with changes: jobs__cores=... is report["jobs"]["cores"]."""
-    report = copy.deepcopy(GOOD)
+    """Return GOOD with changes: jobs__cores=... is that of report.jobs.cores."""
+    report = GOOD
     for name, value in changes.items():
-        *path, last = name.split("__")
-        inner = report
-        for word in path:
-            inner = inner[word]
-        inner[last] = value
+        whole, _, part = name.partition("__")
+        if part:
+            value = dataclasses.replace(getattr(report, whole), **{part: value})
+        report = dataclasses.replace(report, **{whole: value})
     return report
 
 
 def said(report, **settings):
-    return advice.advise(report, {**SETTINGS, **settings})
+    config = dataclasses.replace(CONFIG, **settings)
+    return list(advice.advise(dataclasses.replace(report, config=config)))
 
 
 def test_a_run_that_fits_needs_no_advice():
@@ -99,13 +97,13 @@ TABLE = {
         "MEMORY = 5500",
     ),
     "out of memory": (
-        {"failures": [MEMORY]},
+        KILLED,
         {},
-        "34 jobs failed for want of memory: 15 GB are shared by 4 jobs at once.",
+        "34 jobs ran out of memory: 4 jobs at once share 15 GB.",
         "DOCKER_CORES = 2",
     ),
     "out of memory, alone": (
-        {"failures": [MEMORY]},
+        KILLED,
         {"DOCKER_CORES": 1, "CPU_SHARES": 1024},
         "Give more MEMORY",
         "MEMORY = 30000",
@@ -117,13 +115,13 @@ TABLE = {
         "JOB_TIMEOUT = 1200",
     ),
     "jobs hung until the timeout": (
-        {"jobs__seconds": shape(300.0, 400.0), "failures": [LATE]},
+        {"jobs__seconds": shape(300.0, 400.0), **LATE},
         {"JOB_TIMEOUT": 6 * 3600},
         "5 jobs reached it.",
         "JOB_TIMEOUT = 1200",
     ),
     "timeout too short": (
-        {"jobs__seconds": shape(3000.0, 3500.0), "failures": [LATE]},
+        {"jobs__seconds": shape(3000.0, 3500.0), **LATE},
         {},
         "5 jobs took longer than JOB_TIMEOUT (60 min).",
         "JOB_TIMEOUT = 7200",
@@ -131,42 +129,53 @@ TABLE = {
     "downloads": (
         {"jobs__download_share": 0.08, "jobs__upload_share": 0.02},
         {},
-        "8 % of the jobs' time was downloads, 2 % uploads.",
+        "Downloads took 8 % of the jobs' time, uploads 2 %.",
         "",
     ),
-    "mostly downloads": ({"jobs__download_share": 0.5}, {}, "into one region", ""),
+    "mostly downloads": ({"jobs__download_share": 0.5}, {}, "in one region", ""),
     "interruptions": (
         {"attempts__interrupted": 100},
         {},
-        "100 attempts of 1,100 were interrupted by AWS or by scale-in. More machine types",
+        "100 attempts of 1,100 were interrupted by AWS or by scale-in. With more machine types",
         "",
     ),
-    "interruptions with a limit of price": (
+    "interruptions with a price limit": (
         {"attempts__interrupted": 100},
         {"MACHINE_PRICE": 0.05},
-        "A limit of price",
+        "A price limit",
         "MACHINE_PRICE = None",
     ),
     "interruptions of many types": (
         {"attempts__interrupted": 100},
-        {"MACHINE_TYPE": list("abcdef")},
+        {"MACHINE_TYPE": tuple("abcdef")},
         "Shorter jobs",
         "",
     ),
     "attempts that failed": (
-        {"attempts__failed": 300, "attempts__seconds": 200_000.0},
+        {"attempts": data.Attempts(300, 0, 200_000.0)},
         {},
         "25 % of the jobs' time went into attempts",
         "",
     ),
-    "idle machines": ({"machines__busy_share": 0.4}, {}, "40 % were taken on average", ""),
+    "idle machines": ({"machines__busy_share": 0.4}, {}, "jobs filled 40 % of the places", ""),
     "short jobs": (
         {"jobs__seconds": shape(2.0, 3.0)},
         {"JOB_TIMEOUT": 60},
         "Half of the jobs took less than 2 s.",
         "",
     ),
-    "too much disk": ({}, {"EBS_VOL_SIZE": 200}, "30 GB a machine would do", "EBS_VOL_SIZE = 30"),
+    "too much disk": (
+        {},
+        {"EBS_VOL_SIZE": 200},
+        "30 GB per machine is enough",
+        "EBS_VOL_SIZE = 30",
+    ),
+    "full disk": (
+        {"failed_by_cause": {"disk_full": 1}},
+        {"EBS_VOL_SIZE": 200},
+        "1 job ran out of disk space: each machine has 200 GB",
+        "EBS_VOL_SIZE = 400",
+    ),
 }
 
 
@@ -198,11 +207,15 @@ def test_what_is_not_worth_saying(changes):
 
 
 def test_a_run_without_a_done_job_is_no_error():
-    none = {"seconds": None, "memory_mb": None, "cores": None, "disk_mb": None}
-    empty = {**GOOD["jobs"], **none, "download_share": 0.0, "upload_share": 0.0}
-    assert said(changed(jobs=empty, done=0, read__done=0)) == []
-    longest = changed(jobs=empty, done=0, read__done=0, failures=[LATE])
-    assert said(longest, JOB_TIMEOUT=39_600) == []
+    nothing = {"jobs": None, "done": 0, "read__done": 0}
+    assert said(changed(**nothing)) == []
+    assert said(changed(**nothing, **LATE), JOB_TIMEOUT=39_600) == []
+
+
+def test_a_run_on_this_computer_is_not_compared_with_settings_of_machines():
+    trouble = {**SMALL, **KILLED, "machines__busy_share": 0.2, "jobs__download_share": 0.5}
+    assert len(said(changed(**trouble), EBS_VOL_SIZE=200)) > 3
+    assert said(changed(**trouble, local=True), EBS_VOL_SIZE=200) == []
 
 
 def test_what_saves_most_comes_first():
@@ -218,5 +231,5 @@ def test_the_new_setting_fits_what_it_was_made_from():
             for one in said(report):
                 if one.settings.startswith("DOCKER_CORES"):
                     at_once = int(one.settings.split("=")[1])
-                    assert at_once > 4 and at_once * peak <= SETTINGS["MEMORY"]
+                    assert at_once > 4 and at_once * peak <= CONFIG.MEMORY
                     assert at_once * used <= 4 * 1.1 + 1e-9

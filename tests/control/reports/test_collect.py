@@ -1,4 +1,4 @@
-"""What a report is made from: exact counts, a fair sample, all failures."""
+"""The material of a report: exact counts, a fair sample, all failures."""
 
 from __future__ import annotations
 

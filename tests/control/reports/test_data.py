@@ -1,130 +1,58 @@
-"""report.json: the figures of a run."""
+"""Many numbers in a few: spreads, histograms, round steps."""
 
 from __future__ import annotations
 
 import dataclasses
-import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from control.model import seconds
 from control.reports import data
-from tests import report_example
-from tests.conftest import config_of
-from tests.report_example import BEGAN, TIME, failed, record
+
+VALUES = st.lists(st.floats(0, 1e9, allow_nan=False), min_size=1, max_size=300)
 
 
-@pytest.fixture
-def make(write_config):
-    """Makes the report of a run of some records."""
-    path = write_config()
-    return lambda *args, **changes: report_example.make(path, *args, **changes)
+def test_a_spread_is_made_of_values_that_were_there():
+    found = dataclasses.astuple(data.spread(range(100, 0, -1)))
+    assert found[:-1] == (100, 50.5, 1, 50, 90, 99, 100)
+    assert dataclasses.astuple(data.spread([7.0]))[:-1] == (1, 7.0, 7.0, 7.0, 7.0, 7.0, 7.0)
+    assert data.spread([12.3456]).most == 12.35
 
 
-def test_the_counts(make):
-    found = make([record(i) for i in range(8)], [failed(8)], submitted=12)
-    states = ("submitted", "done", "skipped", "failed", "unfinished")
-    assert [found[state] for state in states] == [12, 8, 0, 1, 3]
-    assert (found["began"], found["made"]) == ("2026-01-01T00:00:00Z", "2026-01-01T02:00:00Z")
+@given(VALUES)
+def test_a_histogram_counts_every_value(values):
+    found = data.histogram(sorted(values))
+    assert sum(found.counts) + found.beyond == len(values)
+    assert len(found.counts) <= 42
+    assert found.width > 0
 
 
-def test_how_long_jobs_took_and_what_they_used(make):
-    found = make([record(i) for i in range(100)])["jobs"]
-    assert found["seconds"]["median"] == 149.0
-    assert found["seconds"]["most"] == 199.0
-    assert sum(found["seconds"]["histogram"]["counts"]) == 100
-    assert found["memory_mb"]["most"] == 1099.0
-    assert found["cores"]["mean"] == pytest.approx(0.35, abs=0.02)
-    assert found["download_share"] == pytest.approx(1000 / 14_950)
-    assert found["upload_share"] == pytest.approx(500 / 14_950)
+@given(VALUES)
+def test_a_value_lies_in_its_bin(values):
+    found = data.histogram(sorted(values))
+    for number, count in enumerate(found.counts):
+        low, high = number * found.width, (number + 1) * found.width
+        assert count == sum(low <= value < high for value in values) or found.width < 1e-2
 
 
-def test_progress_adds_up(make):
-    found = make([record(i) for i in range(30)], [failed(99)])["progress"]
-    assert sum(found["done"]) == 30 and sum(found["failed"]) == 1 and sum(found["skipped"]) == 0
-    assert len(found["done"]) == len(found["failed"]) <= 122
-    begin = seconds(found["begin"])
-    assert begin <= BEGAN + 60 < begin + found["step"]
-
-
-def test_failures_are_grouped_with_an_example(make):
-    failures = [failed(i) for i in range(3)] + [failed(9, "s3://a/b does not exist")]
-    groups = make([], failures)["failures"]
-    assert [(g["reason"], g["jobs"]) for g in groups] == [
-        ("tool exited with code 3", 3),
-        ("s3://a/b does not exist", 1),
-    ]
-    assert groups[0]["example"] == "job-0"
-    assert groups[0]["log_key"].endswith("0.1.1.txt")
-
-
-def test_what_it_cost(make):
-    prices = {"m5.xlarge us-east-1a": [(BEGAN, 0.10), (BEGAN + 3600, 0.20)]}
-    found = make([record(1)], machine_time=TIME, prices=prices)
-    assert found["cost"]["machines"] == pytest.approx(0.30)
-    assert found["cost"]["machine_hours"] == 2.0
-    assert found["cost"]["beside_once"] > 0
-    assert found["machines"]["up"] == [1.0, 1.0]
-    # 101 of 7,200 seconds, on two places.
-    assert found["machines"]["busy_share"] == pytest.approx(101 / 14_400, abs=1e-4)
-
-
-def test_without_a_price_the_cost_is_not_known(make):
-    assert make([record(1)], machine_time=TIME)["cost"]["machines"] is None
-    assert make()["cost"]["machines"] is None
-
-
-def test_time_of_attempts_that_failed_counts_as_work(make):
-    lost = [failed(1, seconds=300.0), record(2, state="interrupted", seconds=100.0)]
-    found = make([record(1)], lost=lost, machine_time=TIME)
-    assert found["attempts"] == {"failed": 1, "interrupted": 1, "seconds": 400.0}
-    assert found["machines"]["busy_share"] == pytest.approx(501 / 14_400, abs=1e-4)
+def test_a_long_tail_is_one_number():
+    found = data.histogram([1.0] * 999 + [1000.0])
+    assert found.beyond == 1
+    assert len(found.counts) * found.width < 10
 
 
 @pytest.mark.parametrize(
-    "done",
+    ("least", "of_time", "step"),
     [
-        [],
-        [{}],
-        [record(1, seconds=0)],
-        [record(1, seconds="long", cpu_seconds=None, peak_memory_mb=float("nan"))],
-        [record(i, last_lines="no list", reason=7, job_name=None) for i in range(10)],
+        *[(0.3, False, 0.5), (1.0, False, 1.0), (1.01, False, 2.0), (230, False, 250)],
+        *[(0.3, True, 0.5), (4, True, 5), (31, True, 60), (1000, True, 1200), (3700, True, 7200)],
     ],
-    ids=["none", "empty", "no time", "no numbers", "no texts"],
 )
-def test_strange_records_make_a_report_too(make, done):
-    json.dumps(make(done, [{**one, "state": "failed"} for one in done]), allow_nan=False)
+def test_steps_are_round(least, of_time, step):
+    assert data.step(least, of_time=of_time) == pytest.approx(step)
 
 
-def test_halves_of_characters_and_control_characters_can_be_stored(make):
-    found = make([], [failed(1, "broke \ud800 \x00\x1b[31m here", job_name="a\nb")])
-    json.dumps(found, ensure_ascii=False).encode()
-    (group,) = found["failures"]
-    assert (group["reason"], group["example"]) == ("broke     [31m here", "a b")
-
-
-def test_a_report_stays_small(make):
-    failures = [failed(i, f"{chr(97 + i % 26)}{chr(97 + i // 26)} broke" * 400) for i in range(600)]
-    found = make([record(i) for i in range(4000)], failures, machine_time=TIME)
-    assert len(json.dumps(found)) < 100_000
-    assert len(found["failures"]) == 50
-
-
-def test_the_settings_that_ran_are_in_it(make):
-    found = make()
-    assert found["settings"]["MEMORY"] == 4000
-    assert found["owner"] == "me"
-
-
-def test_write_leaves_it_beside_the_records(aws, run):
-    run = dataclasses.replace(
-        run,
-        config=config_of(JOB_TIMEOUT=3600),
-        ended="2026-01-02T00:00:00Z",
-    )
-    body = json.dumps(record(1)).encode()
-    aws.s3.put_object(Bucket=run.bucket, Key=f"{run.prefix}records/{1:016x}.done.json", Body=body)
-    made = data.write(aws, run, BEGAN)
-    stored = aws.s3.get_object(Bucket=run.bucket, Key=f"{run.prefix}report.json")["Body"].read()
-    assert json.loads(stored) == made
-    assert made["done"] == 1 and made["ended"] == "2026-01-02T00:00:00Z"
+def test_times_fall_into_bins_and_none_is_lost():
+    counts = data.over_time([0.0, 59.9, 60.0, 125.0, 999.0, -5.0], 0.0, 60.0, 3)
+    assert counts == (3, 1, 2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import json
 import re
@@ -12,8 +13,10 @@ import pytest
 
 from control.errors import ExplainedError, UserError
 from control.records import failed_jobs
+from control.reports import failures
 from control.user_files import job_file
-from control.verbs import failures, submit
+from control.verbs import failures as verb
+from control.verbs import submit
 from tests.conftest import ROOT
 from tests.terminal import lines_on_terminal
 from tests.worker_records import give_up, put
@@ -26,7 +29,7 @@ def sent(aws, run, tmp_path):
     def send(groups, name="jobs.json", **shared):
         path = tmp_path / name
         path.write_text(json.dumps({**shared, "groups": groups}))
-        submit.submit(aws, run, path, tmp_path)
+        submit.submit(aws, run, submit.read_jobs(path), tmp_path)
         return {job.name: job for job in job_file.read(path).jobs()}
 
     return send
@@ -57,13 +60,14 @@ def some(aws, run, sent):
 def said(capsys, aws, run, **how):
     """What failures prints: (the answer, what is said beside it)."""
     capsys.readouterr()
-    failures.show(aws.s3, run, **how)
+    newest = how.pop("newest", run)
+    verb.show(aws.s3, run, newest, **how)
     return capsys.readouterr()
 
 
 def test_the_logs_of_an_earlier_run_are_asked_of_that_run(aws, run, some, capsys):
     assert "python run.py logs P1-A04\n" in said(capsys, aws, run).out
-    out, _ = said(capsys, aws, run, earlier=True)
+    out, _ = said(capsys, aws, run, newest=dataclasses.replace(run, run_id="29991231T000000Z"))
     assert f"python run.py logs P1-A04 --run {run.run_id}\n" in out
 
 
@@ -96,7 +100,7 @@ def test_a_job_given_up_before_all_attempts_is_said_to_be(aws, run, sent, capsys
     put(aws.s3, run, job, "attempt failed", submission=2, receive=4, attempt=2)
     put(aws.s3, run, job, "failed", submission=2, receive=4, attempt=2)
     out, _ = said(capsys, aws, run)
-    assert "a: attempt 2.4 (2 of 3, given up: another would not help), 2026" in out
+    assert "a: attempt 2.4 (2 of 3, failed for good: another would not help), 2026" in out
 
 
 def test_all_are_named_if_asked_for(aws, run, some, capsys):
@@ -115,15 +119,21 @@ def test_a_run_without_failures(aws, run, sent, capsys):
 def test_the_json_is_as_documented(aws, run, some, capsys):
     out, _ = said(capsys, aws, run, form="json")
     content = json.loads(out)
-    assert (content["submitted"], content["given_up"], content["to_be_tried_again"]) == (9, 5, 1)
+    assert (content["submitted"], content["failed_for_good"], content["to_be_tried_again"]) == (
+        9,
+        5,
+        1,
+    )
     assert [(g["state"], g["jobs"], g["reason"]) for g in content["groups"]] == [
-        ("given up", 4, "FILE: no line N"),
-        ("given up", 1, "prog exited with code 3"),
+        ("failed for good", 4, "FILE: no line N"),
+        ("failed for good", 1, "prog exited with code 3"),
         ("to be tried again", 1, "took too long"),
     ]
     (of_code,) = (job for job in content["jobs"] if job["job_name"] == "P1-A04")
     assert of_code["exit_code"] == 3 and of_code["attempt"] == of_code["attempts_allowed"] == 3
-    assert of_code["log"] == f"s3://{run.bucket}/{run.prefix}logs/{some['P1-A04'].id}.1.3.txt"
+    attempt = f"attempts/{some['P1-A04'].id}.1.3.exit_code.failed.json"
+    assert of_code["log"] == f"s3://{run.bucket}/{run.prefix}{attempt}"
+    assert of_code["cause"] == "exit_code" and "log" not in of_code["last_lines"]
     assert_documented(content, "failures")
 
 
@@ -158,12 +168,12 @@ def test_there_is_no_control_character_in_a_pipe(aws, run, some, capsys, form):
 
 def test_a_job_file_of_what_failed_makes_the_same_jobs(aws, run, some, capsys, tmp_path):
     out = tmp_path / "failed.json"
-    _, err = said(capsys, aws, run, job_file=out)
+    _, err = said(capsys, aws, run, out=out)
     assert f"Written: {out}\n" in err
     made = {job.name: (job.id, job.body) for job in job_file.read(out).jobs()}
     assert made == {f"P1-A{i:02d}": some[f"P1-A{i:02d}"][0:3:2] for i in range(5)}
     with pytest.raises(UserError, match="exists already"):
-        said(capsys, aws, run, job_file=out)
+        said(capsys, aws, run, out=out)
 
 
 def test_jobs_of_several_job_files_get_a_file_each(aws, run, sent, tmp_path):
@@ -172,7 +182,7 @@ def test_jobs_of_several_job_files_get_a_file_each(aws, run, sent, tmp_path):
     for job in jobs.values():
         put(aws.s3, run, job, "failed")
     found = failures.find(aws.s3, run)
-    paths = failures.write_job_files(aws.s3, run, found.given_up, tmp_path / "f.json")
+    paths = verb.write_job_files(aws.s3, run, found.for_good, tmp_path / "f.json")
     assert paths == [tmp_path / "f.json", tmp_path / "f-2.json"]
     made = {job.name: job.id for path in paths for job in job_file.read(path).jobs()}
     assert made == {job.name: job.id for job in jobs.values()}
@@ -183,7 +193,7 @@ def test_failed_messages_of_another_program_cannot_be_written(aws, run, sent, tm
     put(aws.s3, run, jobs["1"]._replace(id="0123456789abcdef"), "failed")
     found = failures.find(aws.s3, run)
     with pytest.raises(ExplainedError, match="not all were sent by submitJob"):
-        failures.write_job_files(aws.s3, run, found.given_up, tmp_path / "f.json")
+        verb.write_job_files(aws.s3, run, found.for_good, tmp_path / "f.json")
 
 
 def test_of_very_many_that_will_be_tried_again_some_are_read(aws, run, sent, monkeypatch, capsys):
@@ -200,9 +210,10 @@ def test_the_last_attempt_counts_and_interruptions_do_not(aws, run, sent):
     for receive in (1, 2, 10):
         put(aws.s3, run, job, "attempt failed", receive=receive)
     put(aws.s3, run, job, "attempt interrupted", receive=11)
-    assert failed_jobs.find(aws.s3, run) == failed_jobs.Failed([], {job.id: (1, 10)})
+    last = [f"{run.prefix}attempts/{job.id}.1.10.exit_code.failed.json"]
+    assert failed_jobs.find(aws.s3, run) == failed_jobs.Failed([], [], last)
     put(aws.s3, run, job, "attempt interrupted", submission=2, receive=1)
-    assert failed_jobs.find(aws.s3, run) == failed_jobs.Failed([], {job.id: (1, 10)})
+    assert failed_jobs.find(aws.s3, run) == failed_jobs.Failed([], [], last)
 
 
 def test_a_terminal_of_80_columns_is_not_overrun(tmp_path):
@@ -211,9 +222,9 @@ def test_a_terminal_of_80_columns_is_not_overrun(tmp_path):
 import sys; sys.path.insert(0, {str(ROOT)!r})
 from control import screen
 from control.model import JobCounts
-from control.verbs import failures
-record = dict(job_name="P" * 120, submission=1, receive=3, attempt=3, attempts_allowed=3,
-    ended="2026-01-01T00:00:00Z",
+from control.reports import failures
+record = dict(cause="exit_code", job_name="P" * 120, submission=1, receive=3, attempt=3,
+    attempts_allowed=3, ended="2026-01-01T00:00:00Z",
     machine="i-0123456789abcdef0", machine_type="m5.xlarge", reason="why " * 90,
     last_lines=["x" * 500])
 counts = JobCounts(2, 0, 0, 2)

@@ -33,7 +33,7 @@ def sent(aws, run, tmp_path):
     def send(*names):
         path = tmp_path / "jobs.json"
         path.write_text(json.dumps({"groups": [{"name": name} for name in names]}))
-        submit.submit(aws, run, path, tmp_path)
+        submit.submit(aws, run, submit.read_jobs(path), tmp_path)
         return {job.name: job for job in job_file.read(path).jobs()}
 
     return send
@@ -79,7 +79,7 @@ def test_the_last_attempt_or_the_one_asked_for(aws, run, sent, shown):
     lines, said = shown("a")
     assert lines == ["third", "Error: x", "ü"]
     assert said.startswith(
-        f"a (id {job.id}): done; attempts: 1.1 failed, 1.2 interrupted, 1.3 left"
+        f"a (id {job.id}): done; attempts: 1.1 failed, 1.2 interrupted, 1.3 ended"
     )
     assert "1.10 done\n" in said
     assert said.endswith("This is attempt 1.10; another: --attempt 1.2\n")
@@ -107,7 +107,7 @@ def test_attempts_that_were_killed_without_a_word_are_known_from_the_record(
     job = sent("a")["a"]
     writes("[a] attempt 1.2 (2 of 3) on i-2", "[a] dying", stream="two")
     put(aws.s3, run, job, "failed", receive=3, log_key="")
-    assert "failed; attempts: 1.1 left no word, 1.2 left no word, 1.3 left no" in shown("a")[1]
+    assert "failed; attempts: 1.1 ended silently, 1.2 ended silently, 1.3 ended" in shown("a")[1]
     assert shown("a", attempt="1.2")[0] == ["attempt 1.2 (2 of 3) on i-2", "dying"]
     assert shown("a", attempt="1.3")[0] == []
 
@@ -207,7 +207,8 @@ def test_lines_are_searched_in_the_logs_of_all_failed_jobs(aws, run, sent, capsy
         lines = [f"line {i}", "ERROR: this" if i % 2 else "fine", "the error is told twice"]
         give_up(aws.s3, run, job, attempts=1, lines=lines)
     put(aws.s3, run, jobs["n1"], "done", lines=["error"])
-    aws.s3.delete_object(Bucket=run.bucket, Key=f"{run.prefix}logs/{jobs['n0'].id}.1.1.txt")
+    gone = f"attempts/{jobs['n0'].id}.1.1.exit_code.failed.json"
+    aws.s3.delete_object(Bucket=run.bucket, Key=f"{run.prefix}{gone}")
     capsys.readouterr()
     logs.grep_failed(aws, run, "error")
     out, err = capsys.readouterr()

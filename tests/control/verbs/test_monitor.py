@@ -18,10 +18,10 @@ AT_ONCE = Pace(poll=0.1, settle=0.3, spare=0.3, register=60)
 @pytest.mark.parametrize(
     ("queue", "busy", "words"),
     [
-        (Counts(3, 2, 0), 1, "3 waiting, 2 in work, "),
-        (Counts(3, 2, 1), 3, "4 waiting, 2 in work, "),
-        (Counts(0, 5, 0), 2, "0 waiting, 1 for a next attempt, 4 in work, "),
-        (Counts(0, 1, 0), 0, "0 waiting, 1 for a next attempt, 0 in work, "),
+        (Counts(3, 2, 0), 1, "3 waiting, 2 running, "),
+        (Counts(3, 2, 1), 3, "4 waiting, 2 running, "),
+        (Counts(0, 5, 0), 2, "0 waiting, 1 for a next attempt, 4 running, "),
+        (Counts(0, 1, 0), 0, "0 waiting, 1 for a next attempt, 0 running, "),
         (None, 0, ""),
     ],
 )

@@ -12,11 +12,11 @@ from control.monitoring import act
 from control.monitoring.facts import Pace
 from control.monitoring.step import step
 from control.records import store
+from control.user_files import fleet_file
 from control.verbs import monitor, start_cluster, stop
-from tests.conftest import ROOT
 
 AT_ONCE = Pace(poll=0.2, settle=0.5, spare=0.3, register=60)
-FLEET = ROOT / "files/exampleFleet.json"
+FLEET = fleet_file.FleetFile()
 
 
 def newest(aws, run):

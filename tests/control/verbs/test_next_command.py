@@ -9,10 +9,11 @@ import os
 import pytest
 from botocore.exceptions import ClientError
 
+from control.checks import all_checks
 from control.monitoring import act
 from control.records import store
-from control.user_files import job_file
-from control.verbs import check, next_command, setup, start_cluster, submit
+from control.user_files import fleet_file, job_file
+from control.verbs import next_command, setup, start_cluster, submit
 from tests.conftest import ROOT
 from tests.worker_records import put
 
@@ -22,7 +23,7 @@ FLEET = ROOT / "files/exampleFleet.json"
 @pytest.fixture
 def next_of(typed, monkeypatch):
     """What a verb says to type next. Of check only what it finds out about the run counts here."""
-    monkeypatch.setattr(check, "CHECKS", check.CHECKS[:1])
+    monkeypatch.setattr(all_checks, "CHECKS", all_checks.CHECKS[:1])
 
     def ask(config, verb):
         start = f"Next: python run.py --config {config.path.parent} "
@@ -42,15 +43,15 @@ def test_each_step_leads_to_the_next(embedded, project, next_of, tmp_path, monke
     path = tmp_path / "jobs.json"
     path.write_text(json.dumps({"groups": [{"n": 1}]}))
     run = store.current(aws.s3, config.AWS_BUCKET, config.APP_NAME)
-    submit.submit(aws, run, path, tmp_path)
+    submit.submit(aws, run, submit.read_jobs(path), tmp_path)
     assert next_of(config, "setup") == "startCluster files/exampleFleet.json"
     assert next_of(config, "check") == "startCluster FLEET"
     run = store.load(aws.s3, run.bucket, run.app_name, run.run_id)
-    run = start_cluster.start(aws, config, run, FLEET, yes=True)
+    run = start_cluster.start(aws, config, run, fleet_file.FleetFile(), yes=True)
     try:
         assert next_of(config, "setup") == next_of(config, "check") == "monitor, or status --watch"
         changed = dataclasses.replace(config, MEMORY=800_000)
-        monkeypatch.setattr("control.verbs.local.load_config", lambda _: changed)
+        monkeypatch.setattr("control.verbs.local.environment.load_config", lambda _: changed)
         assert next_of(config, "check") == "setup"
         monkeypatch.undo()
     finally:
@@ -71,8 +72,8 @@ def started_and_stopped(set_up, tmp_path):
     aws, config, run = set_up(MEMORY=900_000, CLUSTER_MACHINES=1)
     path = tmp_path / "jobs.json"
     path.write_text(json.dumps({"groups": [{"n": 1}]}))
-    submit.submit(aws, run, path, tmp_path)
-    run = start_cluster.start(aws, config, run, FLEET, yes=True)
+    submit.submit(aws, run, submit.read_jobs(path), tmp_path)
+    run = start_cluster.start(aws, config, run, fleet_file.FleetFile(), yes=True)
     list(act.end_machines(aws, run))
     return aws, config, run, list(job_file.read(path).jobs())
 
@@ -100,7 +101,7 @@ def test_setup_says_what_the_run_before_has_left(set_up, capsys, tmp_path, state
     aws, config, run = set_up()
     path = tmp_path / "jobs.json"
     path.write_text(json.dumps({"groups": [{"n": n} for n in range(len(states))]}))
-    submit.submit(aws, run, path, tmp_path)
+    submit.submit(aws, run, submit.read_jobs(path), tmp_path)
     for job, state in zip(job_file.read(path).jobs(), states, strict=True):
         if state:
             put(aws.s3, run, job, state)
@@ -112,5 +113,5 @@ def test_setup_says_what_the_run_before_has_left(set_up, capsys, tmp_path, state
     lines = [line for line in out.splitlines() if line.startswith(f"In the last run, {run.run_id}")]
     assert len(lines) == bool(said) and said in "".join(lines)
     # What it says to type does it.
-    outcome = submit.submit(aws, new, path, tmp_path, missing=True)
+    outcome = submit.submit(aws, new, submit.read_jobs(path), tmp_path, missing=True)
     assert outcome.sent == sum(state not in ("done", "skipped") for state in states)

@@ -9,8 +9,9 @@ import re
 import pytest
 
 import run as command_line
-from control import cli, screen
+from control import cli
 from control.aws.sqs import delete_queue
+from control.command import in_project
 from control.errors import UserError
 from control.records import states, store
 from control.user_files import job_file
@@ -24,7 +25,7 @@ def ended(set_up, tmp_path):
     aws, config, run = set_up()
     path = tmp_path / "jobs.json"
     path.write_text(json.dumps({"groups": [{"name": name} for name in ("good", "bad", "lost")]}))
-    submit.submit(aws, run, path, tmp_path)
+    submit.submit(aws, run, submit.read_jobs(path), tmp_path)
     jobs = {job.name: job for job in job_file.read(path).jobs()}
     put(aws.s3, run, jobs["good"], "done")
     put(aws.s3, run, jobs["bad"], "failed", log_key="")
@@ -66,7 +67,7 @@ def test_failures_of_an_earlier_run_end_with_what_sends_them(
 
     def asked(*words):
         argv = ["--config", str(config.path.parent), "failures", *words]
-        with screen.for_project(cli.config_option(argv)):
+        with in_project(cli.config_option(argv)):
             command_line.main(argv)
         return next_of(capsys.readouterr().err)
 

@@ -118,7 +118,7 @@ def test_a_queue_that_somebody_deleted_is_said_and_setup_makes_it_again(set_up, 
     path.write_text('{"groups": [{"n": 1}, {"n": 2}]}')
     delete_queue(aws.sqs, run.queue_url)
     with pytest.raises(ExplainedError, match="0 of 2 jobs were sent.*queue does not") as caught:
-        submit.submit(aws, run, path, tmp_path)
+        submit.submit(aws, run, submit.read_jobs(path), tmp_path)
     assert caught.value.fix.startswith("Run: python run.py setup")
     again = setup.setup(aws, config)
-    assert submit.submit(aws, again, path, tmp_path).sent == 2
+    assert submit.submit(aws, again, submit.read_jobs(path), tmp_path).sent == 2

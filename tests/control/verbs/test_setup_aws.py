@@ -233,7 +233,7 @@ def test_the_function_is_brought_up_to_date(aws, config):
     aws.functions.update_function_code(FunctionName=lambda_function.NAME, ZipFile=b"older")
     aws.functions.update_function_configuration(FunctionName=lambda_function.NAME, Timeout=3)
     said = make(aws, config)
-    assert "brought up to date: function DistributedSomethingMonitor (the auto-monitor)" in said
+    assert "updated: function DistributedSomethingMonitor (the auto-monitor)" in said
     code = lambda_function.zipped()
     assert lambda_function.arn(aws.functions, code)[1]
     held = aws.functions.get_function_configuration(FunctionName=lambda_function.NAME)

@@ -16,10 +16,10 @@ from control.monitoring import act
 from control.records import fleet_requests, monitor_file, store, submissions
 from control.user_files import fleet_file
 from control.verbs import start_cluster, submit
-from tests.conftest import ROOT, config_of
+from tests.conftest import config_of
 from tests.injection import untold_fleets
 
-FLEET = ROOT / "files/exampleFleet.json"
+FLEET = fleet_file.FleetFile()
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def submitted(set_up, tmp_path):
         aws, config, run = set_up(MEMORY=900_000, **changes)
         path = tmp_path / "jobs.json"
         path.write_text(json.dumps({"groups": [{"n": n} for n in range(jobs)]}))
-        submit.submit(aws, run, path, tmp_path)
+        submit.submit(aws, run, submit.read_jobs(path), tmp_path)
         return aws, config, run
 
     yield start
@@ -203,9 +203,9 @@ def test_a_request_that_was_never_sent_and_is_past_is_made_anew(
     run = broken_before_the_request(aws, config, run, monkeypatch, clock=lambda: days_ago)
     (past,) = run.fleets
     run = start_cluster.start(aws, config, run, FLEET, yes=True)
-    assert "is past MAX_RUN_HOURS: it is dropped" in capsys.readouterr().out
+    assert "Discarded an expired fleet request from" in capsys.readouterr().out
     (entry,) = run.fleets
-    assert entry.template != past["template"]
+    assert entry.template != past.template
     assert [entry.fleet_id] == fleets_in_account(aws, run)
     assert launch_template.of_run(aws.ec2, run) == [entry.template]
 
@@ -329,6 +329,6 @@ def test_a_request_that_ec2_refuses_is_not_repeated(submitted, ended, tmp_path):
     with pytest.raises(ClientError):
         start_cluster.start(aws, config, run, wrong, yes=True)
     run = store.load(aws.s3, run.bucket, run.app_name, run.run_id)
-    assert run.fleets == []
+    assert run.fleets == ()
     run = start_cluster.start(aws, config, run, FLEET, yes=True)
     assert len(fleets_in_account(aws, run)) == 1

@@ -13,8 +13,8 @@ from control.errors import ExplainedError
 from control.explain import no_machine
 from control.model import utc
 from control.monitoring import act
+from control.user_files import fleet_file
 from control.verbs import start_cluster, submit
-from tests.conftest import ROOT
 
 
 @pytest.fixture
@@ -26,9 +26,9 @@ def started(set_up, tmp_path):
         aws, config, run = set_up(MEMORY=900_000, CLUSTER_MACHINES=1, **changes)
         path = tmp_path / "jobs.json"
         path.write_text(json.dumps({"groups": [{"n": 1}]}))
-        submit.submit(aws, run, path, tmp_path)
+        submit.submit(aws, run, submit.read_jobs(path), tmp_path)
         config = dataclasses.replace(config, **(config_changes or {}))
-        run = start_cluster.start(aws, config, run, ROOT / "files/exampleFleet.json", yes=True)
+        run = start_cluster.start(aws, config, run, fleet_file.FleetFile(), yes=True)
         runs.append((aws, run))
         return aws, run
 

@@ -17,18 +17,19 @@ from control.aws import session
 from control.aws.session import AWS
 from control.config import load_config
 from control.errors import ExplainedError
-from control.explain import no_job, no_machine
 from control.model import JobCounts, utc
 from control.monitoring import act, observe, run_state, why_idle
 from control.monitoring.facts import Pace
 from control.monitoring.run_state import RunState
 from control.records import resources, store
 from control.records.progress import Left, Rate
+from control.user_files import fleet_file
 from control.verbs import monitor, setup, setup_aws, start_cluster, status, submit
 from tests.conftest import BUCKET, ROOT
 from tests.control import readings
+from tests.control.explain import tables
 
-FLEET = ROOT / "files/exampleFleet.json"
+FLEET = fleet_file.FleetFile()
 LIMIT = 60
 
 
@@ -41,7 +42,7 @@ def submitted(set_up, tmp_path):
         aws, config, run = set_up(CLUSTER_MACHINES=1, **changes)
         path = tmp_path / "jobs.json"
         path.write_text(json.dumps({"groups": [{"n": n} for n in range(3)]}))
-        submit.submit(aws, run, path, tmp_path)
+        submit.submit(aws, run, submit.read_jobs(path), tmp_path)
         made.append((aws, run))
         return aws, config, run
 
@@ -95,7 +96,7 @@ def test_before_any_machine_was_asked_for(submitted, typed):
     _, config, _ = submitted()
     said = typed(config, "status")
     assert "3 waiting, 0 running, 0 done, 0 skipped, 0 failed of 3 jobs" in said
-    assert "No machine has been asked for." in said
+    assert "No machines have been requested." in said
     assert said.splitlines()[-1].startswith("Next: python run.py") and "startCluster" in said
 
 
@@ -106,17 +107,17 @@ def test_no_job_was_submitted(set_up, typed):
 
 def test_memory_that_fits_on_no_machine(started, typed):
     _, config, _ = started()
-    found = reason(typed, config, "insufficient memory")
+    found = reason(typed, config, "memory does not fit")
     assert "MEMORY = 900000 does not fit" in found["what"] and "Lower MEMORY" in found["fix"]
     assert found["waiting_helps"] is False
     said = typed(config, "status")
-    assert "1 asked for, 1 running, 1 registered; 0 containers" in said
+    assert "1 requested, 1 running, 1 registered; 0 containers" in said
     assert "MEMORY = 900000" in said and "an hour now" in said
 
 
 def test_a_price_below_the_market(started, typed):
     _, config, _ = started(MACHINE_PRICE=0.0001)
-    assert "MACHINE_PRICE" in reason(typed, config, "launchSpecUnusable")["fix"]
+    assert "MACHINE_PRICE" in reason(typed, config, "price above limit")["fix"]
 
 
 @pytest.mark.parametrize(
@@ -125,18 +126,18 @@ def test_a_price_below_the_market(started, typed):
         (
             "launchSpecTemporarilyBlacklisted",
             "m5.xlarge: Error Code: InsufficientInstanceCapacity",
-            "InsufficientInstanceCapacity",
+            "no capacity",
             "more types into MACHINE_TYPE",
         ),
         (
             "spotInstanceCountLimitExceeded",
             "Max spot instance count exceeded",
-            "spotInstanceCountLimitExceeded",
+            "quota used up",
             "Service Quotas",
         ),
-        ("iamFleetRoleInvalid", "", "iamFleetRoleInvalid", "setupAWS"),
-        ("expired", "", "max run hours", "startCluster"),
-        ("cancelled_terminating", "", "cancelled", "startCluster"),
+        ("iamFleetRoleInvalid", "", "fleet role invalid", "setupAWS"),
+        ("expired", "", "request expired", "startCluster"),
+        ("cancelled_terminating", "", "request cancelled", "startCluster"),
     ],
 )
 def test_what_ec2_says_in_the_history(started, typed, sub_type, detail, situation, cure):
@@ -144,7 +145,7 @@ def test_what_ec2_says_in_the_history(started, typed, sub_type, detail, situatio
     aws, config, run = started(MACHINE_PRICE=0.0001)
     event = {"EventInformation": {"EventSubType": sub_type, "EventDescription": detail}}
     answer = {"HistoryRecords": [{"EventType": "information", **event}]}
-    if situation in ("max run hours", "cancelled"):
+    if situation.startswith("request"):
         aws.ec2.cancel_spot_fleet_requests(
             SpotFleetRequestIds=[run.fleets[0].fleet_id], TerminateInstances=True
         )
@@ -190,10 +191,10 @@ def test_an_image_that_cannot_be_loaded(tmp_path, write_config, monkeypatch, typ
         run = setup.setup(aws, config)
         path = tmp_path / "jobs.json"
         path.write_text(json.dumps({"groups": [{"n": 1}]}))
-        submit.submit(aws, run, path, tmp_path)
+        submit.submit(aws, run, submit.read_jobs(path), tmp_path)
         start_cluster.start(aws, config, run, FLEET, yes=True)
-        found = reason(typed, config, "CannotPullContainerError")
-    assert "somebody/image:1 cannot be loaded" in found["what"] and "DOCKERHUB_TAG" in found["fix"]
+        found = reason(typed, config, "image not loaded")
+    assert "somebody/image:1 cannot be loaded" in found["what"] and found["next"].endswith("check")
 
 
 def test_everything_is_done_and_dead_letters_only(submitted, typed):
@@ -207,20 +208,20 @@ def test_everything_is_done_and_dead_letters_only(submitted, typed):
     assert "monitor" in typed(config, "status").splitlines()[-1]
     key = f"{run.prefix}records/{1:016x}"
     aws.s3.delete_object(Bucket=run.bucket, Key=f"{key}.done.json")
-    aws.s3.put_object(Bucket=run.bucket, Key=f"{key}.failed.json", Body=b"{}")
+    aws.s3.put_object(Bucket=run.bucket, Key=f"{key}.exit_code.failed.json", Body=b"{}")
     found = reason(typed, config)
     assert found["situation"] == "dead letters only" and "retry" in found["fix"]
 
 
 def test_a_queue_and_a_service_that_are_gone(started, typed):
     aws, config, run = started()
-    reason(typed, config, "insufficient memory")
+    reason(typed, config, "memory does not fit")
     aws.ecs.delete_service(cluster=run.cluster, service=run.service, force=True)
     assert reason(typed, config, "service gone")["fix"].endswith("startCluster")
     aws.sqs.delete_queue(QueueUrl=run.queue_url)
     found = reason(typed, config, "queue gone")
-    assert found["fix"].endswith("python run.py retry")
-    # What the cure says is what mends it.
+    assert found["fix"].endswith(f"python run.py --config {config.path.parent} retry")
+    # The command of the fix does fix it.
     assert "3 jobs sent" in typed(config, "retry")
     assert "3 waiting" in typed(config, "status")
 
@@ -260,11 +261,11 @@ def test_rate_time_left_and_cost_of_a_run_at_work(submitted, typed, monkeypatch)
 
 def test_all_runs_of_the_account(started, typed):
     aws, config, run = started()
-    reason(typed, config, "insufficient memory")
+    reason(typed, config, "memory does not fit")
     said = json.loads(typed(config, "status", "--all", "--json"))
     (mine,) = (one for one in said["runs"] if one["app_name"] == config.APP_NAME)
     assert mine["owner"] == run.owner and mine["run_id"] == run.run_id
-    assert mine["machines"] == {"asked": 1, "running": 1} and mine["state"] == "active"
+    assert mine["machines"] == {"requested": 1, "running": 1} and mine["state"] == "active"
     assert mine["dollars_per_hour"] > 0
     shown = typed(config, "status", "--all")
     assert f"{config.APP_NAME} {run.run_id}" in shown and "an hour." in shown
@@ -304,82 +305,64 @@ def test_the_monitor_says_why_nothing_runs_and_ends_what_can_never_run(started, 
     assert observe.observe(aws, run, time.time()).machines == ()
 
 
+def state_of(jobs, why=None, ended=False):
+    seen = None if ended else dataclasses.replace(readings.BUSY, jobs=jobs)
+    return RunState(None, 0.0, jobs, seen, None, None, None, why)
+
+
+@pytest.mark.parametrize("table", tables.IDLE)
+def test_the_next_command_is_that_of_the_reason(table):
+    """A line that contradicts the one above it leaves the reader alone."""
+    for reason in tables.IDLE[table].values():
+        why = tables.filled(reason)
+        assert status.next_step(state_of(JobCounts(3, 0, 0, 0), why)) == why.next
+        assert status.next_step(state_of(JobCounts(3, 2, 0, 1), why)) == why.next
+
+
 @pytest.mark.parametrize(
-    ("situation", "verb"),
+    ("situation", "command"),
     [
-        ("no jobs", "submitJob"),
+        ("no jobs", "submitJob JOBFILE"),
         ("everything done", "monitor"),
         ("dead letters only", "failures"),
         ("queue gone", "retry"),
-        ("not asked for", "startCluster"),
-        ("max run hours", "startCluster"),
-        ("machines coming", "monitor"),
-        ("no machine yet", "status --watch"),
-        ("InsufficientInstanceCapacity", "status --watch"),
-        ("agent disconnected", "status --watch"),
-        ("service gone", "startCluster"),
-        ("no container wanted", "startCluster"),
-        ("InvalidKeyPair", "stop"),
-        ("insufficient memory", "stop"),
-        ("exited with code 137", "setup"),
+        ("not requested", "startCluster"),
+        ("request expired", "startCluster"),
+        ("no capacity", "status --watch"),
+        ("agent not registered", "check"),
+        ("no instance profile", "setupAWS"),
+        ("memory does not fit", "stop"),
+        ("image refused", "setupAWS"),
+        ("container killed", "setup"),
+        ("missing_program", ""),
     ],
 )
-def test_the_next_command_is_the_one_of_the_cure(situation, verb):
-    """Two that contradict each other leave the reader alone."""
-    tables = (no_job.RUN, no_job.MACHINES, no_job.CONTAINERS)
-    tables += (no_job.PLACEMENT, no_job.STOPPED, no_machine.EVENTS)
-    (reason,) = {table[situation] for table in tables if situation in table}
-    passing = situation in no_job.PASSING
-    why = no_job.Idle(situation, "", reason.cure, reason.users_mistake, passing)
-    jobs = JobCounts(3, 0, 0, 0)
-    if situation == "everything done":
-        jobs = JobCounts(3, 3, 0, 0)
-    if situation == "dead letters only":
-        jobs = JobCounts(3, 2, 0, 1)
-    seen = dataclasses.replace(readings.BUSY, jobs=jobs)
-    state = RunState(None, 0.0, jobs, seen, None, None, None, why)
-    assert status.next_verb(state, "FLEET").split("   ")[0].removesuffix(" FLEET") in (
-        verb,
-        f"{verb} JOBFILE",
-        f"{verb}, or status --watch",
-    )
+def test_the_next_command_does_what_the_fix_says_first(situation, command):
+    """Also where the fix begins with something else than setup or stop."""
+    (reason,) = {one[situation] for one in tables.IDLE.values() if situation in one}
+    expected = f"python run.py {command}" if command else "make -C worker push"
+    assert status.next_step(state_of(JobCounts(3, 0, 0, 0), tables.filled(reason))) == expected
 
 
 @pytest.mark.parametrize(
     ("jobs", "ended", "next_words"),
     [
-        (JobCounts(3, 2, 0, 1), True, "failures   (says why; then retry "),
+        (JobCounts(3, 2, 0, 1), True, "failures   (shows why; then retry "),
         (JobCounts(3, 2, 0, 0), True, "retry   (sends the jobs again that have no record)"),
         (JobCounts(3, 3, 0, 0), True, "report "),
-        (JobCounts(3, 1, 0, 1), False, "failures   (says why; then retry "),
-        (JobCounts(3, 1, 0, 0), False, "monitor, or status --watch"),
+        (JobCounts(3, 1, 0, 1), False, "failures   (shows why; then retry "),
+        (JobCounts(3, 1, 0, 0), False, "monitor, or python run.py status --watch"),
     ],
 )
-def test_where_there_is_nothing_to_cure_what_failed_is_next(jobs, ended, next_words):
-    seen = None if ended else dataclasses.replace(readings.BUSY, jobs=jobs)
-    state = RunState(None, 0.0, jobs, seen, None, None, None, None)
-    assert status.next_verb(state, "FLEET").startswith(next_words)
-
-
-@pytest.mark.parametrize(
-    ("seconds", "words"),
-    [
-        (-5, "0 s"),
-        (40, "40 s"),
-        (60, "1 min"),
-        (3599, "1 h 0 min"),
-        (3 * 3600 + 1200, "3 h 20 min"),
-        (53 * 3600, "2 d 5 h"),
-    ],
-)
-def test_durations_in_words(seconds, words):
-    assert status.duration(seconds) == words
+def test_where_there_is_nothing_to_fix_what_failed_is_next(jobs, ended, next_words):
+    found = status.next_step(state_of(jobs, ended=ended))
+    assert found.startswith(f"python run.py {next_words}")
 
 
 @pytest.mark.parametrize("words", [("status",), ("status", "--all")])
 def test_the_json_is_what_its_page_describes(started, typed, words):
     _, config, _ = started()
-    reason(typed, config, "insufficient memory")
+    reason(typed, config, "memory does not fit")
     page = (ROOT / "documentation/json.md").read_text(encoding="utf-8")
     section = page.split(f"\n## {' '.join(words)}\n")[1].split("\n## ")[0]
     described = {line.split("`")[1] for line in section.splitlines() if line.startswith("| `")}

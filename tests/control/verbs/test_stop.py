@@ -10,8 +10,8 @@ from control.aws import cloudwatch, ecs, fleet
 from control.errors import ExplainedError
 from control.model import Run, seconds
 from control.records import resources, store
+from control.user_files import fleet_file
 from control.verbs import setup, start_cluster, stop
-from tests.conftest import ROOT
 from tests.injection import untold_fleets
 
 
@@ -33,7 +33,7 @@ def test_it_lists_ends_and_proves(started, typed):
     aws, config, run = started
     assert costly(aws, run) >= {"fleet", "service", "alarm", "dashboard"}
     said = typed(config, "stop")
-    will, left = said.split("Left, which costs nothing:")
+    will, left = said.split("Kept (no charge):")
     assert f"fleet            {run.fleets[0].fleet_id}" in will.split("ended")[1]
     assert f"{config.APP_NAME}Queue" in left and config.LOG_GROUP_NAME in left
     assert "2 jobs unfinished" in left and "startCluster" in left
@@ -77,7 +77,7 @@ def test_a_dry_run_shows_the_same_and_ends_nothing(started, typed):
     before = costly(aws, run)
     said = typed(config, "stop", "--dry-run")
     assert "Would be ended:" in said and run.fleets[0].fleet_id in said
-    assert "Would stay" in said and f"{config.APP_NAME}Queue" in said
+    assert "Would be kept" in said and f"{config.APP_NAME}Queue" in said
     assert costly(aws, run) >= before
 
 
@@ -92,7 +92,7 @@ def test_a_dry_run_lists_exactly_what_stop_takes_away(started, typed, cleans):
     )
     before = {str(thing) for thing in resources.of_run(aws, run)}
     said = typed(config, "stop", "--dry-run")
-    would, stay = said.split("Would stay, which costs nothing:")
+    would, stay = said.split("Would be kept (no charge):")
     typed(config, "stop")
     after = {str(thing) for thing in resources.of_run(aws, run)}
     assert listed(would) == before - after and listed(stay) == after
@@ -111,7 +111,7 @@ def test_it_goes_on_after_a_stop(started, typed):
     aws, config, run = started
     typed(config, "stop")
     run = store.load(aws.s3, run.bucket, run.app_name, run.run_id)
-    start_cluster.start(aws, config, run, ROOT / "files/exampleFleet.json", yes=True)
+    start_cluster.start(aws, config, run, fleet_file.FleetFile(), yes=True)
     assert costly(aws, run) >= {"fleet", "service"}
 
 

@@ -46,7 +46,7 @@ def test_after_a_run_on_this_computer_it_is_said_where_its_results_are(project, 
     with pytest.raises(UserError) as told:
         asked(project, error)
 
-    assert " A run on AWS itself could not be asked: " in told.value.what
+    assert " No run on AWS itself was found: " in told.value.what
     assert "2 jobs done, 0 skipped, 1 failed" in told.value.what
     assert "in out/, its report is out/runs/App/R/report.html, with the logs" in told.value.what
     assert "local JOBFILE --serve" in told.value.fix
@@ -74,7 +74,7 @@ def test_what_aws_itself_answers_keeps_its_own_words(project, error):
 def test_no_logs_are_promised_of_a_run_without_failures(project):
     ended(project, failed=0)
 
-    with pytest.raises(UserError, match=r"report\.html\. A run on AWS"):
+    with pytest.raises(UserError, match=r"report\.html\. No run on AWS"):
         asked(project, NO_RUN)
 
 

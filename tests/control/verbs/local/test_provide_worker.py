@@ -9,7 +9,7 @@ import pytest
 
 from control.config import load_config
 from control.errors import ExplainedError, UserError
-from control.verbs.local import local, provide_worker
+from control.verbs.local import environment, provide_worker
 
 
 @pytest.fixture
@@ -24,14 +24,14 @@ def config(write_config):
 def test_a_container_holds_as_many_workers_as_on_aws_because_they_share_its_memory(
     config, workers, machines, in_each
 ):
-    here = local.adapted(config, workers, "some:image")
+    here = environment.adapted(config, workers, "some:image")
     shape = (here.CLUSTER_MACHINES, here.DOCKER_CORES)
     assert shape == (machines, in_each)
     assert (here.DOCKERHUB_TAG, here.MEMORY) == ("some:image", 5000)
 
 
 def test_processes_are_spread_over_the_machines(config):
-    here = local.adapted(config, 2)
+    here = environment.adapted(config, 2)
     assert (here.CLUSTER_MACHINES, here.DOCKER_CORES) == (2, 1)
     assert here.DOCKERHUB_TAG == config.DOCKERHUB_TAG
 
