@@ -3,6 +3,7 @@
 import functools
 import itertools
 import os
+import random
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -47,6 +48,28 @@ class _ByFile(LoadFileScheduling):
     def _split_scope(self, nodeid):
         file = super()._split_scope(nodeid)
         return "tests/containers" if file.startswith("tests/containers/") else file
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--every-point", action="store_true", help="break verbs at every AWS call, not at a sample"
+    )
+
+
+@pytest.fixture
+def sample(request):
+    """Choose some of the points at which something is to break: always the same ones of a test.
+
+    With --every-point all are chosen.
+    """
+
+    def choose(points, number):
+        points = list(points)
+        if request.config.getoption("--every-point") or number >= len(points):
+            return points
+        return sorted(random.Random(request.node.name).sample(points, number))
+
+    return choose
 
 
 @pytest.hookimpl(optionalhook=True)

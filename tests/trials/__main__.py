@@ -1,4 +1,4 @@
-"""python -m examples.trials NAME: run an example with its real program and check the result."""
+"""python -m tests.trials NAME: run an example with its real program and check the result."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import sys
 from collections.abc import Sequence
 
 from control import command
-from examples.trials import cellprofiler, fiji, hello_world, ome_zarr, variant_calling
-from examples.trials.trial import run
+from tests.trials import cellprofiler, fiji, hello_world, ome_zarr, variant_calling
+from tests.trials.trial import run
 
 MODULES = (hello_world, fiji, ome_zarr, cellprofiler, variant_calling)
 TRIALS = {trial.name: trial for trial in (*(module.TRIAL for module in MODULES), cellprofiler.FULL)}
@@ -19,7 +19,7 @@ def main(argv: Sequence[str]) -> None:
     Raises ExplainedError.
     """
     end = argv.index("--") if "--" in argv else len(argv)
-    parser = command.Parser(prog="-m examples.trials", description=__doc__)
+    parser = command.Parser(prog="-m tests.trials", description=__doc__)
     parser.add_argument("name", nargs="?", choices=[*TRIALS], help="default: all")
     parser.add_argument("--install", action="store_true", help="only install what it needs")
     args = parser.parse_args(argv[:end])
