@@ -4,7 +4,7 @@ import functools
 import itertools
 import os
 import random
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import boto3
@@ -107,16 +107,17 @@ def no_aws_of_the_developer(monkeypatch, tmp_path_factory):
 
 @pytest.fixture
 def write_config(tmp_path):
-    """Writes a valid config.py, with changes; ... leaves a setting out, `text` is added as is."""
+    """Writes a valid config.py, with changes; see `write_config_in`."""
+    return functools.partial(write_config_in, tmp_path)
 
-    def write(text="", **changes):
-        values = {k: v for k, v in {**VALUES, **changes}.items() if v is not ...}
-        lines = [f"{name} = {value!r}" for name, value in values.items()]
-        path = tmp_path / "config.py"
-        path.write_text("\n".join([*lines, text, ""]), encoding="utf-8")
-        return path
 
-    return write
+def write_config_in(folder, text="", **changes):
+    """Write a valid config.py, with changes; ... leaves a setting out, `text` is added as is."""
+    values = {k: v for k, v in {**VALUES, **changes}.items() if v is not ...}
+    lines = [f"{name} = {value!r}" for name, value in values.items()]
+    path = folder / "config.py"
+    path.write_text("\n".join([*lines, text, ""]), encoding="utf-8")
+    return path
 
 
 @pytest.fixture
@@ -174,12 +175,21 @@ def embedded_server(tmp_path_factory):
         yield server
 
 
+@contextmanager
+def leading_to(server):
+    """Within the block os.environ leads to this AWS on this computer, and to no other."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("AWS_")]:
+            patch.delenv(name)
+        for name, value in server.environment.items():
+            patch.setenv(name, value)
+        yield
+
+
 @pytest.fixture(scope="module")
 def breakable(embedded_server):
     """Clients of the AWS on this computer whose calls can be made to fail: (clients, injection)."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in embedded_server.environment.items():
-            patch.setenv(name, value)
+    with leading_to(embedded_server):
         session = boto3.Session(
             region_name="us-east-1", aws_access_key_id="embedded", aws_secret_access_key="embedded"
         )
@@ -192,9 +202,14 @@ def embedded(embedded_server, monkeypatch, write_config):
     """The clients of the AWS on this computer, with bucket and roles; also in the environment."""
     for name, value in embedded_server.environment.items():
         monkeypatch.setenv(name, value)
+    return ready_clients(settings.load(write_config()))
+
+
+def ready_clients(config):
+    """Clients of the AWS in the environment, with bucket and roles."""
     clients = account.AWS(boto3.Session(region_name="us-east-1"))
     clients.s3.create_bucket(Bucket=BUCKET)
-    setup_aws.make_roles(clients, settings.load(write_config()))
+    setup_aws.make_roles(clients, config)
     return clients
 
 
