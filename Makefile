@@ -3,8 +3,6 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PARALLEL = $(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
-# They break verbs at AWS calls: make test at a sample of these, make test-all at each.
-SWEEPS := tests/test_every_call.py tests/test_every_question.py
 
 .DEFAULT_GOAL := help
 .PHONY: help demo examples example-tools example-cellprofiler-image test test-all faults check format docs clean
@@ -31,7 +29,7 @@ test: $(VENV)/.test  ## the tests, offline, in minutes
 	$(PARALLEL) $(PYTEST)
 
 test-all: $(VENV)/.test example-tools  ## what make test leaves out: containers, a browser, programs, every crash point
-	$(PARALLEL) --every-point tests/containers $(SWEEPS) tests/with_programs $(PYTEST)
+	$(PARALLEL) --every-point tests --ignore tests/faults $(PYTEST)
 
 faults: $(VENV)/.test  ## the worker under faults that last: minutes, on a quiet machine
 	$(BIN)/python -m pytest tests/faults $(PYTEST)

@@ -42,6 +42,9 @@ VALUES = {
 botocore.session.create_loader = functools.cache(botocore.session.create_loader)
 
 
+_NEEDS_PACKAGES = {"containers", "with_programs"}
+
+
 class _ByFile(LoadFileScheduling):
     """All that need containers are one file, as they share an engine and its images."""
 
@@ -52,8 +55,19 @@ class _ByFile(LoadFileScheduling):
 
 def pytest_addoption(parser):
     parser.addoption(
-        "--every-point", action="store_true", help="break verbs at every AWS call, not at a sample"
+        "--every-point",
+        action="store_true",
+        help="only the tests that `make test` leaves out or does by sample, at every point",
     )
+
+
+def pytest_collection_modifyitems(config, items):
+    """With --every-point: what needs system packages, which takes longest, and what samples."""
+    if config.getoption("--every-point"):
+        system = [item for item in items if _NEEDS_PACKAGES & set(item.path.parts)]
+        samples = [item for item in items if "sample" in item.fixturenames]
+        config.hook.pytest_deselected(items=[i for i in items if i not in {*system, *samples}])
+        items[:] = system + samples
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """submitJob: every job into the queue once, also when it is broken off at any moment."""
 
+import contextlib
 import dataclasses
 import functools
 import itertools
@@ -270,11 +271,11 @@ class Death:
     """Comes at the `at`-th moment: each call of AWS and of the journal has one before and after."""
 
     def __init__(self, at):
-        self._at, self._count = at, 0
+        self._at, self.count = at, 0
 
     def passed(self):
-        self._count += 1
-        if self._count == self._at:
+        self.count += 1
+        if self.count == self._at:
             raise Killed
 
     def around(self, method):
@@ -313,22 +314,32 @@ def dying_submit(monkeypatch, death, clients, run, path, state, again):
 @pytest.mark.parametrize("threads", [1, 3])
 @pytest.mark.parametrize("again", [False, True])
 def test_broken_off_at_any_moment_and_run_again_every_job_is_in_the_queue(
-    stub_aws, write, state, monkeypatch, threads, again
+    stub_aws, write, state, sample, monkeypatch, threads, again
 ):
     monkeypatch.setattr(sending, "_MEASURED", 1)
     monkeypatch.setattr(sending, "threads_worth", lambda seconds, cpu_seconds: threads)
     stub, clients, first_run = stub_aws()
     path = write(numbered(35))
-    for moment in itertools.count(1):
+
+    def new_run(moment):
         run = records.create(clients.s3, dataclasses.replace(first_run, run_id=f"R{moment:04d}"))
         if again:
             submit.submit(clients, run, path, state)
         stub.messages.clear()
-        try:
+        return run
+
+    never = Death(0)
+    dying_submit(monkeypatch, never, clients, new_run(0), path, state, again)
+    assert len(stub.messages) == 35
+    assert never.count > 30
+    for moment in sample(range(1, never.count + 1), 8):
+        run = new_run(moment)
+        with contextlib.suppress(Killed):
             dying_submit(monkeypatch, Death(moment), clients, run, path, state, again)
-            break
-        except Killed:
-            before = len(stub.messages)
+            # With threads there may be fewer moments than at first.
+            assert moment > 0.9 * never.count
+            continue
+        before = len(stub.messages)
         outcome = submit.submit(clients, run, path, state, again=again)
         wanted = once(35, 2 if again else 1)
         assert set(submissions(stub)) == set(wanted)
@@ -336,8 +347,6 @@ def test_broken_off_at_any_moment_and_run_again_every_job_is_in_the_queue(
         assert len(stub.messages) - 35 <= outcome.maybe_twice <= 10 * threads
         assert outcome.sent == len(stub.messages) - before
         assert outcome.sent + outcome.already + outcome.sent_before_break == 35
-    assert moment > 30
-    assert len(stub.messages) == 35
 
 
 SUBMIT = """
