@@ -211,12 +211,25 @@ def breakable(embedded_server):
         yield account.AWS(session), injection
 
 
+@pytest.fixture(scope="session")
+def embedded_roles(embedded_server, tmp_path_factory):
+    """Bucket and roles on the AWS on this computer; whoever removes a role calls this after it."""
+    config = settings.load(write_config_in(tmp_path_factory.mktemp("roles")))
+
+    def make():
+        with leading_to(embedded_server):
+            ready_clients(config)
+
+    make()
+    return make
+
+
 @pytest.fixture
-def embedded(embedded_server, monkeypatch, write_config):
+def embedded(embedded_server, embedded_roles, monkeypatch):
     """The clients of the AWS on this computer, with bucket and roles; also in the environment."""
     for name, value in embedded_server.environment.items():
         monkeypatch.setenv(name, value)
-    return ready_clients(settings.load(write_config()))
+    return account.AWS(boto3.Session(region_name="us-east-1"))
 
 
 def ready_clients(config):
