@@ -1,5 +1,6 @@
 """What all tests stand on: no AWS settings of the developer's, a config.py, an AWS in memory."""
 
+import dataclasses
 import functools
 import itertools
 import os
@@ -18,11 +19,13 @@ from benchmarks import aws_stub
 from control import settings
 from control.checks import registry
 from control.services import account, records
-from control.verbs import setup, setup_aws
+from control.verbs import local, setup, setup_aws
 from tests.injection import Injection
 
 ROOT = Path(__file__).parent.parent
 BUCKET = "test-bucket"
+# A pace for runs of a few short jobs on the AWS on this computer.
+QUICK = dataclasses.replace(local.PACE, poll=0.3, settle=0.6, spare=0.3, refuse=2)
 VALUES = {
     "APP_NAME": "Test",
     "DOCKERHUB_TAG": "somebody/image:1",

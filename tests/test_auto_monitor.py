@@ -14,9 +14,9 @@ from botocore.exceptions import ClientError
 from control.errors import ExplainedError
 from control.monitoring import auto_monitor, ending
 from control.services import account, monitor_function, notify, queues, records, schedules
-from control.verbs import local, monitor, setup, setup_aws, start_cluster, submit
+from control.verbs import monitor, setup, setup_aws, start_cluster, submit
 from tests import lambda_runtime
-from tests.conftest import BUCKET, ROOT
+from tests.conftest import BUCKET, QUICK, ROOT
 
 FLEET = ROOT / "files/exampleFleet.json"
 ADDRESS = "ada@example.org"
@@ -83,7 +83,7 @@ def test_the_laptop_only_shows_what_the_auto_monitor_does(watched, function, cap
     session.events.register("before-call", lambda model, **_: asked.append(model.name))
     laptop = account.AWS(session)
     sleep = each_minute(aws, run, function, answers)
-    counts = monitor.watch(laptop, run, local.PACE, sleep=sleep)
+    counts = monitor.watch(laptop, run, QUICK, sleep=sleep)
     assert (counts.done, counts.failed) == (3, 0)
     assert {name for name in asked if not name.startswith(READING)} == set()
     out = capsys.readouterr().out
@@ -121,7 +121,7 @@ def test_jobs_that_vanish_end_the_machines_and_the_laptop_says_why(watched, func
     answers = []
     sleep = each_minute(aws, run, function, answers)
     with pytest.raises(ExplainedError, match="3 submitted jobs have no record"):
-        monitor.watch(aws, run, local.PACE, sleep=sleep)
+        monitor.watch(aws, run, QUICK, sleep=sleep)
     assert not schedules.exists(aws.scheduler, run.schedule)
     after = newest(aws, run)
     assert not after.ended and "3 submitted jobs have no record" in after.end_reason
@@ -211,7 +211,7 @@ def test_what_hinders_the_auto_monitor_is_shown_on_the_laptop(watched, monkeypat
         raise Enough
 
     with pytest.raises(Enough):
-        monitor.watch(aws, run, local.PACE, sleep=sleep)
+        monitor.watch(aws, run, QUICK, sleep=sleep)
     assert "lacks the permission ecs:DescribeServices on y" in capsys.readouterr().out
 
 
@@ -228,4 +228,4 @@ def test_a_silent_auto_monitor_is_said(watched, capsys):
 
     began = time.time()
     with pytest.raises(Enough):
-        monitor.watch(aws, run, local.PACE, lambda: began + 60 * next(minutes, 7), sleep)
+        monitor.watch(aws, run, QUICK, lambda: began + 60 * next(minutes, 7), sleep)

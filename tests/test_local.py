@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import dataclasses
 import json
 import os
 import re
@@ -20,10 +19,10 @@ import pytest
 import run
 from control.command import run_main
 from control.verbs import local
+from tests.conftest import QUICK
 
 ROOT = Path(__file__).parent.parent
 LIMIT = 120
-QUICK = dataclasses.replace(local.PACE, poll=0.2, settle=0.5, spare=0.3, refuse=2)
 WORKER = """
 import plumbing
 from plumbing import JobFailed

@@ -9,19 +9,16 @@ import pytest
 
 import run
 from control import command
-from control.monitoring.observed import Pace
 from control.services import records
 from tests import report_example
-from tests.conftest import ROOT
+from tests.conftest import QUICK, ROOT
 from tests.report_example import PRICES, TIME, failed, record
-
-AT_ONCE = Pace(poll=0.2, settle=0.5, spare=0.3, register=60)
 
 
 @pytest.fixture
 def typed(capsys, monkeypatch):
     """A function that types a command; returns exit code, standard output, standard error."""
-    monkeypatch.setattr(run, "Pace", lambda: AT_ONCE)
+    monkeypatch.setattr(run, "Pace", lambda: QUICK)
 
     def type_(*argv):
         code = command.run_main(run.main, [str(word) for word in argv])

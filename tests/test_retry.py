@@ -13,9 +13,9 @@ import embedded_aws
 from control import settings
 from control.monitoring import ending
 from control.services import account, records
-from control.verbs import local, monitor, retry, setup, setup_aws, start_cluster, stop, submit
+from control.verbs import monitor, retry, setup, setup_aws, start_cluster, stop, submit
 from control.verbs.retry import Wanted
-from tests.conftest import BUCKET, ROOT
+from tests.conftest import BUCKET, QUICK, ROOT
 
 LIMIT = 120
 WORKER = """
@@ -86,7 +86,7 @@ class Site:
         return monitor.watch(
             self.aws,
             self.run,
-            local.PACE,
+            QUICK,
             sleep=lambda s: wait(s) if time.monotonic() < end else pytest.fail("no end"),
         )
 
