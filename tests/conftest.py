@@ -64,13 +64,22 @@ def pytest_addoption(parser):
     )
 
 
+def pytest_configure(config):
+    config.addinivalue_line("markers", "needs_root: does what only root may do: make test-all")
+
+
 def pytest_collection_modifyitems(config, items):
-    """With --every-point: what needs system packages, which takes longest, and what samples."""
+    """Leave out what only root may do; with --every-point all but what `make test` leaves out."""
+    system = [i for i in items if _NEEDS_PACKAGES & set(i.path.parts)]
+    root = [i for i in items if i.get_closest_marker("needs_root")]
     if config.getoption("--every-point"):
-        system = [item for item in items if _NEEDS_PACKAGES & set(item.path.parts)]
-        samples = [item for item in items if "sample" in item.fixturenames]
-        config.hook.pytest_deselected(items=[i for i in items if i not in {*system, *samples}])
-        items[:] = system + samples
+        # What takes longest comes first.
+        chosen = [*system, *root, *(i for i in items if "sample" in i.fixturenames)]
+    else:
+        chosen = [i for i in items if i not in root]
+    left_out = set(items) - set(chosen)
+    config.hook.pytest_deselected(items=[i for i in items if i in left_out])
+    items[:] = chosen
 
 
 @pytest.fixture
