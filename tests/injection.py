@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
@@ -106,6 +107,16 @@ class Injection:
 def changing(calls: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
     """Return the calls that can change something."""
     return [call for call in calls if not call[1].startswith(_READS)]
+
+
+def numbered(calls: Iterable[tuple[str, str]]) -> list[tuple[str, str, int]]:
+    """Each call with its number among those of its kind, from 1, as `deny_beside` holds them."""
+    made: Counter[tuple[str, str]] = Counter()
+    found = []
+    for call in calls:
+        made[call] += 1
+        found.append((*call, made[call]))
+    return found
 
 
 class _Raw(io.BytesIO):

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from control.errors import ExplainedError
 
-EXAMPLES = Path(__file__).resolve().parent.parent
-CHECKOUT = EXAMPLES.parent
+CHECKOUT = Path(__file__).resolve().parents[2]
+EXAMPLES = CHECKOUT / "examples"
 JOBS = "files/exampleJob.json"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from examples.trials.trial import Trial, WrongResult
+from tests.trials.trial import Trial, WrongResult
 
 KNOWN = {
     "pizza-vanilla": "Hello, Ada here. I like pizza, and then vanilla ice cream.\n",

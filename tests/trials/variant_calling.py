@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from control.errors import UserError
-from examples.trials import tools
-from examples.trials.trial import Trial, WrongResult
+from tests.trials import tools
+from tests.trials.trial import Trial, WrongResult
 
 # wgsim simulates reads: it changes a genome at random places, and says which.
 PROGRAMS = {"bwa": "bwa", "samtools": "samtools", "bcftools": "bcftools", "wgsim": "samtools"}

@@ -7,8 +7,8 @@ import shutil
 import zipfile
 from pathlib import Path
 
-from examples.trials import tools
-from examples.trials.trial import Trial, WrongResult
+from tests.trials import tools
+from tests.trials.trial import Trial, WrongResult
 
 IMAGEJ = "prokaryote==2.4.4"
 LAUNCHER, SOURCE = tools.SCRIPTS / "ImageJ-linux64", tools.SCRIPTS / "RunMacro.java"

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from control.errors import ExplainedError
-from examples.trials.ome_zarr import TRIAL
+from tests.trials.ome_zarr import TRIAL
 
 
 def test_what_comes_back_is_valid_and_has_the_same_pixels(copy_of):

@@ -15,8 +15,8 @@ import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from examples.trials import tools
-from examples.trials.trial import Trial, WrongResult
+from tests.trials import tools
+from tests.trials.trial import Trial, WrongResult
 
 REQUIREMENTS = Path(__file__).with_name("cellprofiler-requirements.txt")
 PROGRAMS = {

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from control.errors import ExplainedError, UserError
-from examples.trials.trial import EXAMPLES
+from tests.trials.trial import EXAMPLES
 
 TOOLS = EXAMPLES / ".tools"
 SCRIPTS = Path(__file__).parent / "scripts"

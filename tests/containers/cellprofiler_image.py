@@ -1,7 +1,7 @@
-"""The example cellprofiler in its own image, on Debian with CellProfiler instead of its own image.
+"""The example cellprofiler in its own image, on Debian with CellProfiler as the trial installs it.
 
-CellProfiler's image cannot be pulled everywhere. What stands for it has its program, of the same
-version, as the trial installs it. Building that takes minutes: make example-cellprofiler-image.
+CellProfiler's own image cannot be pulled everywhere. Building this one takes minutes, so that only
+`make example-cellprofiler-image` runs this file.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ import zipfile
 
 import pytest
 
-from examples.trials import tools
-from examples.trials.cellprofiler import COMPILED, COMPILERS, CORE, REQUIREMENTS, TRIAL
-from examples.trials.trial import CHECKOUT
+from tests.trials import tools
+from tests.trials.cellprofiler import COMPILED, COMPILERS, CORE, REQUIREMENTS, TRIAL
+from tests.trials.trial import CHECKOUT
 
 LIMIT = 1800
 PIP = "/opt/cellprofiler/bin/pip install --quiet --no-cache-dir"
@@ -52,12 +52,8 @@ def image(engine, base_image, image_name, tmp_path):
     return engine.build(folder, image_name("cellprofiler"), base, *options)
 
 
-@pytest.mark.skipif(
-    "EXAMPLE_IMAGE" not in os.environ, reason="takes minutes: make example-cellprofiler-image"
-)
 def test_its_jobs_run_in_its_image(engine, image, tmp_path):
-    if TRIAL.missing():
-        pytest.skip(f"{TRIAL.missing()}: make example-tools")
+    TRIAL.install()
     TRIAL.get_input(TRIAL.project / "input")
     output = tmp_path / "output"
 

@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from examples.trials.cellprofiler import (
+from tests.trials.cellprofiler import (
     FULL,
     NUCLEI,
     TRIAL,

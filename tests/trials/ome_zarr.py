@@ -5,8 +5,8 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from examples.trials import tools
-from examples.trials.trial import Trial, WrongResult
+from tests.trials import tools
+from tests.trials.trial import Trial, WrongResult
 
 PACKAGES = (
     "ngff-zarr==0.50.0",

@@ -1,4 +1,4 @@
-"""python -m examples.trials NAME: run an example with its real program and check the result."""
+"""python -m tests.trials NAME: run an example with its real program and check the result."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pathlib import Path
 import click
 
 from control import cli
-from examples.trials import cellprofiler, fiji, hello_world, ome_zarr, variant_calling
-from examples.trials.trial import run
+from tests.trials import cellprofiler, fiji, hello_world, ome_zarr, variant_calling
+from tests.trials.trial import run
 
 MODULES = (hello_world, fiji, ome_zarr, cellprofiler, variant_calling)
 TRIALS = {trial.name: trial for trial in (*(module.TRIAL for module in MODULES), cellprofiler.FULL)}
@@ -23,7 +23,7 @@ def main(argv: Sequence[str]) -> int:
     """
     end = argv.index("--") if "--" in argv else len(argv)
 
-    @cli.command("examples.trials")
+    @cli.command("tests.trials")
     @click.argument("name", metavar="[NAME]", required=False, type=cli.one_of(TRIALS))
     @click.option("--install", is_flag=True, help="only install what it needs")
     def command(where: Path, name: str | None, install: bool) -> None:
@@ -34,7 +34,7 @@ def main(argv: Sequence[str]) -> int:
             if not install:
                 run(trial, argv[end + 1 :])
 
-    return cli.invoke(command, "python -m examples.trials", argv[:end])
+    return cli.invoke(command, "python -m tests.trials", argv[:end])
 
 
 if __name__ == "__main__":

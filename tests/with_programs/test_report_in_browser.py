@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 
 import pytest
+from selenium import webdriver
 
 from control.reports.page import relative_link, render_page
 from tests import report_example
@@ -22,14 +22,15 @@ NARROW = 400
 
 @pytest.fixture(scope="module")
 def chromium(tmp_path_factory):
-    """Chromium, driven by its own driver; skipped where there is none, but not in CI."""
+    """Start Chromium with its own driver."""
     browser = shutil.which("chromium") or shutil.which("chromium-browser")
     driver = shutil.which("chromedriver")
     if not browser or not driver:
-        assert not os.environ.get("CI"), ".ci/run installs chromium and chromium-driver"
-        pytest.skip("no chromium and chromedriver here (Debian: chromium, chromium-driver)")
-    from selenium import webdriver
-
+        pytest.fail(
+            "There is no Chromium with its driver. "
+            "On Debian and Ubuntu: apt-get install chromium chromium-driver",
+            pytrace=False,
+        )
     options = webdriver.ChromeOptions()
     options.binary_location = browser
     for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('chromium')}"):

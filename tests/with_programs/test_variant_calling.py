@@ -4,8 +4,8 @@ import gzip
 
 import pytest
 
-from examples.trials.trial import WrongResult
-from examples.trials.variant_calling import TRIAL
+from tests.trials.trial import WrongResult
+from tests.trials.variant_calling import TRIAL
 
 
 def test_every_variant_that_is_called_is_true(copy_of):

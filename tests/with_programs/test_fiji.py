@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from examples.trials.fiji import TRIAL
-from examples.trials.trial import WrongResult
+from tests.trials.fiji import TRIAL
+from tests.trials.trial import WrongResult
 
 POS002 = {"name": "POS002", "download_filter": "*_POS002_D.TIF"}
 
