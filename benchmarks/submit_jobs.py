@@ -4,7 +4,7 @@
 
 SQS and S3 are benchmarks/aws_stub.py in a process of its own, so that only the client is
 measured. Each line is a new process. CPU is user and system time of all threads, with all of the
-bookkeeping: looking the file over, ids, journal, parts, progress. Starting Python and boto3 is
+bookkeeping: checking the file, ids, parts, progress. Starting Python and boto3 is
 shown apart. "doubled" must be 0.
 """
 
