@@ -4,7 +4,7 @@
 
 SQS and S3 are benchmarks/aws_stub.py in a process of its own, so that only the client is
 measured. Each line is a new process. CPU is user and system time of all threads, with all of the
-bookkeeping: reading the file, ids, journal, parts, progress. The start of Python and boto3 is shown
+bookkeeping: checking the file, ids, parts, progress. The start of Python and boto3 is shown
 separately. "doubled" must be 0.
 """
 

@@ -1,4 +1,4 @@
-"""retry: what was given up is sent once more, however often it is typed and wherever it breaks."""
+"""retry: jobs that failed for good are sent again once, also when the command is killed."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def test_a_reason_that_no_job_was_given_up_for_is_told_from_no_job_at_all(
     give_up(aws.s3, run, sent("a")["a"])
     assert retry.retry(aws, config, run, retry.Wanted((), "no such reason", False)) == 0
     said = capsys.readouterr().out
-    assert "Of 1 job given up, none has 'no such reason' in its reason" in said
+    assert "1 job failed for good, none with 'no such reason' in its reason" in said
 
 
 def test_typed_twice_it_sends_nothing_unless_the_job_failed_again(aws, run, config, sent, capsys):
@@ -105,7 +105,7 @@ def test_typed_twice_it_sends_nothing_unless_the_job_failed_again(aws, run, conf
     give_up(aws.s3, run, jobs["a"])
     assert retry.retry(aws, config, run, ALL) == 1
     assert retry.retry(aws, config, run, ALL) == 0
-    assert "No job is given up" in capsys.readouterr().out
+    assert "No job has failed for good" in capsys.readouterr().out
     assert taken_out(aws, run) == {("a", 2): 1}
     give_up(aws.s3, run, jobs["a"], submission=2)
     assert retry.retry(aws, config, run, ALL) == 1
@@ -149,7 +149,7 @@ def test_a_selection_is_sent(aws, run, config, sent, wanted, names, capsys):
     assert names <= set(capsys.readouterr().out.split())
     assert taken_out(aws, run) == {}
     assert retry.retry(aws, config, run, wanted) == len(names)
-    said = capsys.readouterr().out.partition("anew: ")[2].split("\n")[0]
+    said = capsys.readouterr().out.partition("all attempts: ")[2].split("\n")[0]
     assert sorted(said.split(", ") if said else []) == sorted(names)
     assert taken_out(aws, run) == {(name, 2): 1 for name in names}
 
@@ -157,10 +157,10 @@ def test_a_selection_is_sent(aws, run, config, sent, wanted, names, capsys):
 @pytest.mark.parametrize(
     ("word", "what"),
     [
-        ("P1", "means 2 jobs of the jobs given up in run"),
-        ("done", "is not given up now: done; attempts: 1.1 done"),
-        ("waits", "is not given up now: not finished; no attempt has ended yet"),
-        ("P1-A0", "is not given up now: done"),
+        ("P1", "means 2 jobs of the jobs that failed for good in run"),
+        ("done", "has not failed for good: done; attempts: 1.1 done"),
+        ("waits", "has not failed for good: not finished; no attempt has ended yet"),
+        ("P1-A0", "has not failed for good: done"),
         ("nobody", "No job of run"),
     ],
 )
@@ -209,9 +209,7 @@ def test_two_at_once_on_one_computer_are_refused(aws, run, config, sent):
     assert refusals and taken_out(aws, run) == {("a", 2): 1}
 
 
-def test_broken_off_after_any_call_the_next_completes_it_and_doubles_nothing(
-    aws, run, config, sample, monkeypatch
-):
+def test_killed_after_any_call_the_next_completes_it(aws, run, config, sample, monkeypatch):
     """On the clients of a session whose calls can break; one at a time, to know which does."""
     monkeypatch.setattr(job_objects, "CONNECTIONS", 1)
     session = boto3.Session(region_name="us-east-1")
