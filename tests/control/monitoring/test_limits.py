@@ -54,7 +54,7 @@ def with_limit(aws, run, dollars):
 
 
 def asked(aws):
-    """Counts how often EC2 is asked for prices."""
+    """Record each request for prices."""
     times = []
     aws.ec2.meta.events.register(
         "before-call.ec2.DescribeSpotPriceHistory", lambda **_: times.append(1)
@@ -147,18 +147,18 @@ def test_broken_off_after_any_call_the_limit_is_kept_by_the_next_steps(started):
             step.step(breaking, run, time.time() + 60, AT_ONCE)
             whole = True
         until(lambda: active(aws, run) and steps(aws, run, 2) == [])
-        assert (free(aws, run), fleet_target(aws, run)) == (1, 1), f"broken off after change {k}"
+        assert (free(aws, run), fleet_target(aws, run)) == (1, 1), f"interrupted after change {k}"
         if whole:
             break
         ask_for(aws, run, 2)
         until(lambda: free(aws, run) == 2 and active(aws, run))
         steps(aws, run, 1)
-    print(f"MAX_HOURLY_COST: broken off after each of {k - 1} calls that can change something")
+    print(f"MAX_HOURLY_COST: interrupted after each of {k - 1} calls that can change something")
     assert k > 3
 
 
 def free(aws, run):
-    """Machines that have registered and are not on their way out."""
+    """Count machines that have registered and are not draining."""
     seen = observe.observe(aws, run, 0.0)
     return sum(m.container_instance != "" and not m.draining for m in seen.machines)
 
@@ -172,5 +172,5 @@ def fleet_target(aws, run):
 
 
 def ask_for(aws, run, count):
-    """As startCluster does."""
+    """Resize as startCluster does."""
     fleet_requests.resize(aws, run, observe.observe(aws, run, 0.0).fleets, count)
