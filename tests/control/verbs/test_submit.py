@@ -197,7 +197,7 @@ def test_an_end_in_the_middle_says_what_was_sent_and_the_next_command_goes_on(
     stub, clients, run = stub_aws(fault)
     path = write(numbered(45))
     with pytest.raises(
-        ExplainedError, match="20 of 45 jobs were sent, then: .*to go on.*submitJob"
+        ExplainedError, match="20 of 45 jobs were sent, then: .*to continue.*submitJob"
     ):
         submit.submit(clients, run, path, state)
     assert listed(clients, run) == once(20)
