@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 # Each layer of control/ may import itself and those before it.
 LAYERS = (
-    ("config", "errors", "model", "screen", "text"),
+    ("command", "config", "errors", "model", "screen", "text"),
     ("explain", "user_files"),
     ("aws",),
     ("records",),

@@ -53,7 +53,7 @@ def with_limit(aws, run, dollars):
 
 
 def asked(aws):
-    """Counts how often EC2 is asked for prices."""
+    """Record each request for prices."""
     times = []
     aws.ec2.meta.events.register(
         "before-call.ec2.DescribeSpotPriceHistory", lambda **_: times.append(1)
@@ -157,7 +157,7 @@ def test_broken_off_after_any_call_the_limit_is_kept_by_the_next_steps(started, 
 
 
 def free(aws, run):
-    """Machines that have registered and are not on their way out."""
+    """Count machines that have registered and are not draining."""
     seen = observe.observe(aws, run, 0.0)
     return sum(m.container_instance != "" and not m.draining for m in seen.machines)
 
@@ -171,5 +171,5 @@ def fleet_target(aws, run):
 
 
 def ask_for(aws, run, count):
-    """As startCluster does."""
+    """Resize as startCluster does."""
     fleet_requests.resize(aws, run, observe.observe(aws, run, 0.0).fleets, count)

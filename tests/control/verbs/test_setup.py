@@ -92,7 +92,7 @@ def test_another_persons_live_run_is_only_taken_over_when_asked(set_up):
 
 
 def test_a_bucket_that_is_not_there_is_the_users_mistake(embedded, project):
-    with pytest.raises(UserError, match="'no-such-bucket' does not exist"):
+    with pytest.raises(UserError, match="There is no bucket no-such-bucket"):
         setup.setup(embedded, project(AWS_BUCKET="no-such-bucket"))
 
 
