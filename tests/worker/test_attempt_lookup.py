@@ -1,4 +1,4 @@
-"""What is looked up about a job before it is run: records, attempts, outputs, where outputs go."""
+"""Lookups about a job before it is run: records, attempts, outputs, where outputs go."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def write_three(job):
 
 
 def uploads_end_after_the_first(worker):
-    """As by a machine that goes away in mid-upload: no other file gets to S3."""
+    """Let no file reach S3 after the first, as if the machine went away during the upload."""
     begun = []
 
     def stop(params, **more):

@@ -139,7 +139,7 @@ def test_a_download_ends_when_it_may_not_go_on(put, cloud, tmp_path):
 
 
 class CutOff:
-    """Hands out half of what is asked for, every other time."""
+    """A body that returns half of the requested bytes, every other time."""
 
     def __init__(self, content):
         self.content = content

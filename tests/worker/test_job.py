@@ -84,7 +84,7 @@ def test_a_line_that_tells_of_an_error_fails_the_job_and_is_the_reason(job, capf
         ("cannot load", "sh: cannot load it: ValueError: no module Blur"),
         ("^Traceback", "sh: ImportError: no MySQL"),
         ("no module", "sh: ValueError: no module Blur"),
-        ("^went on", "sh: went on"),
+        ("^continued", "sh: continued"),
     ],
     ids=["followed-by-it", "begins-it", "ends-it", "before-another-line"],
 )
@@ -93,7 +93,7 @@ def test_a_traceback_ends_in_the_reason(job, errors, reason):
         *("Traceback (most recent call last):", '  File "a.py", line 1', "ImportError: no MySQL"),
         "cannot load it",
         *("Traceback (most recent call last):", '  File "b.py", line 2', "    module = load()"),
-        *("             ^^^^^^", "ValueError: no module Blur", "went on", "  to the end"),
+        *("             ^^^^^^", "ValueError: no module Blur", "continued", "  to the end"),
     ]
 
     with pytest.raises(JobFailed) as failure:

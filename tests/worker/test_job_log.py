@@ -115,7 +115,7 @@ def test_a_full_disk_does_not_stop_the_job(log_of, monkeypatch):
 
 
 def own(text):
-    """As own_lines writes it from within the job's process."""
+    """Return a line as own_lines writes it from within the job's process."""
     return job_log.MARK + text + b"\n"
 
 
@@ -276,7 +276,7 @@ def test_a_file_that_a_job_puts_into_the_place_of_its_output_holds_nothing_of_ou
     lines, failed = log(run_job)
 
     assert failed["reason"] == "run_job raised ValueError: result\n"
-    # They go by way of its standard error.
+    # They pass through its standard error.
     assert lines[1:3] == ["running: echo result", "ended: echo with exit code 0 after 0.0 s"]
 
 

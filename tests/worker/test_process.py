@@ -37,7 +37,7 @@ class Written:
 
 
 def group_of(leader):
-    """The living processes of a group."""
+    """Return the living processes of a group."""
     found = []
     for name in os.listdir("/proc"):
         fields = process_tree._stat(int(name)) if name.isdigit() else []
@@ -48,7 +48,7 @@ def group_of(leader):
 
 @contextlib.contextmanager
 def forked(function):
-    """A process that calls a function, by a fork server of its own."""
+    """Yield a process that calls a function, from a fork server of its own."""
     server = ForkServer(lambda argument: function())
     server.refresh()
     yield server.fork(None)

@@ -13,7 +13,7 @@ from plumbing.shared_state import NOT_OFFERED, PROTECTED, REFUSED, UNPROTECTED, 
 
 @pytest.fixture
 def agent():
-    """The ECS agent's endpoint; `answer` is what it says, `wishes` what it was told."""
+    """The ECS agent's endpoint; `answer` is its response, `wishes` what it received."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_PUT(self):

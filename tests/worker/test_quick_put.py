@@ -194,7 +194,7 @@ def test_a_lease_lost_in_the_middle_ends_it(cloud, s3, folder):
 
 
 def signature_of(request, secret):
-    """The signature that S3 works out for a presigned request from what it gets.
+    """Return the signature that S3 computes for a presigned request from what it receives.
 
     https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html
     """

@@ -104,7 +104,7 @@ def test_a_check_that_raises_ends_the_repeating():
 
 
 def test_after_a_stop_each_step_waits_for_a_request_of_the_one_before():
-    """What hangs must not take the time for giving the job back."""
+    """A request that hangs must not take the time for giving the job back."""
     request = aws_clients.CONNECT_SECONDS + aws_clients.ANSWER_SECONDS
 
     assert retrying.UPLOAD_AFTER_STOP + request <= retrying.MARK_AFTER_STOP

@@ -49,7 +49,7 @@ def fetch_one(
     """Fetch the key `name`, or all below it if it is a prefix; return the file or folder.
 
     A key becomes a file in `folder` with the last part of its name; a prefix fills `folder` with
-    what lies below it. With `only` it is a prefix, and only what matches is fetched. The bytes of
+    what is below it. With `only` it is a prefix, and only what matches is fetched. The bytes of
     each file are added to `sizes`. Raise JobFailed that names what is missing.
     """
     sizes = [] if sizes is None else sizes
@@ -162,7 +162,7 @@ def _fetch_parts(
     etag: str,
     check: Callable[[], None],
 ) -> None:
-    """Fill `path` by ranges; IfMatch ensures that all are of the same object."""
+    """Fill `path` by ranges; IfMatch ensures that all belong to the same object."""
     with open(path, "r+b") as file:
 
         def fetch(start: int) -> None:
