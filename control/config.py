@@ -22,7 +22,7 @@ _PYTHON_WRITES = {"true": "True", "false": "False", "none": "None", "null": "Non
 
 
 def run(path: Path) -> dict[str, Any]:
-    """Every name that the file sets. Raises UserError with the line if it cannot be run."""
+    """Return every name that the file sets. Raise UserError with the line if it cannot be run."""
     if not path.is_file():
         raise UserError(
             f"{path}: there is no such config file.",
@@ -247,17 +247,17 @@ class Config:
 
     @property
     def project(self) -> Path:
-        """The folder that config.py lies in: its files/ and worker/ come before the checkout's."""
+        """The folder that holds config.py; its files/ and worker/ come before the checkout's."""
         return self.path.parent
 
     def values(self) -> dict[str, Any]:
-        """All settings by name, the implementer's own included, as config.py would write them."""
+        """Return all settings by name, the implementer's own too, as config.py would write them."""
         ours = {name: getattr(self, name) for name in SETTINGS}
         ours["MACHINE_TYPE"] = list(self.MACHINE_TYPE)
         return {**ours, **self.extras}
 
     def container_values(self) -> dict[str, Any]:
-        """The values that reach the container: all but those of the control node alone."""
+        """Return the values for the container: all but those that only the control node uses."""
         return {k: v for k, v in self.values().items() if k not in CONTROL_NODE_ONLY}
 
 
@@ -265,7 +265,7 @@ SETTINGS = {f.name: f for f in dataclasses.fields(Config) if f.name.isupper()}
 
 
 def find_in_project(config: Config, path: str | Path) -> Path:
-    """The file or folder `path` of the project, else as named from here, else the template's.
+    """Return the file or folder `path` of the project, else from here, else the template's.
 
     So `--config examples/NAME submitJob files/job.json` takes the example's own job file.
     """
@@ -282,8 +282,8 @@ class Placeholder(UserError):
 def load_config(where: str | Path = ".", *, embedded: bool = False) -> Config:
     """Run the config file `where` (a file, or a folder that holds config.py) and check it.
 
-    `embedded` fills placeholders in, for AWS on this computer. Raises UserError for every
-    mistake, with the setting's name and its cure.
+    `embedded` fills placeholders in, for AWS on this computer. Raise UserError for every
+    mistake, with the setting's name and how to fix it.
     """
     path = Path(where)
     path = path / "config.py" if path.is_dir() else path
