@@ -1,4 +1,4 @@
-"""Names that were misspelt."""
+"""Suggestions for misspelled names."""
 
 from pathlib import Path
 

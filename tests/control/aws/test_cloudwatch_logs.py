@@ -1,4 +1,4 @@
-"""What is found in the log group of a run."""
+"""Searches in the log group of a run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What "auto" finds, and what a machine is."""
+"""Values that "auto" finds, and the template of a machine."""
 
 from __future__ import annotations
 

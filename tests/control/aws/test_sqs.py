@@ -79,7 +79,7 @@ def test_messages_in_flight_and_delayed_are_counted_apart(aws, config):
 
 
 def refusing_to_create(times, code="AWS.SimpleQueueService.QueueDeletedRecently"):
-    """An SQS without queues that refuses the job queue's name so many times."""
+    """Return an SQS without queues that refuses the job queue's name `times` times."""
     sqs = boto3.client("sqs", region_name="us-east-1")
     stub = Stubber(sqs)
     missing = "AWS.SimpleQueueService.NonExistentQueue"

@@ -1,4 +1,4 @@
-"""What machines cost: so far, in the end, before."""
+"""The costs of machines: so far, in the end, in advance."""
 
 from __future__ import annotations
 

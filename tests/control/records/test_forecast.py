@@ -1,4 +1,4 @@
-"""What a run will cost, before it."""
+"""The cost of a run, forecast before it starts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What comes on top of machines."""
+"""Costs in addition to machines."""
 
 from __future__ import annotations
 
