@@ -1,4 +1,4 @@
-"""What a container learns of its machine from instance metadata, version 2 only."""
+"""Facts that a container reads from instance metadata, version 2 only."""
 
 from __future__ import annotations
 
