@@ -1,4 +1,4 @@
-"""What the example cellprofiler makes of a job, with a stand-in for the program."""
+"""The jobs of the example cellprofiler, with a stand-in for the program."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ P1,A01,01,a1.tif,{BUCKET}/images/A01,n1.tif,{BUCKET}/masks/
 P1,A01,02,a2.tif,{BUCKET}/images/A01,n2.tif,{BUCKET}/masks/
 P1,A02,01,a1.tif,{BUCKET}/images/A02,n3.tif,{BUCKET}/masks/
 """
-# Writes what it was told, and what it does then is said by PROGRAM.
+# Write the arguments to a file, then act like the program.
 PROGRAM = """#!/bin/sh
 printf '%s\\n' "$@" > argv.txt
 while [ $# -gt 1 ]; do
@@ -106,7 +106,7 @@ IMAGES = dict.fromkeys(
 
 
 def told(job):
-    """The arguments that the program got, by option."""
+    """Return the arguments that the program received, by option."""
     words = (job.temp_dir / "argv.txt").read_text().split("\n")[:-1]
     return {word: following for word, following in zip(words, [*words[1:], ""], strict=True)}
 

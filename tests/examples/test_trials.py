@@ -1,4 +1,4 @@
-"""Installing what examples need: what goes wrong is said, and nothing stays half done."""
+"""Installing what examples need: errors are reported, and nothing is left half done."""
 
 from __future__ import annotations
 
