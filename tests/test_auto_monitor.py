@@ -67,7 +67,7 @@ def newest(aws, run):
 
 
 def each_minute(aws, run, function, answers):
-    """A `sleep` that calls the function if it is scheduled; a minute passes if no job is left."""
+    """Return a `sleep` that calls the scheduled function; with no job left a minute passes."""
     end = time.monotonic() + LIMIT
 
     def sleep(seconds):

@@ -30,7 +30,7 @@ SMALL_FOR_A_REASON: dict[str, str] = {}
 
 @functools.cache
 def imports(path: Path) -> frozenset[str]:
-    """The modules that a file imports when it runs, dotted."""
+    """Return the modules that a file imports when it runs, dotted."""
     return frozenset(_imports(path))
 
 
@@ -71,7 +71,7 @@ MODULES = {dotted(path): path for path in python_files("control")}
 
 
 def own(path: Path) -> set[str]:
-    """The modules of control/ that a file imports."""
+    """Return the modules of control/ that a file imports."""
     return {name for name in imports(path) if name in MODULES and name != "control"}
 
 

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parent.parent
 
 @pytest.fixture
 def project(write_config):
-    """Writes a project, with a job file beside its config.py if asked for; returns the folder."""
+    """Write a project, with a job file next to its config.py if given; return the folder."""
 
     def write(jobs=None, **changes):
         folder = write_config(**changes).parent
@@ -42,7 +42,7 @@ def typed(capsys):
 
 
 def two_lines(err):
-    """The two lines of an error; fails on anything else."""
+    """Return the two lines of an error; fail on anything else."""
     match = re.fullmatch(r"Error: (.+)\nFix: (.+)\n", err)
     assert match, err
     return match.groups()

@@ -1,4 +1,4 @@
-"""What workers leave on S3 about a job, for tests without workers."""
+"""The records and attempts that workers write to S3, for tests without workers."""
 
 from __future__ import annotations
 
