@@ -21,7 +21,7 @@ _IMAGES = "cellprofiler/data/examples/ExampleFly/images/"
 
 
 def is_made(name: str, recipe: str) -> bool:
-    """Return whether .tools/NAME is complete and made by this recipe (text that changes with it)."""
+    """Return whether .tools/NAME is complete and made by this recipe (its text)."""
     mark = TOOLS / name / "recipe"
     return mark.is_file() and mark.read_text(encoding="utf-8") == recipe
 
