@@ -10,7 +10,6 @@ from botocore.stub import Stubber
 from control.aws import sqs
 from control.aws.sqs import Counts, delete_queue, ensure_queues, queue_counts, send_batch
 from control.config import load_config
-from control.errors import ExplainedError
 
 TAGS = {"distributed-something": "Test"}
 

@@ -29,7 +29,9 @@ def next_of(typed, monkeypatch):
         start = f"Next: python run.py --config {config.path.parent} "
         line = typed(config, verb, *([str(FLEET)] if verb == "check" else [])).splitlines()[-1]
         assert line.startswith(start)
-        words = line.removeprefix(start).split("   ")[0]
+        words = (
+            line.replace(start.removeprefix("Next: "), "").removeprefix("Next: ").split("   ")[0]
+        )
         return words.replace(os.path.relpath(FLEET), "FLEET") if verb == "check" else words
 
     return ask
@@ -91,8 +93,11 @@ def test_what_may_not_be_asked_does_not_stop_check(started_and_stopped, next_of,
 @pytest.mark.parametrize(
     ("states", "said"),
     [
-        (("done", "failed", None, None), "1 job failed and 2 jobs did not end. To have them"),
-        (("done", "failed"), "1 job failed. To have them done in this one: submitJob JOBFILE --m"),
+        (("done", "failed", None, None), "1 job failed and 2 jobs did not end. To run them"),
+        (
+            ("done", "failed"),
+            "1 job failed. To run them in this one: python run.py submitJob JOBFILE",
+        ),
         (("done", "skipped"), ""),
     ],
     ids=["both", "failed", "all done"],

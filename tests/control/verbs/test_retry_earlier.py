@@ -47,7 +47,7 @@ def test_retry_says_what_to_type_instead_and_that_works(ended, typed, tmp_path, 
     with pytest.raises(UserError, match=f"newest run only, {new.run_id}") as refused:
         typed(config, "retry", "--run", old.run_id)
     monkeypatch.chdir(tmp_path)
-    verbs = re.findall(r"python run.py (.*?)(?:, then: |$)", refused.value.fix)
+    verbs = re.findall(r"python run.py --config \S+ (.*?)(?:, then: |$)", refused.value.fix)
     assert [words.split()[0] for words in verbs] == ["failures", "submitJob"]
     for words in verbs:
         said = typed(config, *words.split())
@@ -69,7 +69,8 @@ def test_failures_of_an_earlier_run_end_with_what_sends_them(
         argv = ["--config", str(config.path.parent), "failures", *words]
         with in_project(cli.config_option(argv)):
             command_line.main(argv)
-        return next_of(capsys.readouterr().err)
+        said = next_of(capsys.readouterr().err)
+        return said.replace(f"python run.py --config {config.path.parent} ", "")
 
     monkeypatch.chdir(tmp_path)
     assert asked().startswith("retry ")
@@ -87,5 +88,5 @@ def test_of_several_job_files_that_were_written_each_is_to_be_sent(ended, tmp_pa
     paths = [tmp_path / "failed.json", tmp_path / "failed-2.json"]
     newest = dataclasses.replace(old, run_id="29991231T000000Z", ended="")
     assert next_command.after_failures(old, newest, paths) == (
-        f"submitJob {paths[0]}   (then submitJob {paths[1]})"
+        f"python run.py submitJob {paths[0]}   (then python run.py submitJob {paths[1]})"
     )
