@@ -1,4 +1,4 @@
-"""What workers leave on S3 about a job, for tests without workers."""
+"""Attempts and records like those of workers, for tests without workers."""
 
 from __future__ import annotations
 

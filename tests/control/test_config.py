@@ -129,7 +129,7 @@ def test_values_are_typed(write_config, name, value, typed):
 
 
 @pytest.mark.parametrize(
-    ("changes", "says", "cure"),
+    ("changes", "says", "fix"),
     [
         ({"MEMORY": ...}, "MEMORY is not set", "MEMORY = "),
         ({"MEMORY": "15000"}, "MEMORY = '15000' is not a whole number", "without quotes"),
@@ -146,7 +146,7 @@ def test_values_are_typed(write_config, name, value, typed):
         ({"DOCKERHUB_TAG": "https://hub/me x"}, "is not a name", "user/project:tag"),
         ({"MACHINE_PRICE": 0}, "MACHINE_PRICE = 0.0 is out of range", "at least"),
         ({"MACHINE_TYPE": ["m5.largec5.large"]}, "'m5.largec5.large'", "a comma between"),
-        ({"memory": 15000, "MEMORY": ...}, "memory is no setting", "Write MEMORY instead"),
+        ({"memory": 15000, "MEMORY": ...}, "memory is not a setting", "Write MEMORY instead"),
         ({"AWS_BUCKET": "your-bucket-name"}, "placeholder 'your-bucket-name'", "local"),
         ({"DOCKERHUB_TAG": "user/x:sometag"}, "placeholder 'user/x:sometag'", "local"),
         ({"MEMMORY": 15000, "MEMORY": ...}, "MEMMORY is not a setting", "Did you mean MEMORY"),
@@ -157,12 +157,12 @@ def test_values_are_typed(write_config, name, value, typed):
         ({"MAX_RUN_HOURS": None}, "MAX_RUN_HOURS = None is not a number", "such as 0.5"),
     ],
 )
-def test_a_mistake_names_the_setting_and_its_cure(write_config, changes, says, cure):
+def test_a_mistake_names_the_setting_and_its_cure(write_config, changes, says, fix):
     path = write_config(**changes)
     with pytest.raises(UserError) as error:
         load_config(path)
     assert says in error.value.what and str(path) in error.value.what
-    assert cure in error.value.fix
+    assert fix in error.value.fix
     assert error.value.exit_code == 2
 
 

@@ -20,7 +20,7 @@ LEFT_OUT = {
     "instance-role.json": (
         "AmazonEC2ContainerServiceforEC2Role",
         {
-            # setup makes the cluster; an agent that makes one would hide a misspelt name.
+            # setup makes the cluster; an agent that makes one would hide a misspelled name.
             "ecs:CreateCluster",
             # The execution role has these: a container could take the machine's role.
             "ecr:GetAuthorizationToken",

@@ -1,4 +1,4 @@
-"""What "auto" finds, and what a machine is."""
+"""Values found for "auto", and the launch template of a machine."""
 
 from __future__ import annotations
 

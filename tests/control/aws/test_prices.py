@@ -1,4 +1,4 @@
-"""What startCluster says of the price before it asks."""
+"""The price that startCluster shows before it asks."""
 
 from datetime import datetime, timezone
 

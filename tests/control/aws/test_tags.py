@@ -14,7 +14,7 @@ from control.verbs import start_cluster, submit
 
 @pytest.fixture
 def started(set_up, tmp_path):
-    """A run with a machine that is asked for, an alarm and a dashboard."""
+    """A run with a requested machine, an alarm and a dashboard."""
     aws, config, run = set_up(MEMORY=900_000, CLUSTER_MACHINES=1)
     path = tmp_path / "jobs.json"
     path.write_text(json.dumps({"groups": [{"n": 1}]}))
@@ -80,7 +80,7 @@ def alarm(aws, config, run):
 
 
 def of_template(kind):
-    """What EC2 gives each machine and disk that it makes by the template."""
+    """Return the tags of each machine and disk that EC2 makes from the template."""
 
     def of(aws, config, run):
         given = run.fleets[0].template_data["TagSpecifications"]
@@ -107,7 +107,7 @@ def test_everything_of_a_run_is_tagged(started):
             "alarm": alarm,
         }.items()
     }
-    # The embedded AWS tells no tags of dashboards.
+    # The embedded AWS returns no tags of dashboards.
     found["dashboard"] = plain(dashboard["Tags"])
     ours = tags.of_run(run)
     assert {what: {k: t.get(k) for k in ours} for what, t in found.items()} == dict.fromkeys(

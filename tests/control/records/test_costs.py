@@ -1,4 +1,4 @@
-"""What machines cost: so far, in the end, before."""
+"""The cost of machines: so far, and at the end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run will cost, before it."""
+"""The forecast of a run's cost."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How long machines were up, and when."""
+"""The times at which machines were up."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What comes on top of machines."""
+"""Costs apart from machines."""
 
 from __future__ import annotations
 

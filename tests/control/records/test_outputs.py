@@ -1,4 +1,4 @@
-"""Where the outputs lie, as the records say."""
+"""The places of outputs, from the records."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a job is: its canonical body, its id and its name (contract 2)."""
+"""A job: its canonical body, its id and its name (contract 2)."""
 
 import hashlib
 import json
