@@ -117,7 +117,10 @@ def test_a_slip_in_the_python_of_config_names_the_line(tmp_path, typed):
         ('{"groups": [' + "[" * 5000 + "]" * 5000 + "]}", "nested too deeply"),
         ('{"groups": [{"a": ' + "[" * 960 + "]" * 960 + "}]}", ""),
         ('{"groups": [{"a": 1, "b": 1}, {"a": 1, "b": 1, "_comment": 2}]}', None),
-        ('{"groups": [{"name": "x", "b": 1}, {"name": "x", "b": 2}]}', "different jobs with the same"),
+        (
+            '{"groups": [{"name": "x", "b": 1}, {"name": "x", "b": 2}]}',
+            "different jobs with the same",
+        ),
     ],
     ids=[
         *("missing", "empty", "not JSON", "a list", "no groups", "no group", "no object"),

@@ -212,7 +212,7 @@ def test_which_quota_a_machine_type_counts_for(kind, code):
 
 def test_what_aws_does_not_tell_is_not_checkable(found):
     said = only(found("placement score"), UNKNOWN).what
-    assert said == "the AWS on this computer does not know it"
+    assert said == "the AWS on this computer does not have it"
 
 
 @pytest.mark.parametrize(("score", "outcome"), [(2, WARNED), (9, PASSED)])
@@ -385,9 +385,7 @@ def test_the_image_and_the_makefile_name_different_ones(embedded, project, hub, 
 def test_a_bucket_that_is_not_there(found, bucket, setting):
     told = found("buckets", **{setting: bucket})
     one = next(one for one in told if one.outcome == FAILED)
-    assert (
-        one.found == "no bucket" and setting in one.what and f"aws s3 mb s3://{bucket}" in one.fix
-    )
+    assert one.found == "no bucket" and setting in one.fix and f"aws s3 mb s3://{bucket}" in one.fix
 
 
 def test_a_bucket_of_another_region(found, embedded, answering):
@@ -588,7 +586,7 @@ def test_inputs_of_the_first_jobs(embedded, project, hub, tmp_path, shared, grou
     one = only([one for one in every if one.check == "inputs"], outcome)
     assert what in one.what
     # What was not looked at is said; of outputs nobody expects it.
-    others = one.what.rstrip(".").partition("; not looked at: ")[2].split(", ")
+    others = one.what.rstrip(".").partition("; not checked: ")[2].split(", ")
     assert others == [*(["source"] if "source" in shared else []), *_others(groups)]
     if outcome == WARNED:
         assert one.found == "no inputs" and "such as images/missing.tif" in one.what

@@ -95,7 +95,7 @@ def test_a_reason_that_no_job_was_given_up_for_is_told_from_no_job_at_all(
     give_up(aws.s3, run, sent("a")["a"])
     assert retry.retry(aws, config, run, retry.Wanted((), "no such reason", False)) == 0
     said = capsys.readouterr().out
-    assert "Of 1 job given up, none has 'no such reason' in its reason" in said
+    assert "1 job failed for good, none with 'no such reason' in its reason" in said
 
 
 def test_typed_twice_it_sends_nothing_unless_the_job_failed_again(aws, run, config, sent, capsys):
@@ -103,7 +103,7 @@ def test_typed_twice_it_sends_nothing_unless_the_job_failed_again(aws, run, conf
     give_up(aws.s3, run, jobs["a"])
     assert retry.retry(aws, config, run, ALL) == 1
     assert retry.retry(aws, config, run, ALL) == 0
-    assert "No job is given up" in capsys.readouterr().out
+    assert "No job has failed for good" in capsys.readouterr().out
     assert taken_out(aws, run) == {("a", 2): 1}
     give_up(aws.s3, run, jobs["a"], submission=2)
     assert retry.retry(aws, config, run, ALL) == 1
@@ -147,7 +147,7 @@ def test_a_selection_is_sent(aws, run, config, sent, wanted, names, capsys):
     assert names <= set(capsys.readouterr().out.split())
     assert taken_out(aws, run) == {}
     assert retry.retry(aws, config, run, wanted) == len(names)
-    said = capsys.readouterr().out.partition("anew: ")[2].split("\n")[0]
+    said = capsys.readouterr().out.partition("attempts: ")[2].split("\n")[0]
     assert sorted(said.split(", ") if said else []) == sorted(names)
     assert taken_out(aws, run) == {(name, 2): 1 for name in names}
 
@@ -155,10 +155,10 @@ def test_a_selection_is_sent(aws, run, config, sent, wanted, names, capsys):
 @pytest.mark.parametrize(
     ("word", "what"),
     [
-        ("P1", "means 2 jobs of the jobs given up in run"),
-        ("done", "is not given up now: done; attempts: 1.1 done"),
-        ("waits", "is not given up now: not finished; no attempt has ended yet"),
-        ("P1-A0", "is not given up now: done"),
+        ("P1", "means 2 jobs of the jobs that failed for good in run"),
+        ("done", "has not failed for good: done; attempts: 1.1 done"),
+        ("waits", "has not failed for good: not finished; no attempt has ended yet"),
+        ("P1-A0", "has not failed for good: done"),
         ("nobody", "No job of run"),
     ],
 )

@@ -47,7 +47,7 @@ def test_retry_says_what_to_type_instead_and_that_works(ended, typed, tmp_path, 
     with pytest.raises(UserError, match=f"newest run only, {new.run_id}") as refused:
         typed(config, "retry", "--run", old.run_id)
     monkeypatch.chdir(tmp_path)
-    verbs = re.findall(r"python run.py (.*?)(?:, then: |$)", refused.value.fix)
+    verbs = re.findall(r"python run.py --config \S+ (.*?)(?:; then: |$)", refused.value.fix)
     assert [words.split()[0] for words in verbs] == ["failures", "submitJob"]
     for words in verbs:
         said = typed(config, *words.split())
@@ -77,7 +77,7 @@ def test_failures_of_an_earlier_run_end_with_what_sends_them(
     first = asked("--run", old.run_id)
     verb, then = first.split("   (")
     assert verb == f"failures --run {old.run_id} --job-file failed.json"
-    assert then.startswith("then submitJob failed.json:")
+    assert "submitJob failed.json: retry is for the newest run" in then
     assert asked(*verb.split()[1:]) == "submitJob failed.json"
     assert "1 job sent" in typed(config, "submitJob", "failed.json")
 
@@ -87,5 +87,5 @@ def test_of_several_job_files_that_were_written_each_is_to_be_sent(ended, tmp_pa
     paths = [tmp_path / "failed.json", tmp_path / "failed-2.json"]
     newest = dataclasses.replace(old, run_id="29991231T000000Z", ended="")
     assert next_command.after_failures(old, newest, paths) == (
-        f"submitJob {paths[0]}   (then submitJob {paths[1]})"
+        f"python run.py submitJob {paths[0]}   (then python run.py submitJob {paths[1]})"
     )

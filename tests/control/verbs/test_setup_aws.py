@@ -11,13 +11,13 @@ import pytest
 from botocore.exceptions import ClientError
 
 from control.aws import iam, lambda_function, sns
-from control.aws.s3 import put_json
 from control.aws.scheduler import ensure_schedule_group, schedule_name
 from control.aws.session import AWS, caller_identity
 from control.config import load_config
 from control.errors import ExplainedError
+from control.records import store
 from control.verbs import setup_aws
-from tests.conftest import BUCKET, ROOT, entry_of, new_run
+from tests.conftest import ROOT, entry_of, new_run
 
 NAMES = {
     *("Control", "Instance", "Execution", "Task", "Fleet", "Monitor", "Scheduler"),
@@ -216,13 +216,7 @@ def test_a_changed_bucket_is_in_the_policy_however_often_it_changes(aws, config,
 
 def test_a_live_run_keeps_its_roles(aws, config):
     make(aws, config)
-    run = new_run()
-    put_json(
-        aws.s3,
-        BUCKET,
-        f"{run.prefix}run.json",
-        {**vars(run), "fleets": (entry_of(fleet_id="sfr-1"),)},
-    )
+    store.create(aws.s3, dataclasses.replace(new_run(), fleets=(entry_of(fleet_id="sfr-1"),)))
     with pytest.raises(ExplainedError, match="may still have machines"):
         wipe(aws, config)
     assert "DistributedSomethingTaskRole" in everything(aws)
