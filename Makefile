@@ -2,30 +2,34 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PARALLEL = $(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help demo examples example-tools example-cellprofiler-image test faults check format docs clean
+.PHONY: help demo examples example-tools example-cellprofiler-image test test-all faults check format docs clean
 
 help:  ## this list
-	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.run  ## eight small jobs from start to end on AWS on this computer
 	$(BIN)/python run.py local files/exampleJob.json --output demo_output
 
 examples: $(VENV)/.run  ## every example with its real program; one of them: make example-fiji
-	$(BIN)/python -m examples.trials
+	$(BIN)/python -m tests.trials
 
 example-tools: $(VENV)/.run
-	$(BIN)/python -m examples.trials --install
+	$(BIN)/python -m tests.trials --install
 
 example-%: $(VENV)/.run
-	$(BIN)/python -m examples.trials $* -- $(ARGS)
+	$(BIN)/python -m tests.trials $* -- $(ARGS)
 
 example-cellprofiler-image: $(VENV)/.test
-	EXAMPLE_IMAGE=1 $(BIN)/python -m pytest tests/containers/test_cellprofiler.py $(PYTEST)
+	$(BIN)/python -m pytest tests/containers/cellprofiler_image.py $(PYTEST)
 
-test: $(VENV)/.test  ## the tests, offline
-	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder $(PYTEST)
+test: $(VENV)/.test  ## the tests, offline, in minutes
+	$(PARALLEL) $(PYTEST)
+
+test-all: $(VENV)/.test example-tools  ## what make test leaves out: containers, a browser, programs, every crash point
+	$(PARALLEL) --every-point tests --ignore tests/faults $(PYTEST)
 
 faults: $(VENV)/.test  ## the worker under faults that last: minutes, on a quiet machine
 	$(BIN)/python -m pytest tests/faults $(PYTEST)
@@ -35,7 +39,7 @@ check: $(VENV)/.test docs  ## everything else that CI checks
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/vermin --quiet --violations --no-tips --target=3.8- worker examples/*/worker
-	$(BIN)/shellcheck .ci/run worker/run-worker.sh worker/plumbing/install-packages.sh examples/trials/scripts/ImageJ-linux64
+	$(BIN)/shellcheck .ci/run worker/run-worker.sh worker/plumbing/install-packages.sh tests/trials/scripts/ImageJ-linux64
 	$(BIN)/hadolint worker/Dockerfile examples/*/worker/Dockerfile
 
 format: $(VENV)/.test  ## format the code

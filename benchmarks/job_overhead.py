@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""What the worker adds to a job that does nothing, from receive to delete, in parts.
+"""The overhead of the worker for a job that does nothing, from receive to delete, in parts.
 
     python benchmarks/job_overhead.py [JOBS] [REPEAT]
 
-One worker does the jobs one after the other, against the embedded AWS. Each job writes one word
-into a file, which is uploaded. Counted is the worker's own CPU and that of its fork server and of
-the jobs' processes; the embedded AWS's is shown apart. Medians over the repeats. The first jobs of
-a worker, which open its connections, are not counted. How fast the machine is, is told by what
-`import boto3` costs in a new process.
+One worker runs the jobs one after another, against the embedded AWS. Each job writes one word into
+a file, which the worker uploads. The CPU is that of the worker, its fork server and the jobs'
+processes; the embedded AWS's is shown separately. Medians of the repeats. The first jobs of a
+worker, which open its connections, do not count. The CPU of `import boto3` in a new process shows
+how fast the machine is.
 """
 
 from __future__ import annotations
@@ -32,14 +32,13 @@ sys.path[:0] = [str(ROOT), str(ROOT / "worker")]
 WARM_UP = 20
 QUEUE, BUCKET = "Benchmark", "benchmark"
 MOST_CPU_MS, MOST_WALL_MS = 25, 100
-# On the machine for which the goal was set, with Python 3.11.7 and boto3 1.44.5.
+# On the machine of the goal, with Python 3.11.7 and boto3 1.44.5.
 IMPORT_MS = 236
 WORKER = "worker"
 
 
 class Costs:
-    """Wall time and own CPU of named parts; what one does within another counts for the inner one
-    only."""
+    """Wall time and own CPU of named parts; a part inside another counts for the inner one only."""
 
     def __init__(self) -> None:
         self.sums: dict[str, list[float]] = {}
@@ -69,7 +68,7 @@ def now() -> list[float]:
 
 
 def cpu_of(pid: int) -> tuple[float, float]:
-    """CPU seconds of another process, and of those that it has waited for: proc(5)."""
+    """Return CPU seconds of a process, and of the children that it waited for (proc(5))."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     user, system, children_user, children_system = (
         int(ticks) / os.sysconf("SC_CLK_TCK") for ticks in fields[11:15]
@@ -86,7 +85,7 @@ def run_job(job: Any) -> None:
 
 
 def be_worker(jobs: int) -> None:
-    """Do the jobs as a worker does them, and print what they cost."""
+    """Do the jobs as a worker does them, and print their cost."""
     from plumbing import attempt, machine, process, records, upload
     from plumbing import worker as loop
     from plumbing.aws_clients import make_session
@@ -192,7 +191,7 @@ def measure(jobs: int) -> dict[str, Any]:
 
 
 def import_cpu() -> float:
-    """Milliseconds of CPU that a new process needs for `import boto3`."""
+    """Return the milliseconds of CPU that a new process needs for `import boto3`."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run([sys.executable, "-c", "import boto3"], check=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -223,10 +222,10 @@ def main() -> int:
     print(f"the embedded AWS: {server:.1f} ms of CPU")
     print(
         f"import boto3 takes {imports:.0f} ms of CPU here, a job {cpu / imports:.1%} "
-        f"of it; wanted, where it takes {IMPORT_MS} ms: {MOST_CPU_MS / IMPORT_MS:.1%}"
+        f"of it; goal, where it takes {IMPORT_MS} ms: {MOST_CPU_MS / IMPORT_MS:.1%}"
     )
     good = cpu <= MOST_CPU_MS and wall <= MOST_WALL_MS
-    print(f"wanted: at most {MOST_CPU_MS} and {MOST_WALL_MS} ms: {'yes' if good else 'NO'}")
+    print(f"goal: at most {MOST_CPU_MS} and {MOST_WALL_MS} ms: {'met' if good else 'MISSED'}")
     return 0 if good else 1
 
 

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""One-line jobs through `run.py local`, beside the same command lines run by `xargs -P`.
+"""One-line jobs through `run.py local`, compared with the same command lines run by `xargs -P`.
 
     python benchmarks/local_run.py [JOBS] [WORKERS]
 
 Each job runs one command line that writes a word into its output and appends it to one file for
-all, so that a lost or doubled job is seen. Everything is counted: start-up, the upload of
-results, records and logs, and taking the outputs. xargs does none of that.
+all jobs, so that a lost or doubled job shows. The times include start-up, the upload of results,
+records and logs, and fetching the outputs. xargs does none of that.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ def _write_project(folder: Path, jobs: int, all_lines: Path) -> None:
 def _run_local(
     folder: Path, workers: int, jobs: int, all_lines: Path
 ) -> tuple[dict[str, float], dict[str, float]]:
-    """Run all jobs; the memory of each kind of process early and late in the run."""
+    """Run all jobs; return the memory of each kind of process early and late in the run."""
     command = [sys.executable, str(ROOT / "run.py"), "--config", str(folder), "local"]
     command += [str(folder / "jobs.json"), "--output", str(folder / "output")]
     command += ["--workers", str(workers)]
@@ -112,7 +112,7 @@ def _run_local(
 
 
 def _memory(pid: int) -> Iterator[tuple[str, float]]:
-    """MB of the control node, of the embedded AWS, and of the largest worker."""
+    """Yield MB of the control node, of the embedded AWS, and of the largest worker."""
     yield "control", _rss(pid)
     for child in _children(pid):
         yield "server", _rss(child)

@@ -1,7 +1,7 @@
-"""What workers would have written about the jobs of a run: made up from each job's number.
+"""Made-up records, attempts and logs of a run's jobs, derived from each job's number.
 
-Nothing is kept of a job but its id, so that a million of them are there within seconds; the
-content of an object is made when it is asked for, and is the same each time.
+Memory holds only a job's id, so a million jobs are ready within seconds; the content of an object
+is made on request, and is the same each time.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ PART_JOBS = 10_000
 ALLOWED = 3
 MEAN_SECONDS = 240.0
 MEMORY_MB = 15000
-# Between setup and the first job: machines come up.
+# Between setup and the first job machines start.
 LEAD_SECONDS = 600.0
 SLOTS_A_MACHINE = 4
 _SHARED = (
@@ -42,12 +42,12 @@ _LENGTHS = NormalDist()
 
 @dataclass(frozen=True)
 class Shape:
-    """How many jobs the run has, and of how many something else than 'done at once' is true.
+    """The number of jobs in the run, and of those that are not done at the first attempt.
 
     `waiting` have no record and no attempt yet; `retrying` have one failed attempt and no record;
-    `recovered` are done after a failed attempt; `retried` were given up and then done by their
-    second submission. The run is over if none waits or retries. `began` is the time of its setup,
-    `hours` what it took from the first job to the last.
+    `recovered` are done after a failed attempt; `retried` failed for good and were then done by
+    their second submission. The run is over if none waits or retries. `began` is the time of its
+    setup, `hours` the time from the first job to the last.
     """
 
     jobs: int
@@ -79,17 +79,17 @@ class Shape:
 
     @property
     def machines(self) -> int:
-        """So many that the jobs fit into the hours."""
+        """Return the number of machines with which the jobs fit into the hours."""
         return max(1, round(self.finished * MEAN_SECONDS / (self.hours * 3600) / SLOTS_A_MACHINE))
 
     @property
     def ended(self) -> float:
-        """When the last job that has a record got it."""
+        """Return the time of the last record, in seconds since the epoch."""
         return self.began + LEAD_SECONDS + self.hours * 3600
 
 
 class Jobs:
-    """The jobs of a run: `ids` in order, `numbers` in the order of the ids, what became of each."""
+    """The jobs of a run: `ids` in order, and `numbers` in the order of the ids."""
 
     def __init__(self, shape: Shape) -> None:
         self.shape = shape
@@ -102,7 +102,7 @@ class Jobs:
         self._special = self._choose()
 
     def _choose(self) -> dict[int, str]:
-        """What became of the jobs that were not simply done, or wait at the end of the queue."""
+        """Choose the jobs that are not simply done, and do not wait at the end of the queue."""
         shape = self.shape
         kinds = ("failed", "skipped", "retrying", "recovered", "retried")
         chosen = [kind for kind in kinds for _ in range(getattr(shape, kind))]
@@ -111,13 +111,13 @@ class Jobs:
         return dict(zip(numbers, chosen, strict=True))
 
     def kind(self, number: int) -> str:
-        """What became of a job: one of the words of Shape, or 'done'."""
+        """Return a job's fate: one of the words of Shape, or 'done'."""
         if number >= self.shape.jobs - self.shape.waiting:
             return "waiting"
         return self._special.get(number, "done")
 
     def place(self, job_id: int) -> int:
-        """Where the first job with this id or a higher one stands in `ids`."""
+        """Return the position in `ids` of the first job with this id or a higher one."""
         return bisect_left(self.ids, job_id)
 
     def number(self, job_id: int) -> int | None:
@@ -126,7 +126,7 @@ class Jobs:
         return self.numbers[place] if there else None
 
     def record_names(self, place: int) -> tuple[str, ...]:
-        """The records of the job that stands at a place, by state."""
+        """Return the names of the records of the job at a position."""
         kind = self.kind(self.numbers[place])
         if kind in ("waiting", "retrying"):
             return ()
@@ -140,7 +140,7 @@ class Jobs:
         return ("done.json",)
 
     def attempt_names(self, place: int) -> tuple[str, ...]:
-        """Its failed attempts, submission.receive.cause.state."""
+        """Return the names of its failed attempts: submission.receive.cause.state."""
         number = self.numbers[place]
         kind = self.kind(number)
         if kind in ("retrying", "recovered"):
@@ -152,7 +152,7 @@ class Jobs:
         return tuple(f"1.{receive}.{cause}.failed.json" for receive in range(1, times + 1))
 
     def ended(self, number: int) -> float:
-        """When its record was written: jobs end one after the other, with some disorder."""
+        """Return the time of its record: jobs end one after the other, with some disorder."""
         shape = self.shape
         share = (number + 1) / max(1, shape.jobs - shape.waiting)
         first = shape.began + LEAD_SECONDS
@@ -215,7 +215,7 @@ class Jobs:
         return json.dumps(fields, ensure_ascii=False, indent=1).encode()
 
     def part_names(self) -> Iterator[str]:
-        """The parts of `submitted/`: one command sent all, another those that were retried."""
+        """Yield the parts of `submitted/`: one command sent all jobs, another the retried ones."""
         for part, start in enumerate(range(0, self.shape.jobs, PART_JOBS), start=1):
             count = min(PART_JOBS, self.shape.jobs - start)
             yield f"0001-{part:06d}-new{count}-again0.jsonl.gz"
@@ -223,7 +223,7 @@ class Jobs:
             yield f"0002-000001-new0-again{self.shape.retried}.jsonl.gz"
 
     def part(self, name: str) -> bytes:
-        """The content of a part."""
+        """Return the content of a part."""
         command, part, _ = name.split("-", 2)
         numbers: Iterator[int] = iter(range(self.shape.jobs))
         if command == "0001":
@@ -240,7 +240,7 @@ def name_of(number: int) -> str:
 
 
 def body(number: int) -> str:
-    """The canonical body of a job."""
+    """Return the canonical body of a job."""
     return f'{{"group":{{"plate":"P{number // 384:04d}","well":"W{number % 384:03d}"}},{_SHARED}}}'
 
 
@@ -253,7 +253,7 @@ def _line(number: int, submission: int) -> str:
 
 
 def seconds(job_id: int) -> float:
-    """How long a job took: most about four minutes, a few much longer."""
+    """Return how long a job took: most about four minutes, a few much longer."""
     draw = (job_id % 10_007 + 0.5) / 10_007
     return MEAN_SECONDS / 1.133 * math.exp(0.5 * _LENGTHS.inv_cdf(draw))
 
@@ -261,7 +261,7 @@ def seconds(job_id: int) -> float:
 def failure_of(number: int, job_id: int, kind: str = "failed") -> tuple[str, str]:
     """Return (cause, reason) of a job's failed attempts: six kinds, some with names of this job.
 
-    What went well in the end, or still may, failed for a reason that passes.
+    A job that succeeded in the end, or still may, failed for a temporary reason.
     """
     draw = job_id % 100
     if kind in ("recovered", "retrying") or draw < 45:
@@ -282,7 +282,7 @@ def failure_of(number: int, job_id: int, kind: str = "failed") -> tuple[str, str
 
 
 def tries(number: int, job_id: int) -> int:
-    """After how many failed attempts it was given up; 0 if none of them left a word."""
+    """Return the number of failed attempts after which it failed for good; 0 for silent deaths."""
     failure = failure_of(number, job_id)
     if failure == SILENT:
         return 0
@@ -290,12 +290,12 @@ def tries(number: int, job_id: int) -> int:
 
 
 def given_up_at(number: int, job_id: int) -> int:
-    """The receive that its failed record names: that of its last attempt."""
+    """Return the receive that its failed record names: that of its last attempt."""
     return tries(number, job_id) or ALLOWED
 
 
 def log_lines(name: str, reason: str, attempt: int) -> list[str]:
-    """What a job has written."""
+    """Return the lines of a job's log."""
     lines = [f"attempt 1.{attempt} ({attempt} of {ALLOWED}) on i-0123456789abcdef0 (m5.xlarge)"]
     lines += [f"module {step} of 60: {name} image {step * 7 % 11}" for step in range(60)]
     if not reason:

@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
-"""An S3 that holds a recorded run of any size, for what reads runs: status, failures, report.
+"""An S3 that holds a recorded run of any size, for verbs that read runs.
 
     with recorded_run.serving(Shape(jobs=1_000_000, failed=20_000)) as run:
         ... s3 at run.url, the run's prefix is run.shape.prefix, its bucket BUCKET
 
     python benchmarks/recorded_run.py [--jobs N] [--failed N] ...   # serves until Ctrl-C
 
-Keys are as in documentation/contract.md, contents as workers write them; both are made when they
-are asked for (recorded_jobs.py). Listings say when each object was written, and a rough size.
-What is written to it is taken and thrown away.
+Keys are as in documentation/contract.md, contents as workers write them; both are made on request
+(recorded_jobs.py). Listings have the time of each object and a rough size. It accepts and drops
+what clients write.
 """
 
 from __future__ import annotations
@@ -31,8 +31,9 @@ from urllib.parse import parse_qs, unquote, urlsplit
 REPOSITORY = Path(__file__).parents[1]
 sys.path.insert(0, str(REPOSITORY))
 
-from benchmarks import recorded_jobs, s3_stub  # noqa: E402
+from benchmarks import recorded_jobs, stub_server  # noqa: E402
 from benchmarks.recorded_jobs import APP_NAME, BUCKET, Jobs, Shape  # noqa: E402
+from benchmarks.stub_server import Answer, Request, answered, listing, xml_error  # noqa: E402
 from control.config import load_config  # noqa: E402
 from control.model import FleetEntry, JobCounts, Run, utc  # noqa: E402
 
@@ -53,15 +54,15 @@ MEMORY = {recorded_jobs.MEMORY_MB}
 
 @dataclass(frozen=True)
 class Served:
-    """A recorded run that is being served; `made_seconds` is how long its making took."""
+    """A recorded run that is being served; `made_seconds` is the time that it took to make."""
 
     url: str
     shape: Shape
-    server: s3_stub.Server
+    server: stub_server.Server
     made_seconds: float
 
     def environment(self) -> dict[str, str]:
-        """AWS settings that lead S3, and nothing else, to it."""
+        """Return the AWS settings that lead S3, and nothing else, to it."""
         return {
             "AWS_ENDPOINT_URL_S3": self.url,
             "AWS_ACCESS_KEY_ID": "none",
@@ -72,23 +73,23 @@ class Served:
 
 @contextlib.contextmanager
 def serving(shape: Shape, processes: int = 1) -> Iterator[Served]:
-    """The run on loopback for as long as the block runs."""
+    """Serve the run on loopback during the block."""
     began = time.perf_counter()
     bucket = Bucket(shape)
     made = time.perf_counter() - began
-    with s3_stub.serving(processes, bucket.answer) as server:
+    with stub_server.in_processes(bucket.answer, processes) as server:
         yield Served(server.url, shape, server, made)
 
 
 def write_project(folder: Path, shape: Shape) -> Path:
-    """The config.py that the run was set up with; returns its path."""
+    """Write the config.py that the run was set up with; return its path."""
     path = folder / "config.py"
     path.write_text(CONFIG.format(machines=shape.machines), encoding="utf-8")
     return path
 
 
 def run_of(shape: Shape, folder: Path) -> Run:
-    """The run.json; `folder` holds the project."""
+    """Return the run.json; `folder` holds the project."""
     config = load_config(write_project(folder, shape))
     began = utc(shape.began + 60)
     entry = FleetEntry(
@@ -122,7 +123,7 @@ def run_of(shape: Shape, folder: Path) -> Run:
 
 
 def _machine_time(shape: Shape) -> dict[str, Any]:
-    """All machines were up from two minutes after setup until the last job's end."""
+    """Let all machines be up from two minutes after setup until the last job's end."""
     begin = shape.began + 120
     step = 60.0
     while shape.ended - begin > 120 * step:
@@ -143,33 +144,35 @@ class Entry(NamedTuple):
 
 
 class Bucket:
-    """What the bucket holds, and the answers to requests for it."""
+    """The content of the bucket, and the answers to requests for it."""
 
     def __init__(self, shape: Shape) -> None:
         self.shape = shape
         self.jobs = Jobs(shape)
         self._small = dict(_small_objects(shape))
 
-    def answer(self, method: str, target: str, _: dict[bytes, bytes]) -> tuple[bytes, int]:
-        """As s3_stub.Answer."""
-        address = urlsplit(target)
+    def answer(self, request: Request) -> Answer:
+        """Answer as the bucket would; drop what is written to it."""
+        address = urlsplit(request.target)
         query = parse_qs(address.query, keep_blank_values=True)
         key = unquote(address.path).lstrip("/").partition("/")[2]
-        if method == "GET" and not key:
+        if request.method == "GET" and not key:
             return self._list(query), 0
-        if method not in ("GET", "HEAD"):
-            return s3_stub.http_head(204 if method == "DELETE" else 200, 0, 'ETag: "0"'), 0
+        if request.method not in ("GET", "HEAD"):
+            status = 204 if request.method == "DELETE" else 200
+            return answered(b"", status=status, headers={"ETag": '"0"'}), 0
         content = self.read(key)
         if content is None:
-            return _missing(method), 0
-        more = f'ETag: "0"\r\nLast-Modified: {s3_stub.DATE}'
+            missing = xml_error(404, "NoSuchKey")
+            return missing if request.method == "GET" else answered(b"", status=404), 0
+        headers = {"ETag": '"0"', "Last-Modified": stub_server.DATE}
         if key.endswith(".done.json"):
-            more += f"\r\nx-amz-meta-submission: {json.loads(content)['submission']}"
-        head = s3_stub.http_head(200, len(content), more)
-        return (head + content if method == "GET" else head), 0
+            headers["x-amz-meta-submission"] = str(json.loads(content)["submission"])
+        body = content if request.method == "GET" else b""
+        return answered(body, size=len(content), headers=headers), 0
 
     def read(self, key: str) -> bytes | None:
-        """The content of an object, None if there is none."""
+        """Return the content of an object, None if there is none."""
         if key in self._small:
             return self._small[key]
         folder, _, name = key.removeprefix(self.shape.prefix).partition("/")
@@ -193,14 +196,15 @@ class Bucket:
         )
         most = int(query.get("max-keys", ["1000"])[0])
         if delimiter:
-            return s3_stub.xml_answer(_result(prefix, [], self._folders(prefix), cut=False))
+            return listing(prefix, (), self._folders(prefix))
         start = max(prefix, token, after)
         found = takewhile(lambda e: e.key.startswith(prefix), self._from(start))
         page = list(islice((e for e in found if e.key > max(token, after)), most + 1))
-        return s3_stub.xml_answer(_result(prefix, page[:most], [], cut=len(page) > most))
+        entries = ((e.key, _iso(e.written), e.size) for e in page[:most])
+        return listing(prefix, entries, after=page[most - 1].key if len(page) > most else "")
 
     def _folders(self, prefix: str) -> list[str]:
-        """The common prefixes one level below."""
+        """Return the common prefixes one level below."""
         names = [f"{self.shape.prefix}{folder}/" for folder in (*_FOLDERS, "submitted", "snapshot")]
         return sorted(
             {
@@ -211,7 +215,7 @@ class Bucket:
         )
 
     def _from(self, start: str) -> Iterator[Entry]:
-        """Every object whose key is not below `start`, in order."""
+        """Yield every object whose key is not below `start`, in order."""
         run = self.shape.prefix
         for folder in _FOLDERS:
             if start < f"{run}{folder}0":  # "0" comes right after "/"
@@ -252,7 +256,7 @@ def _names(jobs: Jobs, folder: str, place: int) -> list[str]:
 
 
 def _content(jobs: Jobs, folder: str, place: int, rest: str) -> bytes:
-    """Of the object of this job whose name ends with `rest`."""
+    """Return the content of this job's object whose name ends with `rest`."""
     number, job_id = jobs.numbers[place], jobs.ids[place]
     kind = jobs.kind(number)
     failure = recorded_jobs.failure_of(number, job_id, kind)
@@ -291,33 +295,8 @@ def _small_objects(shape: Shape) -> Iterator[tuple[str, bytes]]:
     yield f"{shape.prefix}snapshot/config.py", config
 
 
-def _result(prefix: str, page: list[Entry], folders: list[str], *, cut: bool) -> str:
-    token = f"<NextContinuationToken>{page[-1].key}</NextContinuationToken>" if cut else ""
-    content = "".join(
-        f"<Contents><Key>{key}</Key><LastModified>{_iso(written)}</LastModified>"
-        f"<ETag>&quot;0&quot;</ETag><Size>{size}</Size><StorageClass>STANDARD</StorageClass>"
-        "</Contents>"
-        for key, written, size in page
-    )
-    content += "".join(
-        f"<CommonPrefixes><Prefix>{name}</Prefix></CommonPrefixes>" for name in folders
-    )
-    return (
-        f"<ListBucketResult><Name>{BUCKET}</Name><Prefix>{prefix}</Prefix>"
-        f"<KeyCount>{len(page) + len(folders)}</KeyCount><MaxKeys>1000</MaxKeys>"
-        f"<IsTruncated>{'true' if cut else 'false'}</IsTruncated>{token}{content}"
-        "</ListBucketResult>"
-    )
-
-
 def _iso(moment: float) -> str:
     return datetime.fromtimestamp(moment, timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.000Z")
-
-
-def _missing(method: str) -> bytes:
-    body = b"<Error><Code>NoSuchKey</Code><Message>There is no such object.</Message></Error>"
-    head = s3_stub.http_head(404, len(body), "Content-Type: application/xml")
-    return head + body if method == "GET" else s3_stub.http_head(404, 0)
 
 
 def main() -> None:

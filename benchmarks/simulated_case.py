@@ -1,4 +1,4 @@
-"""What a simulated run is: its jobs, its timings, and what startCluster requests for it."""
+"""A simulated run: its jobs, its timings, and the requests of startCluster."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from embedded_aws.model import AWS_TIMINGS, MachineType
 from embedded_aws.model import events as e
 from embedded_aws.model.things import NEVER, AgentConfig, LaunchSpec, TaskDefinition
 
-# Nothing is forgotten, so that each machine's whole life can be counted at the end; what happens
-# waits for the next multiple of 10 s, so that a thousand machines can be taken in few steps.
+# The model forgets nothing, so each machine's whole life counts at the end; events wait for the
+# next multiple of 10 s, so that a thousand machines need few steps.
 TIMINGS = replace(AWS_TIMINGS, forget_instance=NEVER, tick=10.0)
 CLUSTER = SERVICE = "app"
 MACHINE_TYPES = {"m5.xlarge": MachineType(4, 16384)}
@@ -18,17 +18,19 @@ MEMORY_MIB = 15_500
 # A monitor that waits 60 s between steps, and the time of a step itself.
 POLL = 65.0
 # As worker/plumbing does it: seconds until a container without work drops its protection, until
-# an interrupted job is back in the queue, the longest poll of SQS, CPU of a worker that only polls.
-IDLE_BEFORE_RELEASE, SECONDS_TO_GIVE_BACK, LONGEST_POLL, IDLE_CPU = 10.0, 5.0, 20.0, 0.1
+# an interrupted job is back in the queue, the longest poll of SQS.
+IDLE_BEFORE_RELEASE, SECONDS_TO_GIVE_BACK, LONGEST_POLL = 10.0, 5.0, 20.0
+# An alarm ends a machine whose CPU idles for this time.
+IDLE_SECONDS = 15 * 60.0
 # The first back-off of a failed job, and its visibility timeout if its worker is killed.
 BACKOFF, VISIBILITY = 10.0, 120.0
-# What is told to the agent or to CloudWatch arrives so much later.
+# The delay of what a worker reports to the agent or to CloudWatch.
 MESSENGER = 10.0
 
 
 @dataclass(frozen=True)
 class Case:
-    """What runs: `lengths` are the jobs' seconds in the order of the queue."""
+    """The jobs and machines: `lengths` are the jobs' seconds in the order of the queue."""
 
     machines: int
     lengths: Sequence[float]
@@ -37,23 +39,23 @@ class Case:
     jobs_per_task: int = 1
     interruptions_an_hour: float = 0.0  # of each machine
     failing: float = 0.0  # share of jobs whose first attempt fails at its end
-    lag: float = 30.0  # the queue's counts are so old, in seconds
+    lag: float = 30.0  # the age of the queue's counts, in seconds
 
     @property
     def needed_seconds(self) -> float:
-        """Machine-seconds if every place of a machine were at work all the time."""
+        """Return the machine-seconds needed if every place of a machine always worked."""
         return sum(self.lengths) / (self.tasks_per_machine * self.jobs_per_task)
 
 
 def fleet_request(machines: int) -> e.RequestFleet:
-    """A spot fleet as startCluster requests it, after the monitor's first change of its target."""
+    """Return a request as startCluster makes it, after the monitor's first change of its target."""
     agent = AgentConfig(CLUSTER, {"app": "app"}, spot_draining=True)
     specs = tuple(LaunchSpec("m5.xlarge", f"us-east-1{z}", agent=agent) for z in "abc")
     return e.RequestFleet(specs, machines, strategy="priceCapacityOptimized", keep_excess=True)
 
 
 def service_request(tasks_per_machine: int, machines: int) -> e.CreateService:
-    """The service as control/cluster makes it."""
+    """Return a request for the service as `setup` makes it."""
     definition = TaskDefinition(
         "arn:aws:ecs:us-east-1:123456789012:task-definition/app:1",
         "app",
@@ -64,8 +66,8 @@ def service_request(tasks_per_machine: int, machines: int) -> e.CreateService:
     return e.CreateService(
         CLUSTER,
         SERVICE,
-        definition,
         machines * tasks_per_machine,
+        definition=definition,
         minimum_percent=0,
         maximum_percent=100,
         constraints=("attribute:app == app",),

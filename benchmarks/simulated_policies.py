@@ -1,4 +1,4 @@
-"""Who scales a simulated fleet: this monitor, the reference's policy, and an oracle."""
+"""The policies that scale a simulated fleet: this monitor, the reference's, and an oracle."""
 
 from __future__ import annotations
 
@@ -34,14 +34,13 @@ from embedded_aws.model import Refused
 from embedded_aws.model import events as e
 from embedded_aws.model.fleets import activity
 
-IDLE_MINUTES = 15
 UP = ("pending", "running")
 
 
 class Monitor:
     """The monitor of this project: its decision function, its actions as requests to the model."""
 
-    tells, packs = True, False
+    reports, packs = True, False
 
     def __init__(self, case: Case) -> None:
         self.memory, self.pace = Memory(), Pace()
@@ -60,25 +59,11 @@ class Monitor:
         )
 
     def look(self, site: Site) -> None:
-        """One step, as control/monitor takes it."""
+        """Take one step, as the monitor does."""
         seen = observe(site, self.alarms)
         chosen, self.memory = decide(seen, self.memory, self.config, self.pace)
-        self._put_alarms(
-            site, [action.machine for action in chosen if isinstance(action, PutAlarm)]
-        )
         for action in chosen:
             self._carry_out(site, action)
-
-    def _put_alarms(self, site: Site, machines: list[Machine]) -> None:
-        names = {f"App_run_{m.instance_id}": m for m in machines}
-        self.alarms |= frozenset(names)
-        seconds = 60.0 * IDLE_MINUTES
-        site.do(
-            *(
-                e.PutAlarm(name, m.instance_id, min(1.0, 50 / m.vcpus), seconds)
-                for name, m in names.items()
-            )
-        )
 
     def _carry_out(self, site: Site, action: Action) -> None:
         match action:
@@ -90,9 +75,11 @@ class Monitor:
                 _remove(site, spare)
             case EndBroken(instance_ids):
                 _must(site.do(e.TerminateInstances(instance_ids)))
+            case PutAlarm(machine):
+                self.alarms |= {f"App_run_{machine.instance_id}"}
+                site.put_alarms([machine.instance_id])
             case DeleteAlarms(names):
                 self.alarms -= frozenset(names)
-                site.do(e.DeleteAlarms(names))
             case EndRun():
                 end(site)
             case EndMachines() | EndRefusing() | EndCostly():
@@ -100,28 +87,24 @@ class Monitor:
 
 
 class Reference:
-    """The reference's policy: machines end by an alarm after 15 idle minutes, and every 10 minutes
-    the fleet's target follows the jobs in flight once none wait. The run ends at the first look
-    that finds the queue empty.
+    """The reference's policy: alarms end machines after 15 idle minutes, and every 10 minutes the
+    fleet's target follows the jobs in flight once none wait. The run ends at the first step that
+    finds the queue empty.
     """
 
-    tells, packs = True, False
+    reports, packs = True, False
 
     def __init__(self, case: Case) -> None:
-        self.with_alarm: set[str] = set()
         self.next_downscale = 0.0
 
     def look(self, site: Site) -> None:
-        """One step of the reference's monitor loop, which counts once a minute."""
+        """Take one step of the reference's monitor loop, which counts once a minute."""
         waiting, in_flight = site.counted
         if not waiting and not in_flight:
-            site.do(e.DeleteAlarms(tuple(self.with_alarm)))
             end(site)
             return
         instances = site.world.instances
-        new = sorted(instances.keys() - self.with_alarm)
-        self.with_alarm |= set(new)
-        site.do(*(e.PutAlarm(i, i, 1.0, 60.0 * IDLE_MINUTES) for i in new))
+        site.put_alarms(sorted(instances.keys() - site.alarms))
         if site.now >= self.next_downscale:
             self.next_downscale = site.now + 600
             up = sum(i.state in UP for i in instances.values())
@@ -130,24 +113,27 @@ class Reference:
 
 
 class Oracle:
-    """Knows which job is the last of each machine, and ends it in that second.
+    """A policy that knows the last job of each machine, and ends the machine in that second.
 
-    The fleet is left as it is; what is paid is counted afterwards, by `oracle_seconds`.
+    The fleet stays as it is; `oracle_seconds` counts the payment at the end.
     """
 
-    tells, packs = False, True
+    reports, packs = False, True
 
     def __init__(self, case: Case) -> None:
         pass
 
     def look(self, site: Site) -> None:
-        """Nothing is scaled in."""
+        """End the run after the last job; scale nothing in before."""
         if site.done == len(site.case.lengths):
             end(site)
 
 
 def oracle_seconds(site: Site) -> float:
-    """From each machine's launch to the end of its last job; a machine without a job is free."""
+    """Return the seconds from each launch to the end of the machine's last job.
+
+    A machine without a job costs nothing.
+    """
     instances = site.world.instances
     return sum(at - instances[machine].launched for machine, at in site.last_work.items())
 
@@ -160,7 +146,7 @@ def end(site: Site) -> None:
 
 
 def observe(site: Site, alarms: frozenset[str]) -> Observed:
-    """What control/observation would have asked AWS for."""
+    """Return what the monitor would learn from AWS."""
     world, now = site.world, site.now
     up = [i for i in world.instances.values() if i.state in UP]
     live = [t for t in world.tasks.values() if t.desired == "RUNNING"]
@@ -186,7 +172,7 @@ def observe(site: Site, alarms: frozenset[str]) -> Observed:
         machines=tuple(_machine(world, i, on, busy_on) for i in up),
         service=ServiceState(service.desired, running, len(live) - running),
         alarms=alarms,
-        requested={fleet.id: site.asked},
+        requested={fleet.id: site.requested},
     )
 
 

@@ -1,8 +1,7 @@
 """A run on the pure model of AWS, under a simulated clock: fleet, service, queue and workers.
 
-What the model leaves to others is here: the queue, and workers that take jobs, protect their
-container, and give their job back when their machine is taken away. Who scales the fleet is a
-policy, which is looked at every `POLL` seconds.
+The model has neither queue nor workers; they are here. Workers take jobs, protect their container,
+and return their job when EC2 takes their machine. A policy scales the fleet, every `POLL` seconds.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ import heapq
 import math
 import random
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Protocol
@@ -20,7 +19,7 @@ from benchmarks.simulated_case import (
     BACKOFF,
     CLUSTER,
     IDLE_BEFORE_RELEASE,
-    IDLE_CPU,
+    IDLE_SECONDS,
     LONGEST_POLL,
     MACHINE_TYPES,
     MESSENGER,
@@ -39,26 +38,26 @@ from embedded_aws.model.world import Effect, KillTask, StartTask
 
 
 class Policy(Protocol):
-    """Who scales the fleet. `tells` says that protection and CPU matter to it; `packs` that a job
-    that comes back goes where it prolongs a machine's life least."""
+    """Scales the fleet. With `reports`, protection and CPU matter to it; with `packs`, a returned
+    job goes where it prolongs a machine's life least."""
 
-    tells: bool
+    reports: bool
     packs: bool
 
     def look(self, site: Site) -> None:
-        """One step of the monitor; sets `site.over` when the run has ended."""
+        """Take one step of the monitor; set `site.over` when the run has ended."""
 
 
 @dataclass
 class Container:
-    """A task's workers: how many places are free, and the jobs in work with their end."""
+    """A task's workers: the number of free places, and the running jobs with their ends."""
 
     arn: str
     machine: str
     free: int
     jobs: dict[int, float] = field(default_factory=dict)
     idle_since: float = 0.0
-    told: bool | None = None  # the protection that was last asked for
+    protected: bool | None = None  # the protection that it last requested
     stopping: bool = False
 
 
@@ -75,13 +74,15 @@ class Site:
         self.queue = deque(range(len(case.lengths)))
         self.in_flight = 0
         self.done = 0
-        self.interrupted = 0  # jobs given back, whatever the reason
+        self.interrupted = 0  # jobs returned, for any reason
         self.cut_short = 0  # of those, by a policy's doing and not by EC2's
         self.last_done = 0.0
-        self.counted = (len(self.queue), 0)  # (visible, in flight) as SQS tells them
+        self.counted = (len(self.queue), 0)  # (visible, in flight) as SQS reports them
         self.containers: dict[str, Container] = {}
         self.idle: dict[str, Container] = {}
         self.last_work: dict[str, float] = {}  # when each machine last worked
+        self.alarms: set[str] = set()  # machines that end when they idle for IDLE_SECONDS
+        self._idle_since: dict[str, float] = {}  # NEVER while the machine works
         self._machines_seen = 0
         self._outbox: list[e.Event] = []
         self._heap: list[tuple[float, int, Callable[..., None], tuple[Any, ...]]] = []
@@ -89,13 +90,13 @@ class Site:
         self._start()
 
     def _start(self) -> None:
-        """What setup, submitJob and startCluster do."""
+        """Do what setup, submitJob and startCluster do."""
         case = self.case
         at_once = case.tasks_per_machine * case.jobs_per_task
-        self.asked = min(case.machines, math.ceil(len(case.lengths) / at_once))
+        self.requested = min(case.machines, math.ceil(len(case.lengths) / at_once))
         self.do(e.CreateCluster(CLUSTER))
-        (self.fleet,) = self.do(fleet_request(self.asked))
-        self.do(service_request(case.tasks_per_machine, self.asked))
+        (self.fleet,) = self.do(fleet_request(self.requested))
+        self.do(service_request(case.tasks_per_machine, self.requested))
         first = POLL * random.Random(f"{case.seed}/poll").random()
         self._at(max(0.0, first - case.lag), self._count)
         self._at(first, self._look)
@@ -115,12 +116,38 @@ class Site:
         return self
 
     def do(self, *events: e.Event) -> list[Any]:
-        """Requests to AWS, now; the answers, among them Refused."""
+        """Send requests to AWS now; return the answers, among them Refused."""
         return self._advance(list(events))
 
     def paid_seconds(self) -> float:
-        """Each machine from its launch until it is terminated: boot and shutdown too."""
+        """Return the seconds of all machines from launch to termination."""
         return sum(i.ended - i.launched for i in self.world.instances.values())
+
+    def put_alarms(self, machines: Iterable[str]) -> None:
+        """Let CloudWatch end these machines once they idle for IDLE_SECONDS (CloudWatch guide,
+        UsingAlarmActions). A fleet of type maintain replaces them."""
+        for machine in machines:
+            self.alarms.add(machine)
+            self._check_alarm(machine)
+
+    def _check_alarm(self, machine: str) -> None:
+        """End a machine that has idled. One that does not run sends no data (CloudWatch guide,
+        alarms-and-missing-data)."""
+        idle = self.now - self._idle_since[machine]
+        running = self.world.instances[machine].state == "running"
+        if machine in self.alarms and running and idle >= IDLE_SECONDS:
+            self.do(e.TerminateInstances((machine,)))
+
+    def _works_now(self, machine: str, works: bool) -> None:
+        idles = self._idle_since[machine] < NEVER
+        if works:
+            self._idle_since[machine] = NEVER
+        elif not idles:
+            self._idles_from(machine, self.now)
+
+    def _idles_from(self, machine: str, when: float) -> None:
+        self._idle_since[machine] = when
+        self._at(_tick(when + IDLE_SECONDS), self._check_alarm, machine)
 
     def _at(self, when: float, action: Callable[..., None], *arguments: Any) -> None:
         self._number += 1
@@ -138,7 +165,8 @@ class Site:
         return answers
 
     def _launched(self, instance_id: str, number: int) -> None:
-        """The n-th machine of a seed is interrupted at the same age under every policy."""
+        """Plan the interruption: the n-th machine of a seed has the same age under every policy."""
+        self._idles_from(instance_id, _tick(self.world.instances[instance_id].due))
         rate = self.case.interruptions_an_hour
         if rate:
             age = 3600 * random.Random(f"{self.case.seed}/{number}").expovariate(rate)
@@ -181,14 +209,14 @@ class Site:
             container.jobs[job] = end
             self.in_flight += 1
             self._at(end, self._finish, container, job, end)
-        if container.jobs and container.told is not True:
-            self._tell(container, True)
+        if container.jobs and container.protected is not True:
+            self._report(container, True)
         if not container.free:
             self.idle.pop(container.arn, None)
 
     def _finish(self, container: Container, job: int, end: float) -> None:
         if container.jobs.get(job) != end:
-            return  # it was given back before its end
+            return  # it was returned before its end
         del container.jobs[job]
         container.free += 1
         container.idle_since = self.last_work[container.machine] = self.now
@@ -201,18 +229,18 @@ class Site:
             self.last_done = self.now
         self.idle[container.arn] = container
         self._feed(container)
-        if not container.jobs and self.policy.tells:
+        if not container.jobs and self.policy.reports:
             self._at(self.now + IDLE_BEFORE_RELEASE, self._release, container)
 
     def _visible(self, job: int) -> None:
-        """A job is back in the queue: any worker that polls may get it."""
+        """Put a job back into the queue: any polling worker may get it."""
         self.in_flight -= 1
         self.queue.append(job)
         if self.idle:
             self._feed(self._taker())
 
     def _taker(self) -> Container:
-        """Any polling worker may get a message."""
+        """Choose the worker that gets a message: any that polls."""
         if self.policy.packs:
             return max(
                 self.idle.values(),
@@ -222,16 +250,17 @@ class Site:
 
     def _release(self, container: Container) -> None:
         idle = self.now - container.idle_since
-        if not container.jobs and container.told and idle >= IDLE_BEFORE_RELEASE:
-            self._tell(container, False)
+        if not container.jobs and container.protected and idle >= IDLE_BEFORE_RELEASE:
+            self._report(container, False)
 
-    def _tell(self, container: Container, busy: bool) -> None:
-        container.told = busy
-        if not self.policy.tells or container.stopping:
+    def _report(self, container: Container, busy: bool) -> None:
+        container.protected = busy
+        if not self.policy.reports or container.stopping:
             return
         # The renewals of a worker are left out: one protection lasts for the run.
         self._send(e.ProtectTask(CLUSTER, container.arn, busy, 2880 if busy else None))
-        self._send(e.UseCpu(container.machine, 50.0 if self._works(container) else IDLE_CPU))
+        works = self._works(container)
+        self._at(self.now + MESSENGER, self._works_now, container.machine, works)
 
     def _works(self, container: Container) -> bool:
         if self.case.tasks_per_machine == 1:
@@ -239,7 +268,7 @@ class Site:
         return any(c.jobs for c in self.containers.values() if c.machine == container.machine)
 
     def _stop(self, container: Container, seconds: float) -> None:
-        """SIGTERM, or the notice of an interruption: jobs go back, the container ends."""
+        """Stop a container at SIGTERM or at the notice of an interruption: its jobs go back."""
         if container.stopping:
             return
         container.stopping = True
@@ -280,3 +309,8 @@ class Site:
         if not self.over:
             self._at(self.now + POLL - self.case.lag, self._count)
             self._at(self.now + POLL, self._look)
+
+
+def _tick(when: float) -> float:
+    """Return the next moment at which the model lets something happen."""
+    return math.ceil(when / TIMINGS.tick) * TIMINGS.tick

@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
-"""Machine-hours paid and makespan, on the pure model of AWS, over 20 paired seeds a case.
+"""Machine-hours paid and makespan, on the pure model of AWS, over 20 paired seeds for each case.
 
     python benchmarks/simulation.py [--quick] [--machines N] [--seeds N] [--lag S] [--taken X]
 
-Three policies run the same jobs in the same order, and a machine that is the n-th of its fleet is
-interrupted at the same age under each: this monitor's decision function, the reference's policy
-(15-minute idle alarms, and a target lowered every 10 minutes), and an oracle that ends each machine
-in the second of its last job's end. A machine is paid from its launch until it is terminated, boot,
-registration and shutdown included; the oracle's until its last job's end. Needed is the sum of the
-jobs' seconds, if all places of a machine were always at work.
+Three policies run the same jobs in the same order, and EC2 interrupts the n-th machine of a fleet
+at the same age under each: this monitor's decision function, the reference's policy (15-minute idle
+alarms, and a target lowered every 10 minutes), and an oracle that ends each machine in the second
+of its last job's end. The monitor pays a machine from launch to termination, with boot,
+registration and shutdown; the oracle pays until the last job's end. Needed is the sum of the jobs'
+seconds if all places of a machine always worked.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ from benchmarks.simulated_policies import (
 )
 from benchmarks.simulated_site import Site
 
-# The goals: times the oracle where the mean machine lives an hour or more, else so many minutes
-# more for each machine; makespan over the reference's policy.
+# The goals: at most MOST_TIMES the oracle where the mean machine lives an hour or more, else at
+# most MOST_MINUTES more for each machine; at most MOST_MAKESPAN the reference's makespan.
 MOST_TIMES, LONG_LIFE, MOST_MINUTES, MOST_MAKESPAN = 1.10, 60.0, 4.0, 1.01
 INTERRUPTIONS_AN_HOUR = 0.05
 FAILING = 0.01
@@ -43,17 +43,17 @@ SIGMA = 1.0  # of the lognormal: the longest of 1,000 jobs takes 15 times the me
 
 
 def exponential(random: random.Random, count: int, mean: float) -> list[float]:
-    """Job lengths in seconds."""
+    """Return job lengths in seconds."""
     return [random.expovariate(1 / mean) for _ in range(count)]
 
 
 def lognormal(random: random.Random, count: int, mean: float) -> list[float]:
-    """Job lengths in seconds, a few of them very long."""
+    """Return job lengths in seconds, a few of them very long."""
     return [mean * random.lognormvariate(-(SIGMA**2) / 2, SIGMA) for _ in range(count)]
 
 
 def straggler(random: random.Random, count: int, mean: float) -> list[float]:
-    """Like jobs, and somewhere among them one that takes 15 times as long."""
+    """Return similar job lengths in seconds, and one that is 15 times as long."""
     lengths = [mean * random.uniform(0.9, 1.1) for _ in range(count)]
     lengths[random.randrange(count)] *= 15
     return lengths
@@ -78,7 +78,7 @@ class Row:
     jobs_per_task: int = 1
 
     def case(self, seed: int) -> Case:
-        """The run of one seed."""
+        """Return the run of one seed."""
         places = self.machines * self.tasks_per_machine * self.jobs_per_task
         chance = random.Random(f"{seed}/{self}")
         return Case(
@@ -105,27 +105,27 @@ class Result:
 
     @property
     def extra_minutes(self) -> float:
-        """What the monitor pays more than the oracle, a machine."""
+        """Return the minutes for each machine that the monitor pays more than the oracle."""
         return (self.monitor - self.oracle) / self.machines / 60
 
     @property
     def life_minutes(self) -> float:
-        """How long a machine lives under the oracle, on average."""
+        """Return the mean life of a machine under the oracle."""
         return self.oracle / self.machines / 60
 
     @property
     def times_oracle(self) -> float:
-        """Machine-hours paid by the monitor over those of the oracle."""
+        """Return the machine-hours paid by the monitor over those of the oracle."""
         return self.monitor / self.oracle
 
     @property
     def times_makespan(self) -> float:
-        """The monitor's makespan over that of the reference's policy."""
+        """Return the monitor's makespan over that of the reference's policy."""
         return self.monitor_makespan / self.reference_makespan
 
 
 def simulate(case: Case) -> Result:
-    """The case under all three policies."""
+    """Run the case under all three policies."""
     monitor = Site(case, Monitor(case)).run()
     reference = Site(case, Reference(case)).run()
     oracle = Site(case, Oracle(case)).run()
@@ -136,12 +136,12 @@ def simulate(case: Case) -> Result:
         oracle=oracle_seconds(oracle),
         monitor_makespan=monitor.last_done,
         reference_makespan=reference.last_done,
-        machines=monitor.asked,
+        machines=monitor.requested,
     )
 
 
 def rows(machines: int | None, quick: bool) -> Iterator[Row]:
-    """What the table shows: short and long lives, sizes, containers on a machine."""
+    """Yield the rows of the table: short and long lives, sizes, containers on a machine."""
     for count in (10, 100) if quick else (10, 100, 1000):
         if machines in (None, count):
             for kind in KINDS:
@@ -152,7 +152,7 @@ def rows(machines: int | None, quick: bool) -> Iterator[Row]:
 
 
 def reached(results: list[Result]) -> bool:
-    """Whether the medians are within the goals."""
+    """Return whether the medians are within the goals."""
     cheap = (
         median(r.times_oracle for r in results) <= MOST_TIMES
         if median(r.life_minutes for r in results) >= LONG_LIFE
@@ -162,9 +162,9 @@ def reached(results: list[Result]) -> bool:
 
 
 HEADER = f"""\
-Paid / needed is machine-hours paid over machine-hours needed; all are medians of paired seeds, but
-for the mean in brackets. EC2 takes {{taken:.0%}} of the machines back in an hour, SQS's counts are
-{{lag:.0f}} s old, {FAILING:.0%} of the jobs fail once.
+Paid / needed is machine-hours paid over machine-hours needed. All are medians of paired seeds,
+except for the mean in brackets. EC2 interrupts {{taken:.0%}} of the machines each hour, SQS's
+counts are {{lag:.0f}} s old, {FAILING:.0%} of the jobs fail once.
 
                                      paid / needed         monitor  extra   life    makespan
 machines   jobs  lengths     places  monitor refer. oracle / oracle  min/m    min  / refer. (mean)
@@ -172,7 +172,7 @@ machines   jobs  lengths     places  monitor refer. oracle / oracle  min/m    mi
 
 
 def line(row: Row, results: list[Result]) -> str:
-    """One line of the table."""
+    """Return one line of the table."""
 
     def middle(value: Callable[[Result], float]) -> float:
         return median(value(r) for r in results)
@@ -203,7 +203,7 @@ def main() -> int:
         "--taken",
         type=float,
         default=INTERRUPTIONS_AN_HOUR,
-        help="share of the machines that EC2 takes back in an hour",
+        help="share of the machines that EC2 interrupts each hour",
     )
     options = parser.parse_args()
     seeds = options.seeds or (5 if options.quick else 20)

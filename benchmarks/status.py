@@ -1,19 +1,20 @@
 #!/usr/bin/env python3
-"""`run.py status` on a recorded run of a million jobs: seconds, CPU, memory, requests, figures.
+"""Verbs that read a recorded run, up to a million jobs: seconds, CPU, memory, requests.
 
-    python benchmarks/status.py [--jobs N ...] [--processes N]
+    python benchmarks/status.py [--jobs N ...] [--others N] [--processes N]
 
-S3 is the recorded run of recorded_run.py, on loopback; the other services are the embedded AWS.
-What status says is compared with what was recorded, job by job state. Beside it the same records
-are counted by a plain boto3 paginator, one list after another, as a yardstick.
+Each line is a new process, with the start of Python and boto3. S3 is the recorded run of
+recorded_run.py, on loopback; the other services are the embedded AWS. The figures of `status` are
+compared with the recorded ones. For comparison a plain boto3 paginator counts the same records, one
+listing after another. `failures`, `logs` and `report` run once, on --others jobs.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -27,9 +28,9 @@ sys.path.insert(0, str(ROOT))
 
 import embedded_aws  # noqa: E402
 from benchmarks import recorded_run  # noqa: E402
-from benchmarks.recorded_jobs import BUCKET, Shape  # noqa: E402
+from benchmarks.recorded_jobs import BUCKET, Shape, name_of  # noqa: E402
 
-_YARDSTICK = f"""
+_PAGINATOR = f"""
 import boto3, sys
 s3, counts = boto3.client("s3"), {{}}
 pages = s3.get_paginator("list_objects_v2").paginate(Bucket="{BUCKET}", Prefix=sys.argv[1])
@@ -51,16 +52,24 @@ class Measured(NamedTuple):
 
 
 def main() -> None:
+    """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--jobs", type=int, nargs="+", default=[1_000, 100_000, 1_000_000])
+    parser.add_argument("--jobs", type=int, nargs="*", default=[1_000, 100_000, 1_000_000])
+    parser.add_argument("--others", type=int, default=100_000, help="jobs for the other verbs")
     parser.add_argument("--processes", type=int, default=1, help="of the S3 server")
     args = parser.parse_args()
-    print(f"{'jobs':>10} {'who':<14} {'wall s':>7} {'CPU s':>7} {'peak MB':>8} {'requests':>9}")
+    print(
+        f"{'jobs':>10} {'what':<24} {'wall s':>7} {'CPU s':>7} {'peak MB':>8} {'requests':>9}"
+        f" {'server s':>9}"
+    )
     for jobs in args.jobs:
-        _measure(jobs, args.processes)
+        _measure_status(jobs, args.processes)
+    if args.others:
+        _measure_others(args.others, args.processes)
 
 
-def _measure(jobs: int, processes: int) -> None:
+def _measure_status(jobs: int, processes: int) -> None:
+    """Measure `status` on a run in progress, and the paginator."""
     shape = Shape(
         jobs=jobs,
         failed=jobs // 50,
@@ -69,68 +78,94 @@ def _measure(jobs: int, processes: int) -> None:
         retried=jobs // 200,
         began=time.time() - 11 * 3600,
     )
-    with tempfile.TemporaryDirectory() as folder:
-        state = Path(folder) / "embedded"
-        aws = embedded_aws.running(worker_folder=ROOT / "worker", state_folder=state)
-        with aws as server, recorded_run.serving(shape, processes) as served:
-            recorded_run.write_project(Path(folder), shape)
-            environment = {**os.environ, **server.environment, **_to_s3(served)}
-            status = [sys.executable, str(ROOT / "run.py"), "--config", folder, "status", "--json"]
-            _row(jobs, "status", served, status, environment, shape)
-            plain = [sys.executable, "-c", _YARDSTICK, f"{shape.prefix}records/"]
-            _row(jobs, "boto3 alone", served, plain, environment, None)
+    with Site(shape, processes) as site:
+        status = json.loads(site.measure("status", "--json"))["jobs"]
+        site.row("boto3 alone", [sys.executable, "-c", _PAGINATOR, f"{shape.prefix}records/"])
+    expected = {
+        "submitted": jobs,
+        "done": jobs - shape.failed - shape.skipped - shape.waiting - shape.retrying,
+        "skipped": shape.skipped,
+        "failed": shape.failed,
+    }
+    found = {name: status[name] for name in expected}
+    assert found == expected, f"status reports {found}, recorded are {expected}"
 
 
-def _to_s3(served: recorded_run.Served) -> dict[str, str]:
-    return {"AWS_ENDPOINT_URL_S3": served.url, "AWS_DEFAULT_REGION": "us-east-1"}
+def _measure_others(jobs: int, processes: int) -> None:
+    """Measure the verbs that read failures, logs and records."""
+    shape = Shape(jobs=jobs, failed=jobs // 50, recovered=jobs // 50, retrying=jobs // 1000)
+    with Site(shape, processes) as site:
+        site.measure("failures")
+        site.measure("failures", "--json")
+        site.measure("failures", "--job-file", str(site.folder / "failed.json"))
+        site.measure("logs", name_of(jobs // 2))
+        site.measure("logs", "--grep", "traceback")
+    shape = Shape(jobs=jobs, failed=jobs // 50, skipped=jobs // 300, recovered=jobs // 100)
+    with Site(shape, processes) as site:
+        site.measure("report")
+        (page,) = site.folder.glob("reports/*.html")
+        print(f"{'':>10} the page has {page.stat().st_size / 1e6:.2f} MB")
 
 
-def _row(
-    jobs: int,
-    who: str,
-    served: recorded_run.Served,
-    command: list[str],
-    environment: Mapping[str, str],
-    shape: Shape | None,
-) -> None:
-    before = served.server.counts().requests
-    measured = run(command, environment)
-    requests = served.server.counts().requests - before
-    print(
-        f"{jobs:>10,} {who:<14} {measured.seconds:>7.2f} {measured.cpu:>7.2f} "
-        f"{measured.peak_mb:>8.0f} {requests:>9,}",
-        flush=True,
-    )
-    if shape is not None:
-        said = json.loads(measured.out)["jobs"]
-        expected = {
-            "submitted": shape.jobs,
-            "done": shape.jobs - shape.failed - shape.skipped - shape.waiting - shape.retrying,
-            "skipped": shape.skipped,
-            "failed": shape.failed,
+class Site:
+    """A recorded run, its project folder, and what leads run.py to them."""
+
+    def __init__(self, shape: Shape, processes: int) -> None:
+        self.shape, self._stack = shape, contextlib.ExitStack()
+        self.folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory()))
+        aws = embedded_aws.running(ROOT / "worker", self.folder / "embedded")
+        server = self._stack.enter_context(aws)
+        self._run = self._stack.enter_context(recorded_run.serving(shape, processes))
+        recorded_run.write_project(self.folder, shape)
+        self._environment = {
+            **os.environ,
+            **server.environment,
+            "AWS_ENDPOINT_URL_S3": self._run.url,
+            "AWS_DEFAULT_REGION": "us-east-1",
         }
-        found = {name: said[name] for name in expected}
-        assert found == expected, f"status says {found}, recorded are {expected}"
+
+    def __enter__(self) -> Site:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def measure(self, *words: str) -> str:
+        """Run a verb and print its line; return what it printed."""
+        command = [sys.executable, str(ROOT / "run.py"), "--config", str(self.folder), *words]
+        shown = " ".join(word for word in words if "/" not in word)
+        return self.row(shown, command)
+
+    def row(self, what: str, command: list[str]) -> str:
+        """Run a command and print its line; return what it printed."""
+        before = self._run.server.counts()
+        measured = run(command, self._environment, self.folder)
+        after = self._run.server.counts()
+        print(
+            f"{self.shape.jobs:>10,} {what:<24} {measured.seconds:>7.2f} {measured.cpu:>7.2f} "
+            f"{measured.peak_mb:>8.0f} {after.requests - before.requests:>9,}"
+            f" {after.cpu - before.cpu:>9.2f}",
+            flush=True,
+        )
+        return measured.out
 
 
-def run(command: list[str], environment: Mapping[str, str]) -> Measured:
-    """Run a command to its end. Its peak memory is the kernel's, of it alone."""
+def run(command: list[str], environment: Mapping[str, str], folder: Path) -> Measured:
+    """Run a command to its end. Its peak memory is the kernel's figure for it alone."""
     began = time.perf_counter()
-    with tempfile.TemporaryFile("w+") as out:
-        process = subprocess.Popen(command, env=dict(environment), stdout=out)
-        _, code, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(code)
+    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
+        process = subprocess.Popen(command, env=environment, stdout=out, stderr=err, cwd=folder)
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
         seconds = time.perf_counter() - began
         out.seek(0)
+        err.seek(0)
+        if process.returncode:
+            sys.exit(f"{command} ended with {process.returncode}: {err.read()}")
         text = out.read()
-    if process.returncode:
-        sys.exit(f"{command} ended with {process.returncode}: {text}")
-    return Measured(seconds, usage.ru_utime + usage.ru_stime, _mb(usage), text)
-
-
-def _mb(usage: resource.struct_rusage) -> float:
     # ru_maxrss is in KiB on Linux, in bytes on macOS (getrusage(2)).
-    return usage.ru_maxrss / 1024 / (1024 if sys.platform == "darwin" else 1)
+    peak = usage.ru_maxrss / 1024 / (1024 if sys.platform == "darwin" else 1)
+    return Measured(seconds, usage.ru_utime + usage.ru_stime, peak, text)
 
 
 if __name__ == "__main__":

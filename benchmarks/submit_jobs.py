@@ -1,11 +1,11 @@
-"""What submitJob costs: client CPU a job, jobs a second and memory; beside one send a job.
+"""The cost of submitJob, compared with one send for each job: CPU, jobs per second, memory.
 
     python benchmarks/submit_jobs.py [--jobs 10000] [--million 1000000]
 
 SQS and S3 are benchmarks/aws_stub.py in a process of its own, so that only the client is
 measured. Each line is a new process. CPU is user and system time of all threads, with all of the
-bookkeeping: looking the file over, ids, journal, parts, progress. Starting Python and boto3 is
-shown apart. "doubled" must be 0.
+bookkeeping: checking the file, ids, parts, progress. The start of Python and boto3 is shown
+separately. "doubled" must be 0.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def main() -> None:
     """Run every case and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--jobs", type=int, default=10_000, help="of the first cases")
-    parser.add_argument("--million", type=int, default=1_000_000, help="of the last; 0: leave out")
+    parser.add_argument("--million", type=int, default=1_000_000, help="of the last; 0: skip it")
     parser.add_argument("--client", nargs=4, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.client:
@@ -64,7 +64,7 @@ def main() -> None:
 def case(
     label: str, way: str, latency: float, count: int, form: str, and_again: bool = False
 ) -> dict[str, float]:
-    """One line of the table, measured in a new process against a new stub.
+    """Print one line of the table, measured in a new process against a new stub.
 
     `and_again` adds a line for the same command once more, which has nothing to send.
     """
@@ -105,7 +105,7 @@ def measured(label: str, way: str, url: str, path: Path, count: int) -> dict[str
 
 
 def env(url: str) -> dict[str, str]:
-    """No AWS settings but the stub's."""
+    """Return an environment with no AWS settings but the stub's."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith("AWS_")}
     return {
         **kept,
@@ -117,7 +117,7 @@ def env(url: str) -> dict[str, str]:
 
 
 def job_file(folder: Path, count: int, form: str) -> Path:
-    """A job file of `count` jobs, listed or in a table beside it."""
+    """Write a job file of `count` jobs, in a list or in a table next to it."""
     path = folder / "job.json"
     groups = ({"plate": f"P{i // 384}", "well": f"W{i % 384}", "site": i} for i in range(count))
     if form == "json":
@@ -131,7 +131,7 @@ def job_file(folder: Path, count: int, form: str) -> Path:
     return path
 
 
-# What a run needs, of which nothing is used here.
+# A run needs these values; nothing here depends on them.
 CONFIG: Any = {
     "APP_NAME": "Benchmark",
     "DOCKERHUB_TAG": "a/b:1",
@@ -146,7 +146,7 @@ CONFIG: Any = {
 
 
 def client(way: str, url: str, path: str, count: str) -> dict[str, float]:
-    """What is measured, in its own process."""
+    """Submit the jobs: the measured part, in its own process."""
     import boto3
 
     from control.aws.session import AWS
@@ -182,7 +182,7 @@ def client(way: str, url: str, path: str, count: str) -> dict[str, float]:
 
 
 def one_by_one(queue_url: str, path: Path) -> None:
-    """One request and one printed line a job, as Distributed-Something does."""
+    """Send one request and print one line for each job, as Distributed-Something does."""
     import boto3
 
     queue = boto3.resource("sqs").Queue(queue_url)

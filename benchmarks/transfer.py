@@ -1,13 +1,12 @@
 #!/usr/bin/env python3
-"""Transfer engines beside `aws s3 cp --recursive` and s5cmd, against an S3 that is not the limit.
+"""Transfer engines compared with `aws s3 cp --recursive` and s5cmd; S3 is not the limit.
 
     python benchmarks/transfer.py [--small 10000] [--large 2] [--repeat 3] [--folder FOLDER]
 
-Needs benchmarks/requirements.txt, and twice the size of the large files in FOLDER. Every client is
-a process of its own, measured from its start to its end; they take turns, and the median of the
-turns is shown. Exits with 1 unless small files go up at least twice as fast as with the AWS CLI.
-`server` is the CPU of the S3 stub during the same time: it is no limit as long
-as that is well below the wall time.
+It needs benchmarks/requirements.txt, and space for twice the large files in FOLDER. Every client is
+a process of its own, measured from start to end; they take turns, and the table shows medians. The
+exit code is 1 unless small files go up at least twice as fast as with the AWS CLI. `server` is the
+CPU of the S3 stub in that time: well below the wall time it is not the limit.
 """
 
 from __future__ import annotations
@@ -22,18 +21,22 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+sys.path[:0] = [str(ROOT), str(ROOT / "worker")]
 
-from benchmarks import s3_stub  # noqa: E402
-from benchmarks.transfer_engine import ENGINES  # noqa: E402
+from benchmarks import stub_server  # noqa: E402
+from benchmarks.aws_stub import BUCKET, made_up_s3  # noqa: E402
 
 SMALL_BYTES = 20_000
 LARGE_BYTES = 2_000_000_000
 UPLOADED = "uploaded"
 REFERENCE, OURS = "aws s3 cp", "plumbing"
 LEAST_RATIO = 2.0
+REGION = "us-east-1"
+THREADS = 16
+ENGINE = "--engine"  # NAME upload|download FOLDER PREFIX: one transfer, in a process of its own
 
 
 @dataclass
@@ -50,7 +53,7 @@ class Load:
 
 @dataclass
 class Cost:
-    """What one transfer took: seconds, CPU seconds, MB, and CPU seconds of the server."""
+    """The cost of one transfer: seconds, CPU seconds, MB, and CPU seconds of the server."""
 
     wall: float
     cpu: float
@@ -66,7 +69,7 @@ def main() -> int:
     if not options.small:
         return 0
     good = ratios[0] >= LEAST_RATIO
-    print(f"wanted of small uploads: at least {LEAST_RATIO:g}: {'yes' if good else 'NO'}")
+    print(f"goal for small uploads: at least {LEAST_RATIO:g}: {'met' if good else 'MISSED'}")
     return 0 if good else 1
 
 
@@ -81,7 +84,7 @@ def _options() -> argparse.Namespace:
 
 
 def _measure(load: Load, folder: Path, repeat: int) -> float:
-    """Measure and print both directions; how many times as long as ours the reference uploads."""
+    """Measure and print both directions; return the reference's upload time over ours."""
     ratios = {}
     source, target = folder / "source", folder / "target"
     _make_files(source, load)
@@ -108,12 +111,12 @@ def _make_files(folder: Path, load: Load) -> None:
 
 
 def _clients(direction: str, load: Load, source: Path, target: Path) -> dict[str, list[str]]:
-    """The command of every client."""
-    engine = [sys.executable, str(ROOT / "benchmarks/transfer_engine.py")]
+    """Return the command of every client."""
+    engine = [sys.executable, __file__, ENGINE]
     programs = Path(sys.executable).parent
     aws = [str(programs / "aws"), "s3", "cp", "--recursive", "--only-show-errors"]
     s5cmd = [str(programs / "s5cmd"), "--log", "error", "cp"]
-    there = f"s3://{s3_stub.BUCKET}"
+    there = f"s3://{BUCKET}"
     if direction == "upload":
         here, prefix = source, UPLOADED
         aws += [f"{source}/", f"{there}/{UPLOADED}/"]
@@ -131,9 +134,9 @@ def _clients(direction: str, load: Load, source: Path, target: Path) -> dict[str
 
 
 def _run(command: list[str], direction: str, load: Load, target: Path) -> Cost:
-    """Run a client; raises if it fails or has not transferred everything."""
+    """Run a client. Raise SystemExit if it fails or did not transfer everything."""
     shutil.rmtree(target, ignore_errors=True)
-    with s3_stub.serving() as server:
+    with stub_server.in_processes(made_up_s3) as server:
         began = time.monotonic()
         client = subprocess.Popen(command, env=_environment(server.url))
         _, status, usage = os.wait4(client.pid, 0)
@@ -150,7 +153,7 @@ def _run(command: list[str], direction: str, load: Load, target: Path) -> Cost:
 
 
 def _environment(url: str) -> dict[str, str]:
-    """The caller's, without any AWS settings of theirs."""
+    """Return the caller's environment without any AWS settings of theirs."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     return {
         **kept,
@@ -187,5 +190,86 @@ def _load() -> str:
     return " ".join(f"{number:.1f}" for number in os.getloadavg())
 
 
+def with_plumbing(direction: str, folder: Path, prefix: str) -> None:
+    """Transfer as the worker does (attempt.py and job.py)."""
+    from plumbing import aws_clients, download, upload
+
+    s3 = aws_clients.make_clients(aws_clients.make_session(REGION)).s3
+    if direction == "upload":
+        items = upload.items_of(folder, BUCKET, prefix, {}, print)
+        upload.send_all(s3, items, lambda: None)
+    else:
+        download.fetch_one(s3, BUCKET, f"{prefix}/", folder, lambda: None)
+
+
+def with_put_object(direction: str, folder: Path, prefix: str) -> None:
+    """Upload without quick_put.py: by boto3's put_object in threads."""
+    from plumbing import upload
+
+    upload.MANY = sys.maxsize
+    with_plumbing(direction, folder, prefix)
+
+
+def with_s3transfer(direction: str, folder: Path, prefix: str) -> None:
+    """Transfer by the library under boto3's upload_file and `aws s3 cp`."""
+    import boto3
+    from botocore.config import Config
+    from s3transfer.manager import TransferConfig, TransferManager
+
+    s3 = boto3.client("s3", region_name=REGION, config=Config(max_pool_connections=THREADS))
+    with TransferManager(s3, TransferConfig(max_request_concurrency=THREADS)) as manager:
+        _submit_all(manager, s3, direction, folder, prefix)
+
+
+def with_crt(direction: str, folder: Path, prefix: str) -> None:
+    """Transfer by AWS's library in C, through s3transfer's bindings."""
+    import boto3
+    import botocore.session
+    from s3transfer.crt import (
+        BotocoreCRTCredentialsWrapper,
+        BotocoreCRTRequestSerializer,
+        CRTTransferManager,
+        create_s3_crt_client,
+    )
+
+    session = botocore.session.get_session()
+    credentials = BotocoreCRTCredentialsWrapper(session.get_credentials())
+    client = create_s3_crt_client(REGION, credentials.to_crt_credentials_provider(), use_ssl=False)
+    url = os.environ["AWS_ENDPOINT_URL"]
+    serializer = BotocoreCRTRequestSerializer(session, {"region_name": REGION, "endpoint_url": url})
+    s3 = boto3.client("s3", region_name=REGION)
+    with CRTTransferManager(client, serializer) as manager:
+        _submit_all(manager, s3, direction, folder, prefix)
+
+
+def _submit_all(manager: Any, s3: Any, direction: str, folder: Path, prefix: str) -> None:
+    if direction == "upload":
+        futures = [
+            manager.upload(str(path), BUCKET, f"{prefix}/{path.relative_to(folder)}")
+            for path in sorted(folder.rglob("*"))
+            if path.is_file()
+        ]
+    else:
+        folder.mkdir(parents=True)
+        pages = s3.get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix=f"{prefix}/")
+        keys = [entry["Key"] for page in pages for entry in page["Contents"]]
+        futures = [
+            manager.download(BUCKET, key, str(folder / key.rpartition("/")[2])) for key in keys
+        ]
+    for future in futures:
+        future.result()
+
+
+ENGINES = {
+    "plumbing": with_plumbing,
+    "put_object": with_put_object,
+    "s3transfer": with_s3transfer,
+    "crt": with_crt,
+}
+
 if __name__ == "__main__":
-    sys.exit(main())
+    if sys.argv[1:2] == [ENGINE]:
+        name, direction, folder, prefix = sys.argv[2:]
+        ENGINES[name](direction, Path(folder), prefix)
+    else:
+        sys.exit(main())

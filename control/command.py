@@ -29,26 +29,28 @@ def in_project(option: str) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Command:
-    """A verb of run.py or another program, and its arguments; `format` adds arguments."""
+    """A command without its arguments, which `format` adds; `is_verb`: one of run.py."""
 
-    name: str
-    arguments: str = ""
+    text: str
+    is_verb: bool = True
 
     def __str__(self) -> str:
-        words = [self.name, self.arguments]
-        if self.name in VERBS:
-            words = [PROGRAM, _project.get(), *words]
+        words = [PROGRAM, _project.get(), self.text] if self.is_verb else [self.text]
         return " ".join(word for word in words if word)
 
     def __format__(self, arguments: str) -> str:
-        return str(Command(self.name, arguments or self.arguments))
+        return str(Command(f"{self.text} {arguments}".strip(), self.is_verb))
 
 
-# What a placeholder of a text can name: "{retry:--unfinished}", "{make:-C worker push}". `run` is
-# for commands of another project.
-COMMANDS = {name: Command(name) for name in (*VERBS, "make", "aws")} | {"run": Command(PROGRAM)}
+# Placeholders of a text that stand for commands: "{retry:--unfinished}", "{make:-C worker push}".
+# `run` is for commands of another project.
+COMMANDS = {
+    **{verb: Command(verb) for verb in VERBS},
+    **{"make": Command("make", False), "aws": Command("aws", False)},
+    "run": Command(PROGRAM, False),
+}
 
 
 def typed(verb: str, *arguments: str) -> str:
     """Return a verb's command as it is typed, in the project of this command line."""
-    return str(Command(verb, " ".join(arguments)))
+    return str(Command(" ".join((verb, *arguments))))

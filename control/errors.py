@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class ExplainedError(Exception):
-    """AWS or the run failed. `what` says what happened and where, `fix` the one thing to do."""
+    """AWS or the run failed. `what` is what happened and where, `fix` the one thing to do."""
 
     exit_code = 1
 

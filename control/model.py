@@ -62,7 +62,8 @@ class FleetEntry:
 class Run:
     """A run in run.json: all that monitor and stop need, so that neither reads config.py.
 
-    `config` holds the settings of the last setup.
+    `config` holds the settings of the last setup. `sending` has the submit commands that have not
+    finished, by number, with the number of their last part whose jobs are all sent.
     """
 
     app_name: str
@@ -79,6 +80,7 @@ class Run:
     task_definition: str = ""
     log_group: str = ""
     submissions: int = 0
+    sending: dict[str, int] = field(default_factory=dict)
     fleets: tuple[FleetEntry, ...] = ()
     memory: dict[str, Any] = field(default_factory=dict)
     ended: str = ""

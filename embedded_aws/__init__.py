@@ -1,6 +1,6 @@
 """AWS on this computer: moto on loopback, and an honest model of fleets, machines and services.
 
-`running` starts it as a process of its own; nothing else here is for use from outside.
+`running` starts it as a process of its own; other modules use only the names below.
 """
 
 from embedded_aws.container_engine import ContainerEngine, NoEngine, find_engine

@@ -1,4 +1,4 @@
-"""docker or podman, whichever works on this computer: the same commands, typed."""
+"""docker or podman, whichever works on this computer."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 NAMES = ("docker", "podman")
-# What one command may take on a busy computer; an engine that does not answer takes for ever.
+# The longest time for one command on a busy computer; a hanging engine never answers.
 ANSWER_SECONDS = 120.0
 
 
 class NoEngine(Exception):
-    """There is no engine that works: `what` was found, and `fix`, one thing to do."""
+    """No engine works: `what` is the problem, and `fix` the one thing to do."""
 
     def __init__(self, what: str, fix: str) -> None:
         super().__init__(f"{what} {fix}")
@@ -32,10 +32,9 @@ class ContainerEngine:
     def run(
         self, *arguments: str, environment: Mapping[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:
-        """Run one command of the engine; what it wrote is in the answer.
+        """Run one command of the engine and return its exit code and output.
 
-        `environment` is added to this process's own. A command that takes longer than
-        ANSWER_SECONDS has failed.
+        `environment` is added to this process's own. A command fails after ANSWER_SECONDS.
         """
         command = [self.program, *arguments]
         try:
@@ -47,7 +46,7 @@ class ContainerEngine:
                 text=True,
                 errors="replace",
                 timeout=ANSWER_SECONDS,
-                # Ctrl-C at the terminal must not break off what clears up after it.
+                # Ctrl-C at the terminal must not interrupt the cleanup after it.
                 start_new_session=True,
             )
         except subprocess.TimeoutExpired:
@@ -57,13 +56,13 @@ class ContainerEngine:
         return subprocess.CompletedProcess(command, 1, "", what)
 
     def has_image(self, image: str) -> bool:
-        """Whether an image of this name is on this computer."""
+        """Return whether an image of this name is on this computer."""
         return self.run("image", "inspect", image).returncode == 0
 
     def build(self, folder: Path, image: str, hear: Callable[[str], None]) -> int:
-        """Build the Dockerfile of a folder under this name; gives the engine's exit code.
+        """Build the Dockerfile of a folder under this name; return the engine's exit code.
 
-        `hear` is told each line as it comes.
+        `hear` gets each line as it comes.
         """
         with subprocess.Popen(
             [self.program, "build", "--tag", image, str(folder)],
@@ -81,12 +80,15 @@ class ContainerEngine:
 
 
 def find_engine(name: str = "") -> ContainerEngine:
-    """The engine of this name, else the first of docker and podman that works. Raises NoEngine."""
+    """Return the engine of this name, else the first of docker and podman that works.
+
+    Raise NoEngine.
+    """
     names = (name,) if name else NAMES
     installed = [ContainerEngine(each) for each in names if shutil.which(each)]
     problems = []
     for engine in installed:
-        # It needs the daemon, where there is one, and the right to speak to it.
+        # This needs the daemon, where there is one, and the right to use it.
         asked = engine.run("ps", "-q")
         if asked.returncode == 0:
             return engine
@@ -104,5 +106,5 @@ def find_engine(name: str = "") -> ContainerEngine:
 
 
 def last_line(text: str) -> str:
-    """What an engine says last is why it failed."""
+    """Return the last line, in which an engine says why it failed."""
     return (text.strip().splitlines() or ["no message"])[-1].strip()

@@ -7,9 +7,8 @@ from typing import Any
 from moto.core.responses import ActionResult
 from moto.ecs.exceptions import ECSException
 
-from embedded_aws.actions import at
-from embedded_aws.ecs_actions import ECSWorldActions
-from embedded_aws.model import Refused, World
+from embedded_aws.actions import ECSWorldActions, at, missing
+from embedded_aws.model import World
 from embedded_aws.model.events import DeregisterContainerInstance, SetContainerInstanceState
 from embedded_aws.model.placement import parse
 from embedded_aws.model.things import ContainerInstance
@@ -19,10 +18,10 @@ MOST_UPDATED = 10  # botocore: ecs.UpdateContainerInstancesState
 
 
 class ContainerInstanceActions(ECSWorldActions):
-    """Mixed into moto's ECS."""
+    """A mixin for moto's ECS."""
 
     def list_container_instances(self) -> ActionResult:
-        """ListContainerInstances, by status and by a filter in the cluster query language."""
+        """Answer ListContainerInstances, by status and by a filter in the query language."""
         world = self.look()
         cluster = self.cluster_name(world)
         status = self.param("status")
@@ -32,70 +31,46 @@ class ContainerInstanceActions(ECSWorldActions):
             if c.cluster == cluster and status in (None, c.status)
         ]
         if self.param("filter"):
-            try:
+            with self.refusals():
                 test = parse(self.param("filter"))
-            except Refused as refused:
-                raise self.error(refused) from None
             found = [c for c in found if test(c)]
         page, more = self.page([c.arn for c in found], "maxResults", "nextToken", 100)
         return ActionResult({"containerInstanceArns": page, **more})
 
     def describe_container_instances(self) -> ActionResult:
-        """DescribeContainerInstances."""
+        """Answer DescribeContainerInstances."""
         world = self.look()
-        arns = self._named(world, MOST_DESCRIBED)
+        arns = self.arns(world, "container-instance", "containerInstances", MOST_DESCRIBED)
         known = world.container_instances
-        return ActionResult(
-            {
-                "containerInstances": [_describe(world, known[a]) for a in arns if a in known],
-                "failures": _missing(world, arns),
-            }
-        )
+        found = [_describe(world, known[arn]) for arn in arns if arn in known]
+        return ActionResult({"containerInstances": found, "failures": missing(arns, known)})
 
     def update_container_instances_state(self) -> ActionResult:
-        """UpdateContainerInstancesState."""
+        """Answer UpdateContainerInstancesState."""
         world = self.look()
-        arns = self._named(world, MOST_UPDATED)
-        failures = _missing(world, arns)
+        arns = self.arns(world, "container-instance", "containerInstances", MOST_UPDATED)
+        failures = missing(arns, world.container_instances)
         cluster, status = self.cluster_name(world), self.param("status")
-        done = [
-            self.act(SetContainerInstanceState(cluster, arn, status))
-            for arn in arns
-            if arn in world.container_instances
-        ]
+        for arn in arns:
+            if arn in world.container_instances:
+                self.act(SetContainerInstanceState(cluster, arn, status))
         world = self.look()
-        changed = [
-            _describe(world, world.container_instances[a])
-            for a in done
-            if a in world.container_instances
-        ]
+        known = world.container_instances
+        changed = [_describe(world, known[arn]) for arn in arns if arn in known]
         return ActionResult({"containerInstances": changed, "failures": failures})
 
     def deregister_container_instance(self) -> ActionResult:
-        """DeregisterContainerInstance."""
+        """Answer DeregisterContainerInstance."""
         wanted, force = self.param("containerInstance"), bool(self.param("force", False))
         cluster = self.param("cluster", "default")
         gone = self.act(DeregisterContainerInstance(cluster, wanted, force))
         return ActionResult({"containerInstance": _describe(self.look(), gone)})
 
     def register_container_instance(self) -> ActionResult:
-        """RegisterContainerInstance is for agents only, and the model has its own."""
+        """Refuse RegisterContainerInstance: it is for agents, and the model has its own."""
         raise ECSException(
             "UnsupportedFeatureException", "Instances register themselves on this computer."
         )
-
-    def _named(self, world: World, most: int) -> list[str]:
-        cluster = self.cluster_name(world)
-        wanted = self.param("containerInstances", [])
-        if not 0 < len(wanted) <= most:
-            raise ECSException(
-                "InvalidParameterException", f"1 to {most} container instances must be named."
-            )
-        return [world.arn("container-instance", cluster, w.rsplit("/", 1)[-1]) for w in wanted]
-
-
-def _missing(world: World, arns: list[str]) -> list[dict[str, str]]:
-    return [{"arn": a, "reason": "MISSING"} for a in arns if a not in world.container_instances]
 
 
 def _describe(world: World, found: ContainerInstance) -> dict[str, Any]:

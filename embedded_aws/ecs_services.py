@@ -1,4 +1,4 @@
-"""ECS's services, answered from the model (botocore: ecs)."""
+"""ECS's services and what they need of task definitions, from the model (botocore: ecs)."""
 
 from __future__ import annotations
 
@@ -8,26 +8,23 @@ from typing import Any
 from moto.core.responses import ActionResult
 from moto.ecs.exceptions import ECSException
 
-from embedded_aws.actions import at
-from embedded_aws.ecs_actions import ECSWorldActions, ecs_tags
-from embedded_aws.ecs_definitions import definition
-from embedded_aws.model import Refused, World
+from embedded_aws.actions import ECSWorldActions, at, ecs_tags, missing
+from embedded_aws.model import World
 from embedded_aws.model.events import CreateService, DeleteService, UpdateService
 from embedded_aws.model.scheduling import live_tasks
-from embedded_aws.model.services import find
-from embedded_aws.model.things import Deployment, Service, Task
+from embedded_aws.model.things import Deployment, Service, Task, TaskDefinition
 
 MOST_DESCRIBED = 10  # botocore: ecs.DescribeServices
 MOST_LISTED = 100  # botocore: ecs.ListServices; without a number a page has 10
-# Given back as they were given.
+# Returned as they were given.
 ECHOED = ("launchType", "deploymentController", "availabilityZoneRebalancing", "role")
 
 
 class ServiceActions(ECSWorldActions):
-    """Mixed into moto's ECS."""
+    """A mixin for moto's ECS."""
 
     def create_service(self) -> ActionResult:
-        """CreateService."""
+        """Answer CreateService."""
         if not self.param("taskDefinition"):
             raise ECSException("InvalidParameterException", "TaskDefinition cannot be blank.")
         configuration = self.param("deploymentConfiguration", {})
@@ -52,7 +49,7 @@ class ServiceActions(ECSWorldActions):
         return self._answer(arn)
 
     def update_service(self) -> ActionResult:
-        """UpdateService."""
+        """Answer UpdateService."""
         configuration = self.param("deploymentConfiguration", {})
         given = self.param("placementConstraints")
         constraints, distinct = (None, None) if given is None else _constraints(given)
@@ -77,33 +74,24 @@ class ServiceActions(ECSWorldActions):
         return self._answer(arn)
 
     def delete_service(self) -> ActionResult:
-        """DeleteService."""
+        """Answer DeleteService."""
         force = bool(self.param("force", False))
         cluster = self.param("cluster", "default")
         return self._answer(self.act(DeleteService(cluster, self.param("service"), force)))
 
     def describe_services(self) -> ActionResult:
-        """DescribeServices: INACTIVE ones too, for a while (botocore: ecs.DeleteService)."""
+        """Answer DescribeServices: INACTIVE ones too, for a while (botocore: ecs.DeleteService)."""
         world = self.look()
-        cluster = self.cluster_name(world)
-        wanted = self.param("services", [])
-        if not 0 < len(wanted) <= MOST_DESCRIBED:
-            raise ECSException("InvalidParameterException", "1 to 10 services must be named.")
+        arns = self.arns(world, "service", "services", MOST_DESCRIBED)
         live = live_tasks(world)
         with_tags = "TAGS" in self.param("include", [])
-        services, failures = [], []
-        for name in wanted:
-            try:
-                service = find(world, cluster, name)
-            except Refused:
-                arn = world.arn("service", cluster, name.rsplit("/", 1)[-1])
-                failures.append({"arn": arn, "reason": "MISSING"})
-                continue
-            services.append(_describe(world, service, live.get(service.arn, []), with_tags))
+        found = [world.services[arn] for arn in arns if arn in world.services]
+        services = [_describe(world, s, live.get(s.arn, []), with_tags) for s in found]
+        failures = missing(arns, world.services)
         return ActionResult({"services": services, "failures": failures})
 
     def list_services(self) -> ActionResult:
-        """ListServices: the active ones, ten a page unless asked for more."""
+        """Answer ListServices: the active ones, ten a page unless the request wants more."""
         world = self.look()
         cluster = self.cluster_name(world)
         arns = [
@@ -190,3 +178,45 @@ def _deployment(
         "launchType": "EC2",
         "rolloutState": "COMPLETED" if done else "IN_PROGRESS",
     }
+
+
+def definition(backend: Any, wanted: str) -> TaskDefinition:
+    """Return a task definition by ARN, FAMILY:REVISION or FAMILY (its newest active revision).
+
+    Raise what ECS answers if there is none or it is not active.
+    """
+    name = wanted.rsplit("/", 1)[-1]
+    if ":" not in name:
+        active = [
+            revision
+            for revision, found in backend.task_definitions.get(name, {}).items()
+            if found.status == "ACTIVE"
+        ]
+        name = f"{name}:{max(active, default=0)}"
+    found = backend.describe_task_definition(name)
+    if found.status != "ACTIVE":
+        raise ECSException("ClientException", "TaskDefinition is inactive")
+    containers = found.container_definitions
+    return TaskDefinition(
+        arn=found.arn,
+        family=found.family,
+        cpu=int(found.cpu or sum(int(c.get("cpu") or 0) for c in containers)),
+        memory=int(found.memory or sum(_memory(c) for c in containers)),
+        gpus=sum(_gpus(c) for c in containers),
+        stop_timeout=float(max(c.get("stopTimeout") or 30 for c in containers)),
+        details={
+            "containerDefinitions": containers,
+            "tags": found.tags,
+            "taskRoleArn": getattr(found, "task_role_arn", None),
+        },
+    )
+
+
+def _memory(container: Any) -> int:
+    """Return the reservation, else the limit (botocore: ecs.ContainerDefinition)."""
+    return int(container.get("memoryReservation") or container.get("memory") or 0)
+
+
+def _gpus(container: Any) -> int:
+    needs = container.get("resourceRequirements") or []
+    return sum(int(need["value"]) for need in needs if need["type"] == "GPU")

@@ -7,12 +7,11 @@ from typing import Any
 from moto.core.responses import ActionResult
 from moto.ecs.exceptions import ECSException
 
-from embedded_aws.actions import at
-from embedded_aws.ecs_actions import ECSWorldActions, ecs_tags
+from embedded_aws.actions import ECSWorldActions, at, ecs_tags, missing
 from embedded_aws.model import Refused, World
-from embedded_aws.model import services as model_services
 from embedded_aws.model.container_instances import find as find_instance
 from embedded_aws.model.events import ProtectTask, StopTaskRequest
+from embedded_aws.model.services import find as find_service
 from embedded_aws.model.tasks import is_protected
 from embedded_aws.model.things import NEVER, Task
 
@@ -21,19 +20,21 @@ FAILURES = ("MISSING", "TASK_NOT_VALID")  # ECS guide, api_failures_messages
 
 
 class TaskActions(ECSWorldActions):
-    """Mixed into moto's ECS."""
+    """A mixin for moto's ECS."""
 
     def list_tasks(self) -> ActionResult:
-        """ListTasks: those to be RUNNING unless `desiredStatus` asks for the STOPPED ones."""
+        """Answer ListTasks: those meant to run, unless `desiredStatus` is STOPPED."""
         world = self.look()
         cluster = self.cluster_name(world)
         wanted = self.param("desiredStatus", "RUNNING")
         tasks = [t for t in world.tasks.values() if t.cluster == cluster and t.desired == wanted]
         if self.param("serviceName"):
-            service = self._found(model_services.find, world, cluster, self.param("serviceName"))
+            with self.refusals():
+                service = find_service(world, cluster, self.param("serviceName"))
             tasks = [t for t in tasks if t.service == service.arn]
         if self.param("containerInstance"):
-            host = self._found(find_instance, world, cluster, self.param("containerInstance"))
+            with self.refusals():
+                host = find_instance(world, cluster, self.param("containerInstance"))
             tasks = [t for t in tasks if t.container_instance == host.arn]
         if self.param("family"):
             tasks = [t for t in tasks if t.definition.family == self.param("family")]
@@ -41,25 +42,15 @@ class TaskActions(ECSWorldActions):
         return ActionResult({"taskArns": page, **more})
 
     def describe_tasks(self) -> ActionResult:
-        """DescribeTasks."""
+        """Answer DescribeTasks."""
         world = self.look()
-        cluster = self.cluster_name(world)
-        wanted = self.param("tasks", [])
-        if not 0 < len(wanted) <= MOST_DESCRIBED:
-            raise ECSException("InvalidParameterException", "1 to 100 tasks must be named.")
+        arns = self.arns(world, "task", "tasks", MOST_DESCRIBED)
         with_tags = "TAGS" in self.param("include", [])
-        arns = [world.arn("task", cluster, task.rsplit("/", 1)[-1]) for task in wanted]
-        return ActionResult(
-            {
-                "tasks": [
-                    _describe(world, world.tasks[a], with_tags) for a in arns if a in world.tasks
-                ],
-                "failures": [{"arn": a, "reason": "MISSING"} for a in arns if a not in world.tasks],
-            }
-        )
+        tasks = [_describe(world, world.tasks[a], with_tags) for a in arns if a in world.tasks]
+        return ActionResult({"tasks": tasks, "failures": missing(arns, world.tasks)})
 
     def stop_task(self) -> ActionResult:
-        """StopTask."""
+        """Answer StopTask."""
         cluster = self.param("cluster", "default")
         reason = self.param("reason", "Task stopped by user")
         arn = self.act(StopTaskRequest(cluster, self.param("task"), reason))
@@ -67,7 +58,7 @@ class TaskActions(ECSWorldActions):
         return ActionResult({"task": _describe(world, world.tasks[arn], with_tags=False)})
 
     def run_task(self) -> ActionResult:
-        """RunTask is refused: the model has tasks of services only."""
+        """Refuse RunTask and StartTask: the model has tasks of services only."""
         raise ECSException(
             "UnsupportedFeatureException", "The AWS on this computer has tasks of services only."
         )
@@ -75,7 +66,7 @@ class TaskActions(ECSWorldActions):
     start_task = run_task
 
     def update_task_protection(self) -> ActionResult:
-        """UpdateTaskProtection: each task succeeds or fails by itself."""
+        """Answer UpdateTaskProtection: each task succeeds or fails by itself."""
         done, failures = [], []
         world = self.look()
         cluster = self.cluster_name(world)
@@ -84,17 +75,17 @@ class TaskActions(ECSWorldActions):
             arn = world.arn("task", cluster, task.rsplit("/", 1)[-1])
             event = ProtectTask(cluster, arn, enabled, self.param("expiresInMinutes"))
             try:
-                until = self.engine.act(self.current_account, self.region, event)
+                until = self.worlds.act(self.current_account, self.region, event)
             except Refused as refused:
                 if refused.code not in FAILURES:
-                    raise self.error(refused) from None
+                    raise ECSException(refused.code, refused.message) from None
                 failures.append({"arn": arn, "reason": refused.code, "detail": refused.message})
                 continue
             done.append(_protection(arn, enabled, until))
         return ActionResult({"protectedTasks": done, "failures": failures})
 
     def get_task_protection(self) -> ActionResult:
-        """GetTaskProtection, of the named tasks or all of the cluster."""
+        """Answer GetTaskProtection, of the named tasks or all of the cluster."""
         world = self.look()
         cluster = self.cluster_name(world)
         named = [world.arn("task", cluster, t.rsplit("/", 1)[-1]) for t in self.param("tasks", [])]
@@ -107,15 +98,9 @@ class TaskActions(ECSWorldActions):
             elif task.desired == "STOPPED" and named:
                 failures.append({"arn": arn, "reason": "TASK_NOT_VALID"})
             elif task.desired == "RUNNING":
-                protected = is_protected(task, self.engine.now())
+                protected = is_protected(task, self.worlds.now())
                 done.append(_protection(arn, protected, task.protected_until))
         return ActionResult({"protectedTasks": done, "failures": failures})
-
-    def _found(self, find: Any, world: World, cluster: str, name: str) -> Any:
-        try:
-            return find(world, cluster, name)
-        except Refused as refused:
-            raise self.error(refused) from None
 
 
 def _protection(arn: str, enabled: bool, until: float) -> dict[str, Any]:

@@ -1,7 +1,9 @@
-"""From a RequestSpotFleet's configuration to the pools that it may launch from."""
+"""The pools that a RequestSpotFleet may launch from, and the ECS agent's settings in user data."""
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -12,14 +14,20 @@ from moto.ec2.models.instance_types import INSTANCE_TYPES
 from moto.iam.models import iam_backends
 
 from embedded_aws.model.things import AgentConfig, LaunchSpec
-from embedded_aws.user_data import agent_config
+
+# A line of a here-document for /etc/ecs/ecs.config, or of an echo to it (ECS guide,
+# ecs-agent-config).
+_SETTING = re.compile(
+    r"""^\s*(?:echo\s+)?(?P<quote>["']?)(?P<name>ECS_[A-Z_]+)=(?P<value>.*?)(?P=quote)\s*(?:>>.*)?$""",
+    re.MULTILINE,
+)
 
 
 def launch_specs(backend: Any, config: Mapping[str, Any]) -> Iterator[LaunchSpec]:
-    """One a launch specification, or one a launch template and override.
+    """Yield one pool for each launch specification, or launch template and override.
 
-    `backend` is moto's EC2. Raises moto's errors for a launch template that does not exist; all
-    else that is wrong shows in the fleet's history, as with EC2: see LaunchSpec.fault.
+    `backend` is moto's EC2. Raise moto's errors for a launch template that does not exist; any
+    other mistake shows in the fleet's history, as with EC2: see LaunchSpec.fault.
     """
     for data in config.get("LaunchSpecifications") or []:
         groups = [group["GroupId"] for group in data.get("SecurityGroups", [])]
@@ -50,8 +58,7 @@ def _spec(backend: Any, data: Mapping[str, Any]) -> LaunchSpec:
     try:
         agent = agent_config(_user_data(data.get("UserData")))
     except ValueError as wrong:
-        # The instance would come up, but its agent would not.
-        agent = None
+        # On EC2 the instance starts, but its agent does not.
         fault = fault or f"The agent cannot read its user data: {wrong}"
     price = data.get("SpotPrice")
     return LaunchSpec(
@@ -69,7 +76,7 @@ def _spec(backend: Any, data: Mapping[str, Any]) -> LaunchSpec:
 
 
 def _check(backend: Any, data: Mapping[str, Any]) -> None:
-    """Raise the error that EC2 gives for an instance like this."""
+    """Raise EC2's error for an instance like this."""
     if data.get("InstanceType") not in INSTANCE_TYPES:
         raise EC2ClientError(
             "InvalidParameterValue", f"Invalid value '{data.get('InstanceType')}' for InstanceType."
@@ -133,3 +140,30 @@ def _instance_tags(data: Mapping[str, Any]) -> dict[str, str]:
         if specification.get("ResourceType") == "instance"
         for tag in specification.get("Tags", [])
     }
+
+
+def agent_config(user_data: str) -> AgentConfig | None:
+    """Return the agent's settings, or None if the user data does not mention ECS.
+
+    Raise ValueError if ECS_INSTANCE_ATTRIBUTES is not a JSON object, which the agent refuses
+    (guess).
+    """
+    settings = {found["name"]: _unquoted(found["value"]) for found in _SETTING.finditer(user_data)}
+    if not settings:
+        return None
+    attributes = json.loads(settings.get("ECS_INSTANCE_ATTRIBUTES", "{}"))
+    if not isinstance(attributes, dict):
+        raise ValueError("ECS_INSTANCE_ATTRIBUTES is not a JSON object")
+    return AgentConfig(
+        cluster=settings.get("ECS_CLUSTER", "default"),
+        attributes={str(name): str(value) for name, value in attributes.items()},
+        reserved_memory=int(settings.get("ECS_RESERVED_MEMORY", "0")),
+        spot_draining=settings.get("ECS_ENABLE_SPOT_INSTANCE_DRAINING") == "true",
+    )
+
+
+def _unquoted(value: str) -> str:
+    value = value.strip()
+    if len(value) > 1 and value[0] == value[-1] and value[0] in "\"'":
+        return value[1:-1]
+    return value

@@ -18,11 +18,11 @@ MOST_SECONDS_HELD = 43_200.0  # botocore: sqs.ChangeMessageVisibility, a total f
 
 
 class BadHandle(Exception):
-    """The text is no receipt handle of this queue."""
+    """The text is not a receipt handle of this queue."""
 
 
 class MessageGone(Exception):
-    """The handle was good, but its message has been deleted since."""
+    """The handle was valid, but its message has been deleted since."""
 
 
 class HeldTooLong(Exception):
@@ -60,11 +60,11 @@ class Received(NamedTuple):
 
 
 class MessageStore:
-    """Messages by state. `clock` gives seconds since the epoch; `wait` waits in real time.
+    """Messages by state. `clock` returns seconds since the epoch; `wait` waits in real time.
 
-    A stale handle (the message was received again since) still changes and deletes its message:
-    AWS promises neither that it does nor that it does not, and this is what hurts a careless worker
-    more. On a message that is visible again a change does nothing, and says nothing.
+    A stale handle (the message was received again since) still changes and deletes its message: AWS
+    promises neither, and this hurts a careless worker more (guess). A change of a message that is
+    visible again does nothing and is no error (guess).
     """
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
@@ -82,7 +82,7 @@ class MessageStore:
     def add(
         self, message_id: str, message: Any, sent: float, delay: float = 0.0, receives: int = 0
     ) -> None:
-        """One more message; receivers that wait wake up."""
+        """Add a message and wake waiting receivers."""
         with self._changed:
             entry = _Entry(message, next(self._numbers), sent, "visible", receives=receives)
             self._entries[message_id] = entry
@@ -101,6 +101,7 @@ class MessageStore:
         The latter are out of sight until `move`; what is older than `retention` is deleted.
         """
         received: list[Received] = []
+        taken: list[str] = []
         dead: list[str] = []
         with self._changed:
             now = self._clock()
@@ -119,9 +120,10 @@ class MessageStore:
                     dead.append(message_id)
                 else:
                     received.append(self._receive(message_id, entry, now))
-            # Hidden only now, or a visibility of 0 would give the same message twice in one answer.
-            for one in received:
-                self._hold(_message_id(one.handle), now + visibility)
+                    taken.append(message_id)
+            # Hide them only now: with a visibility of 0 one answer would hold a message twice.
+            for message_id in taken:
+                self._hold(message_id, now + visibility)
         return received, dead
 
     def _receive(self, message_id: str, entry: _Entry, now: float) -> Received:
@@ -143,13 +145,13 @@ class MessageStore:
         with self._changed:
             entry = self._entries.get(message_id)
         if entry is not None:
-            # First there, then no longer here: no count ever misses it.
+            # First there, then not here: no count ever misses it.
             other.add(message_id, entry.message, entry.sent, receives=entry.receives)
             with self._changed:
                 self._delete(message_id)
 
     def change(self, handle: str, seconds: float) -> None:
-        """ChangeMessageVisibility. Raises BadHandle, MessageGone, HeldTooLong."""
+        """Do ChangeMessageVisibility. Raise BadHandle, MessageGone or HeldTooLong."""
         message_id = self._checked(handle)
         with self._changed:
             now = self._clock()
@@ -167,17 +169,17 @@ class MessageStore:
                 self._show(message_id, entry)
 
     def delete(self, handle: str) -> None:
-        """DeleteMessage; deleting again is fine. Raises BadHandle."""
+        """Do DeleteMessage; deleting again is no error (botocore: sqs). Raise BadHandle."""
         message_id = self._checked(handle)
         with self._changed:
             self._delete(message_id)
 
     def counts(self) -> Counts:
-        """How many messages are in which state."""
+        """Return how many messages are in which state."""
         with self._changed:
             self._show_due(self._clock())
             counts = self._counts
-            # A message on its way to the dead-letter queue is still here until it is there.
+            # A message on its way to the dead-letter queue counts here until it is there.
             return Counts(
                 counts["visible"], counts["in flight"] + counts["moving"], counts["delayed"]
             )
@@ -191,7 +193,7 @@ class MessageStore:
             self._counts = {"visible": 0, "in flight": 0, "delayed": 0, "moving": 0}
 
     def close(self) -> None:
-        """The queue is deleted: whoever waits for messages wakes up."""
+        """Mark the queue as deleted and wake waiting receivers."""
         with self._changed:
             self.closed = True
             self._changed.notify_all()
@@ -246,7 +248,7 @@ class MessageStore:
         entry.due = due
         heapq.heappush(self._timed, (due, entry.number, message_id))
         if self._timed[0] == (due, entry.number, message_id):
-            # Receivers that wait reckoned with a later moment.
+            # Waiting receivers expected a later moment.
             self._changed.notify_all()
 
     def _set(self, entry: _Entry, state: State) -> None:
@@ -258,7 +260,3 @@ class MessageStore:
         entry = self._entries.pop(message_id, None)
         if entry is not None:
             self._counts[entry.state] -= 1
-
-
-def _message_id(handle: str) -> str:
-    return urlsafe_b64decode(handle).decode().split("/")[1]

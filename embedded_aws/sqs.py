@@ -1,7 +1,7 @@
 """moto's SQS with queues that stay fast when they are deep.
 
-moto counts and copies all messages of a queue several times a request, so that filling a queue with
-n messages costs O(n^2). Here a standard queue keeps them in a MessageStore; the rest is moto's.
+moto counts and copies all messages of a queue several times for each request, so n messages cost
+O(n^2). Here a standard queue keeps its messages in a MessageStore; the rest is moto's.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from moto.sqs.exceptions import (
     SQSException,
 )
 
-from embedded_aws import client
+from embedded_aws.client_gone import is_gone
 from embedded_aws.message_store import (
     MOST_SECONDS_HELD,
     BadHandle,
@@ -42,7 +42,7 @@ _COUNTS = {
 
 
 def install() -> None:
-    """Make moto use these queues. Call it before the first request."""
+    """Make moto use these queues. Call this before the first request."""
     vars(models)["Queue"] = StandardQueue
     for method in (
         receive_message,
@@ -67,7 +67,7 @@ class StandardQueue(models.Queue):
 
     @property
     def attributes(self) -> dict[str, Any]:
-        """All attributes, with exact counts."""
+        """Return all attributes, with exact counts."""
         counts = self.store.counts()
         values: dict[str, Any] = {}
         for name, field in _FIELDS.items():
@@ -82,19 +82,19 @@ class StandardQueue(models.Queue):
         return values
 
     def add_message(self, message: Any) -> None:
-        """SendMessage; moto has set its times, in milliseconds."""
+        """Do SendMessage; moto has set the message's times, in milliseconds."""
         delay = message.delayed_until / 1000 - time.time() if message.delayed_until else 0.0
         self.store.add(message.id, message, message.sent_timestamp / 1000, delay)
 
     def delete_message(self, receipt_handle: str) -> None:
-        """DeleteMessage: with any handle the message ever had, and again."""
+        """Do DeleteMessage: with any handle the message ever had, and again."""
         try:
             self.store.delete(receipt_handle)
         except BadHandle:
             raise ReceiptHandleIsInvalid from None
 
     def take(self, count: int, visibility: float) -> list[Any]:
-        """What one receive gives now: copies of moto's messages with handle and receive count."""
+        """Receive: return copies of moto's messages with handle and receive count."""
         policy = self.redrive_policy or {}
         most = policy.get("maxReceiveCount") if self.dead_letter_queue is not None else None
         received, dead = self.store.take(count, visibility, self.message_retention_period, most)
@@ -121,13 +121,13 @@ def receive_message(
     visibility_timeout: int,
     message_attribute_names: list[str] | None = None,
 ) -> list[Any]:
-    """ReceiveMessage, with long polling (SQS guide, short and long polling)."""
+    """Answer ReceiveMessage, with long polling (SQS guide, short and long polling)."""
     queue = self.get_queue(queue_name)
     end = time.monotonic() + wait_seconds_timeout
     while True:
         if queue.store.closed:
             raise QueueDoesNotExist
-        if client.is_gone():
+        if is_gone():
             return []
         messages: list[Any] = queue.take(count, visibility_timeout)
         left = end - time.monotonic()
@@ -142,7 +142,7 @@ def receive_message(
 def change_message_visibility(
     self: Any, queue_name: str, receipt_handle: str, visibility_timeout: int
 ) -> None:
-    """ChangeMessageVisibility (botocore: sqs); see MessageStore for stale handles."""
+    """Answer ChangeMessageVisibility (botocore: sqs); see MessageStore for stale handles."""
     queue = self.get_queue(queue_name)
     try:
         queue.store.change(receipt_handle, int(visibility_timeout))
@@ -163,7 +163,7 @@ def change_message_visibility(
 def change_message_visibility_batch(
     self: Any, queue_name: str, entries: list[dict[str, Any]]
 ) -> tuple[list[str], list[dict[str, Any]]]:
-    """ChangeMessageVisibilityBatch: each entry succeeds or fails by itself (botocore: sqs)."""
+    """Answer ChangeMessageVisibilityBatch: each entry succeeds or fails by itself."""
     done: list[str] = []
     failed: list[dict[str, Any]] = []
     for entry in entries:
@@ -186,14 +186,14 @@ def change_message_visibility_batch(
 
 
 def delete_queue(self: Any, queue_name: str) -> None:
-    """DeleteQueue; receivers that wait are told."""
+    """Answer DeleteQueue and wake waiting receivers."""
     queue = self.get_queue(queue_name)
     del self.queues[queue_name]
     queue.store.close()
 
 
 def purge_queue(self: Any, queue_name: str) -> None:
-    """PurgeQueue, once in 60 seconds (botocore: sqs.PurgeQueue)."""
+    """Answer PurgeQueue, once in 60 seconds (botocore: sqs.PurgeQueue)."""
     queue = self.get_queue(queue_name)
     now = time.time()
     if queue.last_purged_at is not None and now - queue.last_purged_at < PURGE_SECONDS:

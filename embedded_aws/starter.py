@@ -1,4 +1,4 @@
-"""Start the server process and end it again."""
+"""Start the server process and end it."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ from typing import IO
 
 START_SECONDS = 60.0
 END_SECONDS = 60.0
+PORT_TAKEN = 3  # exit code of the server
 NEEDED = ("moto", "flask", "flask_cors", "cheroot")
 INSTALL = "Install what it needs: python -m pip install -r files/requirements.txt"
 
 
 class StartError(Exception):
-    """The server could not be started: `what` happened, and `fix`, one thing to do."""
+    """The server did not start: `what` happened, and `fix`, the one thing to do."""
 
     def __init__(self, what: str, fix: str) -> None:
         super().__init__(f"{what} {fix}")
@@ -32,7 +33,7 @@ class StartError(Exception):
 
 @dataclass(frozen=True)
 class Embedded:
-    """A server that runs. `environment` makes boto3 use it, if no other AWS_... is set."""
+    """A running server. `environment` makes boto3 use it if no other AWS_... is set."""
 
     endpoint: str
     environment: dict[str, str]
@@ -40,8 +41,8 @@ class Embedded:
     log: Path
 
     def over(self, environ: Mapping[str, str]) -> dict[str, str]:
-        """`environ` with this AWS in it and nothing left of another: no profile, no session token,
-        no endpoint of a single service."""
+        """Return `environ` with this AWS in place of any other: no profile, no session token, no
+        endpoint of a single service is left."""
         return {**_without_aws(environ), **self.environment}
 
 
@@ -54,14 +55,16 @@ def running(
     fast: bool = True,
     grace: float = 10.0,
     engine: str = "",
+    plugin: str = "",
 ) -> Iterator[Embedded]:
-    """AWS on this computer for the time of the block; afterwards nothing of it is left.
+    """Serve AWS on this computer during the block; leave nothing running after it.
 
-    `worker_folder` holds generic-worker.py; tasks get their folders and logs, the server its own
-    log, below `state_folder`. `port` 0 takes a free one. `python` runs the workers. `fast` makes
-    machines come up in fractions of a second. `grace` is how long tasks may take to end after
-    SIGTERM, in seconds. With `engine`, docker or podman, each task is a container of its image,
-    and the worker of that. Raises StartError.
+    `worker_folder` holds generic-worker.py. `state_folder` gets the folders and logs of tasks and
+    the server's log. `port` 0 takes a free port. `python` runs the workers. `fast` starts machines
+    in fractions of a second. `grace` is the time in seconds that tasks have to end after SIGTERM.
+    With `engine`, docker or podman, each task is a container of its image, with that image's
+    worker. `plugin` names a module whose `install(worlds)` runs before the first request. Raise
+    StartError.
     """
     for module in NEEDED:
         if importlib.util.find_spec(module) is None:
@@ -71,6 +74,7 @@ def running(
     command = [sys.executable, "-m", "embedded_aws", "--port", str(port)]
     command += ["--worker", str(worker_folder), "--state", str(state_folder), "--python", python]
     command += ["--grace", str(grace), "--engine", engine, *([] if fast else ["--slow"])]
+    command += ["--plugin", plugin] if plugin else []
     with log.open("ab") as stderr:
         process = subprocess.Popen(
             command,
@@ -78,7 +82,7 @@ def running(
             stdout=subprocess.PIPE,
             stderr=stderr,
             env=_server_environment(),
-            # Ctrl-C is for who started it; the server ends when its standard input does.
+            # Ctrl-C is for the caller; the server ends when its standard input does.
             start_new_session=True,
         )
     try:
@@ -88,7 +92,7 @@ def running(
 
 
 def _server_environment() -> dict[str, str]:
-    """This package importable, and no credentials or endpoint of the user's own in sight."""
+    """Make this package importable, and hide the user's own credentials and endpoints."""
     root = str(Path(__file__).resolve().parent.parent)
     kept = _without_aws(os.environ)
     path = os.pathsep.join(part for part in (root, kept.get("PYTHONPATH", "")) if part)
@@ -103,21 +107,21 @@ def _ready(process: subprocess.Popen[bytes], port: int, log: Path) -> Embedded:
     assert process.stdout is not None
     line = _first_line(process.stdout, START_SECONDS)
     if line:
-        told = json.loads(line)
-        return Embedded(told["endpoint"], told["environment"], process.pid, log)
+        answer = json.loads(line)
+        return Embedded(answer["endpoint"], answer["environment"], process.pid, log)
     if line is None:
         raise StartError(
             f"The AWS on this computer did not start within {START_SECONDS:.0f} s.",
             f"See {log}.",
         )
-    last = (log.read_text(errors="replace").splitlines() or ["no message"])[-1]
-    if "Address already in use" in last or "Errno 98" in last or "Errno 48" in last:
+    if process.wait(END_SECONDS) == PORT_TAKEN:
         raise StartError(f"Port {port} is taken by another program.", "Use another --port, or 0.")
+    last = (log.read_text(errors="replace").splitlines() or ["no message"])[-1]
     raise StartError(f"The AWS on this computer did not start: {last}", f"See {log}.")
 
 
 def _first_line(stream: IO[bytes], seconds: float) -> bytes | None:
-    """The first line, b"" at the end of the stream, None if neither comes in time."""
+    """Return the first line, b"" at the end of the stream, None if neither comes in time."""
     lines: queue.Queue[bytes] = queue.Queue()
     threading.Thread(target=lambda: lines.put(stream.readline()), daemon=True).start()
     try:

@@ -1,8 +1,8 @@
 """A task's output: all of it into a file, the newest part into CloudWatch Logs.
 
-What the awslogs driver does (ECS guide, using_awslogs): stream PREFIX/CONTAINER/TASK-ID, one event
-a line. CloudWatch keeps everything; here each stream keeps its newest lines only, because moto
-holds them in memory. The file has all.
+Like the awslogs driver (ECS guide, using_awslogs): stream PREFIX/CONTAINER/TASK-ID, one event for
+each line. CloudWatch keeps everything; here a stream keeps its newest lines, as moto holds them
+in memory. The file has all.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 from moto.logs.exceptions import LogsClientError
 from moto.logs.models import logs_backends
 
-from embedded_aws.runner import CannotStart
+from embedded_aws.task_runner import CannotStart
 
 LINES_KEPT = 5_000
 BYTES_KEPT = 2_000_000
@@ -27,12 +27,12 @@ SECONDS_BETWEEN_PUTS = 0.5
 
 
 class TaskLog:
-    """Takes the output of one task, in pieces. Not for use by several threads at once."""
+    """The output of one task, taken in pieces. Only one thread may write."""
 
     def __init__(
         self, path: Path, account: str, region: str, container: Mapping[str, Any], task_id: str
     ) -> None:
-        """Make file and stream. Raises CannotStart as ECS does if the log group is missing."""
+        """Make file and stream. Raise CannotStart, as ECS does, if the log group is missing."""
         self._cloud = _stream(account, region, container, task_id)
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = path.open("ab", buffering=0)
@@ -42,7 +42,7 @@ class TaskLog:
         self._last_put = 0.0
 
     def write(self, chunk: bytes) -> None:
-        """More output."""
+        """Take more output."""
         self._file.write(chunk)
         if self._cloud is None:
             return
@@ -55,7 +55,7 @@ class TaskLog:
             self.flush()
 
     def flush(self) -> None:
-        """Put what has been collected into the stream."""
+        """Put the collected lines into the stream."""
         with self._lock:
             lines, self._lines = self._lines, []
             self._last_put = time.monotonic()
@@ -63,7 +63,7 @@ class TaskLog:
                 self._cloud.put(lines)
 
     def close(self) -> None:
-        """No more output."""
+        """Write what is left and close the file."""
         if self._rest:
             self._add([self._rest])
         self.flush()
@@ -89,7 +89,7 @@ class _Stream:
             self._backend.put_log_events(self._group, self._name, lines)
             events = self._backend.groups[self._group].streams[self._name].events
         except (LogsClientError, KeyError):
-            # The log group was deleted meanwhile; the driver drops lines then, too.
+            # The log group was deleted meanwhile; the driver drops lines then, too (guess).
             return
         size, keep = 0, 0
         for event in reversed(events[-LINES_KEPT:]):

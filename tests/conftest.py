@@ -1,9 +1,11 @@
 """What all tests stand on: no AWS settings of the developer's, a config.py, an AWS in memory."""
 
+import dataclasses
 import functools
 import itertools
 import os
-from contextlib import ExitStack
+import random
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import boto3
@@ -20,10 +22,13 @@ from control.config import Config, load_config
 from control.model import FleetEntry, Run
 from control.records import store
 from control.verbs import setup, setup_aws
+from control.verbs.local import local
 from tests.injection import Injection
 
 ROOT = Path(__file__).parent.parent
 BUCKET = "test-bucket"
+# A pace for runs of a few short jobs on the AWS on this computer.
+QUICK = dataclasses.replace(local.PACE, poll=0.3, settle=0.6, spare=0.3, refuse=2)
 VALUES = {
     "APP_NAME": "Test",
     "DOCKERHUB_TAG": "somebody/image:1",
@@ -43,12 +48,57 @@ VALUES = {
 botocore.session.create_loader = functools.cache(botocore.session.create_loader)
 
 
+_NEEDS_PACKAGES = {"containers", "with_programs"}
+
+
 class _ByFile(LoadFileScheduling):
     """All that need containers are one file, as they share an engine and its images."""
 
     def _split_scope(self, nodeid):
         file = super()._split_scope(nodeid)
         return "tests/containers" if file.startswith("tests/containers/") else file
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--every-point",
+        action="store_true",
+        help="only the tests that `make test` leaves out or does by sample, at every point",
+    )
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "needs_root: does what only root may do: make test-all")
+
+
+def pytest_collection_modifyitems(config, items):
+    """Leave out what only root may do; with --every-point all but what `make test` leaves out."""
+    system = [i for i in items if _NEEDS_PACKAGES & set(i.path.parts)]
+    root = [i for i in items if i.get_closest_marker("needs_root")]
+    if config.getoption("--every-point"):
+        # What takes longest comes first.
+        chosen = [*system, *root, *(i for i in items if "sample" in i.fixturenames)]
+    else:
+        chosen = [i for i in items if i not in root]
+    left_out = set(items) - set(chosen)
+    config.hook.pytest_deselected(items=[i for i in items if i in left_out])
+    items[:] = chosen
+
+
+@pytest.fixture
+def sample(request):
+    """Choose some of the points at which something is to break: always the same ones of a test.
+
+    With --every-point all are chosen.
+    """
+
+    def choose(points, number):
+        points = list(points)
+        if request.config.getoption("--every-point") or number >= len(points):
+            return points
+        return sorted(random.Random(request.node.name).sample(points, number))
+
+    return choose
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -86,16 +136,17 @@ def no_aws_of_the_developer(monkeypatch, tmp_path_factory):
 
 @pytest.fixture
 def write_config(tmp_path):
-    """Writes a valid config.py, with changes; ... leaves a setting out, `text` is added as is."""
+    """Writes a valid config.py, with changes; see `write_config_in`."""
+    return functools.partial(write_config_in, tmp_path)
 
-    def write(text="", **changes):
-        values = {k: v for k, v in {**VALUES, **changes}.items() if v is not ...}
-        lines = [f"{name} = {value!r}" for name, value in values.items()]
-        path = tmp_path / "config.py"
-        path.write_text("\n".join([*lines, text, ""]), encoding="utf-8")
-        return path
 
-    return write
+def write_config_in(folder, text="", **changes):
+    """Write a valid config.py, with changes; ... leaves a setting out, `text` is added as is."""
+    values = {k: v for k, v in {**VALUES, **changes}.items() if v is not ...}
+    lines = [f"{name} = {value!r}" for name, value in values.items()]
+    path = folder / "config.py"
+    path.write_text("\n".join([*lines, text, ""]), encoding="utf-8")
+    return path
 
 
 @pytest.fixture
@@ -165,12 +216,21 @@ def embedded_server(tmp_path_factory):
         yield server
 
 
+@contextmanager
+def leading_to(server):
+    """Within the block os.environ leads to this AWS on this computer, and to no other."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("AWS_")]:
+            patch.delenv(name)
+        for name, value in server.environment.items():
+            patch.setenv(name, value)
+        yield
+
+
 @pytest.fixture(scope="module")
 def breakable(embedded_server):
     """Clients of the AWS on this computer whose calls can be made to fail: (clients, injection)."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in embedded_server.environment.items():
-            patch.setenv(name, value)
+    with leading_to(embedded_server):
         session = boto3.Session(
             region_name="us-east-1", aws_access_key_id="embedded", aws_secret_access_key="embedded"
         )
@@ -178,14 +238,32 @@ def breakable(embedded_server):
         yield AWS(session), injection
 
 
+@pytest.fixture(scope="session")
+def embedded_roles(embedded_server, tmp_path_factory):
+    """Bucket and roles on the AWS on this computer; whoever removes a role calls this after it."""
+    config = load_config(write_config_in(tmp_path_factory.mktemp("roles")))
+
+    def make():
+        with leading_to(embedded_server):
+            ready_clients(config)
+
+    make()
+    return make
+
+
 @pytest.fixture
-def embedded(embedded_server, monkeypatch, write_config):
+def embedded(embedded_server, embedded_roles, monkeypatch):
     """The clients of the AWS on this computer, with bucket and roles; also in the environment."""
     for name, value in embedded_server.environment.items():
         monkeypatch.setenv(name, value)
+    return AWS(boto3.Session(region_name="us-east-1"))
+
+
+def ready_clients(config):
+    """Clients of the AWS in the environment, with bucket and roles."""
     clients = AWS(boto3.Session(region_name="us-east-1"))
     clients.s3.create_bucket(Bucket=BUCKET)
-    setup_aws.make_roles(clients, load_config(write_config()))
+    setup_aws.make_roles(clients, config)
     return clients
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
@@ -12,7 +13,7 @@ import boto3
 from botocore.awsrequest import AWSResponse
 
 _READS = ("Describe", "Get", "Head", "List")
-# What each service says when it is asked too often, and with which HTTP status.
+# The error of each service for too many requests, and its HTTP status.
 _THROTTLED = {
     "ec2": ("RequestLimitExceeded", 503),
     "s3": ("SlowDown", 503),
@@ -54,10 +55,12 @@ class Injection:
         throttle: bool = False,
         counts: Iterator[Mapping[str, str]] | None = None,
     ) -> Iterator[Injection]:
-        """For the time of the block: raise Broken after the call of this number (from 1) of
-        those that can change something: one that only reads leaves what the call before has left.
-        Deny the first call that is not in this set, and put it there; throttle the first attempt of
-        every call; let SQS count as `counts` says, as long as it says something."""
+        """Cause faults during the block.
+
+        Raise Broken after the call of this number (from 1), not counting calls that only read,
+        because they leave what the call before left. Deny the first call that is not in this set,
+        and add it. Throttle the first attempt of every call. Replace SQS's counts by `counts` while
+        it has any."""
         self.calls = []
         self._throttled = set()
         self._break_after, self._denied, self._throttling = break_after, deny_beside, throttle
@@ -79,7 +82,7 @@ class Injection:
         head = model.http.get("method") == "HEAD"
         code = "403" if head else _DENIED.get(service, "AccessDeniedException")
         response = AWSResponse("https://denied", 403, {}, _Raw(b""))
-        # Not which call it was: neither EC2 nor S3 says it in their own words.
+        # It does not name the call: neither EC2 nor S3 does in its own words.
         error = {"Code": code, "Message": "Forbidden" if head else "You are not authorized."}
         return response, {"Error": error, "ResponseMetadata": {"HTTPStatusCode": 403}}
 
@@ -102,19 +105,29 @@ class Injection:
 
 
 def changing(calls: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Those of the calls that can change something."""
+    """Return the calls that can change something."""
     return [call for call in calls if not call[1].startswith(_READS)]
 
 
+def numbered(calls: Iterable[tuple[str, str]]) -> list[tuple[str, str, int]]:
+    """Each call with its number among those of its kind, from 1, as `deny_beside` holds them."""
+    made: Counter[tuple[str, str]] = Counter()
+    found = []
+    for call in calls:
+        made[call] += 1
+        found.append((*call, made[call]))
+    return found
+
+
 class _Raw(io.BytesIO):
-    """As much of urllib3's response as botocore asks of it."""
+    """The part of urllib3's response that botocore uses."""
 
     def stream(self, *_: object, **__: object) -> Iterator[bytes]:
         yield self.read()
 
 
 def _error(service: str, code: str, request: Mapping[str, object]) -> tuple[dict[str, str], bytes]:
-    """Headers and body of an error in the protocol of the request."""
+    """Return headers and body of an error in the protocol of the request."""
     if service in _REST_JSON:
         return {"x-amzn-errortype": code}, json.dumps({"message": "Rate exceeded"}).encode()
     sent = {name.lower(): _text(value) for name, value in request.items()}
@@ -138,15 +151,15 @@ def _text(value: object) -> str:
 
 
 def _cbor(text: str) -> bytes:
-    """A text of up to 255 bytes in CBOR (RFC 8949, section 3.1)."""
+    """Encode a text of up to 255 bytes in CBOR (RFC 8949, section 3.1)."""
     encoded = text.encode()
     return b"\x78" + bytes([len(encoded)]) + encoded
 
 
 @contextmanager
 def untold_fleets(ec2) -> Iterator[None]:
-    """For the time of the block EC2 does not tell this client of any fleet, as in the first seconds
-    after a request (EC2 API reference, eventual consistency); it takes what is asked of them."""
+    """Hide all fleets from this client during the block, as EC2 may in the first seconds after a
+    request (EC2 API reference, eventual consistency). Other requests about them succeed."""
 
     def untold(params, **_):
         if not any(name.startswith("SpotFleetRequestId") for name in params["body"]):

@@ -14,17 +14,20 @@ _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
 
 
 def lines_on_terminal(command, columns=80, **options):
-    """What it writes on a terminal of so many columns: lines, without colours and the like."""
+    """Return what a command shows on a terminal of so many columns: lines, without colors.
+
+    What a progress bar writes over itself counts as lines, too.
+    """
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
-    env = {k: v for k, v in os.environ.items() if k != "COLUMNS"} | {"TERM": "xterm"}
+    env = {k: v for k, v in os.environ.items() if k != "COLUMNS"} | {"TERM": "xterm-256color"}
     with subprocess.Popen(command, stdout=slave, stderr=slave, stdin=slave, env=env, **options):
         os.close(slave)
         written = b""
         while piece := _read(master):
             written += piece
     os.close(master)
-    return [_ESCAPES.sub("", line).strip("\r") for line in written.decode().split("\n")]
+    return _ESCAPES.sub("", written.decode()).replace("\r\n", "\n").replace("\r", "\n").splitlines()
 
 
 def _read(master):

@@ -20,9 +20,8 @@ from control.monitoring import act, auto_monitor
 from control.records import store
 from control.user_files import fleet_file
 from control.verbs import monitor, setup, setup_aws, start_cluster, submit
-from control.verbs.local import local
 from tests import lambda_runtime
-from tests.conftest import BUCKET
+from tests.conftest import BUCKET, QUICK
 
 FLEET = fleet_file.FleetFile()
 ADDRESS = "ada@example.org"
@@ -89,7 +88,7 @@ def test_the_laptop_only_shows_what_the_auto_monitor_does(watched, function, cap
     session.events.register("before-call", lambda model, **_: asked.append(model.name))
     laptop = AWS(session)
     sleep = each_minute(aws, run, function, answers)
-    counts = monitor.watch(laptop, run, local.PACE, sleep=sleep)
+    counts = monitor.watch(laptop, run, QUICK, sleep=sleep)
     assert (counts.done, counts.failed) == (3, 0)
     assert {name for name in asked if not name.startswith(READING)} == set()
     out = capsys.readouterr().out
@@ -127,7 +126,7 @@ def test_jobs_that_vanish_end_the_machines_and_the_laptop_says_why(watched, func
     answers = []
     sleep = each_minute(aws, run, function, answers)
     with pytest.raises(ExplainedError, match="3 submitted jobs have no record"):
-        monitor.watch(aws, run, local.PACE, sleep=sleep)
+        monitor.watch(aws, run, QUICK, sleep=sleep)
     assert not schedule_exists(aws.scheduler, run.schedule)
     after = newest(aws, run)
     assert not after.ended and "3 submitted jobs have no record" in after.end_reason
@@ -217,7 +216,7 @@ def test_what_hinders_the_auto_monitor_is_shown_on_the_laptop(watched, monkeypat
         raise Enough
 
     with pytest.raises(Enough):
-        monitor.watch(aws, run, local.PACE, sleep=sleep)
+        monitor.watch(aws, run, QUICK, sleep=sleep)
     assert "lacks the permission ecs:DescribeServices on y" in capsys.readouterr().out
 
 
@@ -234,4 +233,4 @@ def test_a_silent_auto_monitor_is_said(watched, capsys):
 
     began = time.time()
     with pytest.raises(Enough):
-        monitor.watch(aws, run, local.PACE, lambda: began + 60 * next(minutes, 7), sleep)
+        monitor.watch(aws, run, QUICK, lambda: began + 60 * next(minutes, 7), sleep)

@@ -136,9 +136,7 @@ def test_control_reads_the_log_that_the_worker_packs(tmp_path):
 
 def test_a_part_holds_what_the_contract_says(run, aws):
     job = make_job({"a": 1}, {"plate": "P1"}, "")
-    parts = submissions.Parts(aws.s3, run, 1)
-    parts.add([(job, 1)])
-    parts.flush()
+    submissions.write_part(aws.s3, run, 1, 1, [(job, 1)])
     (key,) = list_keys(aws.s3, run.bucket, f"{run.prefix}submitted/")
     assert re.search(r"submitted/0001-000001-new1-again0\.jsonl\.gz$", key)
     (entry,) = submissions.entries(aws.s3, run)

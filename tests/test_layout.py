@@ -1,22 +1,40 @@
-"""The house as it was planned: who may import whom, and how long a file may be."""
+"""The house as it was planned: who may import whom, and that each module is worth its place."""
 
 from __future__ import annotations
 
 import ast
+import functools
 import sys
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parent.parent
-LONGEST_FILE = 300
-# Each may import those before it. The first are the files of control/ itself.
-FOLDERS = ("", "jobs", "services", "runs", "reports", "monitoring", "checks", "verbs")
+# Each layer of control/ may import itself and those before it.
+LAYERS = (
+    ("command", "config", "errors", "model", "screen", "text"),
+    ("explain", "user_files"),
+    ("aws",),
+    ("records",),
+    ("reports",),
+    ("monitoring",),
+    ("checks",),
+    ("cli", "verbs"),
+)
+# A module with fewer lines and a single importer is probably a part of that importer.
+FEWEST_LINES = 80
+SMALL_FOR_A_REASON: dict[str, str] = {}
 
 
-def imports(path: Path) -> Iterator[str]:
+@functools.cache
+def imports(path: Path) -> frozenset[str]:
     """The modules that a file imports when it runs, dotted."""
+    return frozenset(_imports(path))
+
+
+def _imports(path: Path) -> Iterator[str]:
     for node in ast.walk(_without_type_checking(ast.parse(path.read_text(encoding="utf-8")))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -36,7 +54,7 @@ def _without_type_checking(tree: ast.Module) -> ast.Module:
 
 def python_files(*folders: str) -> list[Path]:
     found = (path for folder in folders for path in (ROOT / folder).rglob("*.py"))
-    # What the examples' trials have installed is not ours.
+    # The programs that the examples need are not ours.
     return sorted(path for path in found if ".tools" not in path.parts)
 
 
@@ -44,21 +62,23 @@ def tops(path: Path) -> set[str]:
     return {name.split(".")[0] for name in imports(path)}
 
 
-def own(path: Path) -> set[tuple[str, str]]:
-    """The modules of control that a file imports, as (folder, name)."""
-    found = set()
-    for name in imports(path):
-        parts = name.split(".")
-        if parts[0] == "control" and len(parts) > 1:
-            folder = parts[1] if parts[1] in FOLDERS else ""
-            found.add((folder, ".".join(parts[2:] if folder else parts[1:]).split(".")[0]))
-    return {(folder, name) for folder, name in found if name}
+def dotted(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def place(path: Path) -> tuple[str, str]:
-    """(folder, name) of a file of control."""
-    folder = path.parent.relative_to(ROOT / "control").as_posix()
-    return ("" if folder == "." else folder), path.stem
+MODULES = {dotted(path): path for path in python_files("control")}
+
+
+def own(path: Path) -> set[str]:
+    """The modules of control/ that a file imports."""
+    return {name for name in imports(path) if name in MODULES and name != "control"}
+
+
+def layer(module: str) -> int:
+    room = module.split(".")[1]
+    (found,) = (number for number, rooms in enumerate(LAYERS) if room in rooms)
+    return found
 
 
 def test_control_and_worker_share_no_code():
@@ -69,8 +89,8 @@ def test_control_and_worker_share_no_code():
 
 
 def test_only_local_tests_and_benchmarks_use_the_embedded_aws():
-    users = {p.name for p in python_files("control") if "embedded_aws" in tops(p)}
-    assert users == {"local.py"}
+    users = {module for module, path in MODULES.items() if "embedded_aws" in tops(path)}
+    assert users == {"control.verbs.local.local"}
 
 
 def test_the_embedded_aws_knows_nothing_of_control_or_worker():
@@ -78,35 +98,23 @@ def test_the_embedded_aws_knows_nothing_of_control_or_worker():
         assert not tops(path) & {"control", "plumbing", "worker", "run"}, path
 
 
-def test_every_folder_of_control_is_named_here():
-    assert {place(path)[0] for path in python_files("control")} == set(FOLDERS)
-
-
-@pytest.mark.parametrize("folder", FOLDERS)
-def test_a_folder_of_control_imports_none_that_comes_after_it(folder):
-    allowed = set(FOLDERS[: FOLDERS.index(folder) + 1])
-    above = {
-        f"{path.relative_to(ROOT)}: {other}"
-        for path in python_files("control")
-        if place(path)[0] == folder
-        for other in own(path)
-        if other[0] not in allowed
-    }
+@pytest.mark.parametrize("module", sorted(MODULES.keys() - {"control"}))
+def test_a_module_of_control_imports_nothing_above_it(module):
+    above = {other for other in own(MODULES[module]) if layer(other) > layer(module)}
     assert above == set()
 
 
 def test_what_runs_in_the_lambda_imports_boto3_and_the_standard_library_only():
-    """Its runtime has nothing else. Whatever the handler's imports import is looked at."""
+    """Its runtime has nothing else. Follow the imports of the handler."""
     allowed = {"boto3", "botocore", "control", "__future__"} | set(sys.stdlib_module_names)
-    seen: set[tuple[str, str]] = set()
-    ahead = {("monitoring", "auto_monitor")}
+    seen: set[str] = set()
+    ahead = {"control.monitoring.auto_monitor"}
     while ahead:
-        folder, name = ahead.pop()
-        seen.add((folder, name))
-        path = ROOT / "control" / folder / f"{name}.py"
-        assert tops(path) <= allowed, path
-        ahead |= own(path) - seen
-    assert ("services", "fleet") in seen
+        module = ahead.pop()
+        seen.add(module)
+        assert tops(MODULES[module]) <= allowed, module
+        ahead |= own(MODULES[module]) - seen
+    assert "control.aws.fleet" in seen
 
 
 def test_the_worker_needs_boto3_and_the_standard_library_only():
@@ -115,12 +123,18 @@ def test_the_worker_needs_boto3_and_the_standard_library_only():
         assert tops(path) <= allowed | set(sys.stdlib_module_names), path
 
 
-def test_no_file_is_long():
-    files = python_files("control", "worker", "embedded_aws", "examples")
-    files += [ROOT / "run.py", ROOT / "run_batch_general.py"]
-    long = {
-        str(path.relative_to(ROOT)): lines
-        for path in files
-        if (lines := len(path.read_text(encoding="utf-8").splitlines())) > LONGEST_FILE
-    }
-    assert long == {}
+@pytest.mark.parametrize("folder", ["control", "worker/plumbing", "embedded_aws"])
+def test_a_small_module_with_one_importer_has_a_reason(folder):
+    importers = defaultdict(set)
+    users = [*python_files("control", "worker", "embedded_aws"), ROOT / "run.py"]
+    for path in users:
+        for name in imports(path):
+            importers[name].add(path)
+    small = set()
+    for path in python_files(folder):
+        name = dotted(path).removeprefix("worker.")
+        lines = len(path.read_text(encoding="utf-8").splitlines())
+        alone = len(importers[name] - {path}) == 1
+        if alone and lines < FEWEST_LINES and path.stem not in ("__init__", "__main__"):
+            small.add(name)
+    assert small - SMALL_FOR_A_REASON.keys() == set()

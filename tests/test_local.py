@@ -16,6 +16,11 @@ from pathlib import Path
 import boto3
 import pytest
 
+import run
+from control.command import run_main
+from control.verbs import local
+from tests.conftest import QUICK
+
 ROOT = Path(__file__).parent.parent
 LIMIT = 120
 WORKER = """
@@ -46,6 +51,29 @@ def typed(*argv, cwd=ROOT, env=None):
         command(*argv), cwd=cwd, env=env, capture_output=True, text=True, timeout=LIMIT
     )
     return done.returncode, done.stdout, done.stderr
+
+
+@pytest.fixture
+def typed_here(capsys, monkeypatch):
+    """A function that types a command in this process, at a quick pace; as `typed`."""
+    monkeypatch.setattr(local, "PACE", QUICK)
+    monkeypatch.chdir(ROOT)
+    before = dict(os.environ)
+
+    def type_(*argv, env=None):
+        set_environment(before if env is None else env)
+        try:
+            code = run_main(run.main, [str(word) for word in argv])
+        finally:
+            set_environment(before)
+        return code, *capsys.readouterr()
+
+    return type_
+
+
+def set_environment(values):
+    os.environ.clear()
+    os.environ.update(values)
 
 
 @pytest.fixture
@@ -91,10 +119,10 @@ def test_the_example_counts_the_words_of_the_documentation(tmp_path):
     assert "\x1b" not in out, "control characters in a pipe"
 
 
-def test_a_failed_job_is_said_and_its_log_is_kept(own_project, tmp_path):
+def test_a_failed_job_is_said_and_its_log_is_kept(own_project, tmp_path, typed_here):
     folder = own_project({"name": "good", "do": "work"}, {"name": "bad", "do": "fail"})
     output = tmp_path / "output"
-    code, out, err = typed(
+    code, out, err = typed_here(
         "--config", folder, "local", "files/jobs.json", "--output", output, "--workers", 2
     )
     assert code == 1
@@ -115,25 +143,25 @@ def test_a_failed_job_is_said_and_its_log_is_kept(own_project, tmp_path):
     assert f"    log: {log}\n" in out
     no_keys = {k: v for k, v in os.environ.items() if not k.startswith("AWS_") or "ACCESS" not in k}
     for words in (["failures"], ["logs", "bad"], ["retry"], ["status"], ["report"]):
-        code, _, err = typed("--config", folder, *words, env=no_keys)
+        code, _, err = typed_here("--config", folder, *words, env=no_keys)
         assert code == 2 and "No AWS credentials" in err
         assert "1 job done, 0 skipped, 1 failed" in err and os.path.relpath(page, ROOT) in err
 
 
-def test_outputs_that_would_leave_the_folder_are_refused(own_project, tmp_path):
+def test_outputs_that_would_leave_the_folder_are_refused(own_project, tmp_path, typed_here):
     folder = own_project({"name": "x", "do": "work"})
     worker = folder / "worker/generic-worker.py"
     worker.write_text(WORKER.replace('f"out/{job.name}"', '"../../outside"'))
     output = tmp_path / "a/b/output"
-    code, _, err = typed("--config", folder, "local", "files/jobs.json", "--output", output)
+    code, _, err = typed_here("--config", folder, "local", "files/jobs.json", "--output", output)
     assert code == 1 and err.startswith("Error: ")
     assert not (tmp_path / "a/outside").exists() and not (tmp_path / "outside").exists()
 
 
-def test_a_worker_that_cannot_start_is_said_and_given_up(own_project, tmp_path):
+def test_a_worker_that_cannot_start_is_said_and_given_up(own_project, tmp_path, typed_here):
     folder = own_project({"name": "x", "do": "work"})
     (folder / "worker/generic-worker.py").write_text("import no_such_package\n")
-    code, out, err = typed(
+    code, out, err = typed_here(
         "--config", folder, "local", "files/jobs.json", "--output", tmp_path / "o"
     )
     assert code == 1
@@ -141,14 +169,16 @@ def test_a_worker_that_cannot_start_is_said_and_given_up(own_project, tmp_path):
     assert "containers end right after their start" in err.lower()
 
 
-def test_a_program_that_is_not_in_the_image_ends_the_run_and_says_so(own_project, tmp_path):
+def test_a_program_that_is_not_in_the_image_ends_the_run_and_says_so(
+    own_project, tmp_path, typed_here
+):
     folder = own_project(*({"name": f"job{n}", "do": "work"} for n in range(9)))
     worker = folder / "worker/generic-worker.py"
     worker.write_text(
         WORKER.replace("    (job.output_dir", '    job.run(["no-such"])\n    (job.output_dir')
     )
     output = tmp_path / "output"
-    code, out, err = typed(
+    code, out, err = typed_here(
         "--config", folder, "local", "files/jobs.json", "--output", output, "--workers", 1
     )
     assert code == 1
@@ -159,42 +189,48 @@ def test_a_program_that_is_not_in_the_image_ends_the_run_and_says_so(own_project
     assert next(output.glob("runs/*/*/report.html")).exists()
 
 
-def test_inputs_lie_where_the_job_file_says_they_do(own_project, tmp_path):
-    folder = own_project({"name": "x"})
+def test_inputs_lie_where_it_is_said_and_only_the_first_jobs_are_done(own_project, typed_here):
+    folder = own_project()
     (folder / "data/in").mkdir(parents=True)
     (folder / "data/in/a.txt").write_text("found")
-    jobs = {"input_location": "data/in", "groups": [{"name": "x"}]}
+    groups = [{"name": name} for name in ("a", "b", "c")]
+    jobs = {"input_location": "data/in", "groups": groups}
     (folder / "files/jobs.json").write_text(json.dumps(jobs))
     reads = WORKER.replace(
         'if job["do"]', 'job.download(f"{job[\'input_location\']}/a.txt")\n    if job.get("do")'
     )
     (folder / "worker/generic-worker.py").write_text(reads)
-    code, out, err = typed("--config", folder, "local", "files/jobs.json")
+    code, _, err = typed_here("--config", folder, "local", "files/jobs.json", "--jobs", 2)
     assert (code, err) == (0, "")
-    assert (folder / "local_output/out/x/done.txt").exists()
+    done = (folder / "local_output/out").glob("*/done.txt")
+    assert sorted(path.parent.name for path in done) == ["a", "b"]
 
 
-def test_a_place_that_takes_no_results_is_refused_before_anything_runs(own_project, tmp_path):
+def test_a_place_that_takes_no_results_is_refused_before_anything_runs(
+    own_project, tmp_path, typed_here
+):
     folder = own_project({"name": "x", "do": "work"})
     (tmp_path / "taken").write_text("")
-    code, out, err = typed(
+    code, out, err = typed_here(
         "--config", folder, "local", "files/jobs.json", "--output", tmp_path / "taken"
     )
     assert code == 2 and "cannot take the results" in err
     assert "Starting" not in out
 
 
-def test_a_slip_in_the_python_of_the_worker_names_the_line(own_project, tmp_path):
+def test_a_slip_in_the_python_of_the_worker_names_the_line(own_project, tmp_path, typed_here):
     folder = own_project({"name": "x", "do": "work"})
     (folder / "worker/generic-worker.py").write_text("import plumbing\n\ndef run_job(job)\n")
-    code, _, err = typed("--config", folder, "local", "files/jobs.json", "--output", tmp_path / "o")
+    code, _, err = typed_here(
+        "--config", folder, "local", "files/jobs.json", "--output", tmp_path / "o"
+    )
     assert code == 2
     assert "generic-worker.py, line 3: " in err and err.count("\n") == 2
 
 
 @pytest.mark.parametrize("engine", [(), ("--engine", "podman")], ids=["any", "named"])
-def test_containers_without_an_engine_are_refused_and_it_is_said_what_to_install(tmp_path, engine):
-    code, out, err = typed(
+def test_containers_without_an_engine_are_refused_and_one_is_named(tmp_path, typed_here, engine):
+    code, out, err = typed_here(
         *("local", "files/exampleJob.json", "--container", "--output", tmp_path / "o", *engine),
         env={**os.environ, "PATH": str(tmp_path)},
     )
@@ -203,46 +239,16 @@ def test_containers_without_an_engine_are_refused_and_it_is_said_what_to_install
     assert "Starting" not in out
 
 
-def test_an_engine_that_does_not_answer_is_told_with_its_own_words(tmp_path):
+def test_an_engine_that_does_not_answer_is_told_with_its_own_words(tmp_path, typed_here):
     program = tmp_path / "docker"
     program.write_text("#!/bin/sh\necho 'Cannot connect to the Docker daemon.' >&2\nexit 1\n")
     program.chmod(0o755)
-    code, _, err = typed(
+    code, _, err = typed_here(
         *("local", "files/exampleJob.json", "--container", "--output", tmp_path / "o"),
         env={**os.environ, "PATH": str(tmp_path)},
     )
     assert code == 2
     assert err.startswith("Error: docker does not work here: Cannot connect to the Docker daemon.")
-
-
-def test_only_the_first_jobs_are_done_if_that_is_asked_for(own_project, tmp_path):
-    folder = own_project(*({"name": name, "do": "work"} for name in ("a", "b", "c")))
-    output = tmp_path / "output"
-    code, out, err = typed(
-        "--config", folder, "local", "files/jobs.json", "--output", output, "--jobs", 2
-    )
-    assert (code, err) == (0, "")
-    assert sorted(path.name for path in (output / "out").iterdir()) == ["a", "b"]
-
-
-def test_a_served_aws_has_the_inputs_that_a_job_file_names(own_project, tmp_path):
-    folder = own_project({"name": "a", "do": "work"})
-    (folder / "pictures").mkdir()
-    (folder / "pictures/one.tif").write_text("pixels")
-    jobs = {"input_location": "pictures", "groups": [{"name": "a", "do": "work"}]}
-    (folder / "files/jobs.json").write_text(json.dumps(jobs))
-    server = Served(folder, tmp_path / "output", "files/jobs.json")
-    try:
-        aws = server.environment
-        names = ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
-        url, key, secret = (aws[name] for name in names)
-        session = boto3.Session(key, secret, region_name="us-east-1")
-        s3 = session.client("s3", endpoint_url=url)
-        (bucket,) = (bucket["Name"] for bucket in s3.list_buckets()["Buckets"])
-        (entry,) = s3.list_objects_v2(Bucket=bucket)["Contents"]
-        assert entry["Key"] == "pictures/one.tif"
-    finally:
-        assert server.stop() == 0
 
 
 class Served:
@@ -273,32 +279,40 @@ class Served:
 
 @pytest.fixture
 def served(own_project, tmp_path):
-    folder = own_project(
-        {"name": "good", "do": "work"}, {"name": "bad", "do": "fail"}, CLUSTER_MACHINES=1
-    )
-    server = Served(folder, tmp_path / "output", "--workers", "2")
-    yield folder, server
-    if server.process.poll() is None:
-        server.process.kill()
-        server.process.wait()
-        server.process.stdout.close()
+    """Serves an AWS for a project with two jobs, and their inputs if any: (folder, Served)."""
+    started = []
+
+    def start(inputs=""):
+        groups = {"name": "good", "do": "work"}, {"name": "bad", "do": "fail"}
+        folder = own_project(*groups, CLUSTER_MACHINES=1)
+        if inputs:
+            (folder / inputs).mkdir()
+            (folder / inputs / "one.tif").write_text("pixels")
+            jobs = {"input_location": inputs, "groups": groups}
+            (folder / "files/jobs.json").write_text(json.dumps(jobs))
+        file = ["files/jobs.json"] if inputs else []
+        started.append(Served(folder, tmp_path / "output", "--workers", "2", *file))
+        return folder, started[0]
+
+    yield start
+    for server in started:
+        if server.process.poll() is None:
+            server.process.kill()
+            server.process.wait()
+            server.process.stdout.close()
 
 
-def test_what_to_type_is_not_hidden_among_other_words(served):
-    folder, server = served
+def test_each_verb_beside_a_served_aws(served, tmp_path, typed_here):
+    folder, server = served()
     said = "\n".join(server.said)
     assert "For the 2 workers of this computer: " not in said, "they are as config.py has them"
     assert "Its bucket test-bucket is empty: --input FOLDER" in said
     assert server.said[-2].strip() == f". {os.path.relpath(folder / '.runs/local-aws.sh', ROOT)}"
     assert server.said[-1].startswith(f"Next: python run.py --config {folder} setup")
-    assert len(server.said) < 8
-
-
-def test_each_verb_singly_beside_a_served_aws(served, tmp_path):
-    folder, server = served
+    assert len(server.said) < 8, "what to type is not hidden among other words"
 
     def beside(*argv):
-        return typed("--config", folder, *argv, env=server.environment)
+        return typed_here("--config", folder, *argv, env=server.environment)
 
     assert beside("setup")[0] == 0
     code, out, _ = beside("submitJob", "files/jobs.json")
@@ -324,7 +338,9 @@ def test_each_verb_singly_beside_a_served_aws(served, tmp_path):
     code, out, _ = beside("stop")
     assert code == 0 and "has ended" in out and "1 job done, 0 skipped, 1 failed" in out
     assert f"Next: python run.py --config {folder} failures " in out
-    records = _records(folder, server)
+    records = [
+        json.loads(one.get()["Body"].read()) for one in bucket_of(server) if "/records/" in one.key
+    ]
     assert sorted(r["state"] for r in records) == ["done", "failed"]
     assert all(set(r) == _fields_of_the_contract() for r in records)
     assert server.stop() == 0
@@ -335,8 +351,10 @@ def test_each_verb_singly_beside_a_served_aws(served, tmp_path):
     assert f"are in {os.path.relpath(tmp_path / 'output', ROOT)}/." in err
 
 
-def test_a_shell_that_reads_the_served_file_reaches_that_aws_until_it_ends(served, tmp_path):
-    folder, server = served
+def test_a_shell_that_reads_the_served_file_reaches_that_aws_and_its_inputs(served):
+    folder, server = served("pictures")
+    (entry,) = bucket_of(server)
+    assert entry.key == "pictures/one.tif"
     file = folder / ".runs/local-aws.sh"
     script = f'. "{file}" && exec "{sys.executable}" run.py --config "{folder}" status'
     done = subprocess.run(
@@ -348,23 +366,13 @@ def test_a_shell_that_reads_the_served_file_reaches_that_aws_until_it_ends(serve
     assert _nothing_left(folder)
 
 
-def _records(folder, server):
-    words = ("ENDPOINT_URL", "ACCESS_KEY_ID", "SECRET_ACCESS_KEY")
-    url, key, secret = (server.environment[f"AWS_{word}"] for word in words)
-    s3 = boto3.client(
-        "s3",
-        endpoint_url=url,
-        aws_access_key_id=key,
-        aws_secret_access_key=secret,
-        region_name="us-east-1",
-    )
-    (bucket,) = (b["Name"] for b in s3.list_buckets()["Buckets"])
-    keys = [o["Key"] for o in s3.list_objects_v2(Bucket=bucket, Prefix="runs/")["Contents"]]
-    return [
-        json.loads(s3.get_object(Bucket=bucket, Key=key)["Body"].read())
-        for key in keys
-        if "/records/" in key
-    ]
+def bucket_of(server):
+    """The objects in the bucket of a served AWS."""
+    names = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+    session = boto3.Session(*(server.environment[name] for name in names), region_name="us-east-1")
+    s3 = session.resource("s3", endpoint_url=server.environment["AWS_ENDPOINT_URL"])
+    (bucket,) = s3.buckets.all()
+    return list(bucket.objects.all())
 
 
 def _fields_of_the_contract():

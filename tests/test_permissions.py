@@ -48,6 +48,7 @@ ALL_ROLES = (
     iam.MONITOR_ROLE,
     iam.SCHEDULER_ROLE,
 )
+PLUGIN = "tests.iam_enforcement.plugin"
 LIMIT = 60  # seconds; without faults it takes some ten
 WORKER = """
 import time
@@ -73,11 +74,7 @@ class Account:
         self._keys = []
         self._server = server
         iam = self._session().client("iam")
-        iam.create_user(UserName="admin")
-        everything = "arn:aws:iam::aws:policy/AdministratorAccess"
-        iam.attach_user_policy(UserName="admin", PolicyArn=everything)
-        key = iam.create_access_key(UserName="admin")["AccessKey"]
-        self._keys = [key["AccessKeyId"], key["SecretAccessKey"]]
+        self._keys = keys_of_user(iam, "admin", "*")
         enforce = urllib.request.Request(
             f"{server.endpoint}/moto-api/reset-auth", b"0", {"Content-Type": "text/plain"}
         )
@@ -88,11 +85,11 @@ class Account:
         return boto3.Session(*(keys or self._keys), region_name="us-east-1")
 
     def as_role(self, name):
-        """Clients with what a role may do."""
+        """Return clients with the permissions of a role."""
         return AWS(self._session(*self.keys_of(name)))
 
     def keys_of(self, name):
-        """Credentials of a role; who may assume it is widened for that."""
+        """Return credentials of a role, after a change of its trust policy to allow that."""
         if name != iam.CONTROL_ROLE:
             trust = {
                 "Effect": "Allow",
@@ -108,6 +105,16 @@ class Account:
         return given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"]
 
 
+def keys_of_user(iam, name, action):
+    """Make a user who may do this; return the keys."""
+    iam.create_user(UserName=name)
+    statement = {"Effect": "Allow", "Action": action, "Resource": "*"}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    iam.put_user_policy(UserName=name, PolicyName="only", PolicyDocument=policy)
+    key = iam.create_access_key(UserName=name)["AccessKey"]
+    return [key["AccessKeyId"], key["SecretAccessKey"]]
+
+
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
     folder = tmp_path_factory.mktemp("enforced")
@@ -117,7 +124,7 @@ def server(tmp_path_factory):
         if path.name != "generic-worker.py":
             (worker / path.name).symlink_to(path)
     (worker / "generic-worker.py").write_text(WORKER)
-    with embedded_aws.running(worker_folder=worker, state_folder=folder / "state") as running:
+    with embedded_aws.running(worker, folder / "state", plugin=PLUGIN) as running:
         yield running
 
 
@@ -160,7 +167,7 @@ def enforced(made, server, monkeypatch):
 
 
 def start(an_account, config, tmp_path):
-    """setup, submitJob and startCluster as the control node, of a run of its own."""
+    """Run setup, submitJob and startCluster as the control node, of a run of its own."""
     before = store.current(an_account.admin.s3, BUCKET, config.APP_NAME)
     if before and not before.ended:
         list(act.end_run(an_account.admin, before, time.time()))
@@ -243,7 +250,10 @@ def test_who_watches_a_run_may_read_why_its_containers_take_no_job(enforced, rol
     stream = {"logGroupName": run.log_group, "logStreamName": f"{run.app_name}/worker/{role}"}
     an_account.admin.logs.create_log_stream(**stream)
     now = time.time()
-    line = {"timestamp": int(now * 1000), "message": f"worker 0: accepts no jobs [disk_full]: told to {role}\n"}
+    line = {
+        "timestamp": int(now * 1000),
+        "message": f"worker 0: accepts no jobs [disk_full]: told to {role}\n",
+    }
     an_account.admin.logs.put_log_events(**stream, logEvents=[line])
     aws = an_account.as_role(role)
     heard = cloudwatch_logs.refusals(aws.logs, run.log_group, run.app_name, now - 1)
@@ -335,3 +345,48 @@ def test_another_project_is_told_which_permission_is_missing(enforced, tmp_path)
     explained = aws_errors.explain(caught.value)
     assert "s3:PutObject" in explained.what + explained.fix
     assert "setupAWS" in explained.fix
+
+
+@pytest.mark.parametrize(
+    ("service", "call", "code", "need"),
+    [
+        (
+            "ecs",
+            lambda ecs: ecs.delete_cluster(cluster="c"),
+            "AccessDeniedException",
+            "ecs:DeleteCluster on resource: arn:aws:ecs:us-east-1:123456789012:cluster/c",
+        ),
+        (
+            "ec2",
+            lambda ec2: ec2.describe_spot_fleet_requests(),
+            "UnauthorizedOperation",
+            "ec2:DescribeSpotFleetRequests on resource: *",
+        ),
+        (
+            "cloudwatch",
+            lambda cloudwatch: cloudwatch.delete_alarms(AlarmNames=["a"]),
+            "AccessDenied",
+            "cloudwatch:DeleteAlarms on resource: ",
+        ),
+        ("s3", lambda s3: s3.list_objects_v2(Bucket=BUCKET), "AccessDenied", "s3:ListBucket"),
+        ("s3", lambda s3: s3.head_bucket(Bucket=BUCKET), "403", ""),
+    ],
+    ids=["ecs", "ec2", "cloudwatch", "s3", "s3 HEAD"],
+)
+def test_a_refusal_has_the_form_of_its_service(enforced, one_user, service, call, code, need):
+    with pytest.raises(ClientError) as error:
+        call(one_user.client(service))
+    assert error.value.response["Error"]["Code"] == code
+    expected = f"not authorized to perform: {need}" if need else "Forbidden"
+    assert expected in error.value.response["Error"]["Message"]
+
+
+@pytest.fixture(scope="module")
+def one_user(made):
+    """A session of a user who may do nothing but list clusters."""
+    keys = keys_of_user(made[0].admin.iam, "one", "ecs:ListClusters")
+    return boto3.Session(*keys, region_name="us-east-1")
+
+
+def test_what_a_policy_allows_is_answered(enforced, one_user):
+    assert "clusterArns" in one_user.client("ecs").list_clusters()

@@ -9,20 +9,17 @@ import pytest
 
 import run
 from control import cli
-from control.monitoring.facts import Pace
 from control.records import store
 from control.reports.data import as_json
 from tests import report_example
-from tests.conftest import ROOT
+from tests.conftest import QUICK, ROOT
 from tests.report_example import PRICES, TIME, failed, record
-
-AT_ONCE = Pace(poll=0.2, settle=0.5, spare=0.3, register=60)
 
 
 @pytest.fixture
 def typed(capsys, monkeypatch):
     """A function that types a command; returns exit code, standard output, standard error."""
-    monkeypatch.setattr(run, "Pace", lambda: AT_ONCE)
+    monkeypatch.setattr(run, "Pace", lambda: QUICK)
 
     def type_(*argv):
         code = cli.run_main(run.main, [str(word) for word in argv])

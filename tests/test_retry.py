@@ -17,9 +17,8 @@ from control.monitoring import act
 from control.records import states, store
 from control.user_files.fleet_file import FleetFile
 from control.verbs import monitor, retry, setup, setup_aws, start_cluster, stop, submit
-from control.verbs.local import local
 from control.verbs.retry import Wanted
-from tests.conftest import BUCKET, ROOT
+from tests.conftest import BUCKET, QUICK, ROOT
 
 LIMIT = 120
 WORKER = """
@@ -89,7 +88,7 @@ class Site:
         return monitor.watch(
             self.aws,
             self.run,
-            local.PACE,
+            QUICK,
             sleep=lambda s: wait(s) if time.monotonic() < end else pytest.fail("no end"),
         )
 

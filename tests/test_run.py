@@ -83,21 +83,20 @@ def test_mistakes_in_config_are_said_before_any_call(project, typed, settings, w
     assert what in error and fix in cure
 
 
-def test_a_config_that_ends_python_is_a_mistake_too(tmp_path, typed):
-    (tmp_path / "config.py").write_text("exit()\n")
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        (None, "no such config file"),
+        ("exit()\n", "line 1: SystemExit"),
+        ('APP_NAME = "Mine"\nMEMORY = (4000\n', "line 2"),
+    ],
+    ids=["missing", "ends Python", "slip"],
+)
+def test_a_config_that_is_no_python_is_a_mistake_too(tmp_path, typed, text, what):
+    if text:
+        (tmp_path / "config.py").write_text(text)
     code, _, err = typed("--config", tmp_path, "setup")
-    assert code == 2 and "line 1: SystemExit" in two_lines(err)[0]
-
-
-def test_no_config_at_all(tmp_path, typed):
-    code, _, err = typed("--config", tmp_path, "setup")
-    assert code == 2 and "no such config file" in two_lines(err)[0]
-
-
-def test_a_slip_in_the_python_of_config_names_the_line(tmp_path, typed):
-    (tmp_path / "config.py").write_text('APP_NAME = "Mine"\nMEMORY = (4000\n')
-    code, _, err = typed("--config", tmp_path, "setup")
-    assert code == 2 and "line 2" in two_lines(err)[0]
+    assert code == 2 and what in two_lines(err)[0]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The simulation of scale-in keeps honest books: small, seeded, the same each time."""
+"""The simulation of scale-in counts honestly: small, seeded, the same each time."""
 
 from __future__ import annotations
 
@@ -70,25 +70,25 @@ def test_calm_runs_take_the_same_time_under_every_policy():
     assert all(site.interrupted == 0 for site in sites)
 
 
-def test_the_monitor_ends_no_job_and_launches_no_machine_in_vain():
+def test_the_monitor_ends_no_job_and_launches_no_machine_too_many():
     site = Site(CALM, Monitor(CALM)).run()
     assert site.cut_short == 0
     assert len(site.world.instances) == CALM.machines
 
 
-@pytest.mark.parametrize("heeds", [True, False])
-def test_nothing_depends_on_whether_draining_heeds_protection(heeds):
+@pytest.mark.parametrize("spares", [True, False])
+def test_nothing_depends_on_whether_draining_spares_protected_tasks(spares):
     case = replace(CASE, interruptions_an_hour=0.5)
     site = Site(case, Monitor(case))
-    site.world.draining_heeds_protection = heeds
+    site.world.draining_spares_protected = spares
     assert site.run().done == 60
     assert site.cut_short == 0
 
 
 class TwoMonitors:
-    """A laptop and a Lambda that look in the same second and share what they remember."""
+    """A laptop and a Lambda that step in the same second and share their memory."""
 
-    tells, packs = True, False
+    reports, packs = True, False
 
     def __init__(self, case):
         self.monitors = Monitor(case), Monitor(case)
@@ -111,7 +111,7 @@ def test_two_monitors_do_no_more_harm_than_one():
 
 
 def test_spot_capacity_that_never_comes_is_not_waited_for_at_the_end():
-    """Six of ten machines come; those that would come at the end would find nothing to do."""
+    """Six of ten machines start; others would start at the end and find nothing to do."""
     site = Site(CALM, Monitor(CALM))
     site.world.capacity = {"*": 6}
     site.run()

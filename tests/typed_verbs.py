@@ -30,7 +30,7 @@ class Verbs:
     def __init__(self, aws, injection, project):
         self.aws, self.injection, self._project = aws, injection, project
         self.config = None
-        self.first_calls = []
+        self.unbroken = {}  # what each verb does when nothing goes wrong
         self.account = ""
         self.auto_monitor = ""  # its ARN, if the runs are watched by it
         self._plan = None

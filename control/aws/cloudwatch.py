@@ -20,12 +20,12 @@ _IDLE_MINUTES = 15
 
 
 def alarm_name(run: Run, instance_id: str) -> str:
-    """The name of a machine's alarm; all of a run begin alike, so that they can be found."""
+    """Return the name of a machine's alarm; all of a run have the same prefix, to be found by."""
     return f"{run.app_name}_{run.run_id}_{instance_id}"
 
 
 def put_alarm(cloudwatch: CloudWatchClient, run: Run, instance_id: str, vcpus: int) -> None:
-    """Let CloudWatch itself end a machine that idles for 15 minutes: the net if no monitor lives.
+    """Let CloudWatch itself end a machine that idles for 15 minutes, if no monitor does.
 
     One busy process of a machine with many cores is 100 / vCPUs percent: below half of that, and
     below 1 percent, nothing works there.
@@ -47,7 +47,7 @@ def put_alarm(cloudwatch: CloudWatchClient, run: Run, instance_id: str, vcpus: i
 
 
 def alarms_of_run(cloudwatch: CloudWatchClient, run: Run) -> list[str]:
-    """The names of all alarms of the run."""
+    """Return the names of all alarms of the run."""
     pages = cloudwatch.get_paginator("describe_alarms").paginate(
         AlarmNamePrefix=alarm_name(run, "")
     )
@@ -55,7 +55,7 @@ def alarms_of_run(cloudwatch: CloudWatchClient, run: Run) -> list[str]:
 
 
 def delete_alarms(cloudwatch: CloudWatchClient, names: Sequence[str]) -> None:
-    """Delete alarms; those that are gone already are success."""
+    """Delete those of the alarms that exist."""
     # DeleteAlarms takes 100 a call (API reference).
     for start in range(0, len(names), 100):
         cloudwatch.delete_alarms(AlarmNames=list(names[start : start + 100]))
@@ -82,7 +82,7 @@ def dashboard_body(run: Run, template: Any) -> dict[str, Any]:
 
 
 def _fill(value: Any, names: Mapping[str, str], fleets: Sequence[str]) -> Any:
-    """The template with names for their placeholders; a metric of each fleet becomes several."""
+    """Replace placeholders by names; a metric of each fleet becomes several."""
     if isinstance(value, str):
         for placeholder, name in names.items():
             value = value.replace(placeholder, name)
@@ -101,9 +101,9 @@ def _fill(value: Any, names: Mapping[str, str], fleets: Sequence[str]) -> Any:
 
 
 def put_dashboard(cloudwatch: CloudWatchClient, run: Run, template: Any) -> None:
-    """Make or update the dashboard, named as the app; its tags are given when it is made."""
+    """Make or update the dashboard, which has the app's name. Only a new one gets tags."""
     taken = cloudwatch.meta.service_model.operation_model("PutDashboard").input_shape
-    # An older boto3 knows of no tags of dashboards, and refuses them.
+    # An older boto3 refuses tags of dashboards.
     known = taken is not None and "Tags" in taken.members
     tagged: Any = {"Tags": tags.of_cloudwatch(run)} if known else {}
     content = json.dumps(dashboard_body(run, template))
@@ -111,13 +111,13 @@ def put_dashboard(cloudwatch: CloudWatchClient, run: Run, template: Any) -> None
 
 
 def dashboard_exists(cloudwatch: CloudWatchClient, run: Run) -> bool:
-    """Whether the dashboard is there."""
+    """Return whether the dashboard exists."""
     found = cloudwatch.list_dashboards(DashboardNamePrefix=run.app_name)["DashboardEntries"]
     return any(entry["DashboardName"] == run.app_name for entry in found)
 
 
 def delete_dashboard(cloudwatch: CloudWatchClient, run: Run) -> None:
-    """Delete the dashboard; one that is gone already is success."""
+    """Delete the dashboard if it exists."""
     try:
         cloudwatch.delete_dashboards(DashboardNames=[run.app_name])
     except ClientError as error:

@@ -1,14 +1,15 @@
-"""CloudWatch Logs: the log group of a run, and what its containers wrote."""
+"""CloudWatch Logs: the log group of a run, and the lines of its containers."""
 
 from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from control.aws import tags
+from control.aws.waiting import Wait
 
 if TYPE_CHECKING:
     from mypy_boto3_logs import CloudWatchLogsClient
@@ -27,7 +28,7 @@ _REFUSAL_LINE = re.compile(rf"worker \d+: {_REFUSAL} \[(\w+)\]: (.*)")
 
 
 class Event(NamedTuple):
-    """A line of a job in CloudWatch; `time` in seconds since 1970, when it was written."""
+    """A line of a job in CloudWatch; `time` is when it was written, in seconds since 1970."""
 
     id: str
     time: float
@@ -35,7 +36,7 @@ class Event(NamedTuple):
 
 
 def last_lines(logs: CloudWatchLogsClient, group: str, most: int) -> list[str]:
-    """The last lines of the container that wrote last; none if there is no log."""
+    """Return the last lines of the container that wrote last; none if there is no log."""
     try:
         streams = logs.describe_log_streams(
             logGroupName=group, orderBy="LastEventTime", descending=True, limit=1
@@ -55,9 +56,9 @@ def of_job(
     group: str,
     job_name: str,
     since: float,
-    wait: Callable[[float], object] = time.sleep,
+    wait: Wait = time.sleep,
 ) -> Iterator[Event]:
-    """The lines of a job since a time in seconds since 1970, whichever containers wrote them."""
+    """Yield the lines of a job in all containers, since a time in seconds since 1970."""
     own = f"[{job_name}] "
     for event in _filtered(logs, group, own.strip(), since, wait):
         if event.text.startswith(own):
@@ -69,7 +70,7 @@ def refusals(
     group: str,
     app_name: str,
     since: float,
-    wait: Callable[[float], object] = time.sleep,
+    wait: Wait = time.sleep,
 ) -> tuple[tuple[str, str], ...]:
     """Return why workers of an app have accepted no jobs since a time in seconds since 1970.
 
@@ -87,13 +88,13 @@ def _filtered(
     group: str,
     words: str,
     since: float,
-    wait: Callable[[float], object],
+    wait: Wait,
     **more: str,
 ) -> Iterator[Event]:
-    """The lines with exactly these words, wherever they stand; none if there is no log group.
+    """Yield the lines that contain exactly these words; none if there is no log group.
 
-    Asks at most four times a second: FilterLogEvents takes five in an account and region
-    (CloudWatch Logs quotas), and others ask, too.
+    Send at most four requests a second: FilterLogEvents allows five for an account and region
+    (CloudWatch Logs quotas), and others use it, too.
     """
     while True:
         try:
@@ -115,7 +116,7 @@ def _filtered(
 
 
 def exists(logs: CloudWatchLogsClient, group: str) -> bool:
-    """Whether there is a log group of this name."""
+    """Return whether there is a log group of this name."""
     found = logs.describe_log_groups(logGroupNamePrefix=group)["logGroups"]
     return any(one["logGroupName"] == group for one in found)
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
     from mypy_boto3_ssm import SSMClient
 
-# The current ECS-optimised Amazon Linux 2023 image (aws-facts: ECS / AMI / IMDS).
+# The current ECS-optimized Amazon Linux 2023 image (aws-facts: ECS / AMI / IMDS).
 _IMAGE_PARAMETER = "/aws/service/ecs/optimized-ami/amazon-linux-2023/{kind}recommended/image_id"
 
 
@@ -28,7 +28,7 @@ class Subnet:
 
 @dataclass(frozen=True)
 class MachineType:
-    """What a machine type is, in vCPUs and MiB."""
+    """A machine type, with its vCPUs and MiB."""
 
     name: str
     vcpus: int
@@ -38,7 +38,7 @@ class MachineType:
 
 
 def describe_machine_types(ec2: EC2Client, names: Sequence[str]) -> tuple[MachineType, ...]:
-    """The machine types in the order given. Raises UserError for one that EC2 does not have."""
+    """Return the machine types in this order. Raise UserError for one that EC2 does not have."""
     wanted: Any = list(dict.fromkeys(names))
     try:
         found = ec2.describe_instance_types(InstanceTypes=wanted)["InstanceTypes"]
@@ -67,14 +67,14 @@ def _machine_type(described: Any) -> MachineType:
 
 
 def newest_machine_image(ssm: SSMClient, types: Sequence[MachineType]) -> str:
-    """The AMI that AWS recommends today for machines of these types."""
+    """Return the AMI that AWS recommends today for machines of these types."""
     kind = "gpu/" if types[0].gpus else "arm64/" if types[0].architecture == "arm64" else ""
     name = _IMAGE_PARAMETER.format(kind=kind)
     return ssm.get_parameter(Name=name)["Parameter"]["Value"]
 
 
 def describe_machine_image(ec2: EC2Client, image_id: str) -> tuple[str, int]:
-    """(root device, GiB of its snapshot) of an AMI."""
+    """Return (root device, GiB of its snapshot) of an AMI."""
     try:
         images = ec2.describe_images(ImageIds=[image_id])["Images"]
     except ClientError as error:
@@ -94,7 +94,7 @@ def describe_machine_image(ec2: EC2Client, image_id: str) -> tuple[str, int]:
 
 
 def find_subnets(ec2: EC2Client, given: Sequence[str] | None) -> tuple[str, tuple[Subnet, ...]]:
-    """(VPC, one subnet an availability zone: the one with most free addresses)."""
+    """Return (VPC, in each availability zone the subnet with the most free addresses)."""
     if given:
         found = ec2.describe_subnets(SubnetIds=list(given))["Subnets"]
     else:
@@ -116,7 +116,7 @@ def find_subnets(ec2: EC2Client, given: Sequence[str] | None) -> tuple[str, tupl
 
 
 def default_security_group(ec2: EC2Client, vpc_id: str) -> tuple[str, ...]:
-    """The default security group of a VPC: it lets everything out and nobody else in."""
+    """Return the default security group of a VPC: it allows all to leave and nobody to enter."""
     groups = ec2.describe_security_groups(
         Filters=[
             {"Name": "vpc-id", "Values": [vpc_id]},

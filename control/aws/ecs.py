@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from control.aws import tags
+from control.aws.waiting import Wait, until_accepted
 from control.config import Config
 from control.explain import aws_errors
 
@@ -25,7 +26,7 @@ STOP_TIMEOUT_SECONDS = 110
 
 
 def container_definition(config: Config, environment: dict[str, str]) -> dict[str, Any]:
-    """The one container of a task. Never privileged: a mount needs one device, one capability."""
+    """Return the container of a task. Never privileged: a mount needs a device, a capability."""
     app = config.APP_NAME
     definition: dict[str, Any] = {
         "name": app,
@@ -66,17 +67,17 @@ def register_task_definition(
     task_role_arn: str,
     execution_role_arn: str = "",
 ) -> str:
-    """Register the task definition; returns its ARN, the newest one's if that is the same.
+    """Register the task definition and return its ARN, that of the newest one if it is the same.
 
-    The newest of the family, not the one that run.json names: a setup that was broken off may
-    have registered one that nobody has written down.
+    The newest of the family, not the one in run.json: an interrupted setup may have registered one
+    without recording it.
     """
     family = run.app_name
     content = {"containerDefinitions": [container], "taskRoleArn": task_role_arn}
     if execution_role_arn:
         content["executionRoleArn"] = execution_role_arn
     digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
-    for newest in is_active(ecs, run, most=1):
+    for newest in active_task_definitions(ecs, run, most=1):
         present = ecs.describe_task_definition(taskDefinition=newest, include=["TAGS"])
         known = {tag["key"]: tag["value"] for tag in present.get("tags", [])}
         if known.get(_DIGEST_TAG) == digest:
@@ -90,16 +91,16 @@ def register_task_definition(
     return answer["taskDefinition"]["taskDefinitionArn"]
 
 
-def is_active(ecs: ECSClient, run: Run, most: int = 100) -> list[str]:
-    """The newest active task definitions of the app, up to 100 (API reference), newest first."""
+def active_task_definitions(ecs: ECSClient, run: Run, most: int = 100) -> list[str]:
+    """Return the active task definitions of the app, newest first, up to 100 (API reference)."""
     return ecs.list_task_definitions(
         familyPrefix=run.app_name, status="ACTIVE", sort="DESC", maxResults=most
     )["taskDefinitionArns"]
 
 
 def task_definitions_of_run(ecs: ECSClient, run: Run) -> list[str]:
-    """The active task definitions that setups of this run registered."""
-    return [arn for arn in is_active(ecs, run) if _is_of_run(ecs, run, arn)]
+    """Return the active task definitions that setups of this run registered."""
+    return [arn for arn in active_task_definitions(ecs, run) if _is_of_run(ecs, run, arn)]
 
 
 def _is_of_run(ecs: ECSClient, run: Run, arn: str) -> bool:
@@ -108,9 +109,9 @@ def _is_of_run(ecs: ECSClient, run: Run, arn: str) -> bool:
 
 
 def deregister_task_definitions(ecs: ECSClient, run: Run) -> int:
-    """Mark the run's task definitions as no longer to be used; running tasks are not touched.
+    """Mark the run's task definitions as no longer to be used, and return how many there were.
 
-    Returns how many there were.
+    Running tasks are not affected.
     """
     found = task_definitions_of_run(ecs, run)
     for arn in found:
@@ -130,7 +131,7 @@ _DRAINING_SECONDS = 180
 
 @dataclass(frozen=True)
 class ServiceState:
-    """How many tasks the service wants and has, and what ECS said of it last."""
+    """The numbers of tasks of a service, and its last event in ECS's words."""
 
     desired: int
     running: int
@@ -139,7 +140,7 @@ class ServiceState:
 
 
 def exists(ecs: ECSClient, name: str) -> bool:
-    """Whether there is an active cluster of this name."""
+    """Return whether there is an active cluster of this name."""
     found = ecs.describe_clusters(clusters=[name])["clusters"]
     return any(cluster["status"] == "ACTIVE" for cluster in found)
 
@@ -154,13 +155,13 @@ def ensure_service(
     ecs: ECSClient,
     run: Run,
     task_definition: str,
-    wait: Callable[[float], object] = time.sleep,
+    wait: Wait = time.sleep,
     pause: float = 2.0,
 ) -> None:
-    """Make the service with no task wanted, or give an existing one the task definition.
+    """Make the service for no tasks, or give an existing one the task definition.
 
     Busy tasks of the older definition finish first: they protect themselves while they work.
-    Waits up to three minutes for a service of this name that is being deleted.
+    Wait up to three minutes for a service of this name that is being deleted.
     """
     state = service_state(ecs, run)
     # With 0 and 100 percent a task is replaced in its place: no spare machine is needed.
@@ -189,50 +190,47 @@ def ensure_service(
         "propagateTags": "SERVICE",
         "tags": tags.of_ecs(run),
     }
-    waited = 0.0
-    while True:
-        try:
-            ecs.create_service(**wanted)
-            return
-        except ecs.exceptions.InvalidParameterException as error:
-            # The name is taken until the last container of the earlier service has stopped.
-            if aws_errors.symptom(error) != "service draining" or waited >= _DRAINING_SECONDS:
-                raise
-        wait(pause)
-        waited += pause
+    # The name is taken until the last container of the earlier service has stopped.
+    until_accepted(
+        lambda: ecs.create_service(**wanted),
+        lambda error: aws_errors.symptom(error) == "service draining",
+        wait,
+        _DRAINING_SECONDS,
+        pause,
+    )
 
 
 def service_state(ecs: ECSClient, run: Run) -> ServiceState | None:
-    """The service's counts; None if there is no active service or no cluster."""
+    """Return the state of the service; None if there is no active service or no cluster."""
     try:
         found = ecs.describe_services(cluster=run.cluster, services=[run.service])["services"]
     except ecs.exceptions.ClusterNotFoundException:
         return None
     for service in found:
         if service["status"] == "ACTIVE":
-            said = service.get("events", [])
+            events = service.get("events", [])
             return ServiceState(
                 service["desiredCount"],
                 service["runningCount"],
                 service["pendingCount"],
-                said[0]["message"] if said else "",
+                events[0]["message"] if events else "",
             )
     return None
 
 
 def events(ecs: ECSClient, run: Run, most: int) -> list[str]:
-    """What ECS says of the service, the newest first."""
+    """Return the events of the service, the newest first."""
     found = ecs.describe_services(cluster=run.cluster, services=[run.service])["services"]
     return [event["message"] for service in found for event in service["events"][:most]]
 
 
 def set_desired(ecs: ECSClient, run: Run, tasks: int) -> None:
-    """How many tasks the service keeps up."""
+    """Set how many tasks the service keeps running."""
     ecs.update_service(cluster=run.cluster, service=run.service, desiredCount=tasks)
 
 
 def tasks(ecs: ECSClient, run: Run) -> Iterator[dict[str, Any]]:
-    """Every task of the service that is up or coming up."""
+    """Yield every task of the service that runs or starts."""
     pages = ecs.get_paginator("list_tasks").paginate(cluster=run.cluster, serviceName=run.service)
     for page in pages:
         arns = page["taskArns"]
@@ -241,11 +239,11 @@ def tasks(ecs: ECSClient, run: Run) -> Iterator[dict[str, Any]]:
 
 
 def why_stopped(ecs: ECSClient, run: Run, since: float) -> list[tuple[str, str]]:
-    """Why, and on which container instance, tasks of the service ended by themselves, up to 100.
+    """Return (reason, container instance) of tasks of the service that ended by themselves.
 
-    Only those made after `since`: ECS keeps a stopped task for about an hour (ECS guide,
-    stopped-task-errors), and earlier ones may have ended for a reason that was mended. Those that
-    were told to end are left out, and those that ended with exit code 0.
+    Up to 100, and only those made after `since`: ECS keeps a stopped task for about an hour (ECS
+    guide, stopped-task-errors), and earlier ones may have ended for a reason that was fixed since.
+    Tasks that were stopped are left out, and those that ended with exit code 0.
     """
     arns = ecs.list_tasks(
         cluster=run.cluster, serviceName=run.service, desiredStatus="STOPPED", maxResults=PAGE
@@ -267,13 +265,13 @@ def _own_end(task: Any) -> str:
     exited = [container for container in task["containers"] if container.get("exitCode")]
     if code != "EssentialContainerExited" or not exited:
         return ""
-    # Of more than MEMORY, for one: OutOfMemoryError.
+    # For example OutOfMemoryError, above MEMORY.
     reason = f" ({exited[0]['reason']})" if exited[0].get("reason") else ""
     return f"the container exited with code {exited[0]['exitCode']}{reason}"
 
 
 def protected(ecs: ECSClient, run: Run, arns: list[str]) -> set[str]:
-    """Those of the tasks that are at work: their workers protect them from scale-in."""
+    """Return which tasks are busy: their workers protect them from scale-in."""
     busy = set()
     for start in range(0, len(arns), PAGE):
         answer = ecs.get_task_protection(cluster=run.cluster, tasks=arns[start : start + PAGE])
@@ -282,13 +280,13 @@ def protected(ecs: ECSClient, run: Run, arns: list[str]) -> set[str]:
 
 
 def at_work(ecs: ECSClient, run: Run) -> set[str]:
-    """The container instances on which a task is at work."""
+    """Return the container instances on which a task is busy."""
     on = {task["taskArn"]: task.get("containerInstanceArn", "") for task in tasks(ecs, run)}
     return {on[arn] for arn in protected(ecs, run, list(on))}
 
 
 def machines(ecs: ECSClient, run: Run) -> dict[str, dict[str, Any]]:
-    """The container instances of this app by EC2 instance id."""
+    """Return the container instances of this app by EC2 instance id."""
     pages = ecs.get_paginator("list_container_instances").paginate(
         cluster=run.cluster, filter=f"attribute:{APP_ATTRIBUTE} == {run.app_name}"
     )
@@ -302,7 +300,7 @@ def machines(ecs: ECSClient, run: Run) -> dict[str, dict[str, Any]]:
 
 
 def drain(ecs: ECSClient, run: Run, container_instances: list[str]) -> None:
-    """Let no more tasks come onto these machines."""
+    """Let ECS place no more tasks on these machines."""
     # UpdateContainerInstancesState takes 10 a call (API reference).
     for start in range(0, len(container_instances), 10):
         ecs.update_container_instances_state(
@@ -313,7 +311,7 @@ def drain(ecs: ECSClient, run: Run, container_instances: list[str]) -> None:
 
 
 def delete_service(ecs: ECSClient, run: Run) -> bool:
-    """End the service and its tasks; says whether there was one."""
+    """End the service and its tasks; return whether there was one."""
     if service_state(ecs, run) is None:
         return False
     gone = ecs.exceptions.ServiceNotActiveException, ecs.exceptions.ServiceNotFoundException
@@ -321,13 +319,15 @@ def delete_service(ecs: ECSClient, run: Run) -> bool:
         set_desired(ecs, run, 0)
         ecs.delete_service(cluster=run.cluster, service=run.service, force=True)
     except gone:
-        return False  # another monitor has ended it meanwhile
+        return False  # another monitor has ended it in the meantime
     return True
 
 
 def forget_machines(ecs: ECSClient, run: Run) -> None:
-    """Take the app's machines out of the cluster: they have been ended, and until ECS notices it,
-    after minutes, the cluster cannot be deleted."""
+    """Remove the app's machines, which have ended, from the cluster.
+
+    ECS itself notices their end only after minutes, and deletes no cluster before.
+    """
     if not exists(ecs, run.cluster):
         return
     for machine in machines(ecs, run).values():
@@ -338,11 +338,11 @@ def forget_machines(ecs: ECSClient, run: Run) -> None:
                 force=True,
             )
         except ecs.exceptions.InvalidParameterException:
-            continue  # ECS has noticed it meanwhile
+            continue  # ECS has noticed it in the meantime
 
 
 def delete_if_unused(ecs: ECSClient, name: str) -> bool:
-    """Delete the cluster if it holds no service, machine or task; says whether it is gone."""
+    """Delete the cluster if it has no service, machine or task; return whether it is gone."""
     found = [
         c for c in ecs.describe_clusters(clusters=[name])["clusters"] if c["status"] == "ACTIVE"
     ]
@@ -357,7 +357,7 @@ def delete_if_unused(ecs: ECSClient, name: str) -> bool:
     )
     if any(counted):
         return False
-    # What is told above may be older than what this looks at (botocore: ecs.DeleteCluster, errors).
+    # DeleteCluster checks newer data than DescribeClusters returns (botocore: its errors).
     used = (
         ecs.exceptions.ClusterContainsServicesException,
         ecs.exceptions.ClusterContainsContainerInstancesException,

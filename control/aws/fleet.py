@@ -23,15 +23,15 @@ LIVE_STATES = ("submitted", "active", "modifying")
 
 _TERMINATED_AT_ONCE = 100
 
-# So long EC2 may not tell of a fleet that it has taken (EC2 API reference, eventual consistency).
-_UNTOLD_SECONDS = 300
+# For this long EC2 may not list a new fleet (EC2 API reference, eventual consistency).
+_UNLISTED_SECONDS = 300
 
 _NO_TARGETS: Mapping[str, int] = {}
 
 
 @dataclass(frozen=True)
 class FleetState:
-    """A fleet as EC2 tells it; `state` is EC2's own word, `activity` its ActivityStatus."""
+    """A fleet in EC2; `state` is EC2's own word, `activity` its ActivityStatus."""
 
     fleet_id: str
     state: str
@@ -61,7 +61,7 @@ def request_config(
     valid_until: float,
     hourly_limit: float | None = None,
 ) -> dict[str, Any]:
-    """The request of a spot fleet: one override for each machine type in each zone."""
+    """Return the request for a spot fleet: an override for each machine type in each zone."""
     overrides = [
         {"InstanceType": kind.name, "SubnetId": subnet.subnet_id}
         for kind in plan.types
@@ -97,16 +97,16 @@ def request(ec2: EC2Client, config: dict[str, Any]) -> str:
 
 
 def of_run(ec2: EC2Client, run: Run) -> list[str]:
-    """The ids of the fleets of the run, in the order of their requests.
+    """Return the ids of the fleets of the run, in the order of their requests.
 
-    If a request was answered into the void, its fleet is found by the tags.
+    If the answer to a request was lost, its fleet is found by its tags.
     """
     known = [entry.fleet_id for entry in run.fleets]
     return known if all(known) else by_tags(ec2, run)
 
 
 def by_tags(ec2: EC2Client, run: Run) -> list[str]:
-    """The ids of all fleets of the run that have not ended, whether run.json knows them or not."""
+    """Return the ids of all fleets of the run that have not ended, in run.json or not."""
     ids = [entry.fleet_id for entry in run.fleets if entry.fleet_id]
     ended = set()
     for page in ec2.get_paginator("describe_spot_fleet_requests").paginate():
@@ -119,21 +119,21 @@ def by_tags(ec2: EC2Client, run: Run) -> list[str]:
 
 
 def young(run: Run, now: float) -> dict[str, int]:
-    """The targets, by id, of the run's fleets that EC2 may not tell of yet."""
+    """Return the targets, by id, of the run's fleets that EC2 may not list yet."""
     return {
         entry.fleet_id: entry.target
         for entry in run.fleets
-        if entry.fleet_id and abs(now - seconds(entry.requested)) < _UNTOLD_SECONDS
+        if entry.fleet_id and abs(now - seconds(entry.requested)) < _UNLISTED_SECONDS
     }
 
 
 def describe(
     ec2: EC2Client, fleet_ids: Sequence[str], young: Mapping[str, int] = _NO_TARGETS
 ) -> list[FleetState]:
-    """The states of these fleets, and the machines of those that live.
+    """Return the states of these fleets, with the machines of live ones.
 
-    EC2 forgets a cancelled fleet 48 hours after its machines ended; then it is left out. One of the
-    `young` that EC2 does not know is taken for 'submitted'.
+    EC2 forgets a cancelled fleet 48 hours after its machines ended; then it is left out. One of
+    the `young` that EC2 does not list yet counts as 'submitted'.
     """
     states = []
     for fleet_id in fleet_ids:
@@ -163,7 +163,7 @@ def describe(
 
 
 def history(ec2: EC2Client, fleet_id: str, since: float) -> list[Event]:
-    """Every event of a fleet since a time, oldest first (EC2 keeps them for 48 h)."""
+    """Return every event of a fleet since a time, oldest first (EC2 keeps them for 48 h)."""
     events = []
     token: dict[str, str] = {}
     while True:
@@ -182,7 +182,7 @@ def history(ec2: EC2Client, fleet_id: str, since: float) -> list[Event]:
 
 
 def set_target(ec2: EC2Client, fleet_id: str, target: int) -> None:
-    """Change how many machines a fleet keeps; those too many are not ended by that."""
+    """Change how many machines a fleet keeps; that ends no surplus machine."""
     ec2.modify_spot_fleet_request(
         SpotFleetRequestId=fleet_id,
         TargetCapacity=target,
@@ -191,9 +191,9 @@ def set_target(ec2: EC2Client, fleet_id: str, target: int) -> None:
 
 
 def cancel(ec2: EC2Client, fleet_ids: Sequence[str], young: Mapping[str, int] = _NO_TARGETS) -> int:
-    """End fleets with their machines; says how many. Those that have ended already are success.
+    """End those of the fleets that are live, with their machines; return how many.
 
-    Raises ExplainedError for one that EC2 does not end, although it took the request.
+    Raise ExplainedError for one that EC2 does not end although it accepted the request.
     """
     live = [state.fleet_id for state in describe(ec2, fleet_ids, young) if needs_cancel(state)]
     # CancelSpotFleetRequests takes 100 a call (API reference).
@@ -203,7 +203,7 @@ def cancel(ec2: EC2Client, fleet_ids: Sequence[str], young: Mapping[str, int] = 
         )
         for failed in answer["UnsuccessfulFleetRequests"]:
             fleet_id, error = failed["SpotFleetRequestId"], failed["Error"]
-            # Another may have ended it meanwhile, which has an error code here.
+            # If somebody else has ended it in the meantime, that is an error here.
             if any(state.state in LIVE_STATES for state in describe(ec2, [fleet_id], young)):
                 values = {"code": error["Code"], "message": error["Message"].rstrip(".")}
                 raise aws_errors.failure("fleet not ended", fleet=fleet_id, **values)
@@ -211,17 +211,17 @@ def cancel(ec2: EC2Client, fleet_ids: Sequence[str], young: Mapping[str, int] = 
 
 
 def needs_cancel(state: FleetState) -> bool:
-    """Whether it has machines that are not told to end, or may get some."""
+    """Return whether it has machines that are not ending, or may get some."""
     return has_machines(state.state)
 
 
 def has_machines(state: str) -> bool:
-    """Whether a fleet in this state, in EC2's word, has machines or may get some."""
+    """Return whether a fleet in this state of EC2 has machines or may get some."""
     return state in LIVE_STATES or state == "cancelled_running"
 
 
 def machines(ec2: EC2Client, run: Run) -> list[str]:
-    """The ids of the machines of the run that are up or coming up, of whatever fleet."""
+    """Return the ids of the machines of the run that run or start, of any fleet."""
     wanted: Any = [
         *tags.filters(run),
         {"Name": "instance-state-name", "Values": ["pending", "running", "stopping", "stopped"]},
@@ -231,7 +231,7 @@ def machines(ec2: EC2Client, run: Run) -> list[str]:
 
 
 def terminate(ec2: EC2Client, instance_ids: Sequence[str]) -> None:
-    """End machines, many in a call; those that are gone already are success."""
+    """End those of the machines that still exist, many in a call."""
     for start in range(0, len(instance_ids), _TERMINATED_AT_ONCE):
         _terminate(ec2, list(instance_ids[start : start + _TERMINATED_AT_ONCE]))
 

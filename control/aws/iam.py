@@ -28,13 +28,13 @@ Names = Mapping[str, str | tuple[str, ...]]
 
 
 def partition(region: str) -> str:
-    """The first part of every ARN in this region."""
+    """Return the partition in every ARN of this region, such as 'aws'."""
     special = {"cn": "aws-cn", "us-gov": "aws-us-gov"}
     return next((name for start, name in special.items() if region.startswith(f"{start}-")), "aws")
 
 
 def policy_names(config: Config, account: str) -> Names:
-    """What the placeholders of files/iam stand for in this project."""
+    """Return the values of the placeholders in files/iam for this project."""
     aws = partition(config.AWS_REGION)
 
     def ours(role: str) -> str:
@@ -66,11 +66,11 @@ def policy_names(config: Config, account: str) -> Names:
 
 
 def read_policy(folder: Path, known: Names) -> list[dict[str, Any]]:
-    """The roles that the files of a folder describe, filled in.
+    """Return the roles that the files of a folder describe, with names for placeholders.
 
-    A file holds RoleName, Description, AssumeRolePolicyDocument; PolicyDocument (what the role may
-    do for every project of the account) and ProjectPolicyDocument (for this one), or one of them;
-    and "InstanceProfile": true for machines. Raises UserError for what is not so.
+    A file has RoleName, Description, AssumeRolePolicyDocument; PolicyDocument (permissions for
+    every project of the account), ProjectPolicyDocument (for this one), or both; and
+    "InstanceProfile": true for machines. Raise UserError for another content.
     """
     found = []
     for path in sorted(folder.glob("*.json")):
@@ -82,7 +82,7 @@ def read_policy(folder: Path, known: Names) -> list[dict[str, Any]]:
             raise UserError(f"{path} is not a JSON file ({error}).", "Correct it there.") from None
         except (KeyError, TypeError) as error:
             raise UserError(
-                f"{path}: {error} is missing, or is no placeholder that setupAWS knows.",
+                f"{path}: {error} is missing, or is not a placeholder that setupAWS knows.",
                 f"Placeholders are {', '.join('{' + name + '}' for name in known)}.",
             ) from None
     return found
@@ -98,7 +98,7 @@ def _fill(value: Any, known: Names) -> Any:
 
 
 def _fill_text(text: str, known: Names) -> str | list[str]:
-    """The text with its names; several texts if a name stands for several."""
+    """Return the text with names for placeholders; several texts if a name has several values."""
     texts = [text]
     for name in dict.fromkeys(_PLACEHOLDER.findall(text)):
         found = known[name]
@@ -121,8 +121,8 @@ MONITOR_ROLE = "DistributedSomethingMonitorRole"
 
 SCHEDULER_ROLE = "DistributedSomethingSchedulerRole"
 
-# The service-linked roles that calls by API, unlike the console, do not make by themselves;
-# that of events is the one by which alarms end machines.
+# The service-linked roles that only the console makes by itself, not the API. Alarms end machines
+# with that of events.
 _SERVICE_LINKED = (
     "spotfleet.amazonaws.com",
     "spot.amazonaws.com",
@@ -132,7 +132,7 @@ _SERVICE_LINKED = (
 
 
 def role_arn(iam: IAMClient, name: str) -> str:
-    """The ARN of a role. Raises ExplainedError if setupAWS has not made it."""
+    """Return the ARN of a role. Raise ExplainedError if setupAWS has not made it."""
     try:
         return iam.get_role(RoleName=name)["Role"]["Arn"]
     except iam.exceptions.NoSuchEntityException:
@@ -140,7 +140,7 @@ def role_arn(iam: IAMClient, name: str) -> str:
 
 
 def instance_profile_arn(iam: IAMClient, name: str) -> str:
-    """The ARN of an instance profile. Raises ExplainedError if setupAWS has not made it."""
+    """Return the ARN of an instance profile. Raise ExplainedError if setupAWS has not made it."""
     try:
         return iam.get_instance_profile(InstanceProfileName=name)["InstanceProfile"]["Arn"]
     except iam.exceptions.NoSuchEntityException:
@@ -148,9 +148,9 @@ def instance_profile_arn(iam: IAMClient, name: str) -> str:
 
 
 def execution_role_arn(iam: IAMClient, given: str, own_roles: bool) -> str:
-    """The execution role: the one given, else that of setupAWS.
+    """Return the execution role: the given one, else that of setupAWS.
 
-    "" if a site with roles of its own has neither: its machines' role then pulls the images.
+    "" if a site with its own roles has neither: the machines' role then pulls the images.
     """
     if given:
         return given
@@ -165,10 +165,10 @@ def execution_role_arn(iam: IAMClient, given: str, own_roles: bool) -> str:
 def setup_roles(
     iam: IAMClient, described: list[dict[str, Any]], project: str, arn_prefix: str
 ) -> Iterator[str]:
-    """Make or complete the roles (see policies.read); yields what was made or found.
+    """Make or complete the roles (see read_policy); yield what was made or found.
 
-    What a role may do for the account is in a policy of its own, what it may do for a project in
-    a managed one, `ROLE-PROJECT`: so projects add up. `arn_prefix` is arn:aws:iam::ACCOUNT.
+    The permissions for the account are in an inline policy, those for a project in a managed one,
+    `ROLE-PROJECT`: so projects add up. `arn_prefix` is arn:aws:iam::ACCOUNT.
     """
     for role in described:
         name = role["RoleName"]
@@ -186,27 +186,27 @@ def setup_roles(
 
 
 def setup_service_linked(iam: IAMClient) -> Iterator[str]:
-    """Make the roles that AWS's own services want. They are never removed: others use them."""
+    """Make the roles that AWS's own services need. They are never removed: others use them."""
     for service in _SERVICE_LINKED:
         try:
             iam.create_service_linked_role(AWSServiceName=service)
             yield f"made: service-linked role of {service}"
         except ClientError as error:
-            # IAM's word for "this role name has been taken in this account".
+            # IAM's code for "this role name has been taken in this account".
             if aws_errors.code_of(error) not in ("InvalidInput", "EntityAlreadyExists"):
                 raise
             yield f"already there: service-linked role of {service}"
 
 
 def project_policy(role: str, project: str) -> str:
-    """The name of the policy that says what a role may do for a project."""
+    """Return the name of the policy with a role's permissions for a project."""
     return f"{role}-{project}"
 
 
 def remove_project(
     iam: IAMClient, described: list[dict[str, Any]], project: str, arn_prefix: str
 ) -> Iterator[str]:
-    """Take a project's policies away; those that are gone already are success."""
+    """Remove those policies of a project that exist."""
     for role in described:
         policy = project_policy(role["RoleName"], project)
         arn = f"{arn_prefix}:policy/{policy}"
@@ -221,7 +221,7 @@ def remove_project(
 
 
 def projects(iam: IAMClient, described: list[dict[str, Any]]) -> list[str]:
-    """The projects that the roles hold policies of."""
+    """Return the projects that the roles have policies for."""
     found = set()
     for role in described:
         name = role["RoleName"]
@@ -234,7 +234,7 @@ def projects(iam: IAMClient, described: list[dict[str, Any]]) -> list[str]:
 
 
 def remove_roles(iam: IAMClient, described: list[dict[str, Any]]) -> Iterator[str]:
-    """Remove the roles and the machines' profile; those that are gone already are success."""
+    """Remove those of the roles that exist, and the machines' profile."""
     for role in described:
         name = role["RoleName"]
         gone = iam.exceptions.NoSuchEntityException
@@ -282,7 +282,7 @@ def _make_policy(iam: IAMClient, arn: str, document: Any) -> None:
         version = iam.get_policy(PolicyArn=arn)["Policy"]["DefaultVersionId"]
     held: Any = iam.get_policy_version(PolicyArn=arn, VersionId=version)["PolicyVersion"]
     if held["Document"] != document:
-        # A policy has at most five versions (IAM quotas): room is made for the new one first.
+        # A policy has at most five versions (IAM quotas): make room for the new one first.
         _delete_other_versions(iam, arn)
         iam.create_policy_version(PolicyArn=arn, PolicyDocument=text, SetAsDefault=True)
 

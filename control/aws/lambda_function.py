@@ -7,7 +7,7 @@ import hashlib
 import io
 import time
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError, WaiterError
 
 from control.aws import tags
+from control.aws.waiting import Wait, until_accepted
 from control.explain import aws_errors
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ NAME = "DistributedSomethingMonitor"
 
 LOG_GROUP = f"/aws/lambda/{NAME}"
 
-# Of the modules in control/ it runs only those that need boto3 and the standard library.
+# It runs only those modules of control/ that need no more than boto3 and the standard library.
 _HANDLER = "control.monitoring.auto_monitor.handler"
 
 _SETTINGS: dict[str, Any] = {
@@ -45,11 +46,9 @@ _CONTROL = Path(__file__).resolve().parents[1]
 
 _SAME_TIME = (1980, 1, 1, 0, 0, 0)  # the first that a zip file can hold
 
-Wait = Callable[[float], object]
-
 
 def zipped(folder: Path = _CONTROL) -> bytes:
-    """control/ as a zip file: byte for byte the same wherever it is made from the same files."""
+    """Return control/ as a zip file: the same bytes wherever it is made from the same files."""
     content = io.BytesIO()
     # Stored, not deflated: what deflating gives differs between builds of zlib.
     with zipfile.ZipFile(content, "w", zipfile.ZIP_STORED) as archive:
@@ -62,12 +61,12 @@ def zipped(folder: Path = _CONTROL) -> bytes:
 
 
 def digest(code: bytes) -> str:
-    """What Lambda tells as CodeSha256."""
+    """Return the CodeSha256 that Lambda has for this code."""
     return base64.b64encode(hashlib.sha256(code).digest()).decode()
 
 
 def ensure(functions: Any, role_arn: str, code: bytes, wait: Wait = time.sleep) -> str:
-    """Make the function, or bring it up to date; returns what was done."""
+    """Make or update the function; return what was done."""
     known = _describe(functions)
     if known is None:
         _create(functions, role_arn, code, wait)
@@ -78,18 +77,18 @@ def ensure(functions: Any, role_arn: str, code: bytes, wait: Wait = time.sleep) 
         if known["CodeSha256"] != digest(code):
             functions.update_function_code(FunctionName=NAME, ZipFile=code)
             _wait_until_updated(functions)
-            done = "brought up to date"
+            done = "updated"
         wanted = {**_SETTINGS, "Role": role_arn}
         if any(known.get(name) != value for name, value in wanted.items()):
             functions.update_function_configuration(FunctionName=NAME, **wanted)
-            done = "brought up to date"
-    # A call that failed is not repeated: the next minute's does the same.
+            done = "updated"
+    # A failed call is not repeated: that of the next minute does the same.
     functions.put_function_event_invoke_config(FunctionName=NAME, MaximumRetryAttempts=0)
     return done
 
 
 def arn(functions: Any, code: bytes) -> tuple[str, bool]:
-    """(its ARN, whether it runs this very code). Raises ExplainedError if it does not exist."""
+    """Return (its ARN, whether it runs this code). Raise ExplainedError if it does not exist."""
     known = _describe(functions)
     if known is None:
         raise aws_errors.failure("no auto-monitor")
@@ -97,14 +96,14 @@ def arn(functions: Any, code: bytes) -> tuple[str, bool]:
 
 
 def ensure_log_group(logs: CloudWatchLogsClient) -> None:
-    """Its log, kept for two months; Lambda itself would keep it for ever."""
+    """Make its log group, which keeps two months; Lambda itself would keep all forever."""
     with suppress(logs.exceptions.ResourceAlreadyExistsException):
         logs.create_log_group(logGroupName=LOG_GROUP, tags={tags.APP_TAG: "setupAWS"})
     logs.put_retention_policy(logGroupName=LOG_GROUP, retentionInDays=_LOG_DAYS)
 
 
 def delete(functions: Any, logs: CloudWatchLogsClient) -> Iterator[str]:
-    """Delete the function and its log; what is gone already is success."""
+    """Delete the function and its log if they exist; yield what was deleted."""
     with suppress(functions.exceptions.ResourceNotFoundException):
         functions.delete_function(FunctionName=NAME)
         yield f"removed: function {NAME}"
@@ -121,28 +120,25 @@ def _describe(functions: Any) -> Any:
 
 
 def _create(functions: Any, role_arn: str, code: bytes, wait: Wait) -> None:
-    waited = 0.0
-    while True:
-        try:
-            functions.create_function(
-                FunctionName=NAME,
-                Description="Watches the runs of Distributed-Something and ends them.",
-                Role=role_arn,
-                Code={"ZipFile": code},
-                Tags={tags.APP_TAG: "setupAWS"},
-                **_SETTINGS,
-            )
-            break
-        except ClientError as error:
-            if aws_errors.symptom(error) != "role not ready" or waited >= _ROLE_SECONDS:
-                raise
-        wait(5)
-        waited += 5
+    wanted: dict[str, Any] = {
+        "FunctionName": NAME,
+        "Description": "Watches the runs of Distributed-Something and ends them.",
+        "Role": role_arn,
+        "Code": {"ZipFile": code},
+        "Tags": {tags.APP_TAG: "setupAWS"},
+        **_SETTINGS,
+    }
+    until_accepted(
+        lambda: functions.create_function(**wanted),
+        lambda error: aws_errors.symptom(error) == "role not ready",
+        wait,
+        _ROLE_SECONDS,
+    )
     _wait_until(functions, "function_active_v2")
 
 
 def _wait_until_updated(functions: Any) -> None:
-    """Lambda refuses a change while another is being made."""
+    """Wait: Lambda refuses a change during another."""
     _wait_until(functions, "function_updated_v2")
 
 
@@ -152,5 +148,5 @@ def _wait_until(functions: Any, state: str) -> None:
     except WaiterError as error:
         if "Error" not in error.last_response:
             raise
-        # The refusal itself, which is explained like any other; both waiters ask this.
+        # The refusal itself, explained like any other; both waiters send this request.
         raise ClientError(error.last_response, "GetFunction") from error

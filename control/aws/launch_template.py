@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Plan:
-    """Every value that "auto" stood for, found in the account."""
+    """Every value of the machines, with those found in the account for "auto"."""
 
     fleet_role_arn: str
     instance_profile_arn: str
@@ -47,7 +47,7 @@ class Plan:
 
 
 def plan(aws: AWS, config: Config, file: FleetFile) -> Plan:
-    """Find what the fleet file leaves to us. Raises UserError or ExplainedError with the cure."""
+    """Find the values that are "auto" in the fleet file. Raise UserError or ExplainedError."""
     types = describe_machine_types(aws.ec2, config.MACHINE_TYPE)
     image_id = file.image_id or newest_machine_image(aws.ssm, types)
     root_device, image_gib = describe_machine_image(aws.ec2, image_id)
@@ -64,15 +64,15 @@ def plan(aws: AWS, config: Config, file: FleetFile) -> Plan:
         subnets=subnets,
         security_group_ids=file.security_group_ids or default_security_group(aws.ec2, vpc_id),
         types=types,
-        # Distributed-Something's config names the key's file, EC2 the key.
+        # config.py of Distributed-Something has the file of the key, EC2 wants its name.
         key_name=(config.SSH_KEY_NAME or "").removesuffix(".pem"),
     )
 
 
 def user_data(run: Run, gpu: bool) -> str:
-    """The script that makes a machine join the cluster as one of this app's.
+    """Return the script by which a machine joins the cluster as one of this app's.
 
-    The name of each setting is in the ECS agent's own documentation (aws-facts: ECS).
+    The settings are in the documentation of the ECS agent (aws-facts: ECS).
     """
     agent = {
         "ECS_CLUSTER": run.cluster,
@@ -86,7 +86,7 @@ def user_data(run: Run, gpu: bool) -> str:
 
 
 def data(run: Run, plan: Plan) -> dict[str, Any]:
-    """What every machine of the run is, whichever type and zone it comes in."""
+    """Return the launch template of every machine of the run, of any type and zone."""
     interface: dict[str, Any] = {
         "DeviceIndex": 0,
         "AssociatePublicIpAddress": run.config.ASSIGN_IP,
@@ -113,7 +113,7 @@ def data(run: Run, plan: Plan) -> dict[str, Any]:
 
 
 def ensure(ec2: EC2Client, run: Run, name: str, data: dict[str, Any]) -> None:
-    """Make the launch template; one of this name was made by this very request before."""
+    """Make the launch template; if one has this name, the same request has made it before."""
     specification: Any = [{"ResourceType": "launch-template", "Tags": tags.of_ec2(run)}]
     try:
         ec2.create_launch_template(
@@ -127,13 +127,13 @@ def ensure(ec2: EC2Client, run: Run, name: str, data: dict[str, Any]) -> None:
 
 
 def of_run(ec2: EC2Client, run: Run) -> list[str]:
-    """The names of the launch templates of the run."""
+    """Return the names of the launch templates of the run."""
     pages = ec2.get_paginator("describe_launch_templates").paginate(Filters=tags.filters(run))
     return [found["LaunchTemplateName"] for page in pages for found in page["LaunchTemplates"]]
 
 
 def delete(ec2: EC2Client, name: str) -> None:
-    """Delete a launch template; one that is gone already is success."""
+    """Delete a launch template if it exists."""
     named = [{"Name": "launch-template-name", "Values": [name]}]
     for found in ec2.describe_launch_templates(Filters=named)["LaunchTemplates"]:  # type: ignore[arg-type]
         ec2.delete_launch_template(LaunchTemplateId=found["LaunchTemplateId"])

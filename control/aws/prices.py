@@ -22,7 +22,7 @@ Changes = Sequence[tuple[float, float]]
 def price_history(
     ec2: EC2Client, types: Iterable[str], start: float, end: float
 ) -> dict[str, list[tuple[float, float]]]:
-    """The changes of price by kind between two times, the one in effect at the start included."""
+    """Return the changes of price by kind between two times, with the price at the start."""
     names: Any = sorted(set(types))
     if not names:
         return {}
@@ -42,12 +42,12 @@ def price_history(
 
 
 def price_at(changes: Changes, when: float) -> float:
-    """The price in effect at a time; before the first known change, that one's."""
+    """Return the price at a time; before the first known change, the first price."""
     return changes[max(0, bisect_right(changes, (when, float("inf"))) - 1)][1]
 
 
 def mean_price(changes: Changes, start: float, end: float) -> float:
-    """The mean price over a time, each price by how long it was in effect."""
+    """Return the mean price over a time, weighted by how long each price was in effect."""
     if end <= start:
         return price_at(changes, start)
     borders = [start, *(since for since, _ in changes if start < since < end), end]
@@ -61,7 +61,7 @@ def mean_price(changes: Changes, start: float, end: float) -> float:
 def price_span(
     known: Mapping[str, Changes], start: float, end: float
 ) -> tuple[float, float, float] | None:
-    """(lowest, mean, highest) price over a time and all kinds; None if none is known."""
+    """Return (lowest, mean, highest) price over a time and all kinds; None if none is known."""
     if not known:
         return None
     all_prices = [
@@ -78,8 +78,8 @@ def price_span(
 
 _DAY = 24 * 3600
 
-# Spot prices have no upper limit but the on-demand price, which EC2 itself does not tell; the
-# highest of so many days is what they can be expected to reach.
+# The upper limit of spot prices is the on-demand price, which EC2 itself does not list; expect at
+# most the highest price of this many days.
 _DAYS = 30
 
 
@@ -97,7 +97,7 @@ class Prices:
 class Estimate:
     """Dollars: per hour for all machines (from, to), and at most for the whole run.
 
-    `bound` says what `at_most` rests on.
+    `bound` names the price or setting that `at_most` follows from.
     """
 
     hourly_low: float
@@ -107,7 +107,7 @@ class Estimate:
 
 
 def recent_prices(ec2: EC2Client, plan: Plan, now: float) -> Prices | None:
-    """The spot prices over the plan's types and zones; None if EC2 tells none."""
+    """Return the spot prices over the plan's types and zones; None if EC2 lists none."""
     zones = {subnet.zone for subnet in plan.subnets}
     types = [kind.name for kind in plan.types]
     month = now - _DAYS * _DAY
@@ -127,9 +127,9 @@ def estimate_price(
     price_limit: float | None,
     hourly_limit: float | None,
 ) -> Estimate:
-    """What `machines` cost for `hours`, under MACHINE_PRICE and MAX_HOURLY_COST where set.
+    """Return what `machines` cost for `hours`, with MACHINE_PRICE and MAX_HOURLY_COST if set.
 
-    Storage of the disks, requests and data transfer come on top; see documentation/costs.md.
+    Disks, requests and data transfer are extra; see documentation/costs.md.
     """
     limit = price_limit if price_limit is not None else float("inf")
     total = hourly_limit if hourly_limit is not None else float("inf")
@@ -143,7 +143,7 @@ def estimate_price(
 
 
 def price_in_words(estimate: Estimate, names: Sequence[str], machines: int, hours: float) -> str:
-    """The sentence that startCluster shows before it asks."""
+    """Return the sentence that startCluster shows before it asks."""
     low, high = f"${estimate.hourly_low:.2f}", f"${estimate.hourly_high:.2f}"
     hourly = low if low == high else f"{low} to {high}"
     return (

@@ -16,18 +16,18 @@ if TYPE_CHECKING:
 
 _FOR_URLS = b"<EncodingType>url</EncodingType>"
 
-# With a star for the service it comes before botocore's own look at the body of S3's answers, for
-# errors among them, which takes as long as the listing.
+# With a star for the service it precedes botocore's own search of S3's answers for errors, which
+# takes as long as the listing.
 _EVENT = "before-parse.*.ListObjectsV2"
 
 _ENTRIES = "DistributedSomethingEntries"
 
-# Whether the listing that this thread asks for is to be read here; others are botocore's.
+# Whether this thread reads the listing here; botocore reads others.
 _ours: ContextVar[bool] = ContextVar("_ours", default=False)
 
 
 class Entry(NamedTuple):
-    """A key, and when its object was written: UTC, as S3 says it, '2026-01-31T12:30:00.000Z'."""
+    """A key, and when its object was written: UTC in S3's form, '2026-01-31T12:30:00.000Z'."""
 
     key: str
     written: str
@@ -49,13 +49,13 @@ def region_of(s3: S3Client, bucket: str) -> tuple[str, int]:
 
 
 def list_entries(s3: S3Client, bucket: str, prefix: str) -> Iterator[Entry]:
-    """What lies under a prefix, in the order of keys, a page of 1,000 at a time."""
+    """Yield the entries with a prefix in the order of keys, a page of 1,000 at a time."""
     for page, _ in list_pages(s3, bucket, prefix):
         yield from page
 
 
 def list_pages(s3: S3Client, bucket: str, prefix: str) -> Iterator[tuple[list[Entry], bool]]:
-    """The entries under a prefix by pages, each with whether more follow."""
+    """Yield the entries with a prefix by pages, each with whether more follow."""
     s3.meta.events.register(_EVENT, _read, unique_id=_ENTRIES)
     token: dict[str, str] = {}
     while True:
@@ -78,7 +78,7 @@ def list_pages(s3: S3Client, bucket: str, prefix: str) -> Iterator[tuple[list[En
 def _read(
     response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: Any
 ) -> None:
-    """Take the entries out of an answer before botocore parses the rest of it."""
+    """Take the entries from an answer before botocore parses the rest of it."""
     if not _ours.get() or response_dict["status_code"] != 200:
         return
     body: bytes = response_dict["body"]
@@ -109,7 +109,7 @@ def _value(xml: bytes, begin: bytes, end: bytes) -> str:
 
 
 def put_json(s3: S3Client, bucket: str, key: str, content: Any, **conditions: Any) -> str:
-    """Write `content` as JSON; returns the ETag."""
+    """Write `content` as JSON; return the ETag."""
     body = json.dumps(content, indent=1, ensure_ascii=False).encode()
     answer = s3.put_object(
         Bucket=bucket, Key=key, Body=body, ContentType="application/json", **conditions
@@ -118,5 +118,5 @@ def put_json(s3: S3Client, bucket: str, key: str, content: Any, **conditions: An
 
 
 def list_keys(s3: S3Client, bucket: str, prefix: str) -> Iterator[str]:
-    """The keys under a prefix, in order, a page of 1,000 at a time."""
+    """Yield the keys with a prefix in order, a page of 1,000 at a time."""
     return (entry.key for entry in list_entries(s3, bucket, prefix))

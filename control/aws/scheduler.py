@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from control.aws.waiting import Wait, until_accepted
 from control.explain import aws_errors
 from control.model import utc
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 GROUP = "DistributedSomething"
 
-# Scheduler takes 64 characters (API reference of CreateSchedule); a RUN_ID has 16 of them.
+# Scheduler accepts 64 characters (API reference of CreateSchedule); a RUN_ID has 16 of them.
 _LONGEST_APP_NAME = 64 - 1 - 16
 
 # Machines live until MAX_RUN_HOURS; the monitor needs a few minutes more to see that they ended.
@@ -26,11 +26,9 @@ _AFTER_MACHINES_SECONDS = 3600
 # A deleted group is there until its schedules are gone (API reference of DeleteScheduleGroup).
 _DELETING_SECONDS = 180
 
-_PAUSE_SECONDS = 5.0
-
 
 def schedule_name(app_name: str, run_id: str) -> str:
-    """The name of a run's schedule."""
+    """Return the name of a run's schedule."""
     if len(app_name) > _LONGEST_APP_NAME:
         digest = hashlib.sha256(app_name.encode()).hexdigest()[:8]
         app_name = f"{app_name[: _LONGEST_APP_NAME - 9]}-{digest}"
@@ -46,7 +44,7 @@ def ensure_schedule(
 ) -> None:
     """Call the function every minute with the run's key, until an hour after the machines' end.
 
-    AWS itself removes the schedule then, if nobody has done so. Repeated, it moves the end.
+    AWS itself removes the schedule then, if nobody has done so. A repeated call moves the end.
     """
     event = {"bucket": run.bucket, "app_name": run.app_name, "run_id": run.run_id}
     wanted: Any = {
@@ -61,7 +59,7 @@ def ensure_schedule(
             "Arn": function_arn,
             "RoleArn": role_arn,
             "Input": json.dumps(event),
-            # A call that failed is not repeated: the next minute's does the same.
+            # A failed call is not repeated: that of the next minute does the same.
             "RetryPolicy": {"MaximumRetryAttempts": 0, "MaximumEventAgeInSeconds": 60},
         },
     }
@@ -72,7 +70,7 @@ def ensure_schedule(
 
 
 def schedule_exists(scheduler: Any, schedule: str) -> bool:
-    """Whether the schedule is there: AWS removes it at its end."""
+    """Return whether the schedule exists: AWS removes it at its end."""
     try:
         scheduler.get_schedule(GroupName=GROUP, Name=schedule)
     except scheduler.exceptions.ResourceNotFoundException:
@@ -81,35 +79,32 @@ def schedule_exists(scheduler: Any, schedule: str) -> bool:
 
 
 def delete_schedule(scheduler: Any, schedule: str) -> None:
-    """Delete a schedule; one that is gone already is success."""
+    """Delete a schedule if it exists."""
     with suppress(scheduler.exceptions.ResourceNotFoundException):
         scheduler.delete_schedule(GroupName=GROUP, Name=schedule)
 
 
-def ensure_schedule_group(scheduler: Any, wait: Callable[[float], object] = time.sleep) -> None:
-    """Make the group that all schedules of ours lie in.
+def ensure_schedule_group(scheduler: Any, wait: Wait = time.sleep) -> None:
+    """Make the group of all our schedules.
 
-    Waits up to three minutes for one that is being deleted; raises ExplainedError if it stays.
+    Wait up to three minutes for one that is being deleted; raise ExplainedError if it stays.
     """
-    waited = 0.0
-    while True:
-        try:
-            scheduler.create_schedule_group(Name=GROUP)
-            return
-        except scheduler.exceptions.ConflictException:
-            state = _group_state(scheduler)
-        if state == "ACTIVE":
-            return
-        if waited >= _DELETING_SECONDS:
+    conflict = scheduler.exceptions.ConflictException
+    try:
+        until_accepted(
+            lambda: scheduler.create_schedule_group(Name=GROUP),
+            lambda error: isinstance(error, conflict) and _group_state(scheduler) != "ACTIVE",
+            wait,
+            _DELETING_SECONDS,
+        )
+    except conflict:
+        if _group_state(scheduler) != "ACTIVE":
             values = {"group": GROUP, "seconds": _DELETING_SECONDS}
-            raise aws_errors.failure("schedules being deleted", **values)
-        if state:
-            wait(_PAUSE_SECONDS)
-        waited += _PAUSE_SECONDS
+            raise aws_errors.failure("schedules being deleted", **values) from None
 
 
 def _group_state(scheduler: Any) -> str:
-    """ACTIVE or DELETING, AWS's words; "" if there is no such group any more."""
+    """Return ACTIVE or DELETING, AWS's words; "" if there is no such group."""
     try:
         state: str = scheduler.get_schedule_group(Name=GROUP)["State"]
     except scheduler.exceptions.ResourceNotFoundException:
@@ -118,7 +113,7 @@ def _group_state(scheduler: Any) -> str:
 
 
 def delete_schedule_group(scheduler: Any) -> bool:
-    """Delete the group with all schedules in it; says whether there was one."""
+    """Delete the group with all schedules in it; return whether there was one."""
     if _group_state(scheduler) != "ACTIVE":
         return False
     scheduler.delete_schedule_group(Name=GROUP)

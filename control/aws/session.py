@@ -39,7 +39,7 @@ _RETRIES = ClientConfig(
     read_timeout=60,
 )
 
-# The first call of every verb: a typo or a missing network is said within seconds.
+# The first call of every verb: a typo or a missing network shows within seconds.
 _ASK_ONCE = ClientConfig(retries={"total_max_attempts": 2}, connect_timeout=5, read_timeout=10)
 
 _UNNAMED_SESSION = re.compile(r"/(botocore-session|aws-cli-botocore|AWSCLI-Session)[-\d]*$")
@@ -107,7 +107,7 @@ class AWS:
         return self.session.client("service-quotas", config=_RETRIES)
 
     def ecr(self, region: str) -> Any:
-        """ECR of the region that an image's name says."""
+        """Return the client for ECR in the region of an image's name."""
         return self.session.client("ecr", region_name=region, config=_RETRIES)
 
     @cached_property
@@ -123,14 +123,14 @@ def _name_service(parsed: dict[str, Any], model: Any, **_: object) -> None:
 
 @dataclass(frozen=True)
 class Identity:
-    """Who is asking: account number and ARN."""
+    """The owner of the credentials: account number and ARN."""
 
     account: str
     arn: str
 
 
 def connect(config: Config) -> AWS:
-    """The clients for this config's region and profile. Raises UserError for an unknown region."""
+    """Return the clients for this config. Raise UserError for an unknown region."""
     session = boto3.Session(profile_name=config.AWS_PROFILE, region_name=config.AWS_REGION)
     known = [
         region
@@ -156,9 +156,9 @@ def _unlikeness(region: str, typed: str) -> tuple[bool, int]:
 
 
 def caller_identity(sts: STSClient) -> Identity:
-    """Who these credentials belong to. The first call of a verb: it fails fast."""
+    """Return the owner of the credentials. The first call of a verb: it fails fast."""
     answer = sts.get_caller_identity()
-    # Whoever assumes a role without naming the session would be another person each hour.
+    # Without a name for the session, a role would be another owner each hour.
     arn = _UNNAMED_SESSION.sub("", answer["Arn"])
     return Identity(account=answer["Account"], arn=arn)
 

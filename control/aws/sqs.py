@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
+from control.aws.waiting import Wait, until_accepted
 from control.explain import aws_errors
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from control.config import Config
 
-# The most that SQS takes in one call (API reference of SendMessageBatch).
+# The most that SQS accepts in one call (API reference of SendMessageBatch).
 BATCH_MESSAGES = 10
 
 BATCH_BYTES = 1024 * 1024
@@ -27,11 +28,9 @@ RETENTION_SECONDS = 14 * 24 * 3600
 # SQS refuses a name for 60 s after its queue was deleted (API reference of DeleteQueue).
 _NAME_BLOCKED_SECONDS = 75
 
-# The worker gives jobs up itself, and does not count interruptions; SQS's own redrive is the net
-# below it, for a message that kills every worker before that can write a word.
+# The worker itself counts attempts, without interruptions; SQS's redrive is the safety net for a
+# message that kills every worker before it can write anything.
 RECEIVES_ABOVE_RETRIES = 100
-
-Wait = Callable[[float], object]
 
 
 @dataclass(frozen=True)
@@ -50,10 +49,10 @@ class Counts:
 def ensure_queues(
     sqs: SQSClient, config: Config, tags: Mapping[str, str], wait: Wait = time.sleep
 ) -> tuple[str, str]:
-    """Make or update the two queues; returns the URLs of the job and the dead-letter queue.
+    """Make or update the two queues; return the URLs of the job and the dead-letter queue.
 
-    A dead-letter queue that exists is left as it is: it may be shared. Waits up to 75 s if a
-    queue of this name was just deleted.
+    A dead-letter queue that exists is left as it is: it may be shared. Wait up to 75 s if a queue
+    of this name was just deleted.
     """
     retention = {"MessageRetentionPeriod": str(RETENTION_SECONDS)}
     dead_url = queue_url(sqs, config.SQS_DEAD_LETTER_QUEUE) or _create(
@@ -79,7 +78,7 @@ def ensure_queues(
 
 
 def queue_url(sqs: SQSClient, name: str) -> str | None:
-    """The URL of the queue of this name, None if there is none."""
+    """Return the URL of the queue of this name, None if there is none."""
     try:
         return sqs.get_queue_url(QueueName=name)["QueueUrl"]
     except ClientError as error:
@@ -89,7 +88,7 @@ def queue_url(sqs: SQSClient, name: str) -> str | None:
 
 
 def queue_counts(sqs: SQSClient, queue_url: str) -> Counts | None:
-    """How many messages wait, are worked on and are delayed; None if the queue is gone."""
+    """Return how many messages wait, are in flight and are delayed; None if the queue is gone."""
     try:
         answer = sqs.get_queue_attributes(
             QueueUrl=queue_url,
@@ -126,10 +125,10 @@ def send_batch(
     entries: Sequence[Mapping[str, Any]],
     wait: Wait = time.sleep,
 ) -> Mapping[int, str]:
-    """Send up to ten messages; returns the reasons of those that SQS refused for good, by index.
+    """Send up to ten messages; return why SQS refused some for good, by index.
 
-    What SQS could not take for a reason of its own (SenderFault false) is sent again, with
-    growing pauses, up to seven times: about a minute.
+    Messages that SQS could not accept for a reason of its own (SenderFault false) are sent again,
+    with growing pauses, up to seven times: about a minute.
     """
     waiting = dict(enumerate(entries))
     refused: dict[int, str] = {}
@@ -152,14 +151,10 @@ def _why(failure: Any) -> str:
 def _create(
     sqs: SQSClient, name: str, attributes: dict[Any, str], tags: Mapping[str, str], wait: Wait
 ) -> str:
-    waited = 0.0
-    while True:
-        try:
-            made = sqs.create_queue(QueueName=name, Attributes=attributes, tags=tags)
-            return made["QueueUrl"]
-        except ClientError as error:
-            blocked = aws_errors.code_of(error) == "QueueDeletedRecently"
-            if not blocked or waited >= _NAME_BLOCKED_SECONDS:
-                raise
-        wait(5)
-        waited += 5
+    made = until_accepted(
+        lambda: sqs.create_queue(QueueName=name, Attributes=attributes, tags=tags),
+        lambda error: aws_errors.code_of(error) == "QueueDeletedRecently",
+        wait,
+        _NAME_BLOCKED_SECONDS,
+    )
+    return made["QueueUrl"]

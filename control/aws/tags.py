@@ -1,4 +1,4 @@
-"""The tags by which the resources of a run are known."""
+"""The tags that mark the resources of a run."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ APP_TAG = "distributed-something"
 
 RUN_TAG = "distributed-something:run"
 
-# On EC2's resources only, so that whoever finds them knows whom to ask. A run may be taken over:
-# nothing is found by it.
+# On EC2's resources only, so that people know whom to ask. No code searches for it: a run can be
+# taken over.
 OWNER_TAG = "distributed-something:owner"
 
 _LONGEST_VALUE = 256  # EC2 guide, tag restrictions
 
 
 def of_run(run: Run) -> dict[str, str]:
-    """What a resource of this run is tagged with: SQS and CloudWatch Logs take it as it is."""
+    """Return the tags of this run in the form of SQS and CloudWatch Logs."""
     return {APP_TAG: run.app_name, RUN_TAG: run.run_id}
 
 
@@ -33,12 +33,12 @@ def of_cloudwatch(run: Run) -> Any:
 
 
 def filters(run: Run) -> Any:
-    """What makes EC2's Describe calls give this run's own."""
+    """Return the filters by which EC2's Describe calls return this run's resources."""
     return [{"Name": f"tag:{key}", "Values": [value]} for key, value in of_run(run).items()]
 
 
 def is_of_run(run: Run, carried: Any) -> bool:
-    """Whether these tags of EC2 are this run's."""
+    """Return whether these tags of EC2 are this run's."""
     return all({"Key": key, "Value": value} in carried for key, value in of_run(run).items())
 
 
@@ -47,5 +47,5 @@ def of_ecs(run: Run) -> Any:
 
 
 def of_account() -> Any:
-    """What setupAWS tags: it belongs to the account, not to a run."""
+    """Return the tags of what setupAWS makes, which belongs to the account, not to a run."""
     return [{"Key": APP_TAG, "Value": "setupAWS"}]

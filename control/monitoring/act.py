@@ -124,24 +124,19 @@ def _remove(aws: AWS, run: Run, spare: tuple[Machine, ...]) -> Iterator[str]:
 
 
 def _end_with_work(aws: AWS, run: Run, action: EndRefusing | EndCostly) -> Iterator[str]:
-    if isinstance(action, EndCostly):
-        yield from _end_costly(aws, run, action)
+    ended = _end(aws, run, action.machines)
+    if not ended:
         return
-    ended = _end(aws, run, action.machines)
-    if ended:
-        yield f"ended {', '.join(m.instance_id for m in ended)}: {action.why}"
-
-
-def _end_costly(aws: AWS, run: Run, action: EndCostly) -> Iterator[str]:
-    ended = _end(aws, run, action.machines)
-    if ended:
-        names = ", ".join(m.instance_id for m in ended)
-        containers = sum(m.busy_tasks for m in ended)
-        back = f"; the jobs of {several(containers, 'container')} go back to the queue"
-        yield (
-            f"ended since the machines cost ${action.hourly:.2f} an hour, above MAX_HOURLY_COST = "
-            f"{action.limit:g}: {names}{back if containers else ''}"
-        )
+    names = ", ".join(m.instance_id for m in ended)
+    if isinstance(action, EndRefusing):
+        yield f"ended {names}: {action.why}"
+        return
+    containers = sum(m.busy_tasks for m in ended)
+    back = f"; the jobs of {several(containers, 'container')} go back to the queue"
+    yield (
+        f"ended since the machines cost ${action.hourly:.2f} an hour, above MAX_HOURLY_COST = "
+        f"{action.limit:g}: {names}{back if containers else ''}"
+    )
 
 
 def _end(aws: AWS, run: Run, machines: tuple[Machine, ...]) -> list[Machine]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -22,9 +21,9 @@ from control.monitoring.facts import (
     Pace,
     PutAlarm,
     SetTarget,
-    Stopped,
 )
 from control.monitoring.scale import enforce, scale
+from control.monitoring.why_idle import commonest_stops
 from control.text import several
 
 # Containers that log no reason may only need long to begin: they get this many times the patience.
@@ -208,11 +207,7 @@ def _never_works(seen: Observed, pace: Pace) -> Action | None:
     """End machines whose containers only start and exit: they cost money and do no work."""
     if seen.jobs.finished or seen.at_work or not seen.stopped:
         return None
-    # The same symptom in other words, such as the id of a task, is one.
-    alike: defaultdict[str, list[Stopped]] = defaultdict(list)
-    for one in seen.stopped:
-        alike[no_job.stop_symptom(one.why) or one.why].append(one)
-    most = max(alike.values(), key=len)
+    most = commonest_stops(seen)
     machines = {one.container_instance for one in most}
     if len(seen.stopped) >= pace.give_up_containers or len(machines) >= pace.give_up_machines:
         times = f"{len(most)} times: {most[0].why}"

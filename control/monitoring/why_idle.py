@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,7 @@ from control.aws.sqs import queue_counts
 from control.explain import no_job, no_machine
 from control.explain.no_job import CONTAINERS, MACHINES, RUN
 from control.model import seconds
-from control.monitoring.facts import Machine, Observed
+from control.monitoring.facts import Machine, Observed, Stopped
 from control.text import several
 
 if TYPE_CHECKING:
@@ -142,8 +142,7 @@ def _no_container(seen: Observed, run: Run, patience: float) -> Explained:
     if not any(m.connected for m in joined):
         return _machines("agent disconnected", machines=machines)
     if seen.stopped:
-        most = Counter(s.why for s in seen.stopped).most_common(1)[0][0]
-        return no_job.stopped(most, run.config)
+        return no_job.stopped(commonest_stops(seen)[0].why, run.config)
     if all(m.draining for m in joined):
         return _machines("draining", machines=machines)
     if service.pending:
@@ -153,6 +152,15 @@ def _no_container(seen: Observed, run: Run, patience: float) -> Explained:
     return no_job.placement(service.last_word, run.config) or CONTAINERS["no place yet"].fill(
         "no place yet", machines=machines, message=message
     )
+
+
+def commonest_stops(seen: Observed) -> list[Stopped]:
+    """Return those stopped containers that have the most common symptom."""
+    # The same symptom in other words, such as the id of a task, is one.
+    alike: defaultdict[str, list[Stopped]] = defaultdict(list)
+    for one in seen.stopped:
+        alike[no_job.stop_symptom(one.why) or one.why].append(one)
+    return max(alike.values(), key=len, default=[])
 
 
 def _not_joined(seen: Observed, run: Run, patience: float) -> Explained:

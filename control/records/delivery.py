@@ -1,23 +1,23 @@
-"""Deliver jobs to the queue of a run: send them, record them, and report what was sent."""
+"""Deliver jobs to the queue of a run: record them, send them, and report what was sent."""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Iterable
+import fcntl
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from control import screen
 from control.errors import ExplainedError
 from control.explain import aws_errors
-from control.records import sending, store
+from control.records import store, submissions
 from control.records.failed_jobs import Retiring
-from control.records.journal import Journal
-from control.records.submissions import Parts
+from control.records.sending import Sender, Sent
 from control.text import several
 from control.user_files.job import Job
 
@@ -25,22 +25,21 @@ if TYPE_CHECKING:
     from control.aws.session import AWS
     from control.model import Run
     from control.records.job_objects import Read
+    from control.records.sending import Pair
 
-# In the project's folder: what this computer must remember of a run.
+# In the project's folder: locks against two commands at the same time.
 STATE_FOLDER = ".runs"
 
 _SHOWN = 5
 
 # What is reported of each number of an Outcome.
 _SENTENCES = {
+    "resent": "of an interrupted command sent, perhaps for the second time; a job that is done is "
+    "not run again",
     "already": "skipped: already submitted in this run (use --again to resend)",
     "already_again": "skipped: sent again before, and not failed for good since",
+    "sent_before": "skipped: sent already by the command that was interrupted",
     "done_before": "skipped: done in an earlier run",
-    "sent_before_break": "sent already by the command that was interrupted",
-    "not_in_file": "not in this file, but sent by an interrupted command; submit their own file "
-    "again to record them",
-    "maybe_twice": "possibly in the queue twice, on their way when the command or the connection "
-    "was interrupted; a job that is done is not run again",
     "same_name": "with the name of an earlier job of this run but other values; their results "
     "replace its results",
     "not_on_record": "not sent: they were not submitted by submitJob, so their values are not on "
@@ -54,12 +53,11 @@ class Outcome:
 
     in_file: int = 0
     sent: int = 0
+    resent: int = 0
     already: int = 0
     already_again: int = 0
+    sent_before: int = 0
     done_before: int = 0
-    sent_before_break: int = 0
-    not_in_file: int = 0
-    maybe_twice: int = 0
     same_name: int = 0
     not_on_record: int = 0
     refused: list[tuple[Job, str]] = field(default_factory=list)
@@ -85,74 +83,142 @@ class Outcome:
 class Delivery:
     """One command that sends jobs to a run; `command` is what continues it.
 
-    A context in which no other command of this computer sends to the run. `taken` and `uncertain`
-    are what interrupted commands have sent, or may have sent, without recording it.
+    A context in which no other command of this computer sends to the run. Each part of
+    `submitted/` is written before its jobs are sent, and the next part after that. So whenever the
+    process ends, at most the last part is uncertain: the next command sends it again.
     """
 
-    def __init__(self, aws: AWS, run: Run, folder: Path, source: Path, command: str) -> None:
+    def __init__(self, aws: AWS, run: Run, folder: Path, command: str) -> None:
         self.aws, self.run, self.command = aws, run, command
-        self.journal = Journal(folder / run.app_name / run.run_id, source)
-        self.taken, self.uncertain = self.journal.leftovers()
         self.outcome = Outcome()
+        self._lock = _locked(folder / run.app_name / run.run_id)
+        self._confirmed = 0
 
     def __enter__(self) -> Delivery:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.journal.close()
+        self._lock.close()
 
-    def begin(self, failed: Iterable[Read], **changes: Any) -> None:
-        """Count the command in run.json, with `changes`.
+    def begin(self, failed: Iterable[Read] = (), *, lost: bool = False, **changes: Any) -> None:
+        """Complete what interrupted commands began, and count this one in run.json with `changes`.
 
-        `failed` are failed records: those of jobs that are sent again are removed.
+        `failed` are the failed records that sent jobs lose. If all messages are `lost`, there is
+        nothing to complete.
         """
-        self.run = store.change(
-            self.aws.s3,
-            self.run,
-            lambda run: dataclasses.replace(run, submissions=run.submissions + 1, **changes),
-        )
-        self._parts = Parts(self.aws.s3, self.run, self.run.submissions)
+        self._sender = Sender(self.aws.sqs, self.run)
         self._retiring = Retiring(failed)
+        for command, key in submissions.unconfirmed(self.aws.s3, self.run).items():
+            if not lost:
+                self._resend(key)
+            self._note(command, submissions.parse_part(key).number)
 
-    def record(self, job: Job, number: int) -> None:
-        """Record that this job was sent by an interrupted command, as submission `number`."""
-        self._parts.add([(job, number)])
+        def count(run: Run) -> Run:
+            number = run.submissions + 1
+            sending = {**run.sending, str(number): 0}
+            return dataclasses.replace(run, submissions=number, sending=sending, **changes)
+
+        self.run = store.change(self.aws.s3, self.run, count)
+        self._number = self.run.submissions
+
+    def _resend(self, key: str) -> None:
+        sent = Sent()
+        try:
+            self._sender.send(submissions.jobs_of_part(self.aws.s3, self.run, key), sent)
+        except (BotoCoreError, ClientError) as error:
+            raise self._interrupted(error) from error
+        self.outcome.resent += len(sent.accepted)
 
     def retire(self, job: Job) -> None:
         """Remove the failed record of a job that was sent by an interrupted command."""
         self._retiring.sent([(job, 0)])
 
-    def send(self, chosen: Iterable[tuple[Job, int]]) -> None:
-        """Send the chosen jobs, each as the submission of this number, and record them.
+    def send(self, chosen: Iterable[Pair], *, continues: bool = False) -> None:
+        """Record and send the chosen jobs, each as the submission of this number.
 
-        Raise ExplainedError if AWS fails in the middle: it says what was sent and how to continue.
+        With `continues` the commands that did not finish before are finished by this one. Raise
+        ExplainedError if AWS fails in the middle: it says what was sent and how to continue.
         """
-        outcome, run = self.outcome, self.run
-        batches = sending.batches(chosen)
         try:
-            for sent in sending.send_all(self.aws.sqs, run, batches, self.journal):
-                self._parts.add(sent.taken)
-                self._retiring.sent(sent.taken)
-                outcome.sent += len(sent.taken)
-                outcome.refused += sent.refused
-                outcome.maybe_twice += len(sent.taken) if sent.doubtful else 0
-            self._parts.flush()
-            self._retiring.finish(self.aws.s3, run)
+            for part in submissions.split(chosen):
+                self._send_part(part)
+            self._retiring.finish(self.aws.s3, self.run)
+            self._change(lambda sending: self._left(sending, continues))
         except (BotoCoreError, ClientError) as error:
+            self._confirm()
             raise self._interrupted(error) from error
         except KeyboardInterrupt:
-            screen.say(f"{outcome.sent:,} of {outcome.in_file:,} jobs were sent so far.")
+            self._confirm()
+            screen.say(f"{self.outcome.sent:,} of {self.outcome.in_file:,} jobs were sent so far.")
             raise
 
-    def finish(self) -> None:
-        """Forget what the journal holds: everything is on S3."""
-        self.journal.finish()
+    def _send_part(self, part: list[Pair]) -> None:
+        number, sent = self._confirmed + 1, Sent()
+        key = submissions.write_part(self.aws.s3, self.run, self._number, number, part)
+        try:
+            self._sender.send(part, sent)
+        except BaseException:
+            with contextlib.suppress(BotoCoreError, ClientError):
+                self._settle(part, sent, number, key)
+            raise
+        self._settle(part, sent, number, key)
+
+    def _settle(self, part: list[Pair], sent: Sent, number: int, key: str) -> None:
+        """Count what was sent, and leave other jobs out of the part."""
+        self.outcome.sent += len(sent.accepted)
+        self.outcome.refused += sent.refused
+        self._retiring.sent(sent.accepted)
+        if len(sent.accepted) < len(part):
+            # In this order: a run with a job that is only in submitted/ never ends.
+            self.aws.s3.delete_object(Bucket=self.run.bucket, Key=key)
+            if sent.accepted:
+                submissions.write_part(self.aws.s3, self.run, self._number, number, sent.accepted)
+        self._confirmed = number
+
+    def _left(self, sending: Mapping[str, int], continues: bool) -> dict[str, int]:
+        """Return the commands that have not finished when this one has."""
+        return {
+            command: part
+            for command, part in sending.items()
+            if int(command) > self._number or (int(command) < self._number and not continues)
+        }
+
+    def _confirm(self) -> None:
+        """Note how far this command came, so that the next one sends nothing twice.
+
+        Without an answer of AWS, the next one sends the last part again.
+        """
+        with contextlib.suppress(BotoCoreError, ClientError, ExplainedError):
+            self._note(str(self._number), self._confirmed)
+
+    def _note(self, command: str, part: int) -> None:
+        self._change(lambda sending: {**sending, command: part})
+
+    def _change(self, how: Callable[[dict[str, int]], dict[str, int]]) -> None:
+        self.run = store.change(
+            self.aws.s3,
+            self.run,
+            lambda run: dataclasses.replace(run, sending=how(run.sending)),
+        )
 
     def _interrupted(self, error: Exception) -> ExplainedError:
-        with contextlib.suppress(BotoCoreError, ClientError):
-            self._parts.flush()  # the journal has them too, but only on this computer
         why = aws_errors.explain(error) or ExplainedError(str(error), "")
         return ExplainedError(
             f"{self.outcome.sent:,} of {self.outcome.in_file:,} jobs were sent, then: {why.what}",
             f"{why.fix} Then, to continue: {self.command}",
         )
+
+
+def _locked(folder: Path) -> IO[bytes]:
+    """Return the lock of a run. Raise ExplainedError if another command holds it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = (folder / "lock").open("wb")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.close()
+        raise ExplainedError(
+            "Another submitJob for this run is under way on this computer.",
+            "Wait until it has finished, then run this command again.",
+        ) from None
+    return lock

@@ -5,13 +5,14 @@ from __future__ import annotations
 import dataclasses
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
 from control.aws import fleet, launch_template
 from control.aws.s3 import put_json
+from control.aws.waiting import Wait, until_accepted
 from control.explain import aws_errors
 from control.model import FleetEntry, utc
 from control.records import store
@@ -93,7 +94,7 @@ def resize(
     run: Run,
     live: Sequence[FleetState],
     total: int,
-    wait: Callable[[float], object] = time.sleep,
+    wait: Wait = time.sleep,
 ) -> Run:
     """Set the targets of the live fleets so that their sum is `total`; end no busy machine."""
     run = store.change(aws.s3, run, lambda r: dataclasses.replace(r, **_FRESH))
@@ -115,19 +116,14 @@ def share(targets: Sequence[int], total: int) -> list[int]:
     return shared
 
 
-def _set_target(aws: AWS, fleet_id: str, target: int, wait: Callable[[float], object]) -> None:
-    waited, pause = 0.0, 0.5
-    while True:
-        try:
-            fleet.set_target(aws.ec2, fleet_id, target)
-            return
-        except ClientError as error:
-            if aws_errors.code_of(error) not in _NOT_YET:
-                raise
-            if waited >= _MODIFIABLE_SECONDS:
-                raise
-        wait(pause)
-        waited, pause = waited + pause, min(5.0, 2 * pause)
+def _set_target(aws: AWS, fleet_id: str, target: int, wait: Wait) -> None:
+    until_accepted(
+        lambda: fleet.set_target(aws.ec2, fleet_id, target),
+        lambda error: aws_errors.code_of(error) in _NOT_YET,
+        wait,
+        _MODIFIABLE_SECONDS,
+        pause=1.0,
+    )
 
 
 def _change_entry(aws: AWS, run: Run, by: str, value: str, **changes: Any) -> Run:

@@ -144,8 +144,8 @@ def read(
             yield found
 
 
-def in_parallel(what: Callable[[K], T], of: Sequence[K]) -> Iterator[T]:
-    """Yield `what` of each in their order, many at the same time."""
+def in_parallel(what: Callable[[K], T], of: Sequence[K], at_once: int = _AT_ONCE) -> Iterator[T]:
+    """Yield `what` of each in their order, many at the same time; keep at most `at_once`."""
     with ThreadPoolExecutor(CONNECTIONS) as pool:
-        for start in range(0, len(of), _AT_ONCE):
-            yield from pool.map(what, of[start : start + _AT_ONCE])
+        for start in range(0, len(of), at_once):
+            yield from pool.map(what, of[start : start + at_once])

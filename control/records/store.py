@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import ClientError
 
 from control.aws.s3 import put_json
+from control.aws.waiting import Wait
 from control.command import typed
 from control.errors import ExplainedError
 from control.explain import aws_errors
@@ -89,7 +90,7 @@ def change(
     s3: S3Client,
     run: Run,
     how: Callable[[Run], Run],
-    wait: Callable[[float], object] = time.sleep,
+    wait: Wait = time.sleep,
 ) -> Run:
     """Apply `how` to the run.json as it is now, even if others write it at the same time.
 

@@ -1,4 +1,4 @@
-"""What was submitted: the parts of `submitted/`."""
+"""Jobs that were submitted to a run: the parts of `submitted/`."""
 
 from __future__ import annotations
 
@@ -11,15 +11,32 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from control.aws.s3 import list_keys
-from control.user_files.job import ID_DIGITS, Job, name_hash, submitted_as
+from control.records.job_objects import in_parallel
+from control.user_files.job import ID_DIGITS, name_hash, submitted_as
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
     from control.model import Run
+    from control.records.sending import Pair
 
-_PART = re.compile(r"-new(\d+)-again(\d+)\.jsonl\.gz$")
+# A part is written before its jobs are sent: after a kill, at most these jobs are sent twice.
+_PART_JOBS = 1000
+_PART_BYTES = 16 * 1024 * 1024
+
+_READ_AHEAD = 8
+
+_PART = re.compile(r"/(\d+)-(\d+)-new(\d+)-again(\d+)\.jsonl\.gz$")
 _LINE_START = b'{"id":"'
+
+
+class PartKey(NamedTuple):
+    """The parts of a part's key; `new` and `again`: its jobs new in this run, and sent again."""
+
+    command: int
+    number: int
+    new: int
+    again: int
 
 
 class Ids:
@@ -46,16 +63,20 @@ class Submissions:
         self._numbers = array("H", (both & 0xFFFF for both in ordered))
 
     def __getitem__(self, job_id: int) -> int:
-        """The number of the last submission of this job, 0 if there was none."""
+        """Return the number of the last submission of this job, 0 if there was none."""
         place = bisect_right(self._ids, job_id) - 1
         return self._numbers[place] if place >= 0 and self._ids[place] == job_id else 0
 
-    def beyond(self, other: Submissions) -> int:
-        """How many jobs have a later submission here than in `other`."""
-        return sum(
-            number > other[job_id] and number == self[job_id]
-            for job_id, number in zip(self._ids, self._numbers, strict=True)
-        )
+
+class Known(NamedTuple):
+    """Jobs submitted to a run so far: by id, the hashes of their names, and those of `sending`.
+
+    `sent_again` are the jobs that a command which did not finish has sent again.
+    """
+
+    submissions: Submissions
+    names: Ids
+    sent_again: Ids
 
 
 def parts(s3: S3Client, run: Run) -> Iterator[str]:
@@ -65,67 +86,78 @@ def parts(s3: S3Client, run: Run) -> Iterator[str]:
             yield key
 
 
-def part_sizes(key: str) -> tuple[int, int]:
-    """Return (jobs new in this run, jobs sent again) of a part, from the name of its key."""
-    new, again = _PART.findall(key)[0]
-    return int(new), int(again)
+def parse_part(key: str) -> PartKey:
+    """Return the parts of a part's key."""
+    return PartKey(*map(int, _PART.findall(key)[0]))
 
 
 def count(s3: S3Client, run: Run) -> int:
     """Return how many different jobs were submitted to this run, from listings alone."""
-    return sum(part_sizes(key)[0] for key in parts(s3, run))
-
-
-class Known(NamedTuple):
-    """What a run was given so far: jobs by id, and the hashes of their names."""
-
-    submissions: Submissions
-    names: Ids
+    return sum(parse_part(key).new for key in parts(s3, run))
 
 
 def known(s3: S3Client, run: Run, advance: Callable[[int], None] = lambda jobs: None) -> Known:
-    """Which jobs this run was given, from its parts on S3; `advance` hears of every 1,000."""
-    names = array("Q")
+    """Read which jobs this run has from its parts; `advance` is called with the jobs of each."""
+    names, again = array("Q"), array("Q")
 
     def pairs() -> Iterator[tuple[int, int]]:
-        for number, entry in enumerate(entries(s3, run), start=1):
-            if number % 1000 == 0:
-                advance(1000)
-            names.append(name_hash(entry["name"]))
-            yield int(entry["id"], 16), entry["submission"]
+        for key, lines in _read_parts(s3, run):
+            unfinished = str(parse_part(key).command) in run.sending
+            for line in lines:
+                entry = json.loads(line)
+                job_id, number = int(entry["id"], 16), entry["submission"]
+                names.append(name_hash(entry["name"]))
+                if unfinished and number > 1:
+                    again.append(job_id)
+                yield job_id, number
+            advance(len(lines))
 
-    return Known(Submissions(pairs()), Ids(names))
+    submissions = Submissions(pairs())
+    return Known(submissions, Ids(names), Ids(again))
 
 
 def entries(s3: S3Client, run: Run) -> Iterator[dict[str, Any]]:
-    """Every line of every part, in the order of submission, one part in memory at a time."""
-    for key in parts(s3, run):
-        for line in part(s3, run, key).splitlines():
-            yield json.loads(line)
+    """Yield every line of every part in the order of submission, some parts in memory at a time."""
+    for _, lines in _read_parts(s3, run):
+        yield from map(json.loads, lines)
+
+
+def _read_parts(s3: S3Client, run: Run) -> Iterator[tuple[str, list[bytes]]]:
+    keys = list(parts(s3, run))
+    found = in_parallel(lambda key: part(s3, run, key).splitlines(), keys, _READ_AHEAD)
+    return zip(keys, found, strict=True)
 
 
 def part(s3: S3Client, run: Run, key: str) -> bytes:
-    """The lines of one part."""
+    """Return the lines of one part."""
     return gzip.decompress(s3.get_object(Bucket=run.bucket, Key=key)["Body"].read())
 
 
-def last_of(s3: S3Client, run: Run, wanted: Callable[[int], bool]) -> Iterator[tuple[Job, int]]:
-    """The wanted jobs as they were submitted last, with the number of that submission."""
+def jobs_of_part(s3: S3Client, run: Run, key: str) -> list[Pair]:
+    """Return the jobs of one part with the numbers of their submissions."""
+    return [_pair(json.loads(line)) for line in part(s3, run, key).splitlines()]
+
+
+def _pair(entry: dict[str, Any]) -> Pair:
+    return submitted_as(entry["id"], entry["name"], entry["body"]), entry["submission"]
+
+
+def last_of(s3: S3Client, run: Run, wanted: Callable[[int], bool]) -> Iterator[Pair]:
+    """Yield the wanted jobs as they were submitted last, with the number of that submission."""
     last = Submissions((int(e["id"], 16), e["submission"]) for e in _of(s3, run, wanted))
     seen: set[int] = set()
     for entry in _of(s3, run, wanted):
         job_id = int(entry["id"], 16)
         if entry["submission"] == last[job_id] and job_id not in seen:
             seen.add(job_id)
-            job = submitted_as(entry["id"], entry["name"], entry["body"])
-            yield job, entry["submission"]
+            yield _pair(entry)
 
 
 def _of(s3: S3Client, run: Run, wanted: Callable[[int], bool]) -> Iterator[dict[str, Any]]:
-    """The lines about these jobs. Of a million lines the others are not worth being parsed."""
+    """Yield the lines about these jobs; parsing all of a million lines would take long."""
     begin, end = len(_LINE_START), len(_LINE_START) + ID_DIGITS
-    for key in parts(s3, run):
-        for line in part(s3, run, key).splitlines():
+    for _, lines in _read_parts(s3, run):
+        for line in lines:
             if line.startswith(_LINE_START) and not wanted(int(line[begin:end], 16)):
                 continue
             entry = json.loads(line)
@@ -140,47 +172,45 @@ def without_record(s3: S3Client, run: Run, recorded: Ids) -> Iterator[str]:
             yield entry["name"]
 
 
-class Parts:
-    """Writes `submitted/` part by part, after the jobs of a part were sent."""
+def split(jobs: Iterable[Pair]) -> Iterator[list[Pair]]:
+    """Yield jobs in parts of at most 1,000 jobs and 16 MiB."""
+    part: list[Pair] = []
+    size = 0
+    for pair in jobs:
+        part.append(pair)
+        size += len(pair[0].body)
+        if len(part) >= _PART_JOBS or size >= _PART_BYTES:
+            yield part
+            part, size = [], 0
+    if part:
+        yield part
 
-    def __init__(
-        self,
-        s3: S3Client,
-        run: Run,
-        command: int,
-        part_jobs: int = 10_000,
-        part_bytes: int = 16 * 1024 * 1024,
-    ) -> None:
-        self._s3, self._run, self._command = s3, run, command
-        self._part_jobs, self._part_bytes = part_jobs, part_bytes
-        self._lines: list[str] = []
-        self._size = self._again = self._part = 0
 
-    def add(self, sent: Sequence[tuple[Job, int]]) -> None:
-        for job, submission in sent:
-            # Neither ids nor safe names hold a character that JSON would escape.
-            line = (
-                f'{{"id":"{job.id}","name":"{job.name}","submission":{submission},'
-                f'"body":{job.body}}}\n'
-            )
-            self._lines.append(line)
-            self._size += len(line)
-            self._again += submission > 1
-        if len(self._lines) >= self._part_jobs or self._size >= self._part_bytes:
-            self.flush()
+def write_part(s3: S3Client, run: Run, command: int, number: int, part: Sequence[Pair]) -> str:
+    """Write part `number` of a submit command and return its key."""
+    again = sum(submission > 1 for _, submission in part)
+    name = f"{command:04d}-{number:06d}-new{len(part) - again}-again{again}.jsonl.gz"
+    key = f"{run.prefix}submitted/{name}"
+    # Neither ids nor safe names hold a character that JSON would escape.
+    lines = (
+        f'{{"id":"{job.id}","name":"{job.name}","submission":{submission},"body":{job.body}}}\n'
+        for job, submission in part
+    )
+    body = gzip.compress("".join(lines).encode(), compresslevel=1)
+    s3.put_object(Bucket=run.bucket, Key=key, Body=body)
+    return key
 
-    def flush(self) -> None:
-        """Write what has gathered; a part that fails to be written is kept for the next flush."""
-        if not self._lines:
-            return
-        name = (
-            f"{self._command:04d}-{self._part + 1:06d}"
-            f"-new{len(self._lines) - self._again}-again{self._again}.jsonl.gz"
-        )
-        self._s3.put_object(
-            Bucket=self._run.bucket,
-            Key=f"{self._run.prefix}submitted/{name}",
-            Body=gzip.compress("".join(self._lines).encode(), compresslevel=1),
-        )
-        self._part += 1
-        self._lines, self._size, self._again = [], 0, 0
+
+def unconfirmed(s3: S3Client, run: Run) -> dict[str, str]:
+    """Return the parts whose jobs may not be sent, by the number of their command.
+
+    A command sends a part before it writes the next one, so that is at most the last part of a
+    command that did not finish.
+    """
+    last: dict[str, str] = {}
+    for key in parts(s3, run) if run.sending else ():
+        named = parse_part(key)
+        command = str(named.command)
+        if named.number > run.sending.get(command, named.number):
+            last[command] = key
+    return last

@@ -209,8 +209,8 @@ def _unfinished(aws: AWS, run: Run, taken: Step) -> Unfinished:
         screen.say("The last lines of a container:")
         for line in cloudwatch_logs.last_lines(aws.logs, run.log_group, _LOG_LINES):
             screen.say(f"  {line}")
-        fix = "Fix the problem in the lines above, in worker/ or in the image, and start again."
-        return Unfinished(what, fix, why)
+        stop = why_idle.commonest_stops(taken.seen)[0]
+        return Unfinished(what, no_job.stopped(stop.why, run.config).fix, why)
     queue, refusals = taken.seen.queue, taken.seen.refusals
     if refusals:
         return Unfinished(what, no_job.refused(refusals, run.config).fix, why)

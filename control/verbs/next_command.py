@@ -84,7 +84,7 @@ def refuse_earlier(asked: Run, newest: Run) -> None:
         raise UserError(
             f"retry sends jobs of the newest run only, {newest.run_id}; {asked.run_id} is an "
             "earlier one.",
-            f"Make them jobs of the newest: {_job_file(asked)}; then: {' and '.join(sends)}",
+            f"Make them jobs of the newest: {_job_file(asked)}, then: {' and '.join(sends)}",
         )
 
 

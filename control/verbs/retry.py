@@ -91,8 +91,7 @@ def retry(aws: AWS, config: Config, run: Run, wanted: Wanted, *, dry_run: bool =
     middle: the same command continues from there.
     """
     folder = config.project / STATE_FOLDER
-    source = folder / run.app_name / run.run_id / "retry"
-    with Delivery(aws, run, folder, source, typed("retry")) as delivery:
+    with Delivery(aws, run, folder, typed("retry")) as delivery:
         choice = _choose(delivery, wanted)
         if dry_run:
             return _show(choice)
@@ -135,7 +134,7 @@ class _Choice:
 
     def wants(self, job_id: int) -> bool:
         without_record = self.recorded is not None and job_id not in self.recorded
-        return without_record or job_id in self.failed or self.delivery.taken[job_id] > 0
+        return without_record or job_id in self.failed
 
     def submitted(self) -> Iterator[tuple[Job, int]]:
         """Yield the wanted jobs, each with the number of its last submission."""
@@ -143,20 +142,13 @@ class _Choice:
 
     def number(self, job_id: int, last: int) -> int:
         """Return the number of the submission by which this job is sent now; 0 if it is not."""
-        outcome, taken = self.delivery.outcome, self.delivery.taken[job_id]
         known = self.failed.get(job_id)
         failed_at = known.record["submission"] if known else 0
-        if not self.lost:
-            if taken > last or not known:
-                # Sent by an interrupted command, and only not recorded yet.
-                outcome.sent_before_break += taken > last
-                return 0
-            if failed_at < last:
-                # Sent before by a command that did not remove the failed record.
-                outcome.already_again += 1
-                return 0
-            outcome.maybe_twice += self.delivery.uncertain[job_id] > last
-        return max(last, taken, failed_at) + 1
+        if failed_at < last and not self.lost:
+            # Sent before by a command that did not remove the failed record.
+            self.delivery.outcome.already_again += 1
+            return 0
+        return max(last, failed_at) + 1
 
 
 def _choose(delivery: Delivery, wanted: Wanted) -> _Choice:
@@ -246,10 +238,10 @@ def _show(choice: _Choice) -> int:
 def _send(choice: _Choice) -> int:
     delivery = choice.delivery
     # A monitor must not end the run because the queue was empty before.
-    delivery.begin([*choice.failed.values(), *choice.older], memory={})
+    failed = [*choice.failed.values(), *choice.older]
+    delivery.begin(failed, lost=choice.lost, memory={})
     with screen.progress("Submitting", choice.most) as advance:
         delivery.send(_to_send(choice, advance))
-    delivery.finish()
     _report(choice)
     run = delivery.run
     if store.load(delivery.aws.s3, run.bucket, run.app_name, run.run_id).ended:
@@ -261,7 +253,7 @@ def _send(choice: _Choice) -> int:
 
 
 def _to_send(choice: _Choice, advance: screen.Advance) -> Iterator[tuple[Job, int]]:
-    """Yield the jobs with the number of their submission; record what was sent before."""
+    """Yield the jobs with the number of their submission."""
     delivery = choice.delivery
     for job, last in choice.submitted():
         advance(1)
@@ -272,16 +264,14 @@ def _to_send(choice: _Choice, advance: screen.Advance) -> Iterator[tuple[Job, in
             if len(choice.names) < _SHOWN:
                 choice.names.append(job.name)
             yield job, number
-            continue
-        if delivery.taken[job_id] > last:
-            delivery.record(job, delivery.taken[job_id])
-        delivery.retire(job)
+        else:
+            delivery.retire(job)
 
 
 def _report(choice: _Choice) -> None:
     """Print what was and was not sent. Raise ExplainedError if SQS refused some jobs."""
     outcome, names = choice.delivery.outcome, choice.names
-    known = outcome.in_file + outcome.sent_before_break + outcome.already_again
+    known = outcome.in_file + outcome.already_again
     outcome.not_on_record = max(0, choice.most - known)
     queue = choice.delivery.run.queue_url.rsplit("/", 1)[-1]
     # The names of some of many, or where SQS refused some, would claim more than is known.

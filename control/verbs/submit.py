@@ -121,34 +121,32 @@ def submit(
     """Send the jobs that this run does not have yet.
 
     `again` sends all of them as their next submission; `missing` leaves out those done in any
-    earlier run too. `state_folder` keeps the journal by which an interrupted command is continued.
-    Raise ExplainedError if AWS fails in the middle (it says what was sent).
+    earlier run too. `state_folder` has the lock against two commands at the same time. Raise
+    ExplainedError if AWS fails in the middle (it says what was sent).
     """
-    path = jobs.file.path
-    command = typed("submitJob", shlex.quote(str(path)))
-    with Delivery(aws, run, state_folder, path, command) as delivery:
+    command = typed("submitJob", shlex.quote(str(jobs.file.path)))
+    with Delivery(aws, run, state_folder, command) as delivery:
         known = _known(aws, run)
         done = Ids(states.finished_ids(aws.s3, run.bucket, run.app_name)) if missing else Ids()
         delivery.begin(failed_jobs.read_for_good(aws.s3, run) if again else ())
+        _snapshot(aws, delivery.run, jobs.file)
         outcome = delivery.outcome
         outcome.in_file = jobs.survey.count
-        outcome.not_in_file = delivery.taken.beyond(known.submissions)
 
         def chosen(advance: screen.Advance) -> Iterator[tuple[Job, int]]:
             for job in _each_once(jobs, advance):
-                number = _submission_number(job, known, done, delivery, again=again)
+                number = _submission_number(job, known, done, outcome, again=again)
                 if number:
                     yield job, number
 
         with screen.progress("Submitting", jobs.survey.count) as advance:
-            delivery.send(chosen(advance))
-            _snapshot(aws, delivery.run, jobs.file)
-        delivery.finish()
+            delivery.send(chosen(advance), continues=again)
     return outcome
 
 
 def _known(aws: AWS, run: Run) -> Known:
-    total = sum(sum(submissions.part_sizes(key)) for key in submissions.parts(aws.s3, run))
+    keys = map(submissions.parse_part, submissions.parts(aws.s3, run))
+    total = sum(key.new + key.again for key in keys)
     with screen.progress("Reading what was submitted before", total) as advance:
         return submissions.known(aws.s3, run, advance)
 
@@ -166,26 +164,18 @@ def _each_once(jobs: Jobs, advance: screen.Advance) -> Iterator[Job]:
         yield job
 
 
-def _submission_number(
-    job: Job, known: Known, done: Ids, delivery: Delivery, *, again: bool
-) -> int:
+def _submission_number(job: Job, known: Known, done: Ids, outcome: Outcome, *, again: bool) -> int:
     """Return the number of the submission by which this job is sent now; 0 if it is not."""
-    job_id, outcome = int(job.id, 16), delivery.outcome
-    last, taken = known.submissions[job_id], delivery.taken[job_id]
-    if taken > last:
-        # Sent by an interrupted command, and only not recorded yet.
-        delivery.record(job, taken)
-        outcome.sent_before_break += 1
-        outcome.not_in_file -= 1
-    elif job_id in done:
+    job_id = int(job.id, 16)
+    last = known.submissions[job_id]
+    if job_id in done:
         outcome.done_before += 1
     elif last and not again:
         outcome.already += 1
-    elif taken > 1:
-        # Only --again sends a job a second time: this continues that command.
-        outcome.sent_before_break += 1
+    elif job_id in known.sent_again:
+        # This continues an interrupted --again.
+        outcome.sent_before += 1
     else:
-        outcome.maybe_twice += delivery.uncertain[job_id] > last
         outcome.same_name += not last and name_hash(job.name) in known.names
         return last + 1
     return 0

@@ -1,12 +1,13 @@
-"""What AWS does with fleets, machines, services and tasks, without boto3, moto or a clock.
+"""A pure model of AWS's fleets, machines, services and tasks: no boto3, no moto, no clock.
 
-`advance(world, events, now)` gives the world at `now`, the effects that somebody has to make real
-(start a task, ask it to stop, kill it) and one answer an event. Times are seconds since the epoch.
+`advance(world, events, now)` returns the world at `now`, the effects that the caller must make real
+(start a task, stop it, kill it) and one answer for each event. Times are seconds since the epoch.
+Each behavior names its source: "botocore: SERVICE.SHAPE" is the text in botocore's service model,
+"EC2 guide", "ECS guide" name a page of AWS's user guides, "guess" marks what no page states.
 """
 
 from embedded_aws.model.advance import Advanced, advance
-from embedded_aws.model.refused import Refused
-from embedded_aws.model.things import MachineType
+from embedded_aws.model.things import MachineType, Refused
 from embedded_aws.model.timings import AWS_TIMINGS, FAST_TIMINGS, Timings
 from embedded_aws.model.world import Effect, KillTask, StartTask, StopTask, World
 

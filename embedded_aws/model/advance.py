@@ -1,4 +1,4 @@
-"""The one step of the model: the world at `now`, given what happened."""
+"""The one step of the model: from a world and events to the world at `now`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from operator import attrgetter
 from typing import Any, NamedTuple
 
 from embedded_aws.model import (
-    alarms,
     clusters,
     container_instances,
     fleets,
@@ -17,18 +16,17 @@ from embedded_aws.model import (
     tasks,
 )
 from embedded_aws.model import events as e
-from embedded_aws.model.refused import Refused
-from embedded_aws.model.things import NEVER, first
+from embedded_aws.model.things import NEVER, Refused, first
 from embedded_aws.model.world import Effect, Turn, World
 
 Answer = Any
 ROUNDS_AT_ONE_MOMENT = 1000
 _ENDED, _STOPPED = attrgetter("ended"), attrgetter("stopped")
-PARTS = (instances, alarms, fleets, tasks, services)
+PARTS = (instances, fleets, tasks, services)
 
 
 class Advanced(NamedTuple):
-    """What an advance gives: an answer is the request's result, or a Refused."""
+    """The result of an advance; an answer is a request's result, or a Refused."""
 
     world: World
     effects: list[Effect]
@@ -57,18 +55,15 @@ HANDLERS: Mapping[type, Callable[[Turn, Any], Answer]] = {
     e.DeleteService: services.delete,
     e.StopTaskRequest: tasks.stop_by_user,
     e.ProtectTask: tasks.protect,
-    e.PutAlarm: alarms.put,
-    e.DeleteAlarms: alarms.delete,
-    e.UseCpu: alarms.use_cpu,
     e.TaskExited: tasks.exited,
     e.TaskNotStarted: tasks.not_started,
 }
 
 
 def advance(world: World, events: Iterable[e.Event], now: float) -> Advanced:
-    """The world at `now` after `events`, which happen at `now`; `world` itself is not changed.
+    """Return the world at `now` after `events`, which happen at `now`; `world` does not change.
 
-    What happens by itself between two advances happens at its own time, also when the step is long.
+    What happens by itself between two advances happens at its own time, however long the step.
     """
     events = list(events)
     if not events and world.wake > now:
@@ -117,7 +112,7 @@ def _next_forgetting(world: World) -> float:
 
 
 def _ends(world: World) -> list[tuple[dict[str, Any], Callable[[Any], float], float]]:
-    """What is forgotten, when it ended, and for how long it is shown after that."""
+    """Return what AWS forgets, when that ended, and how long AWS still shows it."""
     timings = world.timings
     return [
         (world.instances, _ENDED, timings.forget_instance),

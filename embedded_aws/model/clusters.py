@@ -1,27 +1,27 @@
-"""ECS clusters: they exist, and cannot be deleted while in use."""
+"""ECS clusters, which cannot be deleted while in use."""
 
 from __future__ import annotations
 
 from embedded_aws.model import events as e
-from embedded_aws.model.refused import Refused, cluster_not_found
+from embedded_aws.model.things import Refused
 from embedded_aws.model.world import Turn, World
 
 
 def check(world: World, cluster: str) -> str:
-    """The name in a cluster's name or ARN. Raises Refused if there is none of that name."""
+    """Return the name in a cluster's name or ARN. Raise Refused if no cluster has it."""
     name = cluster.rsplit("/", 1)[-1]
     if name not in world.clusters:
-        raise cluster_not_found()
+        raise Refused("ClusterNotFoundException", "Cluster not found.")
     return name
 
 
 def create(turn: Turn, event: e.CreateCluster) -> None:
-    """CreateCluster: creating one that exists changes nothing."""
+    """Create a cluster; an existing one stays as it is (guess)."""
     turn.world.clusters.setdefault(event.name, turn.now)
 
 
 def delete(turn: Turn, event: e.DeleteCluster) -> None:
-    """DeleteCluster; refused while it holds anything (botocore: ecs.DeleteCluster, its errors)."""
+    """Delete a cluster; refuse while it holds anything (botocore: ecs.DeleteCluster)."""
     world = turn.world
     name = check(world, event.name)
     if any(c.cluster == name for c in world.container_instances.values()):

@@ -6,12 +6,11 @@ from dataclasses import replace
 
 from embedded_aws.model import clusters, tasks
 from embedded_aws.model import events as e
-from embedded_aws.model.refused import Refused
-from embedded_aws.model.things import AgentConfig, ContainerInstance, Instance
+from embedded_aws.model.things import AgentConfig, ContainerInstance, Instance, Refused
 from embedded_aws.model.world import Turn, World
 
-# ECS guide, memory-management: an m4.large of 8 GiB registers 7,985 MiB. The one figure that is
-# documented; other sizes are taken to keep back the same share.
+# ECS guide, memory-management: an m4.large of 8 GiB registers 7,985 MiB. The only
+# documented figure; guess: other sizes reserve the same share.
 REGISTERED_SHARE = 7985 / 8192
 
 
@@ -47,7 +46,7 @@ def register(turn: Turn, instance: Instance, agent: AgentConfig) -> str:
 
 
 def find(world: World, cluster: str, container_instance: str) -> ContainerInstance:
-    """The container instance of this id or ARN. Raises Refused."""
+    """Return the container instance of this id or ARN. Raise Refused."""
     name = clusters.check(world, cluster)
     wanted = container_instance.rsplit("/", 1)[-1]
     arn = world.arn("container-instance", name, wanted)
@@ -59,13 +58,16 @@ def find(world: World, cluster: str, container_instance: str) -> ContainerInstan
 
 
 def live_tasks(world: World, arn: str) -> frozenset[str]:
-    """The tasks on a container instance that have not stopped."""
+    """Return the tasks on a container instance that have not stopped."""
     found = world.container_instances.get(arn)
     return frozenset() if found is None else found.tasks
 
 
 def set_state(turn: Turn, event: e.SetContainerInstanceState) -> str:
-    """UpdateContainerInstancesState: no new tasks while DRAINING (botocore: ecs). Gives the ARN."""
+    """Make an instance ACTIVE, or DRAINING: no new tasks (ecs.UpdateContainerInstancesState).
+
+    Return the ARN.
+    """
     found = find(turn.world, event.cluster, event.container_instance)
     if event.status not in ("ACTIVE", "DRAINING"):
         raise Refused(
@@ -77,7 +79,7 @@ def set_state(turn: Turn, event: e.SetContainerInstanceState) -> str:
 
 
 def deregister_by_user(turn: Turn, event: e.DeregisterContainerInstance) -> ContainerInstance:
-    """DeregisterContainerInstance: with tasks only by force, and then they end (botocore: ecs)."""
+    """Deregister; with tasks only by force, which ends them (ecs.DeregisterContainerInstance)."""
     found = find(turn.world, event.cluster, event.container_instance)
     if found.tasks and not event.force:
         raise Refused("InvalidParameterException", "Found running tasks on the instance.")
@@ -88,14 +90,14 @@ def deregister_by_user(turn: Turn, event: e.DeregisterContainerInstance) -> Cont
 
 
 def drain_host(turn: Turn, instance: Instance) -> None:
-    """The agent sets its own instance to DRAINING."""
+    """Set an instance to DRAINING, as its own agent does."""
     found = turn.world.container_instances.get(instance.container_instance)
     if found is not None:
         turn.world.container_instances[found.arn] = replace(found, status="DRAINING")
 
 
 def host_shuts_down(turn: Turn, instance: Instance) -> None:
-    """The agent is gone and the operating system stops the containers."""
+    """Stop the containers of an instance, as its operating system does; the agent disconnects."""
     found = turn.world.container_instances.get(instance.container_instance)
     if found is None:
         return
@@ -105,7 +107,7 @@ def host_shuts_down(turn: Turn, instance: Instance) -> None:
 
 
 def host_is_gone(turn: Turn, instance: Instance) -> None:
-    """Deregistered by itself with its instance (botocore: ecs.DeregisterContainerInstance)."""
+    """Deregister an instance that is gone (botocore: ecs.DeregisterContainerInstance)."""
     for arn in live_tasks(turn.world, instance.container_instance):
         tasks.gone(turn, arn)
     turn.world.container_instances.pop(instance.container_instance, None)

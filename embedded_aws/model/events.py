@@ -1,4 +1,4 @@
-"""What can happen to the world from outside: requests of a user, and what became of effects."""
+"""Events from outside the world: a user's requests, and the results of effects."""
 
 from __future__ import annotations
 
@@ -6,25 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from embedded_aws.model.things import NEVER, LaunchSpec, TaskDefinition
+from embedded_aws.model.things import FleetSettings, ServiceSettings, TaskDefinition
 
 
 @dataclass(frozen=True)
-class RequestFleet:
+class RequestFleet(FleetSettings):
     """RequestSpotFleet; the answer is the fleet's id."""
-
-    specs: tuple[LaunchSpec, ...]
-    target: int
-    config: Mapping[str, Any] = field(default_factory=dict)
-    tags: Mapping[str, str] = field(default_factory=dict)
-    client_token: str = ""
-    maintain: bool = True
-    strategy: str = "lowestPrice"
-    max_price: float | None = None
-    max_total_price: float | None = None
-    valid_until: float = NEVER
-    terminate_at_expiry: bool = False
-    keep_excess: bool = False
 
 
 @dataclass(frozen=True)
@@ -98,22 +85,11 @@ class DeregisterContainerInstance:
     force: bool = False
 
 
-@dataclass(frozen=True)
-class CreateService:
+@dataclass(frozen=True, kw_only=True)
+class CreateService(ServiceSettings):
     """CreateService; the answer is the service's ARN."""
 
-    cluster: str
-    name: str
     definition: TaskDefinition
-    desired: int
-    minimum_percent: int = 100
-    maximum_percent: int = 200
-    constraints: tuple[str, ...] = ()
-    distinct: bool = False
-    strategy: tuple[tuple[str, str], ...] = ()
-    propagate_tags: str = "NONE"
-    tags: Mapping[str, str] = field(default_factory=dict)
-    details: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -163,32 +139,6 @@ class ProtectTask:
 
 
 @dataclass(frozen=True)
-class PutAlarm:
-    """PutMetricAlarm on CPUUtilization with the action to terminate: below `threshold` percent for
-    `seconds`."""
-
-    name: str
-    instance: str
-    threshold: float
-    seconds: float
-
-
-@dataclass(frozen=True)
-class DeleteAlarms:
-    """DeleteAlarms."""
-
-    names: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class UseCpu:
-    """A machine's CPUUtilization is this many percent from now on; of a new machine it is 0."""
-
-    instance: str
-    percent: float
-
-
-@dataclass(frozen=True)
 class TaskExited:
     """The program of a task ended with this exit code; `reason` is the container's, if any."""
 
@@ -221,9 +171,6 @@ Event = (
     | DeleteService
     | StopTaskRequest
     | ProtectTask
-    | PutAlarm
-    | DeleteAlarms
-    | UseCpu
     | TaskExited
     | TaskNotStarted
 )

@@ -18,12 +18,12 @@ def record(
     description: str = "",
     instance_id: str = "",
 ) -> Fleet:
-    """The fleet with one more record."""
+    """Return the fleet with one more record."""
     entry = HistoryRecord(at, event_type, sub_type, description, instance_id)
     return replace(fleet, history=(*fleet.history, entry))
 
 
 def shown(world: World, fleet: Fleet, since: float, now: float) -> list[HistoryRecord]:
-    """What DescribeSpotFleetRequestHistory shows at `now`: late by up to 30 s, kept for 48 h."""
+    """Return what DescribeSpotFleetRequestHistory shows: up to 30 s late, kept for 48 h."""
     newest = now - world.timings.history_delay
     return [r for r in fleet.history if max(since, now - KEPT) <= r.at <= newest]

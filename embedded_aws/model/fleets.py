@@ -7,8 +7,7 @@ from dataclasses import replace
 from embedded_aws.model import events as e
 from embedded_aws.model import instances, pools
 from embedded_aws.model.fleet_history import record
-from embedded_aws.model.refused import Refused, fleet_not_found
-from embedded_aws.model.things import NEVER, Fleet, Instance
+from embedded_aws.model.things import NEVER, Fleet, Instance, Refused
 from embedded_aws.model.world import Turn, World
 
 LIVE = ("submitted", "active", "modifying")
@@ -16,7 +15,7 @@ CANCELLED = ("cancelled", "cancelled_running", "cancelled_terminating")
 
 
 def request(turn: Turn, event: e.RequestFleet) -> str:
-    """RequestSpotFleet; the same client token gives the same fleet (Ensuring Idempotency)."""
+    """Request a fleet; the same client token returns the same fleet (EC2 guide, idempotency)."""
     world = turn.world
     known = world.tokens.get(event.client_token) if event.client_token else None
     if known is not None:
@@ -45,8 +44,8 @@ def _dashed(digits: str) -> str:
 
 
 def modify(turn: Turn, event: e.ModifyFleet) -> None:
-    """ModifySpotFleetRequest: only of type maintain and only while active (botocore: ec2)."""
-    fleet = _get(turn.world, event.fleet)
+    """Modify a fleet of type maintain, only while active (botocore: ec2.ModifySpotFleetRequest)."""
+    fleet = find(turn.world, event.fleet)
     if not fleet.maintain or fleet.state != "active":
         raise Refused(
             "FleetNotInModifiableState",
@@ -69,8 +68,11 @@ def modify(turn: Turn, event: e.ModifyFleet) -> None:
 
 
 def cancel(turn: Turn, event: e.CancelFleet) -> tuple[str, str]:
-    """CancelSpotFleetRequests: no more launches; instances end only if told so (botocore: ec2)."""
-    fleet = _get(turn.world, event.fleet)
+    """Stop launches, and end the instances if requested (botocore: ec2.CancelSpotFleetRequests).
+
+    Return the state before and after.
+    """
+    fleet = find(turn.world, event.fleet)
     before = fleet.state
     if before in CANCELLED and not (before == "cancelled_running" and event.terminate):
         return before, before
@@ -79,14 +81,14 @@ def cancel(turn: Turn, event: e.CancelFleet) -> tuple[str, str]:
 
 
 def capacity_changed(turn: Turn) -> None:
-    """Fleets that wait for capacity try at once: the next attempt need not be awaited."""
+    """Let fleets that wait for capacity try at once."""
     for fleet in list(turn.world.fleets.values()):
         if fleet.state in LIVE and fleet.next_launch < NEVER:
             turn.world.fleets[fleet.id] = replace(fleet, next_launch=turn.now)
 
 
 def step(turn: Turn) -> None:
-    """What the fleets do by themselves at this moment."""
+    """Do what fleets do by themselves at this moment."""
     members = pools.members(turn.world)
     for fleet in list(turn.world.fleets.values()):
         if fleet.state in LIVE:
@@ -96,21 +98,25 @@ def step(turn: Turn) -> None:
 
 
 def next_due(world: World, now: float) -> float:
-    """When a fleet next does something by itself."""
+    """Return when a fleet next does something by itself."""
     return min(
         (_due(fleet) for fleet in world.fleets.values() if fleet.state in LIVE), default=NEVER
     )
 
 
 def _due(fleet: Fleet) -> float:
-    """A launch that comes due while the fleet is being modified waits until it is active again."""
+    """Let a launch wait while the fleet is being modified (guess)."""
     launch = fleet.next_launch if fleet.state == "active" else NEVER
     return min(fleet.due, launch, fleet.valid_until)
 
 
-def _get(world: World, fleet_id: str) -> Fleet:
+def find(world: World, fleet_id: str) -> Fleet:
+    """Return the fleet of this id. Raise Refused (EC2 API error codes)."""
     if fleet_id not in world.fleets:
-        raise fleet_not_found(fleet_id)
+        raise Refused(
+            "InvalidSpotFleetRequestId.NotFound",
+            f"The spot fleet request ID '{fleet_id}' does not exist",
+        )
     return world.fleets[fleet_id]
 
 
@@ -146,9 +152,9 @@ def _towards_target(turn: Turn, fleet: Fleet, members: list[Instance]) -> Fleet:
 
 
 def _shed(turn: Turn, fleet: Fleet, members: list[Instance], weight: float) -> Fleet:
-    """End what is over the target, dearest per unit first as lowestPrice does, then the youngest.
+    """End what is over the target: first the most expensive per unit, as lowestPrice does.
 
-    botocore: ec2.ModifySpotFleetRequest; what priceCapacityOptimized ends first is not documented.
+    botocore: ec2.ModifySpotFleetRequest; guess: other strategies do the same, the youngest first.
     """
     types = turn.world.machine_types
 
@@ -166,7 +172,7 @@ def _shed(turn: Turn, fleet: Fleet, members: list[Instance], weight: float) -> F
 
 
 def _end(turn: Turn, fleet: Fleet, terminate: bool) -> None:
-    """`cancelled_terminating` or `cancelled_running`, until the last instance has ended."""
+    """End a fleet; it is `cancelled` once its last instance ended (botocore: ec2.BatchState)."""
     state = "cancelled_terminating" if terminate else "cancelled_running"
     fleet = replace(fleet, state=state, due=NEVER, next_launch=NEVER)
     fleet = record(fleet, turn.now, "fleetRequestChange", state)
@@ -187,7 +193,7 @@ def _step_ending(turn: Turn, fleet: Fleet, members: list[Instance]) -> None:
 
 
 def activity(world: World, fleet: Fleet) -> str:
-    """The ActivityStatus (botocore: ec2.SpotFleetRequestConfig.ActivityStatus)."""
+    """Return the ActivityStatus (botocore: ec2.SpotFleetRequestConfig.ActivityStatus)."""
     weight = fulfilled(world, fleet)
     if fleet.last_problem and weight < fleet.target:
         return "error"
@@ -199,5 +205,5 @@ def activity(world: World, fleet: Fleet) -> str:
 
 
 def fulfilled(world: World, fleet: Fleet) -> float:
-    """The FulfilledCapacity: units that are pending or running."""
+    """Return the FulfilledCapacity: units that are pending or running."""
     return sum(i.spec.weight for i in pools.members(world).get(fleet.id, []))

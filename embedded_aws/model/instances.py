@@ -11,8 +11,7 @@ from operator import attrgetter
 from embedded_aws.model import container_instances
 from embedded_aws.model import events as e
 from embedded_aws.model.fleet_history import record
-from embedded_aws.model.refused import Refused
-from embedded_aws.model.things import NEVER, Fleet, Instance, LaunchSpec, first
+from embedded_aws.model.things import NEVER, Fleet, Instance, LaunchSpec, Refused, first
 from embedded_aws.model.world import Turn, World
 
 _DUE, _REGISTER_AT, _INTERRUPT_AT = map(attrgetter, ("due", "register_at", "interrupt_at"))
@@ -20,7 +19,7 @@ DOWN = ("shutting-down", "terminated")
 
 
 def launch(turn: Turn, fleet: Fleet, spec: LaunchSpec) -> Instance:
-    """A new instance, pending until it has booted."""
+    """Launch an instance, which is pending until it has booted."""
     world = turn.world
     instance = Instance(
         id=f"i-{world.new_id()}",
@@ -36,9 +35,9 @@ def launch(turn: Turn, fleet: Fleet, spec: LaunchSpec) -> Instance:
 
 
 def terminate(turn: Turn, instance: Instance, code: str, reason: str) -> None:
-    """Shut down: the operating system stops its containers (EC2 guide, terminating-instances).
+    """Shut down; the operating system stops the containers (EC2 guide, terminating-instances).
 
-    It is deregistered from ECS by itself (botocore: ecs.DeregisterContainerInstance).
+    ECS deregisters the instance by itself (botocore: ecs.DeregisterContainerInstance).
     """
     if instance.state in DOWN:
         return
@@ -58,12 +57,15 @@ def terminate(turn: Turn, instance: Instance, code: str, reason: str) -> None:
 
 
 def record_end(turn: Turn, fleet: Fleet, instance: Instance) -> Fleet:
-    """The fleet's history tells of an instance that ended."""
+    """Record in the fleet's history that an instance ended."""
     return record(fleet, turn.now, "instanceChange", "terminated", "", instance.id)
 
 
 def terminate_by_user(turn: Turn, event: e.TerminateInstances) -> list[tuple[str, str]]:
-    """TerminateInstances: idempotent, and none ends if one id is wrong (botocore: ec2)."""
+    """Terminate instances: idempotent, and none if one id is wrong (botocore: ec2).
+
+    Return ids and states before.
+    """
     world = turn.world
     unknown = [i for i in event.instances if i not in world.instances]
     if unknown:
@@ -77,19 +79,13 @@ def terminate_by_user(turn: Turn, event: e.TerminateInstances) -> list[tuple[str
         instance = world.instances[instance_id]
         before.append((instance_id, instance.state))
         if instance.state not in DOWN:
-            end_by_user(turn, instance)
+            terminate(turn, instance, "Client.UserInitiatedShutdown", "User initiated shutdown")
+            _record_end(turn, instance)
     return before
 
 
-def end_by_user(turn: Turn, instance: Instance) -> None:
-    """TerminateInstances of an instance that is up, by a user or by an alarm in his name."""
-    terminate(turn, instance, "Client.UserInitiatedShutdown", "User initiated shutdown")
-    fleet = turn.world.fleets[instance.fleet_id]
-    turn.world.fleets[fleet.id] = record_end(turn, fleet, instance)
-
-
 def interrupt(turn: Turn, event: e.InterruptInstance) -> None:
-    """EC2 wants the instance back (EC2 guide, spot-instance-termination-notices).
+    """Announce that EC2 takes an instance back (EC2 guide, spot-instance-termination-notices).
 
     With ECS_ENABLE_SPOT_INSTANCE_DRAINING the agent drains it at the notice (ECS guide,
     spot-instance-draining-linux-container).
@@ -110,7 +106,7 @@ def interrupt(turn: Turn, event: e.InterruptInstance) -> None:
 
 
 def step(turn: Turn) -> None:
-    """What the instances do by themselves at this moment."""
+    """Do what instances do by themselves at this moment."""
     now = turn.now
     for instance in [
         i
@@ -131,7 +127,7 @@ def step(turn: Turn) -> None:
 
 
 def next_due(world: World, now: float) -> float:
-    """When an instance next does something by itself."""
+    """Return when an instance next does something by itself."""
     return min(first(world.instances, when) for when in (_DUE, _REGISTER_AT, _INTERRUPT_AT))
 
 
@@ -140,16 +136,13 @@ def _run(turn: Turn, instance: Instance) -> Instance:
     register_at = NEVER
     if instance.spec.agent is not None:
         register_at = turn.now + _varied(world, world.timings.register)
-    instance = replace(
-        instance, state="running", due=NEVER, register_at=register_at, cpu_since=turn.now
-    )
+    instance = replace(instance, state="running", due=NEVER, register_at=register_at)
     world.instances[instance.id] = instance
-    world.alarms_due = turn.now
     return instance
 
 
 def _shut_down(turn: Turn, instance: Instance) -> None:
-    """Terminated when its containers have stopped, or when the time for that is over."""
+    """Terminate once the containers have stopped, or their time is over (guess)."""
     still_stopping = container_instances.live_tasks(turn.world, instance.container_instance)
     over = instance.down_by if still_stopping else instance.down_at
     if over > turn.now:
@@ -162,7 +155,7 @@ def _shut_down(turn: Turn, instance: Instance) -> None:
 
 
 def _register(turn: Turn, instance: Instance) -> Instance:
-    """The agent registers with its cluster, and tries again while there is none (ECS guide)."""
+    """Register with the agent's cluster; try again while there is none (guess)."""
     agent = instance.spec.agent
     assert agent is not None
     if agent.cluster not in turn.world.clusters:
@@ -182,6 +175,10 @@ def _take_back(turn: Turn, instance: Instance) -> None:
         "Server.SpotInstanceTermination",
         "Server.SpotInstanceTermination: Instance was terminated by Spot",
     )
+    _record_end(turn, instance)
+
+
+def _record_end(turn: Turn, instance: Instance) -> None:
     fleet = turn.world.fleets[instance.fleet_id]
     turn.world.fleets[fleet.id] = record_end(turn, fleet, instance)
 

@@ -1,4 +1,4 @@
-"""Where ECS puts a task: constraints, then the placement strategy (ECS guide, task-placement)."""
+"""The placement of tasks: constraints, then the strategy (ECS guide, task-placement)."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ import re
 from collections.abc import Callable, Iterable
 from math import inf
 
-from embedded_aws.model.refused import Refused
-from embedded_aws.model.things import ContainerInstance, Service, Task, TaskDefinition
+from embedded_aws.model.things import ContainerInstance, Refused, Service, Task, TaskDefinition
 
 Test = Callable[[ContainerInstance], bool]
-# The forms of the cluster query language (ECS guide, cluster-query-language) that are understood.
+# The supported forms of the cluster query language (ECS guide, cluster-query-language).
 _COMPARISON = re.compile(
     r"^attribute:(?P<name>[\w.\-/\\]+)\s*"
     r"(?:(?P<exists>exists|!exists)|(?P<operator>==|equals|!=|not_equals)\s*(?P<value>[^\s\[\]()]+))$"
@@ -18,9 +17,10 @@ _COMPARISON = re.compile(
 
 
 def parse(expression: str) -> Test:
-    """A memberOf expression as a test: `attribute:NAME == VALUE` and !=, exists, joined by `and`.
+    """Return a memberOf expression as a test.
 
-    Raises Refused for what is not understood, as ECS does for what is wrong.
+    Supported are `attribute:NAME == VALUE`, != and exists, joined by `and`. Raise Refused for any
+    other, as ECS does for a wrong one.
     """
     tests = [_parse_one(part.strip()) for part in re.split(r"\s+and\s+|&&", expression)]
     if len(tests) == 1:
@@ -43,7 +43,7 @@ def _parse_one(text: str) -> Test:
 
 
 def fits(instance: ContainerInstance, definition: TaskDefinition) -> bool:
-    """Whether the task's cpu, memory and GPUs are free there."""
+    """Return whether the task's CPU, memory and GPUs are free there."""
     return (
         instance.free_memory >= definition.memory
         and instance.free_cpu >= definition.cpu
@@ -52,7 +52,7 @@ def fits(instance: ContainerInstance, definition: TaskDefinition) -> bool:
 
 
 class Placement:
-    """The choice of instances for the tasks of one service at one moment."""
+    """The choice of instances for one service's tasks at one moment."""
 
     def __init__(
         self, service: Service, instances: Iterable[ContainerInstance], tasks: Iterable[Task]
@@ -67,15 +67,15 @@ class Placement:
             self.took(task.container_instance)
 
     def took(self, arn: str) -> None:
-        """One more task of the service is there."""
+        """Count one more task of the service on an instance."""
         self.here[arn] = self.here.get(arn, 0) + 1
 
     def update(self, instance: ContainerInstance) -> None:
-        """An instance has less free now."""
+        """Note that an instance has less free now."""
         self.by_arn[instance.arn] = instance
 
     def choose(self, definition: TaskDefinition) -> ContainerInstance | None:
-        """The instance for one more task, or None."""
+        """Return the instance for one more task, or None."""
         best: tuple[tuple[float, ...], ContainerInstance] | None = None
         for instance in self.by_arn.values():
             if not fits(instance, definition) or not self._allows(instance):
@@ -91,7 +91,7 @@ class Placement:
         return instance.arn in self.by_arn and all(test(instance) for test in self.tests)
 
     def _rank(self, instance: ContainerInstance) -> tuple[float, ...]:
-        """Lower is better; without a strategy a service spreads (task-placement-strategies)."""
+        """Return a rank, lower is better; the default is spread (task-placement-strategies)."""
         ranks: list[float] = []
         for kind, by in self.service.strategy or (("spread", "instanceId"),):
             if kind == "binpack":
@@ -111,35 +111,37 @@ class Placement:
             if other.attributes.get(name) == value
         )
 
-    def why_not(self, definition: TaskDefinition) -> str:
-        """The event for a task that found no place (ECS guide, service-event-messages-list)."""
+    def why_not(self, definition: TaskDefinition) -> tuple[str, str]:
+        """Return why a task found no place: the event's message and, shorter, the problem.
+
+        The words are ECS's (ECS guide, service-event-messages-list).
+        """
         text = (
-            f"(service {self.service.name}) was unable to place a task because no container "
-            "instance met all of its requirements. "
+            "was unable to place a task because no container instance met all of its requirements. "
         )
         if not self.in_cluster:
-            return text + "Reason: No Container Instances were found in your cluster."
+            problem = "No Container Instances were found in your cluster."
+            return f"{text}Reason: {problem}", problem
         # One that fails a constraint is closest only if all do.
         allowed = [self.by_arn[i.arn] for i in self.in_cluster if self._allows(i)]
         closest = max(
             allowed or self.in_cluster,
             key=lambda i: (i.status == "ACTIVE", i.free_memory, i.free_cpu),
         )
+        problem = self._lacks(closest, definition)
         return text + (
             f"The closest matching (container-instance {closest.arn.rsplit('/', 1)[-1]}) "
-            f"{self._lacks(closest, definition)}. For more information, see the Troubleshooting "
-            "section of the Amazon ECS Developer Guide."
-        )
+            f"{problem}. For more information, see the Troubleshooting section of the Amazon ECS "
+            "Developer Guide."
+        ), problem
 
     def _lacks(self, instance: ContainerInstance, definition: TaskDefinition) -> str:
         if not instance.connected:
             return "has a disconnected agent"
         if not self._allows(instance):
-            return (
-                "is missing an attribute required by your task"
-                if instance.status == "ACTIVE"
-                else "is being drained"
-            )
+            active = instance.status == "ACTIVE"
+            missing = "is missing an attribute required by your task"
+            return missing if active else "is being drained"
         if instance.free_memory < definition.memory:
             return "has insufficient memory available"
         if instance.free_cpu < definition.cpu:
@@ -152,10 +154,11 @@ class Placement:
 def first_to_stop(
     tasks: Iterable[Task], instances: dict[str, ContainerInstance], service: Service
 ) -> list[Task]:
-    """In which order a scale-in takes tasks.
+    """Return the tasks in the order in which a scale-in stops them.
 
-    Those that do not run yet first; then, where a strategy packs, the one whose instance has most
-    left after it is gone (ECS guide, task-placement-strategies, binpack); else the youngest.
+    Those that do not run yet come first (guess); then, where a strategy packs, the one whose
+    instance has most left then (ECS guide, task-placement-strategies, binpack); else the
+    youngest (guess).
     """
     packs = any(kind == "binpack" for kind, _ in service.strategy)
 

@@ -1,4 +1,4 @@
-"""Where a fleet's instances come from: pools of a type in a zone, with a price and a capacity."""
+"""The pools of a fleet's instances: a type in a zone, with a price and a capacity."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NO_CAPACITY = (
 
 
 def members(world: World) -> dict[str, list[Instance]]:
-    """The pending and running instances of each fleet."""
+    """Return the pending and running instances of each fleet."""
     found: dict[str, list[Instance]] = defaultdict(list)
     for instance in world.instances.values():
         if instance.state in UP:
@@ -27,7 +27,7 @@ def members(world: World) -> dict[str, list[Instance]]:
 
 
 def launch(turn: Turn, fleet: Fleet, up: list[Instance]) -> Fleet:
-    """Launch what the fleet lacks, as far as prices, quota and capacity let it; or say why not."""
+    """Launch what the fleet lacks, within prices, quota and capacity; record why it cannot."""
     market = _Market(turn.world)
     weight = sum(i.spec.weight for i in up)
     problems: dict[str, str] = {}
@@ -49,12 +49,12 @@ def launch(turn: Turn, fleet: Fleet, up: list[Instance]) -> Fleet:
         )
     if weight >= fleet.target:
         return replace(fleet, placed=True, next_launch=NEVER, last_problem="")
-    fleet = _say(fleet, turn.now, problems)
+    fleet = _record_problems(fleet, turn.now, problems)
     retry = turn.now + turn.world.timings.retry_capacity
     return replace(fleet, placed=True, next_launch=retry if fleet.maintain else NEVER)
 
 
-def _say(fleet: Fleet, now: float, problems: dict[str, str]) -> Fleet:
+def _record_problems(fleet: Fleet, now: float, problems: dict[str, str]) -> Fleet:
     """Record each problem once, until it changes; sub types as botocore's ec2.EventInformation."""
     key = "; ".join(sorted(problems))
     if key == fleet.last_problem:
@@ -78,7 +78,7 @@ INFORMATION = ("launchSpecTemporarilyBlacklisted", "launchSpecUnusable", "fleetP
 
 
 class _Market:
-    """What can be launched at one moment, counted down as it is launched."""
+    """The capacity left at one moment, counted down with each launch."""
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -91,7 +91,7 @@ class _Market:
                 self.hourly[instance.fleet_id] += self._price(instance.spec)
 
     def choose(self, fleet: Fleet, problems: dict[str, str]) -> LaunchSpec | None:
-        """The best pool that can launch one more; `problems` gets why others cannot."""
+        """Return the best pool that can launch one more; `problems` gets why others cannot."""
         best: tuple[tuple[float, ...], LaunchSpec] | None = None
         for order, spec in enumerate(fleet.specs):
             problem = self._problem(fleet, spec)
@@ -108,7 +108,7 @@ class _Market:
         return best[1]
 
     def take(self, spec: LaunchSpec) -> None:
-        """One more instance of this pool is up."""
+        """Count one more instance of this pool."""
         self._count(spec)
 
     def _count(self, spec: LaunchSpec) -> None:
@@ -120,7 +120,7 @@ class _Market:
         return self.world.machine_types[spec.instance_type].spot_price
 
     def _rank(self, fleet: Fleet, spec: LaunchSpec) -> tuple[float, ...]:
-        """Lower is better (botocore: ec2.SpotFleetRequestConfigData.AllocationStrategy)."""
+        """Return a rank, lower is better (ec2.SpotFleetRequestConfigData.AllocationStrategy)."""
         name = f"{spec.instance_type}/{spec.availability_zone}"
         price = self._price(spec) / spec.weight
         if fleet.strategy == "diversified":
@@ -136,7 +136,7 @@ class _Market:
         )
 
     def _problem(self, fleet: Fleet, spec: LaunchSpec) -> tuple[str, str] | None:
-        """(sub type, description) of why this pool cannot launch one more."""
+        """Return why this pool cannot launch one more: (sub type, description)."""
         place = f"{spec.instance_type}, {spec.image_id}, Linux/UNIX, {spec.availability_zone}"
         if spec.fault:
             return "spotFleetRequestConfigurationInvalid", f"{place}: {spec.fault}"

@@ -1,4 +1,4 @@
-"""What the ECS service scheduler starts and stops (ECS guide, service_definition_parameters)."""
+"""The ECS service scheduler (ECS guide, service_definition_parameters)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from embedded_aws.model.world import Turn, World
 
 
 def live_tasks(world: World) -> dict[str, list[Task]]:
-    """The tasks of each service that have not stopped."""
+    """Return the tasks of each service that have not stopped."""
     found: dict[str, list[Task]] = defaultdict(list)
     for task in world.tasks.values():
         if task.status != "STOPPED":
@@ -23,7 +23,7 @@ def live_tasks(world: World) -> dict[str, list[Task]]:
 
 
 def schedule(turn: Turn, service: Service, live: list[Task]) -> None:
-    """One pass: stop what drains, is of an old revision or too many; start what is missing."""
+    """Stop tasks that drain, are outdated or too many; start those that are missing."""
     kept = [t for t in live if t.desired == "RUNNING"]
     drained = _draining(turn, kept)
     staying = [t for t in kept if t.arn not in drained]
@@ -42,36 +42,36 @@ def schedule(turn: Turn, service: Service, live: list[Task]) -> None:
 
 
 def _may_stop(service: Service, kept: list[Task]) -> int:
-    """How many running tasks minimumHealthyPercent lets go (ecs.DeploymentConfiguration)."""
+    """Return how many running tasks minimumHealthyPercent lets go (ecs.DeploymentConfiguration)."""
     least = math.ceil(service.desired * service.minimum_percent / 100)
     return max(0, sum(t.status == "RUNNING" for t in kept) - least)
 
 
 def _within(candidates: list[Task], allowed: int) -> list[Task]:
-    """Of the candidates all that do not run, and as many running ones as allowed."""
+    """Keep all candidates that do not run, and as many running ones as allowed."""
     running = [t for t in candidates if t.status == "RUNNING"]
     return [t for t in candidates if t.status != "RUNNING"] + running[:allowed]
 
 
 def _draining(turn: Turn, kept: list[Task]) -> set[str]:
-    """Tasks on draining instances; they are replaced elsewhere (UpdateContainerInstancesState)."""
+    """Return the tasks on draining instances (botocore: ecs.UpdateContainerInstancesState)."""
     instances = turn.world.container_instances
     on = {arn for arn, instance in instances.items() if instance.status == "DRAINING"}
     return {t.arn for t in kept if t.container_instance in on}
 
 
 def _may_drain(turn: Turn, task: Task) -> bool:
-    return not (turn.world.draining_heeds_protection and tasks.is_protected(task, turn.now))
+    return not (turn.world.draining_spares_protected and tasks.is_protected(task, turn.now))
 
 
 def _outdated(turn: Turn, service: Service, kept: list[Task]) -> list[Task]:
-    """Tasks of earlier deployments; protected ones finish first (task-scale-in-protection)."""
+    """Return unprotected tasks of earlier deployments (ECS guide, task-scale-in-protection)."""
     current = service.deployments[0].id
     return [t for t in kept if t.deployment != current and not tasks.is_protected(t, turn.now)]
 
 
 def _too_many(turn: Turn, service: Service, kept: list[Task]) -> list[Task]:
-    """Scale-in: unprotected tasks only, however many are too many."""
+    """Return what a scale-in stops: unprotected tasks (ECS guide, task-scale-in-protection)."""
     current = service.deployments[0].id
     mine = [t for t in kept if t.deployment == current]
     if len(mine) <= service.desired:
@@ -105,7 +105,7 @@ def _start(turn: Turn, service: Service, kept: list[Task], alive: int) -> Servic
     for _ in range(missing):
         instance = placement.choose(deployment.definition)
         if instance is None:
-            service = _complain(turn, service, placement.why_not(deployment.definition))
+            service = _complain(turn, service, *placement.why_not(deployment.definition))
             break
         task, instance = tasks.place(turn, service, deployment, instance)
         placement.update(instance)
@@ -117,17 +117,15 @@ def _start(turn: Turn, service: Service, kept: list[Task], alive: int) -> Servic
     return service
 
 
-def _complain(turn: Turn, service: Service, text: str) -> Service:
-    """Once, until the reason changes: ECS does not repeat itself at each attempt either."""
-    kind = text.split(") ")[-1] if "closest" in text else text
-    if kind == service.last_problem:
+def _complain(turn: Turn, service: Service, message: str, problem: str) -> Service:
+    """Add the event only when the problem changes (guess)."""
+    if problem == service.last_problem:
         return service
-    message = text.removeprefix(f"(service {service.name}) ")
-    return replace(say(turn, service, message), last_problem=kind)
+    return replace(say(turn, service, message), last_problem=problem)
 
 
 def _finish(turn: Turn, service: Service) -> Service:
-    """Drop deployments without tasks, and tell of the steady state."""
+    """Drop deployments without tasks, and report the steady state."""
     mine = service.arn
     live = [t for t in turn.world.tasks.values() if t.service == mine and t.status != "STOPPED"]
     used = {t.deployment for t in live}

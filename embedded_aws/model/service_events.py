@@ -1,4 +1,4 @@
-"""What a service says and remembers of its tasks (ECS guide, service-event-messages-list)."""
+"""A service's events and pauses after failed starts (ECS guide, service-event-messages-list)."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ UNABLE = "is unable to consistently start tasks successfully."
 
 
 def say(turn: Turn, service: Service, message: str) -> Service:
-    """The service with one more event, newest first."""
+    """Return the service with one more event, newest first."""
     event = ServiceEvent(turn.world.new_id(32), turn.now, f"(service {service.name}) {message}")
     return replace(service, events=(event, *service.events[: KEPT - 1]))
 
 
 def start_failed(turn: Turn, task: Task) -> None:
-    """A task never ran: the pause before the next grows, to 27 min (service-throttle-logic)."""
+    """Lengthen the pause after a task that never ran, up to 27 min (service-throttle-logic)."""
     world = turn.world
     service = world.services.get(task.service)
     if service is None:

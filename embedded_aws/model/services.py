@@ -7,22 +7,21 @@ from dataclasses import replace
 from embedded_aws.model import clusters, scheduling, tasks
 from embedded_aws.model import events as e
 from embedded_aws.model.placement import parse
-from embedded_aws.model.refused import Refused, service_not_found
-from embedded_aws.model.things import NEVER, Deployment, Service, TaskDefinition
+from embedded_aws.model.things import NEVER, Deployment, Refused, Service, TaskDefinition
 from embedded_aws.model.world import Turn, World
 
 
 def find(world: World, cluster: str, service: str) -> Service:
-    """The service of this name or ARN, whatever its status. Raises Refused."""
+    """Return the service of this name or ARN, whatever its status. Raise Refused."""
     name = clusters.check(world, cluster)
     arn = world.arn("service", name, service.rsplit("/", 1)[-1])
     if arn not in world.services:
-        raise service_not_found()
+        raise _not_found()
     return world.services[arn]
 
 
 def create(turn: Turn, event: e.CreateService) -> str:
-    """CreateService: refused while one of the name is ACTIVE or DRAINING (ecs.DeleteService)."""
+    """Create a service; refuse while one of that name is ACTIVE or DRAINING (ecs.DeleteService)."""
     world = turn.world
     cluster = clusters.check(world, event.cluster)
     arn = world.arn("service", cluster, event.name)
@@ -49,7 +48,7 @@ def create(turn: Turn, event: e.CreateService) -> str:
 
 
 def update(turn: Turn, event: e.UpdateService) -> str:
-    """UpdateService: a new task definition or force_new_deployment makes a deployment."""
+    """Update a service; a new task definition or force_new_deployment makes a deployment."""
     world = turn.world
     service = find(world, event.cluster, event.name)
     if service.status != "ACTIVE":
@@ -85,10 +84,10 @@ def update(turn: Turn, event: e.UpdateService) -> str:
 
 
 def delete(turn: Turn, event: e.DeleteService) -> str:
-    """DeleteService: with a desired count above 0 only by force; DRAINING until its tasks stop."""
+    """Delete a service: with tasks only by force; DRAINING until they stop (ecs.DeleteService)."""
     service = find(turn.world, event.cluster, event.name)
     if service.status == "INACTIVE":
-        raise service_not_found()
+        raise _not_found()
     if service.desired > 0 and not event.force:
         raise Refused(
             "InvalidParameterException",
@@ -113,7 +112,7 @@ def step(turn: Turn) -> None:
 
 
 def next_due(world: World, now: float) -> float:
-    """When a throttled service next tries."""
+    """Return when a throttled service next tries."""
     return min((s.not_before for s in world.services.values() if s.not_before > now), default=NEVER)
 
 
@@ -122,3 +121,7 @@ def _deployment(turn: Turn, definition: TaskDefinition) -> Deployment:
     return Deployment(
         id=f"ecs-svc/{number:019d}", definition=definition, created=turn.now, updated=turn.now
     )
+
+
+def _not_found() -> Refused:
+    return Refused("ServiceNotFoundException", "Service not found.")

@@ -7,8 +7,15 @@ from operator import attrgetter
 
 from embedded_aws.model import clusters, service_events
 from embedded_aws.model import events as e
-from embedded_aws.model.refused import Refused
-from embedded_aws.model.things import NEVER, ContainerInstance, Deployment, Service, Task, first
+from embedded_aws.model.things import (
+    NEVER,
+    ContainerInstance,
+    Deployment,
+    Refused,
+    Service,
+    Task,
+    first,
+)
 from embedded_aws.model.world import KillTask, StartTask, StopTask, Turn, World
 
 DEFAULT_PROTECTION_MINUTES = 120  # botocore: ecs.UpdateTaskProtection, like the limits below
@@ -19,7 +26,7 @@ _START_AT, _KILL_AT = attrgetter("start_at"), attrgetter("kill_at")
 def place(
     turn: Turn, service: Service, deployment: Deployment, instance: ContainerInstance
 ) -> tuple[Task, ContainerInstance]:
-    """A new task on an instance, which has that much less free."""
+    """Place a new task on an instance; return both."""
     world, definition = turn.world, deployment.definition
     tags = dict(service.tags) if service.propagate_tags == "SERVICE" else {}
     if service.propagate_tags == "TASK_DEFINITION":
@@ -48,7 +55,7 @@ def place(
 
 
 def find(world: World, cluster: str, task: str) -> Task:
-    """The task of this id or ARN. Raises Refused."""
+    """Return the task of this id or ARN. Raise Refused."""
     name = clusters.check(world, cluster)
     arn = world.arn("task", name, task.rsplit("/", 1)[-1])
     if arn not in world.tasks:
@@ -57,14 +64,14 @@ def find(world: World, cluster: str, task: str) -> Task:
 
 
 def is_protected(task: Task, now: float) -> bool:
-    """Whether scale-in and deployments leave it alone (ECS guide, task-scale-in-protection)."""
+    """Return whether scale-in and deployments spare it (ECS guide, task-scale-in-protection)."""
     return task.protected_until > now
 
 
 def protect(turn: Turn, event: e.ProtectTask) -> float:
-    """UpdateTaskProtection for one task: only of services, and only while it runs.
+    """Protect a task, or end that: only of a service, and only while it runs.
 
-    Raises Refused; the codes MISSING and TASK_NOT_VALID are failures, not errors (ECS guide,
+    Raise Refused; the codes MISSING and TASK_NOT_VALID are failures, not errors (ECS guide,
     api_failures_messages).
     """
     world = turn.world
@@ -85,14 +92,14 @@ def protect(turn: Turn, event: e.ProtectTask) -> float:
 
 
 def stop_by_user(turn: Turn, event: e.StopTaskRequest) -> str:
-    """StopTask of the API; the answer is the ARN (botocore: ecs.StopTask)."""
+    """Stop a task at a user's request and return its ARN (botocore: ecs.StopTask)."""
     task = find(turn.world, event.cluster, event.task)
     stop(turn, task, "UserInitiated", event.reason)
     return task.arn
 
 
 def stop(turn: Turn, task: Task, code: str, reason: str) -> None:
-    """SIGTERM, and SIGKILL after the stop timeout; a task that has not started just ends."""
+    """Send SIGTERM, and SIGKILL after the stop timeout; a task that has not started just ends."""
     if task.desired == "STOPPED":
         return
     task = replace(task, desired="STOPPED", stop_code=code, reason=reason, stopping=turn.now)
@@ -106,13 +113,13 @@ def stop(turn: Turn, task: Task, code: str, reason: str) -> None:
 
 
 def host_ends(turn: Turn, arn: str, instance_id: str) -> None:
-    """The instance shuts down (ECS guide, stopped-task-error-codes, "Host EC2")."""
+    """Stop a task whose instance shuts down (ECS guide, stopped-task-error-codes, "Host EC2")."""
     reason = f"Host EC2 (instance {instance_id}) terminated."
     stop(turn, turn.world.tasks[arn], "TerminationNotice", reason)
 
 
 def gone(turn: Turn, arn: str) -> None:
-    """The instance is gone or forgotten: whatever is left of the task ends now."""
+    """End what is left of a task whose instance is gone (guess: no exit code but SIGKILL's)."""
     task = turn.world.tasks[arn]
     if task.status != "PENDING":
         turn.effects.append(KillTask(arn))
@@ -128,7 +135,7 @@ def gone(turn: Turn, arn: str) -> None:
 
 
 def exited(turn: Turn, event: e.TaskExited) -> None:
-    """The program ended, by itself or because it was told to."""
+    """Note that the program ended, by itself or on request."""
     task = turn.world.tasks.get(event.task)
     if task is None or task.status == "STOPPED":
         return
@@ -143,7 +150,7 @@ def exited(turn: Turn, event: e.TaskExited) -> None:
 
 
 def not_started(turn: Turn, event: e.TaskNotStarted) -> None:
-    """The container could not be made; the service starts the next one ever later."""
+    """Note that the container could not start; the service waits longer before the next."""
     task = turn.world.tasks.get(event.task)
     if task is None or task.status == "STOPPED":
         return
@@ -155,7 +162,7 @@ def not_started(turn: Turn, event: e.TaskNotStarted) -> None:
 
 
 def step(turn: Turn) -> None:
-    """What the tasks do by themselves at this moment."""
+    """Do what tasks do by themselves at this moment."""
     now = turn.now
     for task in [t for t in turn.world.tasks.values() if t.start_at <= now or t.kill_at <= now]:
         if task.start_at <= now:
@@ -169,7 +176,7 @@ def step(turn: Turn) -> None:
 
 
 def next_due(world: World, now: float) -> float:
-    """When a task next does something by itself, or loses its protection."""
+    """Return when a task next does something by itself, or loses its protection."""
     found = world.tasks
     protections = (t.protected_until for t in found.values() if t.protected_until > now)
     return min(first(found, _START_AT), first(found, _KILL_AT), min(protections, default=NEVER))

@@ -1,4 +1,4 @@
-"""The things of the model: fleets, instances, services, tasks. Frozen: a change makes a new one.
+"""The model's fleets, instances, services and tasks. Frozen: a change makes a new one.
 
 Times are seconds since the epoch, memory is in MiB, cpu in ECS's units (1,024 a vCPU).
 """
@@ -15,8 +15,17 @@ T = TypeVar("T")
 NEVER = math.inf
 
 
+class Refused(Exception):
+    """AWS refuses a request: `code` is AWS's own error code, `message` its sentence."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code = code
+        self.message = message
+
+
 def first(things: Mapping[str, T], when: Callable[[T], float]) -> float:
-    """The earliest of a time that each of the things has. Asked for at each moment: it is quick."""
+    """Return the earliest of a time that each of the things has. It runs often: keep it fast."""
     return min(map(when, things.values()), default=NEVER)
 
 
@@ -53,7 +62,7 @@ class LaunchSpec:
     max_price: float | None = None
     agent: AgentConfig | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
-    details: Mapping[str, Any] = field(default_factory=dict)  # carried along for DescribeInstances
+    details: Mapping[str, Any] = field(default_factory=dict)  # for DescribeInstances
     fault: str = ""  # why EC2 cannot launch from it, e.g. an image that does not exist
 
 
@@ -69,13 +78,11 @@ class HistoryRecord:
 
 
 @dataclass(frozen=True)
-class Fleet:
-    """A spot fleet request (botocore: ec2.SpotFleetRequestConfigData)."""
+class FleetSettings:
+    """The settings of a spot fleet request (botocore: ec2.SpotFleetRequestConfigData)."""
 
-    id: str
     specs: tuple[LaunchSpec, ...]
     target: int
-    created: float
     config: Mapping[str, Any] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
     client_token: str = ""
@@ -86,6 +93,14 @@ class Fleet:
     valid_until: float = NEVER
     terminate_at_expiry: bool = False
     keep_excess: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fleet(FleetSettings):
+    """A spot fleet request."""
+
+    id: str
+    created: float
     state: str = "submitted"
     due: float = NEVER  # when its state changes by itself
     next_launch: float = NEVER  # when it launches, or tries to
@@ -108,12 +123,10 @@ class Instance:
     state: str = "pending"
     due: float = NEVER  # when its state changes by itself
     ended: float = NEVER
-    notice_at: float = NEVER  # when the interruption notice was given
+    notice_at: float = NEVER  # when EC2 announced the interruption
     interrupt_at: float = NEVER
     register_at: float = NEVER
     container_instance: str = ""
-    cpu: float = 0.0  # percent
-    cpu_since: float = NEVER  # since when it runs and uses so much
     down_at: float = NEVER  # when a shutdown is done at the earliest ...
     down_by: float = NEVER  # ... and at the latest
     reason_code: str = ""
@@ -122,7 +135,7 @@ class Instance:
 
 @dataclass(frozen=True)
 class ContainerInstance:
-    """An instance as ECS sees it, with what is registered and still free."""
+    """An instance as ECS sees it, with its registered and its free resources."""
 
     arn: str
     cluster: str
@@ -141,18 +154,8 @@ class ContainerInstance:
 
 
 @dataclass(frozen=True)
-class Alarm:
-    """A CloudWatch alarm that ends an instance (botocore: cloudwatch.PutMetricAlarmInput)."""
-
-    name: str
-    instance: str
-    threshold: float  # percent of CPU
-    seconds: float
-
-
-@dataclass(frozen=True)
 class TaskDefinition:
-    """What placement and stopping need of a task definition; `details` is carried along."""
+    """The parts of a task definition that placement and stopping need; `details` has the rest."""
 
     arn: str
     family: str
@@ -185,15 +188,12 @@ class ServiceEvent:
 
 
 @dataclass(frozen=True)
-class Service:
-    """An ECS service; the first deployment is the primary one, the others are being replaced."""
+class ServiceSettings:
+    """The settings of a service (botocore: ecs.CreateService)."""
 
-    arn: str
-    name: str
     cluster: str
+    name: str
     desired: int
-    deployments: tuple[Deployment, ...]
-    created: float
     minimum_percent: int = 100
     maximum_percent: int = 200
     constraints: tuple[str, ...] = ()
@@ -202,6 +202,15 @@ class Service:
     propagate_tags: str = "NONE"
     tags: Mapping[str, str] = field(default_factory=dict)
     details: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Service(ServiceSettings):
+    """An ECS service; the first deployment is the primary one, the others are being replaced."""
+
+    arn: str
+    deployments: tuple[Deployment, ...]
+    created: float
     status: str = "ACTIVE"
     failed_in_a_row: int = 0
     not_before: float = 0.0
@@ -237,5 +246,5 @@ class Task:
 
     @property
     def id(self) -> str:
-        """The last part of the ARN."""
+        """Return the last part of the ARN."""
         return self.arn.rsplit("/", 1)[-1]

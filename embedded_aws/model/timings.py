@@ -1,11 +1,11 @@
-"""How long AWS takes for what the model does by itself."""
+"""The times that AWS takes for what the model does by itself."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Timings:
-    """How long AWS takes, in seconds. Where no source is named the value is a guess of its size."""
+    """Times in seconds. A value without a source is a guess."""
 
     fleet_active: float = 3.0  # submitted -> active
     fulfil: float = 10.0  # from a need for instances to their launch
@@ -14,7 +14,7 @@ class Timings:
     boot: float = 25.0  # pending -> running
     register: float = 45.0  # running -> registered as a container instance
     retry_register: float = 15.0  # the agent's next attempt while its cluster does not exist
-    tick: float = 1.0  # happenings fall on multiples of it, so that many can be taken in one go
+    tick: float = 1.0  # events fall on multiples of it, so that one step takes many
     jitter: float = 0.3  # boot and registration vary by this share
     shutdown: float = 30.0  # shutting-down -> terminated, with nothing left to stop ...
     shutdown_most: float = 120.0  # ... and while containers are still stopping
@@ -31,7 +31,7 @@ class Timings:
 
 
 AWS_TIMINGS = Timings()
-# For `local` and tests: the same order of happenings, in fractions of a second.
+# For `local` and tests: the same order of events, in fractions of a second.
 FAST_TIMINGS = Timings(
     tick=0.0,
     fleet_active=0.05,

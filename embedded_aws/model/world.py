@@ -1,4 +1,4 @@
-"""The world of one account in one region, and what it asks others to make real."""
+"""The world of one account in one region, and the effects that others must make real."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 
 from embedded_aws.model.things import (
     NEVER,
-    Alarm,
     ContainerInstance,
     Fleet,
     Instance,
@@ -47,9 +46,9 @@ Effect = StartTask | StopTask | KillTask
 class World:
     """All of one account in one region; copied at each advance, so an older one stays as it was.
 
-    `capacity` says how many machines a pool has at most: by "type/zone", "type", "zone" or "*";
-    what is not named is without limit. `vcpu_quota` is the account's spot quota (EC2 guide,
-    using-spot-limits). `draining_heeds_protection`: sources disagree on it, so both can be had.
+    `capacity` limits the machines of a pool: by "type/zone", "type", "zone" or "*"; what it does
+    not name has no limit. `vcpu_quota` is the account's spot quota (EC2 guide, using-spot-limits).
+    `draining_spares_protected`: sources disagree, so it can be either (guess: True).
     """
 
     machine_types: Mapping[str, MachineType]
@@ -60,7 +59,7 @@ class World:
     counter: int = 0
     capacity: Mapping[str, int] = field(default_factory=dict)
     vcpu_quota: int | None = None
-    draining_heeds_protection: bool = True
+    draining_spares_protected: bool = True
     wake: float = NEVER  # the next moment at which something happens by itself
     clusters: dict[str, float] = field(default_factory=dict)
     fleets: dict[str, Fleet] = field(default_factory=dict)
@@ -69,11 +68,9 @@ class World:
     container_instances: dict[str, ContainerInstance] = field(default_factory=dict)
     services: dict[str, Service] = field(default_factory=dict)
     tasks: dict[str, Task] = field(default_factory=dict)
-    alarms: dict[str, Alarm] = field(default_factory=dict)
-    alarms_due: float = NEVER  # when the alarms are to be looked at
 
     def copy(self) -> World:
-        """A world that can be changed without changing this one."""
+        """Return a world that can change without changing this one."""
         return replace(
             self,
             clusters=dict(self.clusters),
@@ -83,21 +80,20 @@ class World:
             container_instances=dict(self.container_instances),
             services=dict(self.services),
             tasks=dict(self.tasks),
-            alarms=dict(self.alarms),
         )
 
     def new_id(self, length: int = 17) -> str:
-        """The next id, as hexadecimal digits: the same seed gives the same ids."""
+        """Return the next id in hexadecimal digits; the same seed gives the same ids."""
         self.counter += 1
         text = f"{self.seed}/{self.region}/{self.counter}"
         return hashlib.blake2b(text.encode(), digest_size=32).hexdigest()[:length]
 
     def chance(self) -> float:
-        """The next random number of 0 <= x < 1, from the same seeded row as the ids."""
+        """Return the next random number, 0 <= x < 1, from the same seeded sequence as the ids."""
         return int(self.new_id(12), 16) / 16**12
 
     def arn(self, kind: str, *parts: str) -> str:
-        """An ARN of ECS: `kind` is cluster, service, task or container-instance."""
+        """Return an ARN of ECS; `kind` is cluster, service, task or container-instance."""
         return f"arn:aws:ecs:{self.region}:{self.account}:{kind}/" + "/".join(parts)
 
 

@@ -76,7 +76,10 @@ def _load(engine: Engine, base: Base, folder: Path) -> None:
     if not shutil.which("mmdebstrap") or os.geteuid() != 0:
         pulled = engine.run("pull", base.hub, check=False)
         if pulled.returncode != 0:
-            raise NoBase(f"{base.hub} cannot be pulled, and mmdebstrap (as root) is not at hand")
+            raise NoBase(
+                f"{base.hub} cannot be pulled, and mmdebstrap is not here, or not used by root. "
+                "On Debian: apt-get install mmdebstrap"
+            )
         engine.run("tag", base.hub, base.image)
         return
     archive = folder / f"{base.suite}-{_VERSION}.tar"

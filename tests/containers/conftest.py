@@ -1,11 +1,7 @@
-"""Real containers: the engine of this machine, base images, and the worker's image.
-
-Where there is no engine these tests are skipped, and the reason is said; .ci/run installs one.
-"""
+"""Real containers: the engine of this machine, base images, and the worker's image."""
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import itertools
 import os
@@ -99,20 +95,14 @@ def engine():
     try:
         return engines.find()
     except engines.NoEngine as error:
-        pytest.skip(f"no container engine: {error}")
+        fix = "On Debian and Ubuntu: apt-get install podman runc"
+        pytest.fail(f"No container engine works here: {error}. {fix}", pytrace=False)
 
 
 @pytest.fixture(scope="session")
 def base_image(engine):
     """Gives the name of a base image by its suite ("bookworm"), made or pulled when first asked."""
-
-    def provide(suite):
-        try:
-            return bases.provide(engine, suite)
-        except bases.NoBase as error:
-            pytest.skip(str(error))
-
-    return provide
+    return lambda suite: bases.provide(engine, suite)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -122,14 +112,7 @@ def on_other_bases(request, engine, image_name):
         yield None
         return
     made = others.Others(engine, image_name)
-
-    def provide(suite):
-        try:
-            return made.get(suite)
-        except bases.NoBase as error:
-            pytest.skip(str(error))
-
-    yield provide
+    yield made.get
     made.close()
 
 
@@ -147,28 +130,24 @@ def worker_image(engine, base_image, image_name):
         return engine.build(ROOT / "worker", image_name("worker"), base=base)
 
 
-@contextlib.contextmanager
-def _in_network(engine, made):
+@pytest.fixture(scope="session")
+def podman(engine):
+    """Only podman puts a container into a network that the tests have made."""
     if engine.name != "podman":
-        pytest.skip("only podman puts a container into a network that the tests have made")
-    try:
-        with made as one:
-            yield one
-    except ec2.NoNetwork as error:
-        pytest.skip(str(error))
+        pytest.fail("This test needs podman. On Debian: apt-get install podman runc", pytrace=False)
 
 
 @pytest.fixture
-def machine(engine, embedded_server):
+def machine(podman, embedded_server):
     """A machine of EC2, with a network of its own in which its metadata answers."""
-    with _in_network(engine, ec2.running(embedded_server.endpoint)) as one:
+    with ec2.running(embedded_server.endpoint) as one:
         yield one
 
 
 @pytest.fixture
-def elsewhere(engine, embedded_server):
+def elsewhere(podman, embedded_server):
     """A computer that is none of EC2, where nothing comes back from the address of metadata."""
-    with _in_network(engine, ec2.elsewhere(embedded_server.endpoint)) as one:
+    with ec2.elsewhere(embedded_server.endpoint) as one:
         yield one
 
 

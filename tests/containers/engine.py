@@ -1,4 +1,4 @@
-"""A container engine for the tests: docker or podman, whichever works on this machine.
+"""A container engine for the tests: podman or docker, whichever works on this machine.
 
 podman gets a configuration and a store of its own, in a cache folder: nothing of the developer's
 images is touched, and it also runs where the machine itself is a container that may not raise its
@@ -107,20 +107,20 @@ def cache_folder() -> Path:
 
 
 def find() -> Engine:
-    """The engine of this machine: docker if its daemon answers, else podman. Raises NoEngine."""
+    """Return the engine of this machine: podman if it works, else docker. Raise NoEngine."""
     reasons = []
-    if shutil.which("docker"):
-        docker = Engine(["docker"])
-        asked = docker.run("info", "--format", "{{.ServerVersion}}", check=False)
-        if asked.returncode == 0 and asked.stdout.strip():
-            return docker
-        reasons.append(f"docker's daemon does not answer ({_last_line(asked.stderr)})")
     if shutil.which("podman"):
         podman = Engine(["podman"], _podman_environ(cache_folder() / "podman"))
         asked = podman.run("info", check=False)
         if asked.returncode == 0:
             return podman
         reasons.append(f"podman does not work ({_last_line(asked.stderr)})")
+    if shutil.which("docker"):
+        docker = Engine(["docker"])
+        asked = docker.run("info", "--format", "{{.ServerVersion}}", check=False)
+        if asked.returncode == 0 and asked.stdout.strip():
+            return docker
+        reasons.append(f"docker's daemon does not answer ({_last_line(asked.stderr)})")
     raise NoEngine("; ".join(reasons) or "neither docker nor podman is installed")
 
 

@@ -74,4 +74,4 @@ def test_a_user_that_the_image_does_not_have_is_said(engine, worker_image):
     ended = engine.run("run", "--rm", "--env=WORKER_USER=nobody-here", worker_image, check=False)
 
     assert ended.returncode == 2
-    assert ended.stdout == "Error: WORKER_USER = 'nobody-here' is no user of this image.\n"
+    assert ended.stdout == "Error: WORKER_USER = 'nobody-here' is not a user of this image.\n"

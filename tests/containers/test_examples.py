@@ -9,8 +9,8 @@ import sys
 
 import pytest
 
-from examples.trials import fiji, hello_world, ome_zarr, tools, variant_calling
-from examples.trials.trial import CHECKOUT
+from tests.trials import fiji, hello_world, ome_zarr, tools, variant_calling
+from tests.trials.trial import CHECKOUT
 
 TRIALS = {
     module.TRIAL.name: module.TRIAL for module in (hello_world, fiji, ome_zarr, variant_calling)
@@ -55,8 +55,8 @@ def base(engine, base_image, image_name):
 @pytest.mark.parametrize("name", TRIALS)
 def test_its_jobs_run_in_its_image(name, engine, base, context, image_name, tmp_path):
     trial = TRIALS[name]
-    if trial.missing():
-        pytest.skip(f"{trial.missing()}: make example-tools")
+    if missing := trial.missing():
+        pytest.fail(f"{missing}. Run: make example-tools", pytrace=False)
     folder = context(trial)
     options = []
     if name == "fiji":

@@ -75,21 +75,3 @@ def test_make_push_sends_the_image_to_the_registry_that_its_name_says(
 
     assert code == 0, out + err
     assert "/v2/me/mine/manifests/1.2.3" in received
-
-
-@pytest.mark.parametrize("target", ["push", "multi"])
-def test_an_image_without_an_owner_is_sent_nowhere(make, target):
-    code, _, err = make(target)
-
-    assert code == 2
-    assert re.match("Error: .+ user is still yourname.\nFix: .+DOCKERHUB_TAG of config.py.\n", err)
-
-
-def test_without_buildx_make_multi_says_what_to_install(make, engine):
-    if engine.run("buildx", "version", check=False).returncode == 0:
-        pytest.skip("there is a buildx here")
-
-    code, _, err = make("multi", "user=me")
-
-    assert code == 2
-    assert re.match("Error: .+ has no buildx.+\nFix: install docker's buildx plugin.+\n", err)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tests.containers import ec2
 from tests.containers.conftest import until
+from tests.instance_metadata import INSTANCE, TYPE
 
 # Connections that were begun in the container's network less those that were taken there.
 IN_VAIN = """
@@ -26,7 +26,7 @@ def test_an_interruption_notice_gives_the_job_back(machine, site, start):
     until(lambda: site.waiting() == (1, 0))
     assert "spot interruption: terminate at 2026-01-01T00:02:00Z" in container.output()
     record = site.record("interrupted", "attempts")
-    assert (record["machine"], record["machine_type"]) == (ec2.INSTANCE, ec2.TYPE)
+    assert (record["machine"], record["machine_type"]) == (INSTANCE, TYPE)
     assert not [asked for asked in machine.asked if asked.endswith("401")]
 
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-
 import json
 
 import pytest
 
 from control.aws import ecs
-from tests.containers import ec2
 from tests.containers.conftest import until
 from tests.control.aws.test_task_definitions import CONFIG
+from tests.instance_metadata import INSTANCE, ROLE, TYPE
 
 # What the task definition of a run that mounts asks ECS for, and nothing else.
 _ASKED = ecs.container_definition(dataclasses.replace(CONFIG, DOWNLOAD_FILES=False), {})[
@@ -43,11 +42,11 @@ def test_a_job_reads_through_the_mount_with_the_role_of_the_machine(machine, pre
     assert prepared.states("records") == ["done.json"]
     assert prepared.read("out/one/copy.txt") == b"through the mount"
     # Neither the mount nor the worker has asked without a token.
-    role = f"GET /latest/meta-data/iam/security-credentials/{ec2.ROLE} 200"
+    role = f"GET /latest/meta-data/iam/security-credentials/{ROLE} 200"
     assert machine.asked.count(role) >= 2
     assert not [asked for asked in machine.asked if asked.endswith("401")]
     record = prepared.record("done")
-    assert (record["machine"], record["machine_type"]) == (ec2.INSTANCE, ec2.TYPE)
+    assert (record["machine"], record["machine_type"]) == (INSTANCE, TYPE)
     assert f"mounted {prepared.bucket}" in container.output()
     form = "{{.HostConfig.Privileged}}"
     assert container.engine.run("inspect", "-f", form, container.name).stdout == "false\n"
@@ -101,7 +100,7 @@ def test_with_a_hop_limit_of_1_no_job_is_taken_and_the_limit_is_named(machine, p
     assert container.wait() == 1
 
     (line,) = [line for line in container.output().splitlines() if line.startswith("Error: ")]
-    assert "so no job is taken" in line and "HttpPutResponseHopLimit" in line
+    assert "so the container accepts no jobs" in line and "HttpPutResponseHopLimit" in line
     assert prepared.names("runs/") == [] and prepared.waiting() == (1, 0)
 
 
@@ -124,7 +123,7 @@ def test_without_a_mount_no_job_is_taken_and_the_reason_is_said(
     assert container.wait() == 1
 
     (line,) = [line for line in container.output().splitlines() if line.startswith("Error: ")]
-    assert "so no job is taken" in line and why in line
+    assert "so the container accepts no jobs" in line and why in line
     assert prepared.names("runs/") == [] and prepared.waiting() == (1, 0)
 
 

@@ -15,8 +15,8 @@ import pytest
 
 from embedded_aws.container_engine import ContainerEngine
 from embedded_aws.container_leftovers import LABEL
-from embedded_aws.containers import OUT_OF_MEMORY, ContainerRunner
-from embedded_aws.runner import TaskRun
+from embedded_aws.container_runner import OUT_OF_MEMORY, ContainerRunner
+from embedded_aws.task_runner import TaskRun
 from tests.faults.site import until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -178,8 +178,8 @@ SERVER = """
 import sys, time
 from pathlib import Path
 from embedded_aws.container_engine import ContainerEngine
-from embedded_aws.containers import ContainerRunner
-from embedded_aws.runner import TaskRun
+from embedded_aws.container_runner import ContainerRunner
+from embedded_aws.task_runner import TaskRun
 
 program, folder, image, task = sys.argv[1:]
 container = {"image": image, "command": ["sh", "-c", "echo up; sleep 1000"]}

@@ -151,7 +151,7 @@ def test_a_job_that_exceeds_memory_is_told_so_and_its_container_takes_the_next(s
     failed, done = found["greedy"], found["modest"]
     assert failed["state"] == "failed" and failed["signal"] == "SIGKILL"
     assert failed["reason"] == (
-        "out of memory: the kernel ended /usr/bin/python3 (limit 300 MiB); MEMORY is 300"
+        "out of memory: the kernel killed /usr/bin/python3 (limit 300 MiB); MEMORY is 300"
     )
     assert MEMORY / 2 < failed["peak_memory_mb"] < 1.2 * MEMORY
     assert done["state"] == "done"

@@ -10,7 +10,6 @@ import run as command_line
 from control import cli
 from control.aws import session
 from control.command import in_project
-from control.command import in_project
 from control.monitoring import act
 from control.user_files import fleet_file
 from control.verbs import start_cluster, submit

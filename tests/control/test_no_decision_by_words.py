@@ -26,7 +26,7 @@ def is_sentence(node):
 
 
 def decisions(tree):
-    """Yield the lines on which words are looked for in a sentence."""
+    """Yield the lines that search for words in a sentence."""
     for node in ast.walk(tree):
         looked_in = []
         if isinstance(node, ast.Compare) and isinstance(node.ops[0], (ast.In, ast.NotIn)):

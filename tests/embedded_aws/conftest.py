@@ -22,8 +22,7 @@ WORKER = """
 import os, signal, subprocess, sys, time, urllib.request
 mode = os.environ.get("MODE", "loop")
 def end(number, frame):
-    if mode == "slow":
-        time.sleep(0.3)
+    time.sleep(0.2)
     print("got SIGTERM", flush=True)
     sys.exit(0)
 signal.signal(signal.SIGTERM, signal.SIG_IGN if mode == "stubborn" else end)
@@ -45,7 +44,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def wait_for(condition, seconds=30.0):
-    """Poll until the condition gives something true, which is returned."""
+    """Poll until the condition returns something true; return it."""
     end = time.monotonic() + seconds
     while True:
         found = condition()
@@ -62,7 +61,7 @@ def wait_for_fixture():
 
 @pytest.fixture(scope="session", autouse=True)
 def no_aws_settings():
-    """Whoever runs the tests may have AWS settings of their own."""
+    """Hide the AWS settings of whoever runs the tests."""
     with pytest.MonkeyPatch.context() as patch:
         for name in [name for name in os.environ if name.startswith("AWS_")]:
             patch.delenv(name)
@@ -88,7 +87,7 @@ class AWS:
         self.endpoint, self.environment, self.pid, self.state = endpoint, environment, pid, state
 
     def client(self, service, **changes):
-        """A client that tries only once, so that errors show at once."""
+        """Return a client that tries only once, so that errors show at once."""
         settings = Config(
             max_pool_connections=100, retries={"total_max_attempts": 1}, read_timeout=60
         )
@@ -102,7 +101,7 @@ class AWS:
         )
 
     def name(self, prefix):
-        """A name that nothing else has."""
+        """Return a new name."""
         return f"{prefix}-{next(self.names)}"
 
     s3 = cached_property(lambda self: self.client("s3"))
@@ -122,7 +121,7 @@ def aws(worker_folder, tmp_path_factory):
 
 
 class App:
-    """Everything one application needs, on machines and a cluster of its own."""
+    """Everything that one application needs, on machines and a cluster of its own."""
 
     def __init__(self, aws):
         self.aws = aws
@@ -133,13 +132,13 @@ class App:
         self.fleets = []
 
     def register(self, mode="loop", **changes):
-        """A task definition whose worker does what `mode` says."""
+        """Register a task definition whose worker does what `mode` says."""
         container = {
             "name": "worker",
             "image": "some/image",
             "cpu": 1024,
             "memory": 3000,
-            "stopTimeout": 2,
+            "stopTimeout": 1,
             "environment": [{"name": "MODE", "value": mode}],
             "logConfiguration": {
                 "logDriver": "awslogs",
@@ -157,7 +156,7 @@ class App:
         return answer["taskDefinition"]["taskDefinitionArn"]
 
     def serve(self, desired, mode="loop", **changes):
-        """The service."""
+        """Create the service."""
         return self.aws.ecs.create_service(
             cluster=self.name,
             serviceName=self.name,
@@ -177,7 +176,7 @@ class App:
         self.aws.ecs.update_service(cluster=self.name, service=self.name, desiredCount=desired)
 
     def template(self, **changes):
-        """A launch template; `changes` replace parts of its data."""
+        """Create a launch template; `changes` replace parts of its data."""
         user_data = (
             "#!/bin/bash\ncat <<'EOF' >> /etc/ecs/ecs.config\n"
             f"ECS_CLUSTER={self.name}\nECS_ENABLE_SPOT_INSTANCE_DRAINING=true\n"
@@ -198,7 +197,7 @@ class App:
         return answer["LaunchTemplate"]["LaunchTemplateId"]
 
     def config(self, target, template=None, override=None, **changes):
-        """A SpotFleetRequestConfig."""
+        """Return a SpotFleetRequestConfig."""
         override = override or {"InstanceType": "m5.large", "SubnetId": self.subnet}
         specification = {"LaunchTemplateId": template or self.template(), "Version": "$Latest"}
         return {
@@ -219,7 +218,7 @@ class App:
         }
 
     def request(self, target, **changes):
-        """A fleet; gives its id."""
+        """Request a fleet; return its id."""
         answer = self.aws.ec2.request_spot_fleet(
             SpotFleetRequestConfig=self.config(target, **changes)
         )
@@ -236,26 +235,26 @@ class App:
         ][0]
 
     def tasks(self, status="RUNNING"):
-        """The tasks that are meant to be in this status, described."""
+        """Describe the tasks that are meant to be in this status."""
         arns = self.aws.ecs.list_tasks(cluster=self.name, desiredStatus=status)["taskArns"]
         if not arns:
             return []
         return self.aws.ecs.describe_tasks(cluster=self.name, tasks=arns, include=["TAGS"])["tasks"]
 
     def up(self, machines, desired, mode="loop"):
-        """Fleet and service; waits until all tasks run. Gives their ARNs."""
+        """Make fleet and service and wait until all tasks run; return their ARNs."""
         self.serve(desired, mode)
         self.request(machines)
         wait_for(lambda: self.service()["runningCount"] == desired)
         return [task["taskArn"] for task in self.tasks()]
 
     def output(self, task):
-        """What a task has written so far, as its own log has it."""
+        """Return the output of a task so far."""
         path = self.aws.state / "tasks" / task.rsplit("/", 1)[-1] / "log.txt"
         return path.read_text() if path.exists() else ""
 
     def end(self):
-        """Nothing of it goes on."""
+        """End its machines."""
         if self.fleets:
             self.aws.ec2.cancel_spot_fleet_requests(
                 SpotFleetRequestIds=self.fleets, TerminateInstances=True
@@ -269,9 +268,18 @@ def app(aws):
     app.end()
 
 
+@pytest.fixture(scope="session")
+def running_app(aws):
+    """Two tasks on two machines, for tests that leave them as they are."""
+    app = App(aws)
+    app.tasks_up = app.up(2, 2)
+    yield app
+    app.end()
+
+
 @pytest.fixture
 def start_server(worker_folder, tmp_path):
-    """A function that starts a server of the test's own, by its command line."""
+    """Start a server of the test's own, by its command line."""
     processes = []
 
     def start(*arguments):
@@ -288,8 +296,8 @@ def start_server(worker_folder, tmp_path):
         line = process.stdout.readline()
         if not line:
             return process, None
-        told = json.loads(line)
-        return process, AWS(told["endpoint"], told["environment"], process.pid, state)
+        answer = json.loads(line)
+        return process, AWS(answer["endpoint"], answer["environment"], process.pid, state)
 
     yield start
     for process in processes:

@@ -101,7 +101,7 @@ def test_cancelled_fleet_ends(aws, app, wait_for):
 
 def test_fleet_expires(aws, app, wait_for):
     # EC2 takes whole seconds.
-    until = datetime.now(timezone.utc) + timedelta(seconds=2)
+    until = datetime.now(timezone.utc) + timedelta(seconds=1)
     fleet = app.request(1, ValidUntil=until, TerminateInstancesWithExpiration=True)
     wait_for(lambda: app.fleet()["SpotFleetRequestState"] == "cancelled")
     assert "expired" in sub_types(aws, fleet)

@@ -15,31 +15,28 @@ def amount(resources, name):
     return next(r["integerValue"] for r in resources if r["name"] == name)
 
 
-def test_instance_tells_what_it_has_and_what_is_left(aws, app):
-    app.up(1, 2)
-    (found,) = describe(aws, app)
-    assert found["status"] == "ACTIVE" and found["agentConnected"]
+def test_instance_shows_its_resources_and_what_is_left(aws, running_app):
+    hosts = describe(aws, running_app)
+    assert {host["status"] for host in hosts} == {"ACTIVE"}
+    (found,) = [host for host in hosts if host["runningTasksCount"]]
     assert found["runningTasksCount"] == 2 and found["pendingTasksCount"] == 0
+    assert found["agentConnected"]
     assert amount(found["registeredResources"], "MEMORY") == 7985
     assert amount(found["remainingResources"], "MEMORY") == 7985 - 6000
     assert amount(found["remainingResources"], "CPU") == 0
     attributes = {one["name"]: one["value"] for one in found["attributes"]}
-    assert attributes["app"] == app.name
-    ids = [
-        one["InstanceId"]
-        for one in aws.ec2.describe_spot_fleet_instances(SpotFleetRequestId=app.fleets[0])[
-            "ActiveInstances"
-        ]
-    ]
-    assert [found["ec2InstanceId"]] == ids
+    assert attributes["app"] == running_app.name
+    fleet = running_app.fleets[0]
+    active = aws.ec2.describe_spot_fleet_instances(SpotFleetRequestId=fleet)["ActiveInstances"]
+    ids = {one["InstanceId"] for one in active}
+    assert {host["ec2InstanceId"] for host in hosts} == ids
 
 
-def test_instances_are_listed_by_status_and_attribute(aws, app, wait_for):
-    app.request(1)
-    (arn,) = wait_for(lambda: arns(aws, app))
-    assert arns(aws, app, filter=f"attribute:app == {app.name}") == [arn]
-    assert arns(aws, app, filter="attribute:app == other") == []
-    assert arns(aws, app, status="DRAINING") == []
+def test_instances_are_listed_by_status_and_attribute(aws, running_app):
+    ours = f"attribute:app == {running_app.name}"
+    assert len(arns(aws, running_app, filter=ours)) == 2
+    assert arns(aws, running_app, filter="attribute:app == other") == []
+    assert arns(aws, running_app, status="DRAINING") == []
 
 
 def test_drained_instance_gives_its_tasks_away(aws, app, wait_for):
@@ -57,44 +54,38 @@ def test_drained_instance_gives_its_tasks_away(aws, app, wait_for):
     assert moved[0]["containerInstanceArn"] != host
 
 
-def test_tasks_are_listed_by_service_and_machine(aws, app):
-    tasks = app.up(1, 1)
-    (host,) = arns(aws, app)
+def test_tasks_are_listed_by_service_and_machine(aws, running_app):
+    app, tasks = running_app, running_app.tasks_up
+    host = app.tasks()[0]["containerInstanceArn"]
     for chosen in (
         {"serviceName": app.name},
         {"containerInstance": host},
         {"family": app.name},
         {"desiredStatus": "RUNNING"},
     ):
-        assert aws.ecs.list_tasks(cluster=app.name, **chosen)["taskArns"] == tasks
+        listed = aws.ecs.list_tasks(cluster=app.name, **chosen)["taskArns"]
+        assert sorted(listed) == sorted(tasks)
     assert aws.ecs.list_tasks(cluster=app.name, desiredStatus="STOPPED")["taskArns"] == []
     assert aws.ecs.list_tasks(cluster=app.name, family="other")["taskArns"] == []
 
 
-def test_deregistering_needs_force_while_tasks_run(aws, app):
+def test_machines_leave_the_cluster_and_only_an_empty_one_is_deleted(aws, app, wait_for):
+    ecs, errors = aws.ecs, aws.ecs.exceptions
     app.up(1, 1)
     (host,) = arns(aws, app)
-    with pytest.raises(aws.ecs.exceptions.InvalidParameterException):
-        aws.ecs.deregister_container_instance(cluster=app.name, containerInstance=host)
-    answer = aws.ecs.deregister_container_instance(
-        cluster=app.name, containerInstance=host, force=True
-    )
+    with pytest.raises(errors.InvalidParameterException):
+        ecs.deregister_container_instance(cluster=app.name, containerInstance=host)
+    with pytest.raises(errors.ClusterContainsContainerInstancesException):
+        ecs.delete_cluster(cluster=app.name)
+    answer = ecs.deregister_container_instance(cluster=app.name, containerInstance=host, force=True)
     assert answer["containerInstance"]["status"] == "INACTIVE"
     assert arns(aws, app) == []
-
-
-def test_cluster_with_machines_cannot_be_deleted(aws, app, wait_for):
-    app.up(1, 1)
-    with pytest.raises(aws.ecs.exceptions.ClusterContainsContainerInstancesException):
-        aws.ecs.delete_cluster(cluster=app.name)
-    app.end()
-    wait_for(lambda: arns(aws, app) == [])
-    with pytest.raises(aws.ecs.exceptions.ClusterContainsServicesException):
-        aws.ecs.delete_cluster(cluster=app.name)
-    aws.ecs.delete_service(cluster=app.name, service=app.name, force=True)
-    answer = wait_for(lambda: aws.ecs.delete_cluster(cluster=app.name))
+    with pytest.raises(errors.ClusterContainsServicesException):
+        ecs.delete_cluster(cluster=app.name)
+    ecs.delete_service(cluster=app.name, service=app.name, force=True)
+    answer = wait_for(lambda: ecs.delete_cluster(cluster=app.name))
     assert answer["cluster"]["status"] == "INACTIVE"
-    assert not [a for a in aws.ecs.list_clusters()["clusterArns"] if a.endswith("/" + app.name)]
+    assert not [a for a in ecs.list_clusters()["clusterArns"] if a.endswith("/" + app.name)]
 
 
 def test_creating_a_cluster_again_keeps_it(aws, app):

@@ -5,28 +5,24 @@ def events(app):
     return [event["message"] for event in app.service()["events"]]
 
 
-def test_tasks_run_on_the_machines_of_the_fleet(aws, app):
-    tasks = app.up(1, 2)
+def test_tasks_run_on_the_machines_of_the_fleet(aws, running_app):
+    app = running_app
     service = app.service(include=["TAGS"])
     assert (service["runningCount"], service["pendingCount"], service["desiredCount"]) == (2, 0, 2)
     assert service["tags"] == [{"key": "app", "value": app.name}]
+    assert "tags" not in app.service()
+    listed = aws.ecs.list_tags_for_resource(resourceArn=service["serviceArn"])
+    assert listed["tags"] == service["tags"]
     assert service["deployments"][0]["rolloutState"] == "COMPLETED"
     assert events(app)[0] == f"(service {app.name}) has reached a steady state."
     described = app.tasks()
-    assert {t["taskArn"] for t in described} == set(tasks)
+    assert {t["taskArn"] for t in described} == set(app.tasks_up)
     assert all(t["lastStatus"] == "RUNNING" and "startedAt" in t for t in described)
     assert all(t["group"] == f"service:{app.name}" for t in described)
     assert all(t["tags"] == [{"key": "app", "value": app.name}] for t in described)
     cluster = aws.ecs.describe_clusters(clusters=[app.name])["clusters"][0]
-    assert cluster["runningTasksCount"] == 2
-    assert cluster["registeredContainerInstancesCount"] == cluster["activeServicesCount"] == 1
-
-
-def test_tags_are_shown_only_when_asked_for(aws, app):
-    app.serve(0)
-    assert "tags" not in app.service()
-    arn = app.service()["serviceArn"]
-    assert aws.ecs.list_tags_for_resource(resourceArn=arn)["tags"][0]["value"] == app.name
+    assert cluster["runningTasksCount"] == cluster["registeredContainerInstancesCount"] == 2
+    assert cluster["activeServicesCount"] == 1
 
 
 def test_service_without_machines_says_so(app):
@@ -35,13 +31,10 @@ def test_service_without_machines_says_so(app):
     assert app.service()["runningCount"] == 0
 
 
-def test_worker_gets_its_environment_and_its_output_is_logged(aws, app, wait_for):
-    (task,) = app.up(1, 1)
-    wait_for(lambda: "hello from loop" in app.output(task))
-    stream = f"app/worker/{task.rsplit('/', 1)[-1]}"
-    found = wait_for(
-        lambda: aws.logs.get_log_events(logGroupName=app.name, logStreamName=stream)["events"]
-    )
+def test_the_output_of_a_worker_is_logged(aws, running_app, wait_for):
+    task = running_app.tasks_up[0].rsplit("/", 1)[-1]
+    name = {"logGroupName": running_app.name, "logStreamName": f"app/worker/{task}"}
+    found = wait_for(lambda: aws.logs.get_log_events(**name)["events"])
     assert [one["message"] for one in found] == ["hello from loop"]
 
 

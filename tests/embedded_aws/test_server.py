@@ -1,17 +1,15 @@
 import http.client
-import json
 import os
 import signal
 import subprocess
 import sys
 import threading
-import urllib.request
 from pathlib import Path
 
 import pytest
 from botocore.exceptions import ClientError
 
-from embedded_aws import StartError, running
+from embedded_aws import Embedded, StartError, running
 
 
 def is_alive(pid):
@@ -22,7 +20,7 @@ def is_alive(pid):
 
 
 def descendants(pid):
-    """The processes below one, as ps has them."""
+    """Return the processes below one, as ps lists them."""
     listing = subprocess.run(["ps", "-eo", "pid=,ppid="], capture_output=True, text=True).stdout
     pairs = [tuple(map(int, line.split())) for line in listing.splitlines()]
     found, left = [], [pid]
@@ -34,16 +32,10 @@ def descendants(pid):
     return found
 
 
-def with_tasks(server, app_class, mode="fork"):
-    """An application whose two tasks run; gives all their processes."""
-    app = app_class(server)
-    tasks = app.up(1, 2, mode)
-    return app, tasks
-
-
-@pytest.fixture
-def app_class(app):
-    return type(app)
+def with_tasks(server, app, mode="fork"):
+    """Run two tasks on another server; return their application and their ARNs."""
+    other = type(app)(server)
+    return other, other.up(1, 2, mode)
 
 
 def test_environment_makes_boto3_use_the_server_and_nothing_else(aws, tmp_path):
@@ -115,56 +107,10 @@ def test_request_that_is_not_modelled_says_so(aws, service, call, arguments):
         getattr(aws.client(service), call)(**arguments)
 
 
-def test_iam_enforcement_of_moto_covers_the_models_requests(start_server):
-    process, aws = start_server()
-    iam = aws.client("iam")
-    iam.create_user(UserName="u")
-    key = iam.create_access_key(UserName="u")["AccessKey"]
-    policy = {
-        "Version": "2012-10-17",
-        "Statement": [{"Effect": "Allow", "Action": "ecs:ListServices", "Resource": "*"}],
-    }
-    iam.put_user_policy(UserName="u", PolicyName="p", PolicyDocument=json.dumps(policy))
-    aws.ecs.create_cluster(clusterName="c")
-    aws.environment.update(
-        AWS_ACCESS_KEY_ID=key["AccessKeyId"], AWS_SECRET_ACCESS_KEY=key["SecretAccessKey"]
-    )
-    request = urllib.request.Request(
-        f"{aws.endpoint}/moto-api/reset-auth", b"0", {"Content-Type": "text/plain"}
-    )
-    urllib.request.urlopen(request).close()
-    assert aws.client("ecs").list_services(cluster="c")["serviceArns"] == []
-    for refused, code, action in (
-        (
-            lambda: aws.client("ecs").delete_cluster(cluster="c"),
-            "AccessDeniedException",
-            "ecs:DeleteCluster on resource: arn:aws:ecs:us-east-1:123456789012:cluster/c",
-        ),
-        (
-            lambda: aws.client("ec2").describe_spot_fleet_requests(),
-            "UnauthorizedOperation",
-            "ec2:DescribeSpotFleetRequests on resource: *",
-        ),
-        (
-            lambda: aws.client("cloudwatch").delete_alarms(AlarmNames=["a"]),
-            "AccessDenied",
-            "cloudwatch:DeleteAlarms on resource: ",
-        ),
-        (lambda: aws.client("s3").list_objects_v2(Bucket="b"), "AccessDenied", "s3:ListBucket"),
-    ):
-        with pytest.raises(ClientError) as error:
-            refused()
-        assert error.value.response["Error"]["Code"] == code
-        assert f"not authorized to perform: {action}" in error.value.response["Error"]["Message"]
-    with pytest.raises(ClientError) as error:
-        aws.client("s3").head_bucket(Bucket="b")
-    assert error.value.response["ResponseMetadata"]["HTTPStatusCode"] == 403
-
-
 @pytest.mark.parametrize("way", ["input", signal.SIGTERM, signal.SIGINT], ids=str)
-def test_server_ends_and_leaves_nothing(start_server, app_class, wait_for, way):
+def test_server_ends_and_leaves_nothing(start_server, running_app, wait_for, way):
     process, server = start_server()
-    app, tasks = with_tasks(server, app_class)
+    app, tasks = with_tasks(server, running_app)
     left = wait_for(lambda: len(found := descendants(process.pid)) == 6 and found)
     if way == "input":
         process.stdin.close()
@@ -175,27 +121,18 @@ def test_server_ends_and_leaves_nothing(start_server, app_class, wait_for, way):
     assert all("got SIGTERM" in app.output(task) for task in tasks)
 
 
-def test_server_waits_for_tasks_to_end_by_themselves(start_server, app_class, wait_for):
-    process, server = start_server()
-    app, tasks = with_tasks(server, app_class, "slow")
-    wait_for(lambda: all("hello" in app.output(task) for task in tasks))
-    process.stdin.close()
-    assert process.wait(30) == 0
-    assert all("got SIGTERM" in app.output(task) for task in tasks)
-
-
-def test_server_kills_tasks_that_ignore_sigterm(start_server, app_class, wait_for):
+def test_server_kills_tasks_that_ignore_sigterm(start_server, running_app, wait_for):
     process, server = start_server("--grace", "0.3")
-    with_tasks(server, app_class, "stubborn")
+    with_tasks(server, running_app, "stubborn")
     left = wait_for(lambda: len(found := descendants(process.pid)) == 4 and found)
     process.stdin.close()
     assert process.wait(30) == 0
     assert not any(is_alive(pid) for pid in left)
 
 
-def test_killed_server_leaves_no_task(start_server, app_class, wait_for):
+def test_killed_server_leaves_no_task(start_server, running_app, wait_for):
     process, server = start_server()
-    with_tasks(server, app_class)
+    with_tasks(server, running_app)
     left = wait_for(lambda: len(found := descendants(process.pid)) == 6 and found)
     process.kill()
     process.wait()
@@ -231,22 +168,19 @@ def test_server_that_cannot_start_gives_its_last_words(monkeypatch, worker_folde
     assert "server.log" in error.value.fix
 
 
-def test_block_that_fails_ends_the_server_too(worker_folder, tmp_path):
-    with pytest.raises(ZeroDivisionError), running(worker_folder, tmp_path) as embedded:
-        raise ZeroDivisionError
-    assert not is_alive(embedded.pid)
+def test_environment_over_the_users_own_leaves_nothing_of_his_aws(aws):
+    own = {"AWS_PROFILE": "p", "AWS_ENDPOINT_URL_S3": "u", "AWS_SESSION_TOKEN": "t", "X": "1"}
+    embedded = Embedded(aws.endpoint, aws.environment, aws.pid, Path())
+    assert embedded.over(own) == {"X": "1", **aws.environment}
 
 
-def test_environment_over_the_users_own_leaves_nothing_of_his_aws(worker_folder, tmp_path):
-    with running(worker_folder, tmp_path) as embedded:
-        own = {"AWS_PROFILE": "p", "AWS_ENDPOINT_URL_S3": "u", "AWS_SESSION_TOKEN": "t", "X": "1"}
-        assert embedded.over(own) == {"X": "1", **embedded.environment}
-
-
-def test_settings_of_the_user_do_not_reach_the_server(monkeypatch, worker_folder, tmp_path):
+def test_the_server_gets_no_settings_of_the_user_and_ends_with_a_block_that_fails(
+    monkeypatch, worker_folder, tmp_path
+):
     monkeypatch.setenv("AWS_PROFILE", "nobody")
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
-    with running(worker_folder, tmp_path) as embedded:
-        environment = Path(f"/proc/{embedded.pid}/environ").read_bytes()
-        assert b"AWS_" not in environment
+    with pytest.raises(ZeroDivisionError), running(worker_folder, tmp_path) as embedded:
+        assert b"AWS_" not in Path(f"/proc/{embedded.pid}/environ").read_bytes()
         assert "AWS_PROFILE" not in embedded.environment
+        raise ZeroDivisionError
+    assert not is_alive(embedded.pid)

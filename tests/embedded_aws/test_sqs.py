@@ -69,16 +69,6 @@ def test_counts_are_exact_in_every_state(aws, queue):
     assert counts(aws, queue) == [1, 1, 1]
 
 
-def test_receive_count_rises_when_a_message_comes_back(aws, queue):
-    send(aws, queue, "a")
-    for number in ("1", "2", "3"):
-        (message,) = receive(aws, queue)
-        assert message["Attributes"]["ApproximateReceiveCount"] == number
-        aws.sqs.change_message_visibility(
-            QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"], VisibilityTimeout=0
-        )
-
-
 def test_visibility_of_the_queue_is_used_unless_the_receive_names_one(aws):
     queue = aws.sqs.create_queue(
         QueueName=aws.name("queue"), Attributes={"VisibilityTimeout": "1"}
@@ -86,7 +76,7 @@ def test_visibility_of_the_queue_is_used_unless_the_receive_names_one(aws):
     send(aws, queue, "a")
     assert len(receive(aws, queue)) == 1
     assert len(receive(aws, queue, wait=5, VisibilityTimeout=100)) == 1
-    assert receive(aws, queue, wait=1) == []
+    assert receive(aws, queue) == []
 
 
 def test_long_poll_wakes_when_a_message_is_sent(aws, queue):
@@ -151,25 +141,19 @@ def test_batches_change_and_delete_each_message_by_itself(aws, queue):
     assert counts(aws, queue) == [0, 1, 0]
 
 
-def test_stale_handle_is_answered_like_any_other(aws, queue):
+def test_stale_handle_works_until_the_message_is_deleted(aws, queue):
     send(aws, queue, "a")
     (old,) = receive(aws, queue, VisibilityTimeout=0)
     (new,) = receive(aws, queue)
+    assert new["Attributes"]["ApproximateReceiveCount"] == "2"
     handle = old["ReceiptHandle"]
     assert handle != new["ReceiptHandle"]
     aws.sqs.change_message_visibility(QueueUrl=queue, ReceiptHandle=handle, VisibilityTimeout=60)
     aws.sqs.delete_message(QueueUrl=queue, ReceiptHandle=handle)
     aws.sqs.delete_message(QueueUrl=queue, ReceiptHandle=new["ReceiptHandle"])
-
-
-def test_deleted_message_cannot_be_held_any_longer(aws, queue):
-    send(aws, queue, "a")
-    (message,) = receive(aws, queue)
-    handle = message["ReceiptHandle"]
-    aws.sqs.delete_message(QueueUrl=queue, ReceiptHandle=handle)
     with pytest.raises(ClientError, match="Message does not exist or is not available"):
         aws.sqs.change_message_visibility(
-            QueueUrl=queue, ReceiptHandle=handle, VisibilityTimeout=60
+            QueueUrl=queue, ReceiptHandle=new["ReceiptHandle"], VisibilityTimeout=60
         )
 
 
@@ -241,7 +225,7 @@ def test_queue_with_a_fifo_name_is_refused_with_the_reason(aws):
 
 
 def test_many_receivers_over_http_lose_and_double_nothing(aws, queue):
-    count, done, lock = 300, [], threading.Lock()
+    count, done, lock = 150, [], threading.Lock()
     for first in range(0, count, 10):
         entries = [{"Id": str(n), "MessageBody": str(first + n)} for n in range(10)]
         aws.sqs.send_message_batch(QueueUrl=queue, Entries=entries)

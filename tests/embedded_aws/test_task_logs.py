@@ -2,8 +2,8 @@ import pytest
 from moto.logs.models import logs_backends
 
 from embedded_aws import task_logs
-from embedded_aws.runner import CannotStart
 from embedded_aws.task_logs import TaskLog
+from embedded_aws.task_runner import CannotStart
 
 ACCOUNT, REGION = "123456789012", "us-east-1"
 

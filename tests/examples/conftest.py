@@ -11,7 +11,7 @@ import sys
 
 import pytest
 
-from examples.trials.trial import CHECKOUT, Trial
+from tests.trials.trial import CHECKOUT, Trial
 
 LIMIT = 600
 NOT_COPIED = shutil.ignore_patterns("local_output", ".runs", "__pycache__")
@@ -72,11 +72,3 @@ class Copy:
 def copy_of(tmp_path):
     """Copies an example, by its trial."""
     return lambda trial: Copy(trial, tmp_path / trial.name)
-
-
-@pytest.fixture(autouse=True)
-def program(request):
-    """A test of an example whose program is not here is skipped, and says why."""
-    trial = getattr(request.module, "TRIAL", None)
-    if trial and trial.missing():
-        pytest.skip(f"{trial.missing()}: make example-tools")

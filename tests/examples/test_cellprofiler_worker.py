@@ -11,10 +11,10 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from examples.trials.trial import EXAMPLES
 from plumbing.errors import JobFailed
 from plumbing.job import Job
 from plumbing.settings import Config
+from tests.trials.trial import EXAMPLES
 
 FOLDER = EXAMPLES / "cellprofiler/worker"
 BUCKET = "/home/ubuntu/bucket"

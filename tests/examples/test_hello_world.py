@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from examples.trials.hello_world import TRIAL
+from tests.trials.hello_world import TRIAL
 
 
 def test_three_sentences_are_written(copy_of):

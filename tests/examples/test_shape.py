@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from examples.trials.__main__ import TRIALS
-from examples.trials.trial import CHECKOUT, EXAMPLES
+from tests.trials.__main__ import TRIALS
+from tests.trials.trial import CHECKOUT, EXAMPLES
 
 NAMES = sorted({trial.project.name for trial in TRIALS.values()})
 OWN = {

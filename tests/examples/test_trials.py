@@ -6,8 +6,8 @@ import pytest
 
 from control import cli
 from control.errors import ExplainedError, UserError
-from examples.trials import __main__ as trials
-from examples.trials import tools
+from tests.trials import __main__ as trials
+from tests.trials import tools
 
 
 @pytest.fixture

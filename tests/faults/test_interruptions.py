@@ -6,9 +6,9 @@ import signal
 import time
 from collections.abc import Callable
 
-from tests.faults import metadata
 from tests.faults.site import BUSY_SECONDS, Container, Site, alive, until
 from tests.faults.together import together
+from tests.instance_metadata import NOTICE, Metadata, serving
 
 # 30 interruptions: each round interrupts all jobs at once.
 JOBS, ROUNDS = 5, 6
@@ -25,7 +25,7 @@ def _interrupt_again_and_again(
 ) -> None:
     """Interrupt all jobs ROUNDS times, then let them finish.
 
-    `interrupt` gives the moment at which the container heard of it.
+    `interrupt` returns the moment at which the container received it.
     """
     gate = site.folder / "gate"
     for number in range(JOBS):
@@ -62,7 +62,7 @@ def _interrupt_again_and_again(
 
 
 def _check_attempts(site: Site, rounds: int) -> None:
-    """Each job has been interrupted so many times, and never failed; the logs are on S3."""
+    """Check that each job was interrupted in each round and never failed; the logs are on S3."""
     marks = sorted(f"1.{number}.interrupted.json" for number in range(1, rounds + 1))
     for number in range(JOBS):
         assert site.written("attempts", f"job-{number}") == marks
@@ -83,12 +83,14 @@ def test_thirty_jobs_in_a_row_outlive_sigterm_without_a_failed_attempt(site: Sit
 
 @together(90, SQS_MESSAGE_VISIBILITY=VISIBILITY, JOB_RETRIES=RETRIES)
 def test_thirty_jobs_in_a_row_outlive_the_interruption_notice_without_a_failed_attempt(site: Site):
-    with metadata.serving() as service:
+    metadata = Metadata()
+    with serving(metadata) as environ:
 
         def interrupt(_container):
-            service.told, service.notice = 0.0, True
-            heard = until(lambda: service.told, BUSY_SECONDS, pause=0.02)
-            service.notice = False
+            metadata.announced = 0.0
+            metadata.paths["spot/instance-action"] = NOTICE
+            heard = until(lambda: metadata.announced, BUSY_SECONDS, pause=0.02)
+            del metadata.paths["spot/instance-action"]
             return heard
 
-        _interrupt_again_and_again(site, interrupt, **service.environ)
+        _interrupt_again_and_again(site, interrupt, **environ)

@@ -46,7 +46,7 @@ def _without_annotations(tree: ast.AST) -> ast.AST:
 
 @pytest.mark.parametrize("path", FILES, ids=[str(path.relative_to(WORKER)) for path in FILES])
 def test_the_worker_uses_nothing_newer_than_python_3_8(path):
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+    tree = ast.parse(path.read_text(encoding="utf-8"), feature_version=(3, 8))
 
     assert faults(tree) == []
 

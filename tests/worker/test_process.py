@@ -7,11 +7,14 @@ import signal
 import subprocess
 import threading
 import time
+from dataclasses import asdict
 
 import pytest
 
 from plumbing import process, process_tree
 from plumbing.fork_server import ForkServer
+from plumbing.outcome import Outcome
+from plumbing.process import Ending
 from plumbing.stop_flag import StopFlag
 
 
@@ -263,3 +266,37 @@ def test_a_process_is_ended_that_has_not_even_begun(monkeypatch, tmp_path):
 def test_signals_have_names():
     assert process.signal_name(9) == "SIGKILL"
     assert process.signal_name(64 + 7) == "signal 71"
+
+
+OK = {"outcome": None}
+FAILED = {"outcome": asdict(Outcome("failed", "x exited with code 1", "exit_code", 1))}
+KILLED, EXITED = 9, 7 << 8
+
+
+@pytest.mark.parametrize(
+    ("ending", "oom_killed", "kind", "cause", "machine"),
+    [
+        (Ending(OK), False, None, None, None),
+        (Ending(OK), True, None, None, None),
+        (Ending(FAILED), False, "failed", "exit_code", False),
+        (Ending(FAILED), True, "failed", "out_of_memory", False),
+        (Ending(None, EXITED), False, "failed", "exit_code", False),
+        (Ending(None, KILLED), False, "failed", "signal", False),
+        (Ending(None, KILLED), True, "failed", "out_of_memory", False),
+        (Ending(None, 0, hangs=True), False, "failed", "machine_error", True),
+        (Ending(cut=process.TIMEOUT), False, "failed", "timeout", False),
+        (Ending(cut=process.TIMEOUT, hangs=True), False, "failed", "machine_error", True),
+        (Ending(cut=process.STOPPED), False, "interrupted", "interrupted", False),
+        (Ending(cut=process.STOPPED, hangs=True), False, "interrupted", "interrupted", True),
+        (Ending(cut=process.LEASE_LOST), False, "lost", "", False),
+    ],
+    ids=str,
+)
+def test_what_the_end_of_a_process_means(ending, oom_killed, kind, cause, machine):
+    judged = process.judge(ending, 60, oom_killed, 4000)
+
+    assert (judged and judged.kind, judged and judged.cause) == (kind, cause)
+    assert (judged and judged.machine) == machine
+    if oom_killed and judged:
+        assert "out of memory: the kernel killed " in judged.reason
+        assert "MEMORY is 4000" in judged.reason

@@ -35,10 +35,11 @@ def leader(tmp_path):
         child.wait()
 
 
-def test_everything_below_a_process_is_found(leader):
+def test_everything_below_a_process_is_found(leader, until):
     child = leader("sleep 300 & (sleep 300 & sleep 300) &")
 
-    assert len(process_tree.below(child.pid)) == 4
+    # `touch` may not have ended.
+    until(lambda: len(process_tree.below(child.pid)) == 4, pause=0.01)
     assert len(process_tree.children(child.pid)) == 2
     assert process_tree.memory(p.pid for p in process_tree.below(child.pid)) > 0
 

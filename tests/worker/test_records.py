@@ -107,8 +107,8 @@ def test_the_last_attempt_comes_first_in_the_reason_and_gives_the_cause(
 
     last = records.last_attempt(cloud.s3, cloud.bucket, KEYS, past)
 
-    assert re.match(reason.replace("(", r"\("), last.reason)
-    assert (last.cause, last.log_key) == (cause, "where.json")
+    assert re.match(reason.replace("(", r"\("), last[0])
+    assert last[1:] == (cause, "where.json")
 
 
 def test_times_are_utc_to_the_millisecond():

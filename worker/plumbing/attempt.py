@@ -155,7 +155,7 @@ class Attempt:
 
     @property
     def has_run(self) -> bool:
-        """Whether run_job was started."""
+        """Return whether run_job was started."""
         return self._log is not None
 
     def close(self) -> None:
@@ -178,11 +178,10 @@ class Attempt:
             return Outcome(REPEATED, "a done record exists already")
         past = self._past = records.read_past(s3, bucket, self._keys, check)
         if past.counted >= settings.job_retries:
-            last = persistently(
+            reason, cause, self._report.log_key = persistently(
                 lambda: records.last_attempt(s3, bucket, self._keys, past), what, check
             )
-            self._report.log_key = last.log_key
-            return Outcome(EXHAUSTED, last.reason, last.cause)
+            return Outcome(EXHAUSTED, reason, cause)
         if message.receive >= settings.job_retries + MOST_RECEIVES_ABOVE_RETRIES:
             reason = (
                 f"interrupted {len(past.interrupted)} times before it could end: its machines were "
@@ -199,7 +198,7 @@ class Attempt:
 
     @property
     def _is_first(self) -> bool:
-        """Whether nobody in this run can have worked on the job before."""
+        """Return whether nobody in this run can have worked on the job before."""
         return self._message.receive == 1 and self._message.submission == 1
 
     def _output_place(self) -> str:
@@ -266,7 +265,6 @@ class Attempt:
         return outcome
 
     def _upload(self) -> Outcome:
-        """Send the outputs, and a large log."""
         assert self._log is not None
         settings, s3 = self._worker.settings, self._worker.clients.s3
         started = time.monotonic()

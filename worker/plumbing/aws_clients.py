@@ -32,11 +32,7 @@ _SOON_SECONDS = 5
 _ATTEMPTS = 3
 USER_AGENT = f"distributed-something-worker Boto3/{boto3.__version__}"
 _SETUP_CODES = {
-    "403",
-    "AccessDenied",
-    "AllAccessDisabled",
-    "InvalidAccessKeyId",
-    "NoSuchBucket",
+    *("403", "AccessDenied", "AllAccessDisabled", "InvalidAccessKeyId", "NoSuchBucket"),
     "SignatureDoesNotMatch",
 }
 

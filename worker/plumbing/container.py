@@ -241,7 +241,6 @@ def _lose_mount(container: Container, status: int) -> None:
 
 
 def _how(status: int) -> str:
-    """Return waitpid's status in words."""
     if os.WIFSIGNALED(status):
         return f"was ended by {signal_name(os.WTERMSIG(status))}"
     return f"exited with code {os.WEXITSTATUS(status)}"

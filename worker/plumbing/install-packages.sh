@@ -1,15 +1,15 @@
 #!/bin/sh
-# install-packages.sh PYTHON: the worker's packages, of requirements.txt beside this file, into
-# /opt/distributed-something. It is run while the image is built, in a stage of its own: what it
-# installs for building is not in the image.
+# install-packages.sh PYTHON: install the worker's packages, of the requirements.txt next to this
+# file, into /opt/distributed-something. The build of the image runs it in a stage of its own: its
+# build tools are not in the image.
 set -eu
 
 python="$1"
 here="$(dirname "$0")"
-"/usr/bin/$python" -c 'import sys; sys.exit(sys.version_info < (3, 8) and "Error: the worker needs Python 3.8 or newer, this one is " + sys.version + "\nFix: name a newer one that the distribution has at the top of the Dockerfile: ARG python=python3.8")'
+"/usr/bin/$python" -c 'import sys; sys.exit(sys.version_info < (3, 8) and "Error: the worker needs Python 3.8 or newer, this one is " + sys.version + "\nFix: name a newer one of the distribution at the top of the Dockerfile: ARG python=python3.8")'
 apt-get update
-# Another Python than the distribution's first lacks a part that its pip needs; newer distributions
-# have no such package, and their pip no such need.
+# A Python other than the distribution's default lacks a part that pip needs; newer distributions
+# have no such package and do not need it.
 more=
 if [ "$python" != python3 ] && apt-cache show python3-distutils >/dev/null 2>&1; then
     more=python3-distutils
@@ -24,9 +24,9 @@ bin/pip uninstall --yes setuptools pip
 
 cd lib/python3*/site-packages
 if [ -d awscli ]; then
-    # It carries the descriptions of all services a second time, as plain text: compressed they are
-    # a fifth. Of its examples only what `aws s3 help` takes is kept. -Es: it runs with the worker's
-    # packages even where PYTHONPATH names others.
+    # It has the descriptions of all services a second time, as plain text: compressed they are a
+    # fifth. Only the examples of `aws s3 help` are kept. -Es: it runs with the worker's packages even
+    # where PYTHONPATH names others.
     sed -i '1s/$/ -Es/' /opt/distributed-something/bin/aws
     find awscli -path '*/botocore/data/*.json' -exec gzip -n {} +
     find awscli/examples -type f ! -name '_*' -delete

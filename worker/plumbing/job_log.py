@@ -121,7 +121,7 @@ class JobLog:
 
     @property
     def size(self) -> int:
-        """Bytes of the whole log."""
+        """Return the bytes of the whole log."""
         return os.fstat(self._file).st_size
 
     def packed(self) -> str:
@@ -172,7 +172,6 @@ class JobLog:
             self.fault = f"{why}: the log could not be written"
 
     def _print_some(self, lines: Sequence[bytes]) -> None:
-        """Print as much as the limit allows."""
         if self._left <= 0:
             return
         self._left -= sum(map(len, lines))

@@ -225,7 +225,7 @@ def _find(name: str) -> str | None:
 
 
 def _cgroups() -> Iterator[tuple[Path, str]]:
-    """Yield mount point and path of the cgroups that may account for memory: v1's first."""
+    # v1's first.
     try:
         lines = Path("/proc/self/cgroup").read_text().splitlines()
     except OSError:

@@ -135,7 +135,6 @@ def _belonging_to(leader: int) -> set[Process]:
 
 
 def _tree() -> dict[int, list[Process]]:
-    """Return the children of every visible process."""
     tree: dict[int, list[Process]] = {}
     for process, fields in _all():
         tree.setdefault(int(fields[_PARENT]), []).append(process)
@@ -143,7 +142,6 @@ def _tree() -> dict[int, list[Process]]:
 
 
 def _all() -> Iterator[tuple[Process, list[bytes]]]:
-    """Yield every visible process with its fields."""
     for name in os.listdir("/proc"):
         fields = _stat(int(name)) if name.isdigit() else []
         if fields:

@@ -122,19 +122,10 @@ def read_past(s3: S3Client, bucket: str, keys: Keys, check: Callable[[], None]) 
     return past_of((entry["Key"] for page in pages for entry in page), keys.receive)
 
 
-@dataclass(frozen=True)
-class LastAttempt:
-    """How the last attempt of a job ended whose attempts are used up."""
+def last_attempt(s3: S3Client, bucket: str, keys: Keys, past: Past) -> tuple[str, str, str]:
+    """Return reason, cause and log_key of a job whose attempts are used up.
 
-    reason: str
-    cause: str
-    log_key: str
-
-
-def last_attempt(s3: S3Client, bucket: str, keys: Keys, past: Past) -> LastAttempt:
-    """Return how the last attempt ended; the reason has the silent deaths and the last failure.
-
-    `log_key` is that of the last failed attempt, since a silent death left no log.
+    The reason has the silent deaths and the last failure, the latter's log is the last there is.
     """
     reasons, log_key = {}, ""
     if past.silent:
@@ -147,7 +138,7 @@ def last_attempt(s3: S3Client, bucket: str, keys: Keys, past: Past) -> LastAttem
         attempt = json.loads(answer["Body"].read())
         reasons[number], log_key = str(attempt.get("reason", "")), attempt.get("log_key", "")
     reason = "; before that: ".join(reasons[number] for number in sorted(reasons, reverse=True))
-    return LastAttempt(reason, past.failed.get(max(reasons), "killed"), log_key)
+    return reason, past.failed.get(max(reasons), "killed"), log_key
 
 
 def find_done(s3: S3Client, bucket: str, keys: Keys) -> Done | None:
@@ -226,6 +217,11 @@ class Report:
     ) -> dict[str, Any]:
         """Return all fields of contract 3 but `state`, as of now."""
         ended = time.time()
+        found = {
+            name: round(value, 3) if isinstance(value, float) else value
+            for name, value in vars(self).items()
+            if name not in ("started", "identity")
+        }
         machine, machine_type = self.identity.id, self.identity.type
         has_run = past.counted < allowed
         if not has_run:
@@ -249,15 +245,5 @@ class Report:
             "seconds": round(ended - self.started, 3),
             "machine": machine,
             "machine_type": machine_type,
-            "download_seconds": round(self.download_seconds, 3),
-            "upload_seconds": round(self.upload_seconds, 3),
-            "cpu_seconds": round(self.cpu_seconds, 3),
-            "peak_memory_mb": round(self.peak_memory_mb, 1),
-            "peak_disk_mb": round(self.peak_disk_mb, 3),
-            "output_prefix": self.output_prefix,
-            "output_files": self.output_files,
-            "output_bytes": self.output_bytes,
-            "last_lines": self.last_lines,
-            "log_key": self.log_key,
-            "log": self.log,
+            **found,
         }

@@ -35,23 +35,10 @@ Result = TypeVar("Result")
 
 # Error codes with a status below 500 that may not come again.
 PASSING_CODES = {
-    "BadDigest",
-    "ConditionalRequestConflict",
-    "ExpiredToken",
-    "ExpiredTokenException",
-    "IncompleteBody",
-    "KmsThrottled",
-    "OperationAborted",
-    "OverLimit",
-    "RequestExpired",
-    "RequestThrottled",
-    "RequestThrottledException",
-    "RequestTimeTooSkewed",
-    "RequestTimeout",
-    "SlowDown",
-    "Throttling",
-    "ThrottlingException",
-    "TooManyRequestsException",
+    *("BadDigest", "ConditionalRequestConflict", "ExpiredToken", "ExpiredTokenException"),
+    *("IncompleteBody", "KmsThrottled", "OperationAborted", "OverLimit", "RequestExpired"),
+    *("RequestThrottled", "RequestThrottledException", "RequestTimeTooSkewed", "RequestTimeout"),
+    *("SlowDown", "Throttling", "ThrottlingException", "TooManyRequestsException"),
 }
 PASSING_ERRORS = (
     CredentialRetrievalError,

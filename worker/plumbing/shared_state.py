@@ -40,7 +40,7 @@ class SharedState:
 
     @property
     def wake_write(self) -> int:
-        """The pipe by which workers and signals wake the container."""
+        """Return the pipe by which workers and signals wake the container."""
         return self._wake_write
 
     @property
@@ -53,12 +53,12 @@ class SharedState:
 
     @property
     def faults(self) -> int:
-        """How many jobs in a row failed for reasons of this machine, at most MOST_FAULTS."""
+        """Return how many jobs in a row failed for reasons of this machine, at most MOST_FAULTS."""
         return len(self._row())
 
     @property
     def last_fault(self) -> Trouble:
-        """Why the last of them failed."""
+        """Return why the last of them failed."""
         kept = self._bytes[_LAST_FAULT:_FIRST_WORKER].rstrip(b"\0")
         cause, _, reason = kept.decode("utf-8", "ignore").partition(" ")
         return Trouble(cause, reason)

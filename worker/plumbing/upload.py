@@ -179,7 +179,6 @@ def _send_parts(s3: S3Client, item: Item, check: Callable[[], None]) -> None:
 def _parts(
     s3: S3Client, item: Item, where: Mapping[str, Any], size: int, check: Callable[[], None]
 ) -> list[Any]:
-    """Send all parts of an item; return what its completion needs."""
     sent: dict[int, dict[str, Any]] = {}
 
     def send(number: int) -> None:

@@ -92,7 +92,7 @@ class Worker:
 
     @cached_property
     def fork_server(self) -> ForkServer:
-        """The server that forks the processes in which orders are done."""
+        """Return the server that forks the processes in which orders are done."""
         return ForkServer(lambda order: perform(self.job_of(order), self._run_job))
 
     def job_of(self, order: Order) -> Job:
@@ -306,7 +306,7 @@ class _Refusals:
 
     @property
     def lasted(self) -> float:
-        """For how many seconds it has accepted none."""
+        """Return for how many seconds it has accepted none."""
         return max(0.0, self._clock() - self._began)
 
     def say(self, what: str) -> None:

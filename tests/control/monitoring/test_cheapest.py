@@ -28,7 +28,7 @@ from tests.control.readings import (
     service,
 )
 
-# Asked for so long ago that it applies.
+# Requested long enough ago to apply.
 CHEAPEST = replace(BUSY, cheapest_since=NOW - PACE.cheapest)
 
 
@@ -91,7 +91,7 @@ def test_a_machine_that_never_registered_is_not_replaced():
 
 
 def of_two(first, second, **changes):
-    """The two fleets of a run at work, with these targets."""
+    """Return a run at work with two fleets of these targets."""
     changes = {"cheapest_since": CHEAPEST.cheapest_since, **changes}
     others = tuple(machine(n, fleet_id="sfr-2") for n in (3, 4))
     return replace(
@@ -111,7 +111,7 @@ def of_two(first, second, **changes):
         ((3, 0), [SetTarget("sfr-1", 1)]),
         ((0, 1), []),
     ],
-    ids=["the newest keeps one", "one that was given up buys none", "as it was told"],
+    ids=["the newest keeps one", "one with a target of 0 buys none", "as the user wants"],
 )
 def test_several_fleets_keep_one_machine_in_all(targets, chosen):
     assert actions(of_two(*targets)) == chosen

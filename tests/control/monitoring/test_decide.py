@@ -35,7 +35,7 @@ from tests.control.readings import (
 
 
 def emptied(seconds, readings=3):
-    """The queue was empty on so many readings before, the first of them so long ago."""
+    """Return the memory of a number of readings of an empty queue, the first some seconds ago."""
     return replace(WORKED, empty_since=NOW - seconds, empty_readings=readings)
 
 

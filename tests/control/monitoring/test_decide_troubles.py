@@ -46,7 +46,7 @@ TAIL = replace(
 
 
 def ends(said):
-    """At which readings the run or its machines were ended."""
+    """Return the readings at which the run or its machines were ended."""
     return [
         n for n, chosen in enumerate(said) for a in chosen if isinstance(a, EndRun | EndMachines)
     ]
@@ -84,7 +84,7 @@ def test_a_fleet_that_aws_ends_is_said_once_its_machines_are_gone():
 
 
 def test_a_fleet_that_ec2_does_not_know_yet_is_not_taken_for_one_that_has_ended():
-    """EC2 is eventually consistent: what was just requested may not be told of for a moment."""
+    """EC2 is eventually consistent: it may not list a new request for a moment."""
     start = replace(BUSY, machines=(), service=service(3, running=0))
     unknown = replace(start, fleets=())
     assert play(unknown, start, unknown, start) == [[]] * 4
@@ -325,7 +325,7 @@ def test_a_container_that_came_later_is_given_as_long():
 
 
 def test_a_wait_that_nobody_has_looked_at_in_between_begins_anew():
-    """A monitor that was stopped, and is taken up again after the image was mended."""
+    """A monitor that was stopped, and starts again after the image was fixed."""
     later = [replace(REFUSED, now=NOW + 7200 + 60 * n) for n in range(6)]
     assert ends(play(*[REFUSED] * 4, *later)) == [9]
 

@@ -39,7 +39,7 @@ THREE = replace(BUSY, machines=kind(*BUSY.machines))
 
 
 def ended(seen, memory=DEAR, config=LIMIT):
-    """The ids of the machines that are ended for their cost."""
+    """Return the ids of the machines that are ended for their cost."""
     return [
         [m.instance_id for m in action.machines]
         for action in actions(seen, memory, config)
@@ -171,7 +171,7 @@ TWO_LEFT = replace(THREE, queue=Counts(50, 4, 0), machines=THREE.machines[:2], f
         (0.083, [SetDesired(2)]),
         (0.079, [SetTarget("sfr-1", 3)]),
     ],
-    ids=["too dear", "not clearly below the limit", "cheap again"],
+    ids=["too expensive", "not clearly below the limit", "cheap again"],
 )
 def test_machines_come_back_only_when_they_are_clearly_within_the_limit(price, chosen):
     memory = replace(DEAR, prices={KIND: price}, over_since=None)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import itertools
 import json
 import time
 
@@ -18,7 +17,7 @@ from control.monitoring.facts import Pace
 from control.records import fleet_requests, store
 from control.user_files import fleet_file
 from control.verbs import monitor, start_cluster, submit
-from tests.injection import Broken, Injection
+from tests.injection import Broken, Injection, changing
 
 FLEET = fleet_file.FleetFile()
 AT_ONCE = Pace(spare=0.0, cheapest=0.0)
@@ -54,7 +53,7 @@ def with_limit(aws, run, dollars):
 
 
 def asked(aws):
-    """Counts how often EC2 is asked for prices."""
+    """Record each request for prices."""
     times = []
     aws.ec2.meta.events.register(
         "before-call.ec2.DescribeSpotPriceHistory", lambda **_: times.append(1)
@@ -134,31 +133,31 @@ def test_a_machine_that_has_begun_to_work_meanwhile_gets_no_more_and_one_at_work
     assert second.instance_id not in left and left[first.instance_id]
 
 
-def test_broken_off_after_any_call_the_limit_is_kept_by_the_next_steps(started):
+def test_broken_off_after_any_call_the_limit_is_kept_by_the_next_steps(started, sample):
     aws, run = started
     run = with_limit(aws, run, 0.1)
     session = boto3.Session(region_name="us-east-1")
     injection = Injection(session)
     breaking = AWS(session)
-    whole = False
-    steps(aws, run, 1)  # the first of two looks
-    for k in itertools.count(1):
-        with contextlib.suppress(Broken), injection.watch(break_after=k):
+
+    def take_step(break_after=0):
+        steps(aws, run, 1)  # the first of two looks
+        with contextlib.suppress(Broken), injection.watch(break_after=break_after):
             step.step(breaking, run, time.time() + 60, AT_ONCE)
-            whole = True
         until(lambda: active(aws, run) and steps(aws, run, 2) == [])
-        assert (free(aws, run), fleet_target(aws, run)) == (1, 1), f"broken off after change {k}"
-        if whole:
-            break
+        assert (free(aws, run), fleet_target(aws, run)) == (1, 1), f"after {injection.calls}"
+
+    take_step()
+    changes = len(changing(injection.calls))
+    assert changes > 2
+    for k in sample(range(1, changes + 1), 2):
         ask_for(aws, run, 2)
         until(lambda: free(aws, run) == 2 and active(aws, run))
-        steps(aws, run, 1)
-    print(f"MAX_HOURLY_COST: broken off after each of {k - 1} calls that can change something")
-    assert k > 3
+        take_step(break_after=k)
 
 
 def free(aws, run):
-    """Machines that have registered and are not on their way out."""
+    """Count machines that have registered and are not draining."""
     seen = observe.observe(aws, run, 0.0)
     return sum(m.container_instance != "" and not m.draining for m in seen.machines)
 
@@ -172,5 +171,5 @@ def fleet_target(aws, run):
 
 
 def ask_for(aws, run, count):
-    """As startCluster does."""
+    """Resize as startCluster does."""
     fleet_requests.resize(aws, run, observe.observe(aws, run, 0.0).fleets, count)

@@ -1,4 +1,4 @@
-"""What the monitor sees of a run on the embedded AWS."""
+"""Observations of a run on the embedded AWS."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def started(set_up, tmp_path):
 
 
 def observed(aws, run, condition, seconds=20.0):
-    """The first observation that meets a condition."""
+    """Return the first observation that meets a condition."""
     until = time.monotonic() + seconds
     while not condition(seen := observe.observe(aws, run, time.time())):
         assert time.monotonic() < until, seen
@@ -41,7 +41,7 @@ def observed(aws, run, condition, seconds=20.0):
 
 
 def up(count):
-    """So many machines have registered, and no others are there."""
+    """Return the condition that this number of machines has registered, and no others exist."""
     return lambda seen: (
         len(seen.machines) == count and all(m.container_instance for m in seen.machines)
     )

@@ -1,4 +1,4 @@
-"""How many containers and machines a run needs, as tables."""
+"""Numbers of containers and machines that a run needs, as tables."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ from tests.control.readings import (
         "three do not",
         "delayed",
         "in flight but held by none: it will come back",
-        "containers at work, whatever SQS says",
+        "containers at work, whatever SQS counts",
     ],
 )
 def test_containers_needed_are_those_at_work_and_those_for_jobs_that_wait(queue, busy, needed):

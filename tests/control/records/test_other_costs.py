@@ -32,7 +32,7 @@ def test_requests_and_storage_grow_with_the_jobs():
         receives=1_000_000, seconds=1e8, output_files=8_000_000, output_bytes=1e12, log_bytes=0.0
     )
     found = dollars(CONFIG, 0.0, usage)
-    assert found["S3 requests"] == pytest.approx(10_000_000 * 0.000005 + 1_000_000 * 0.0000004)
+    assert found["S3 requests"] == pytest.approx(9_000_000 * 0.000005 + 1_000_000 * 0.0000004)
     # A renewal every 100 seconds.
     assert found["SQS requests"] == pytest.approx((2_100_000 + 1_000_000) * 0.0000004)
     assert found["Storage of outputs and logs"] == pytest.approx(23.0)

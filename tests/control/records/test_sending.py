@@ -1,33 +1,16 @@
 """Many messages into a queue: batches, threads, refusals, and connections that die."""
 
+import itertools
 import json
 
 import pytest
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
 from control.aws.sqs import BATCH_BYTES
 from control.records import sending
+from control.records.sending import Sent
 from control.user_files.job import make_job
 from tests.conftest import new_run
-
-
-class Log:
-    """What was said of every job, in order."""
-
-    def __init__(self):
-        self.lines = []
-
-    def sending(self, batch):
-        self.lines += [("+", job.name) for job, _ in batch]
-
-    def sent(self, batch):
-        self.lines += [("=", job.name) for job, _ in batch]
-
-    def refused(self, batch):
-        self.lines += [("-", job.name) for job, _ in batch]
-
-    def names(self, sign):
-        return sorted(name for s, name in self.lines if s == sign)
 
 
 def some(count, text=""):
@@ -38,17 +21,13 @@ def names(pairs):
     return [job.name for job, _ in pairs]
 
 
-def send(clients, run, work, log, waiting=0.0):
-    """All outcomes; the clocks say that a call waits so many times as long as it computes."""
+def send(clients, run, work, waiting=1.0):
+    """Send all and return what was sent; a call waits for `waiting` times its computing."""
     ticks, cpu = iter(range(10_000)), iter(i / (waiting + 1e-9) for i in range(10_000))
-    return sending.send_all(
-        clients.sqs,
-        run,
-        sending.batches(work),
-        log,
-        clock=lambda: next(ticks),
-        cpu_clock=lambda: next(cpu),
-    )
+    sender = sending.Sender(clients.sqs, run, lambda: next(ticks), lambda: next(cpu))
+    sent = Sent()
+    sender.send(work, sent)
+    return sent
 
 
 def test_a_batch_holds_ten_messages_and_a_mebibyte():
@@ -70,35 +49,19 @@ def test_the_longest_body_is_a_batch_of_its_own_and_fits():
 @pytest.mark.parametrize("waiting", [1, 50])
 def test_every_job_is_sent_once_with_its_attributes(stub_aws, waiting):
     stub, clients, run = stub_aws()
-    log = Log()
-    outcomes = list(send(clients, run, some(235), log, waiting))
-    assert sorted(name for sent in outcomes for name in names(sent.taken)) == sorted(stub.names())
-    assert len(stub.names()) == len(set(stub.names())) == 235
-    assert log.names("+") == log.names("=") == sorted(stub.names())
-    assert not any(sent.doubtful or sent.refused for sent in outcomes)
+    sent = send(clients, run, some(235), waiting)
+    assert sorted(names(sent.accepted)) == sorted(stub.names()) == names(some(235))
+    assert sent.refused == []
     first = stub.messages[0]
     job = some(1)[0][0]
     assert first["MessageBody"] == job.body
     assert first["MessageAttributes"] == {
-        "job_id": {"DataType": "String", "StringValue": job.id},
-        "job_name": {"DataType": "String", "StringValue": "n0000"},
         "app": {"DataType": "String", "StringValue": run.app_name},
         "run_id": {"DataType": "String", "StringValue": run.run_id},
+        "job_id": {"DataType": "String", "StringValue": job.id},
+        "job_name": {"DataType": "String", "StringValue": "n0000"},
         "submission": {"DataType": "Number", "StringValue": "1"},
     }
-
-
-def test_a_job_is_logged_before_it_is_sent_and_after(stub_aws):
-    log = Log()
-    seen = []
-
-    def fault(call):
-        if call.operation == "SendMessageBatch":
-            seen.append((len(call.entries), len(log.names("+")), len(log.names("="))))
-
-    _, clients, run = stub_aws(fault)
-    list(send(clients, run, some(25), log))
-    assert seen == [(10, 10, 0), (10, 20, 10), (5, 25, 20)]
 
 
 @pytest.mark.parametrize("waiting", [1, 50])
@@ -111,13 +74,11 @@ def test_refused_jobs_are_reported_exactly(stub_aws, waiting):
                 call.refuse[index] = ("InvalidMessageContents", True)
 
     stub, clients, run = stub_aws(fault)
-    log = Log()
-    outcomes = list(send(clients, run, some(100), log, waiting))
-    refused = {job.name: why for sent in outcomes for job, why in sent.refused}
+    sent = send(clients, run, some(100), waiting)
+    refused = {job.name: why for job, why in sent.refused}
     assert set(refused) == bad and "InvalidMessageContents" in refused["n0003"]
-    assert sum(len(sent.taken) for sent in outcomes) == len(stub.names()) == 98
-    assert log.names("-") == sorted(bad)
-    assert not bad & set(log.names("="))
+    assert sorted(names(sent.accepted)) == sorted(stub.names())
+    assert len(stub.names()) == 98
 
 
 def test_throttling_is_waited_out(stub_aws):
@@ -126,79 +87,49 @@ def test_throttling_is_waited_out(stub_aws):
             call.status, call.code = 403, "RequestThrottled"
 
     stub, clients, run = stub_aws(fault)
-    outcomes = list(send(clients, run, some(30), Log()))
-    assert len(stub.names()) == 30
-    assert not any(sent.doubtful for sent in outcomes)
+    assert names(send(clients, run, some(30)).accepted) == stub.names() == names(some(30))
 
 
 @pytest.mark.parametrize("drop", ["before", "after"])
-def test_a_lost_answer_is_sent_again_and_called_doubtful(stub_aws, drop):
+def test_a_lost_answer_is_sent_again(stub_aws, drop):
     def fault(call):
         if call.operation == "SendMessageBatch" and call.number == 2:
             call.drop = drop
 
     stub, clients, run = stub_aws(fault)
-    outcomes = list(send(clients, run, some(30), Log()))
-    assert [sent.doubtful for sent in outcomes] == [False, True, False]
-    assert set(stub.names()) == set(names(some(30)))
+    assert names(send(clients, run, some(30)).accepted) == names(some(30))
     assert len(stub.names()) == {"before": 30, "after": 40}[drop]
 
 
-def test_an_answer_of_5xx_is_doubtful_too(stub_aws):
-    def fault(call):
-        if call.operation == "SendMessageBatch" and call.number == 1:
-            call.status, call.code = 503, "ServiceUnavailable"
-
-    _, clients, run = stub_aws(fault)
-    assert [sent.doubtful for sent in send(clients, run, some(20), Log())] == [True, False]
-
-
 @pytest.mark.parametrize("waiting", [1, 50])
-def test_when_sending_ends_what_was_under_way_is_still_known(stub_aws, waiting):
+def test_after_an_error_exactly_what_was_sent_is_known(stub_aws, waiting):
     def fault(call):
         if call.operation == "SendMessageBatch" and call.number > 8:
             call.status, call.code = 403, "AccessDenied"
 
     stub, clients, run = stub_aws(fault)
-    log = Log()
-    taken = []
+    clock = itertools.count()
+    cpu = (i / (waiting + 1e-9) for i in itertools.count())
+    sender = sending.Sender(clients.sqs, run, lambda: next(clock), lambda: next(cpu))
+    sent = Sent()
     with pytest.raises(ClientError, match="AccessDenied"):
-        for sent in send(clients, run, some(300), log, waiting):
-            taken += names(sent.taken)
-    assert sorted(taken) == sorted(stub.names()) == log.names("=")
-    assert len(taken) == 80
-    assert log.names("+") == sorted(log.names("=") + log.names("-"))
+        sender.send(some(300), sent)
+    assert sorted(names(sent.accepted)) == sorted(stub.names())
+    assert len(sent.accepted) == 80
 
 
-def test_a_batch_of_which_a_part_was_taken_is_not_called_refused(stub_aws):
-    def fault(call):
-        if call.operation == "SendMessageBatch" and call.number == 1:
-            call.refuse[0] = ("InternalError", False)
-        elif call.operation == "SendMessageBatch":
-            call.status, call.code = 403, "AccessDenied"
-
-    stub, clients, run = stub_aws(fault)
-    log = Log()
-    with pytest.raises(ClientError):
-        list(send(clients, run, some(2), log))
-    assert stub.names() == ["n0001"]
-    assert log.names("-") == [] and log.names("=") == []
-
-
-def test_a_server_that_is_gone_leaves_the_batch_uncertain(stub_aws, monkeypatch):
-    monkeypatch.setattr("botocore.endpoint.time.sleep", lambda seconds: None)
-
-    def fault(call):
-        if call.operation == "SendMessageBatch":
-            call.drop = "after"
-
-    stub, clients, run = stub_aws(fault)
-    log = Log()
-    with pytest.raises(BotoCoreError):
-        list(send(clients, run, some(10), log))
-    assert len(stub.names()) > 10
-    assert log.names("+") == names(some(10))
-    assert log.names("=") == log.names("-") == []
+def test_the_threads_are_chosen_once_for_many_small_parts(stub_aws, monkeypatch):
+    stub, clients, run = stub_aws()
+    asked = []
+    monkeypatch.setattr(sending, "threads_worth", lambda *seconds: asked.append(seconds) or 1)
+    ticks = itertools.count()
+    sender = sending.Sender(clients.sqs, run, lambda: next(ticks), lambda: 0.0)
+    sent = Sent()
+    for start in range(0, 60, 10):
+        sender.send(some(60)[start : start + 10], sent)
+    assert names(sent.accepted) == stub.names() == names(some(60))
+    # Of four batches all but the first are measured.
+    assert asked == [(3, 0.0)]
 
 
 @pytest.mark.parametrize(

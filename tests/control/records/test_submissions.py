@@ -1,10 +1,10 @@
-"""What a run has been given: the parts on S3, read and written."""
+"""The parts of `submitted/`, written and read."""
 
+import dataclasses
 import gzip
 import json
 
 import pytest
-from botocore.exceptions import ClientError
 
 from control.records import submissions
 from control.records.submissions import Ids, Submissions
@@ -15,17 +15,18 @@ def job(number, **group):
     return make_job({"s": "ü"}, {"n": number, **group}, "")
 
 
-def keys(aws, run):
-    return [key.rsplit("/", 1)[-1] for key in submissions.parts(aws.s3, run)]
+def put(aws, run, *parts):
+    """Write parts, each as (command, its number, pairs of a job's number and its submission)."""
+    for command, number, pairs in parts:
+        jobs = [(job(n), submission) for n, submission in pairs]
+        submissions.write_part(aws.s3, run, command, number, jobs)
 
 
 def test_a_part_lists_its_jobs_as_the_contract_says(aws, run):
-    parts = submissions.Parts(aws.s3, run, command=3)
-    parts.add([(job(1), 1), (job(2), 2)])
-    parts.flush()
-    assert keys(aws, run) == ["0003-000001-new1-again1.jsonl.gz"]
+    put(aws, run, (3, 1, [(1, 1), (2, 2)]))
     (key,) = submissions.parts(aws.s3, run)
     assert key == f"runs/Test/{run.run_id}/submitted/0003-000001-new1-again1.jsonl.gz"
+    assert submissions.parse_part(key) == (3, 1, 1, 1)
     content = aws.s3.get_object(Bucket=run.bucket, Key=key)["Body"].read()
     first = json.loads(gzip.decompress(content).splitlines()[0])
     assert first == {
@@ -34,51 +35,40 @@ def test_a_part_lists_its_jobs_as_the_contract_says(aws, run):
         "submission": 1,
         "body": {"s": "ü", "group": {"n": 1}},
     }
-
-
-def test_parts_end_at_a_number_of_jobs_and_at_a_size(aws, run):
-    parts = submissions.Parts(aws.s3, run, 1, part_jobs=2, part_bytes=1000)
-    for number in range(4):
-        parts.add([(job(number), 1)])
-    parts.add([(job(9, text="x" * 1000), 1)])
-    parts.add([(job(10), 1)])
-    parts.flush()
-    parts.flush()
-    assert [submissions.part_sizes(key) for key in keys(aws, run)] == [
-        (2, 0),
-        (2, 0),
-        (1, 0),
-        (1, 0),
+    pairs = submissions.jobs_of_part(aws.s3, run, key)
+    assert [(one.id, one.body, n) for one, n in pairs] == [
+        (job(1).id, job(1).body, 1),
+        (job(2).id, job(2).body, 2),
     ]
 
 
-def test_a_part_that_could_not_be_written_is_kept(stub_aws):
-    broken = []
+def test_parts_end_at_a_number_of_jobs_and_at_a_size(monkeypatch):
+    monkeypatch.setattr(submissions, "_PART_JOBS", 2)
+    monkeypatch.setattr(submissions, "_PART_BYTES", 1000)
+    jobs = [*map(job, range(5)), job(9, text="x" * 1000), job(10)]
+    parts = submissions.split((one, 1) for one in jobs)
+    assert [len(part) for part in parts] == [2, 2, 2, 1]
 
-    def fault(call):
-        if call.operation == "PUT" and broken:
-            broken.pop()
-            call.status, call.code = 403, "AccessDenied"
 
-    _, clients, run = stub_aws(fault)
-    parts = submissions.Parts(clients.s3, run, 1)
-    parts.add([(job(1), 1)])
-    broken.append(1)
-    with pytest.raises(ClientError):
-        parts.flush()
-    parts.flush()
-    assert [entry["name"] for entry in submissions.entries(clients.s3, run)] == ["1"]
+@pytest.mark.parametrize(
+    ("sending", "uncertain"),
+    [({}, []), ({"2": 0}, [(2, 3)]), ({"2": 3}, []), ({"1": 0, "2": 1, "9": 0}, [(1, 1), (2, 3)])],
+)
+def test_the_last_part_of_an_unfinished_command_is_uncertain(aws, run, sending, uncertain):
+    put(aws, run, (1, 1, [(1, 1)]), *((2, n, [(2, n)]) for n in (1, 2, 3)))
+    found = submissions.unconfirmed(aws.s3, dataclasses.replace(run, sending=sending))
+    assert [submissions.parse_part(key)[:2] for key in found.values()] == uncertain
+    assert list(found) == [str(command) for command, _ in uncertain]
 
 
 def test_the_last_submission_of_each_job_is_known(aws, run):
-    for command, batch in enumerate(
-        ([(job(1), 1), (job(2), 1)], [(job(2), 2), (job(3), 1)], [(job(2), 3)]), start=1
-    ):
-        parts = submissions.Parts(aws.s3, run, command)
-        parts.add(batch)
-        parts.flush()
-    known = submissions.known(aws.s3, run).submissions
-    assert [known[int(job(number).id, 16)] for number in range(5)] == [0, 1, 3, 1, 0]
+    put(aws, run, (1, 1, [(1, 1), (2, 1)]), (2, 1, [(2, 2), (3, 1)]), (3, 1, [(2, 3)]))
+    seen = []
+    known = submissions.known(aws.s3, dataclasses.replace(run, sending={"2": 1}), seen.append)
+    ids = [int(job(number).id, 16) for number in range(5)]
+    assert [known.submissions[one] for one in ids] == [0, 1, 3, 1, 0]
+    assert [one in known.sent_again for one in ids] == [False, False, True, False, False]
+    assert seen == [2, 2, 1]
     names = [entry["name"] for entry in submissions.entries(aws.s3, run)]
     assert names == ["1", "2", "2", "3", "2"]
 
@@ -94,9 +84,6 @@ def test_submissions_hold_the_highest_number_of_each_job():
     held = Submissions([(big, 1), (5, 2), (5, 7), (0, 1), (5, 3)])
     assert [held[n] for n in (big, 5, 0, 1)] == [1, 7, 1, 0]
     assert Submissions()[5] == 0
-    assert held.beyond(Submissions()) == 3
-    assert held.beyond(Submissions([(5, 6), (0, 1)])) == 2
-    assert held.beyond(held) == 0
 
 
 def test_ids_are_a_set():

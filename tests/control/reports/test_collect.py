@@ -12,7 +12,7 @@ from control.records import store
 from control.reports import collect
 from control.reports.collect import Limits, number, text
 
-SHAPE = Shape(jobs=3000, failed=50, skipped=20, waiting=100, retrying=7, recovered=30, retried=9)
+SHAPE = Shape(jobs=600, failed=50, skipped=20, waiting=100, retrying=7, recovered=30, retried=9)
 
 
 @pytest.fixture
@@ -34,8 +34,8 @@ def recorded(monkeypatch):
 
 def test_counts_are_exact_and_done_beats_failed(recorded):
     found = recorded(SHAPE)
-    assert found.submitted == 3000
-    assert found.count("done") == 3000 - 50 - 20 - 100 - 7
+    assert found.submitted == 600
+    assert found.count("done") == 600 - 50 - 20 - 100 - 7
     assert (found.count("skipped"), found.count("failed")) == (20, 50)
     assert found.attempts["interrupted"] == 0
     # Failed, retrying and recovered jobs each have some.
@@ -60,7 +60,7 @@ def test_all_failures_are_read(recorded):
 def test_times_are_those_of_the_records(recorded):
     found = recorded(SHAPE)
     times = [t for some in found.times.values() for t in some]
-    assert len(times) == 3000 - 100 - 7
+    assert len(times) == 600 - 100 - 7
     assert SHAPE.began < min(times) < max(times) <= SHAPE.ended
 
 

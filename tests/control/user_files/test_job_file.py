@@ -66,8 +66,8 @@ def test_text_in_all_scripts_stays_as_it_is(write):
         ("{}", 'no "groups"'),
         ({"groups": []}, 'no "groups"'),
         ({"groups": {"a": 1}}, 'no "groups"'),
-        ({"group": {"a": 1}}, 'says "group"'),
-        ({"groups": "t.txt"}, "is no table"),
+        ({"group": {"a": 1}}, 'has "group"'),
+        ({"groups": "t.txt"}, "is not a table"),
         ({"groups": "t.csv"}, "there is no file"),
     ],
 )

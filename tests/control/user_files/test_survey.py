@@ -47,7 +47,7 @@ def test_the_same_job_with_its_values_in_another_order_is_the_same_job(look):
 )
 def test_two_different_jobs_of_one_name_are_refused(look, groups):
     with pytest.raises(
-        UserError, match="line 1, group 1 and group 3 are different jobs of one name"
+        UserError, match="line 1, group 1 and group 3 are different jobs with the same name"
     ):
         look(groups)
 

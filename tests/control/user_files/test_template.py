@@ -66,12 +66,12 @@ def test_columns_may_have_any_name():
 @pytest.mark.parametrize(
     ("message", "says"),
     [
-        ({"out": "{plat}"}, "'{plat}', which is no placeholder here.*Did you mean {plate}"),
-        ({"group": {"a": ["{}"]}}, "'{}', which is no placeholder"),
-        ({"out": "a{b"}, "'{', which is no placeholder"),
-        ({"out": "{plate.__class__}"}, "no placeholder"),
+        ({"out": "{plat}"}, "'{plat}', which is not a placeholder here.*Did you mean {plate}"),
+        ({"group": {"a": ["{}"]}}, "'{}', which is not a placeholder"),
+        ({"out": "a{b"}, "'{', which is not a placeholder"),
+        ({"out": "{plate.__class__}"}, "not a placeholder"),
         ({"groups": []}, 'one "group"'),
-        ({"group": "x"}, "no object"),
+        ({"group": "x"}, "not an object"),
     ],
 )
 def test_a_mistake_is_named_before_any_job_is_made(message, says):

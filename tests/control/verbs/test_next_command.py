@@ -20,21 +20,18 @@ from tests.worker_records import put
 FLEET = ROOT / "files/exampleFleet.json"
 
 
-# Of the second command the project is left out.
-WATCH = "monitor, or status --watch"
-
-
 @pytest.fixture
 def next_of(typed, monkeypatch):
     """What a verb says to type next. Of check only what it finds out about the run counts here."""
     monkeypatch.setattr(all_checks, "CHECKS", all_checks.CHECKS[:1])
 
     def ask(config, verb):
-        program = f"python run.py --config {config.path.parent} "
-        start = f"Next: {program}"
+        start = f"Next: python run.py --config {config.path.parent} "
         line = typed(config, verb, *([str(FLEET)] if verb == "check" else [])).splitlines()[-1]
         assert line.startswith(start)
-        words = line.removeprefix("Next: ").replace(program, "").split("   ")[0]
+        words = (
+            line.replace(start.removeprefix("Next: "), "").removeprefix("Next: ").split("   ")[0]
+        )
         return words.replace(os.path.relpath(FLEET), "FLEET") if verb == "check" else words
 
     return ask
@@ -54,7 +51,7 @@ def test_each_step_leads_to_the_next(embedded, project, next_of, tmp_path, monke
     run = store.load(aws.s3, run.bucket, run.app_name, run.run_id)
     run = start_cluster.start(aws, config, run, fleet_file.FleetFile(), yes=True)
     try:
-        assert next_of(config, "setup") == next_of(config, "check") == WATCH
+        assert next_of(config, "setup") == next_of(config, "check") == "monitor, or status --watch"
         changed = dataclasses.replace(config, MEMORY=800_000)
         monkeypatch.setattr("control.verbs.local.environment.load_config", lambda _: changed)
         assert next_of(config, "check") == "setup"
@@ -99,7 +96,7 @@ def test_what_may_not_be_asked_does_not_stop_check(started_and_stopped, next_of,
         (("done", "failed", None, None), "1 job failed and 2 jobs did not end. To run them"),
         (
             ("done", "failed"),
-            "1 job failed. To run them in this one: python run.py submitJob",
+            "1 job failed. To run them in this one: python run.py submitJob JOBFILE",
         ),
         (("done", "skipped"), ""),
     ],

@@ -97,13 +97,14 @@ def test_a_bucket_that_is_not_there_is_the_users_mistake(embedded, project):
         setup.setup(embedded, project(AWS_BUCKET="no-such-bucket"))
 
 
-def test_without_the_roles_setupaws_is_asked_for(embedded, project):
+def test_without_the_roles_setupaws_is_asked_for(embedded, embedded_roles, project):
     role = {"RoleName": "DistributedSomethingTaskRole"}
     for policy in embedded.iam.list_attached_role_policies(**role)["AttachedPolicies"]:
         embedded.iam.detach_role_policy(**role, PolicyArn=policy["PolicyArn"])
     embedded.iam.delete_role(**role)
     with pytest.raises(ExplainedError) as caught:
         setup.setup(embedded, project())
+    embedded_roles()
     assert "setupAWS" in caught.value.fix
 
 

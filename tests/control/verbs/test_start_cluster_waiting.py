@@ -81,7 +81,7 @@ def test_the_machines_of_a_fleet_that_has_ended_are_not_wanted_any_more(started,
     for _ in act.end_machines(aws, run):
         continue
     capsys.readouterr()
-    with pytest.raises(ExplainedError, match="The machines were ended"):
+    with pytest.raises(ExplainedError, match="ended by stop, by monitor"):
         waited(aws, run, lambda: False)
     assert "Machines: 0 wanted, 0 up" in capsys.readouterr().out
 
@@ -92,7 +92,9 @@ def test_what_waiting_cannot_mend_ends_it_at_once(started, monkeypatch):
     monkeypatch.setattr(start_cluster, "why_none_comes", lambda *_: no_machine.explain(events))
     with pytest.raises(ExplainedError, match="SSH_KEY_NAME") as caught:
         waited(aws, run, lambda: False)
-    assert "stop && python run.py setup" in caught.value.fix
+    assert caught.value.fix.endswith(
+        "run.py stop && python run.py setup && python run.py startCluster"
+    )
 
 
 def test_a_cause_is_said_once_however_long_it_lasts(started, capsys, monkeypatch):

@@ -1,13 +1,14 @@
-"""submitJob: every job into the queue once, also when it is broken off at any moment."""
+"""submitJob: every job gets into the queue, also when the command is killed at any moment."""
 
+import contextlib
 import dataclasses
-import functools
 import itertools
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from pathlib import Path
@@ -16,10 +17,10 @@ from types import SimpleNamespace
 import pytest
 
 from control.aws.s3 import list_keys
+from control.aws.sqs import send_batch
 from control.errors import ExplainedError, UserError
 from control.records import sending, states, store, submissions
-from control.records.delivery import Outcome
-from control.records.journal import Journal
+from control.records.delivery import Delivery, Outcome
 from control.user_files import job_file
 from control.user_files.job import make_job
 from control.verbs import submit
@@ -75,7 +76,7 @@ def test_every_job_is_sent_and_listed_and_the_job_file_kept(stub_aws, write, sta
     assert {m["MessageAttributes"]["run_id"]["StringValue"] for m in stub.messages} == {run.run_id}
     kept = clients.s3.get_object(Bucket=run.bucket, Key=f"{run.prefix}snapshot/0001-job.json")
     assert kept["Body"].read() == path.read_bytes()
-    assert [journal.stat().st_size for journal in state.rglob("*.journal")] == [0]
+    assert store.load(clients.s3, run.bucket, "Test", run.run_id).sending == {}
 
 
 def test_jobs_of_a_table_are_sent_and_the_table_kept(stub_aws, write, state, tmp_path):
@@ -171,21 +172,6 @@ def test_refused_jobs_are_named_and_sent_by_the_next_command(stub_aws, write, st
     assert sent_jobs(stub) == listed(clients, run) == once(20)
 
 
-def test_a_lost_answer_is_said(stub_aws, write, state, capsys):
-    def fault(call):
-        if call.operation == "SendMessageBatch" and call.number == 1:
-            call.drop = "after"
-
-    stub, clients, run = stub_aws(fault)
-    path = write(numbered(20))
-    outcome = submit.submit(clients, run, submit.read_jobs(path), state)
-    assert outcome == Outcome(in_file=20, sent=20, maybe_twice=10)
-    assert len(stub.messages) == 30
-    assert listed(clients, run) == once(20)
-    submit.report(outcome, run, submit.read_jobs(path))
-    assert "10 jobs possibly in the queue twice" in capsys.readouterr().out
-
-
 def test_an_end_in_the_middle_says_what_was_sent_and_the_next_command_goes_on(
     stub_aws, write, state
 ):
@@ -208,139 +194,148 @@ def test_an_end_in_the_middle_says_what_was_sent_and_the_next_command_goes_on(
     assert sent_jobs(stub) == listed(clients, run) == once(45)
 
 
-def test_ctrl_c_says_how_far_it_came_and_the_next_command_goes_on(
+def test_ctrl_c_says_how_far_it_came_and_the_next_command_sends_the_rest(
     stub_aws, write, state, monkeypatch, capsys
 ):
     stub, clients, run = stub_aws()
-    path = write(numbered(45))
-    with monkeypatch.context() as patch:
-        patch.setattr(submissions.Parts, "add", interrupted_at_the_third(submissions.Parts.add))
-        with pytest.raises(KeyboardInterrupt):
-            submit.submit(clients, run, submit.read_jobs(path), state)
-    assert "20 of 45 jobs were sent so far" in capsys.readouterr().out
-    outcome = submit.submit(clients, run, submit.read_jobs(path), state)
-    assert outcome == Outcome(in_file=45, sent=15, sent_before_break=30)
-    assert sent_jobs(stub) == listed(clients, run) == once(45)
-
-
-def interrupted_at_the_third(add):
+    jobs = submit.read_jobs(write(numbered(45)))
+    monkeypatch.setattr(submissions, "_PART_JOBS", 20)
     calls = itertools.count(1)
 
     def interrupted(*args):
-        if next(calls) == 3:
+        if next(calls) == 4:
             raise KeyboardInterrupt
-        add(*args)
+        return send_batch(*args)
 
-    return interrupted
-
-
-def test_jobs_that_were_sent_and_are_no_longer_in_the_file_are_said(stub_aws, write, state, capsys):
-    stub, clients, run = stub_aws(dying_put)
-    path = write(numbered(20))
-    with pytest.raises(ExplainedError):
-        submit.submit(clients, run, submit.read_jobs(path), state)
-    stub.fault = None
-    write(numbered(15))
-    outcome = submit.submit(clients, run, submit.read_jobs(path), state)
-    assert outcome == Outcome(in_file=15, sent_before_break=15, not_in_file=5)
-    submit.report(outcome, run, submit.read_jobs(path))
-    said = capsys.readouterr().out
-    assert "5 jobs not in this file, but sent by an interrupted command" in said
+    with monkeypatch.context() as patch:
+        patch.setattr(sending, "send_batch", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            submit.submit(clients, run, jobs, state)
+    assert "30 of 45 jobs were sent so far" in capsys.readouterr().out
+    assert sent_jobs(stub) == listed(clients, run) == once(30)
+    run = store.load(clients.s3, run.bucket, "Test", run.run_id)
+    outcome = submit.submit(clients, run, jobs, state)
+    assert outcome == Outcome(in_file=45, sent=15, already=30)
+    assert sent_jobs(stub) == listed(clients, run) == once(45)
 
 
-def dying_put(call):
-    """S3 refuses the parts of submitted/, after SQS took the jobs."""
-    if call.operation == "PUT" and call.number > 2:
-        call.status, call.code = 403, "AccessDenied"
+def test_the_jobs_of_another_interrupted_file_are_sent_too(stub_aws, write, state, capsys):
+    """Killed after the first part was written; the next command is about another file."""
+    stub, clients, run = stub_aws()
+    first = submit.read_jobs(write(numbered(20)))
+    death = Death(number_of_calls=3)
+    with pytest.raises(Killed):
+        submit.submit(death.clients(clients), run, first, state)
+    assert listed(clients, run) == once(20) and not stub.messages
+    run = store.load(clients.s3, run.bucket, "Test", run.run_id)
+    other = submit.read_jobs(write([{"name": "other"}], "other.json"))
+    outcome = submit.submit(clients, run, other, state)
+    assert outcome == Outcome(in_file=1, sent=1, resent=20)
+    assert sent_jobs(stub) == {**once(20), ("other", 1): 1}
+    submit.report(outcome, run, other)
+    assert "20 jobs of an interrupted command sent" in capsys.readouterr().out
 
 
-def test_going_on_by_a_job_file_of_another_name_doubles_nothing(stub_aws, write, state):
-    stub, clients, run = stub_aws(dying_put)
-    with pytest.raises(ExplainedError):
-        submit.submit(clients, run, submit.read_jobs(write(numbered(20))), state)
-    stub.fault = None
-    renamed = submit.read_jobs(write(numbered(20), "renamed.json"))
-    outcome = submit.submit(clients, run, renamed, state)
-    assert outcome == Outcome(in_file=20, sent_before_break=20)
-    assert sent_jobs(stub) == listed(clients, run) == once(20)
+def test_two_commands_at_once_on_one_computer_are_refused(stub_aws, write, state):
+    _, clients, run = stub_aws()
+    jobs = submit.read_jobs(write(numbered(2)))
+    with (
+        Delivery(clients, run, state, ""),
+        pytest.raises(ExplainedError, match="under way on this computer"),
+    ):
+        submit.submit(clients, run, jobs, state)
+    assert submit.submit(clients, run, jobs, state).sent == 2
 
 
 class Killed(BaseException):
-    """The process ends here."""
+    """The process ends here: no later call reaches AWS."""
 
 
 class Death:
-    """Comes at the `at`-th moment: each call of AWS and of the journal has one before and after."""
+    """Comes after a number of calls that change something, or with `before` instead of the next."""
 
-    def __init__(self, at):
-        self._at, self._count = at, 0
-
-    def passed(self):
-        self._count += 1
-        if self._count == self._at:
-            raise Killed
+    def __init__(self, number_of_calls, *, before=False):
+        self._left, self._before, self.calls = number_of_calls, before, 0
+        self._lock = threading.Lock()
 
     def around(self, method):
         def call(*args, **options):
-            self.passed()
+            with self._lock:
+                self.calls += 1
+                self._left -= 1
+                left = self._left
+            if left < 0 or (self._before and left == 0):
+                raise Killed
             answer = method(*args, **options)
-            self.passed()
+            if left == 0:
+                raise Killed
             return answer
 
         return call
 
-    def client(self, real, *deadly):
-        """The client with these calls deadly."""
+    def clients(self, real):
+        """Return the clients with deadly calls."""
+        return SimpleNamespace(
+            sqs=self._client(real.sqs, "send_message_batch"),
+            s3=self._client(real.s3, "put_object", "delete_object"),
+        )
+
+    def _client(self, real, *deadly):
         return SimpleNamespace(
             **{name: self.around(getattr(real, name)) for name in deadly},
-            meta=real.meta,
-            get_paginator=real.get_paginator,
+            **{
+                name: getattr(real, name)
+                for name in ("get_object", "list_objects_v2", "meta", "get_paginator", "exceptions")
+                if hasattr(real, name)
+            },
         )
 
 
-def dying_submit(monkeypatch, death, clients, run, path, state, again):
-    """submitJob that dies at a moment; with small parts, so that there are several."""
-    mortal = SimpleNamespace(
-        sqs=death.client(clients.sqs, "send_message_batch"),
-        s3=death.client(clients.s3, "put_object", "get_object", "list_objects_v2"),
-    )
-    with monkeypatch.context() as patch:
-        patch.setattr(submissions, "Parts", functools.partial(submissions.Parts, part_jobs=20))
-        patch.setattr(Journal, "_write", death.around(Journal._write))
-        # When the journal is finished so is the command: --again after it is asked for anew.
-        finish = Journal.finish
-        patch.setattr(Journal, "finish", lambda self: (death.passed(), finish(self)))
-        submit.submit(mortal, run, submit.read_jobs(path), state, again=again)
-
-
+@pytest.mark.parametrize("before", [False, True], ids=["after a call", "before a call"])
 @pytest.mark.parametrize("threads", [1, 3])
 @pytest.mark.parametrize("again", [False, True])
-def test_broken_off_at_any_moment_and_run_again_every_job_is_in_the_queue(
-    stub_aws, write, state, monkeypatch, threads, again
+def test_killed_at_any_moment_and_run_again_every_job_is_in_the_queue(
+    stub_aws, write, state, sample, monkeypatch, threads, again, before
 ):
-    monkeypatch.setattr(sending, "_MEASURED", 1)
+    monkeypatch.setattr(sending, "_MEASURED", 2)
     monkeypatch.setattr(sending, "threads_worth", lambda seconds, cpu_seconds: threads)
+    monkeypatch.setattr(submissions, "_PART_JOBS", 15)
     stub, clients, first_run = stub_aws()
-    path = write(numbered(35))
-    for moment in itertools.count(1):
+    jobs = submit.read_jobs(write(numbered(35)))
+    wanted = once(35, 2 if again else 1)
+
+    def new_run(moment):
         run = store.create(clients.s3, dataclasses.replace(first_run, run_id=f"R{moment:04d}"))
         if again:
-            submit.submit(clients, run, submit.read_jobs(path), state)
+            submit.submit(clients, run, jobs, state)
         stub.messages.clear()
-        try:
-            dying_submit(monkeypatch, Death(moment), clients, run, path, state, again)
-            break
-        except Killed:
-            before = len(stub.messages)
-        outcome = submit.submit(clients, run, submit.read_jobs(path), state, again=again)
-        wanted = once(35, 2 if again else 1)
+        return run
+
+    never = Death(1_000_000)
+    submit.submit(never.clients(clients), new_run(0), jobs, state, again=again)
+    assert len(stub.messages) == 35 and never.calls > 8
+    for moment in sample(range(1, never.calls + 1), 5):
+        run = new_run(moment)
+        death = Death(moment, before=before)
+        with contextlib.suppress(Killed):
+            submit.submit(death.clients(clients), run, jobs, state, again=again)
+            # With threads there may be fewer calls than at first.
+            assert moment > 0.8 * never.calls
+            continue
+        sent = len(stub.messages)
+        run = store.load(clients.s3, run.bucket, "Test", run.run_id)
+        if again and submissions.count(clients.s3, run) and not run.sending:
+            # It had not begun, or had finished: then --again begins anew.
+            assert sent in (0, 35)
+            continue
+        outcome = submit.submit(clients, run, jobs, state, again=again)
         assert set(sent_jobs(stub)) == set(wanted)
         assert listed(clients, run) == {**once(35), **wanted}
-        assert len(stub.messages) - 35 <= outcome.maybe_twice <= 10 * threads
-        assert outcome.sent == len(stub.messages) - before
-        assert outcome.sent + outcome.already + outcome.sent_before_break == 35
-    assert moment > 30
-    assert len(stub.messages) == 35
+        assert len(stub.messages) <= 35 + 15
+        assert outcome.sent + outcome.resent == len(stub.messages) - sent
+        assert outcome.sent + outcome.already + outcome.sent_before == 35
+        run = store.load(clients.s3, run.bucket, "Test", run.run_id)
+        assert submit.submit(clients, run, jobs, state) == Outcome(in_file=35, already=35)
 
 
 SUBMIT = """
@@ -350,7 +345,7 @@ import boto3
 from control.aws.session import AWS
 from control.records import store, submissions
 from control.verbs import submit
-submissions.Parts.__init__.__defaults__ = (40, 10**9)
+submissions._PART_JOBS = 40
 aws = AWS(boto3.Session())
 run = store.live(aws.s3, sys.argv[1], "Test")
 submit.submit(aws, run, submit.read_jobs(Path(sys.argv[2])), Path(sys.argv[3]))
@@ -388,10 +383,11 @@ def test_a_process_killed_while_threads_send_leaves_nothing_lost(
         time.sleep(0.01)
     stub.fault = None
     before = len(stub.messages)
+    run = store.load(clients.s3, run.bucket, "Test", run.run_id)
     outcome = submit.submit(clients, run, submit.read_jobs(path), state)
     assert set(sent_jobs(stub)) == set(once(400))
-    assert len(stub.messages) - 400 <= outcome.maybe_twice <= 320
-    assert outcome.sent == len(stub.messages) - before
+    assert len(stub.messages) <= 400 + 40
+    assert outcome.sent + outcome.resent == len(stub.messages) - before
     assert listed(clients, run) == once(400)
     assert submit.submit(clients, run, submit.read_jobs(path), state).already == 400
 

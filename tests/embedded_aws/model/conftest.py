@@ -32,7 +32,7 @@ TYPES = {
 
 
 class Simulation:
-    """The world, what has been asked to be made real, and the usual requests."""
+    """The world, its effects so far, and the usual requests."""
 
     up = UP
 
@@ -42,7 +42,7 @@ class Simulation:
         self.effects = []
 
     def do(self, event):
-        """Let an event happen now; its answer."""
+        """Let an event happen now; return its answer."""
         self.world, effects, (answer,) = advance(self.world, [event], self.now)
         self.effects += effects
         if isinstance(answer, Refused):
@@ -55,33 +55,33 @@ class Simulation:
         self.world, effects, _ = advance(self.world, [], self.now)
         self.effects += effects
 
-    def told(self, kind):
-        """The tasks of the effects of this kind."""
+    def effects_on(self, kind):
+        """Return the tasks of the effects of this kind."""
         return [effect.task for effect in self.effects if isinstance(effect, kind)]
 
     def spec(self, kind="m5.large", zone="us-east-1a", **changes):
-        """A pool whose instances join the cluster `c` with the attribute app=x."""
+        """Return a pool whose instances join the cluster `c` with the attribute app=x."""
         agent = AgentConfig("c", {"app": "x"})
         return LaunchSpec(kind, zone, **{"agent": agent, "image_id": "ami-1", **changes})
 
     def request(self, target, *specs, **changes):
-        """A fleet."""
+        """Request a fleet."""
         return self.do(e.RequestFleet(specs or (self.spec(),), target, **changes))
 
     def definition(self, revision=1, cpu=1024, memory=3000, **changes):
-        """A task definition of which two fit on an m5.large."""
+        """Return a task definition; an m5.large has room for two of its tasks."""
         arn = f"arn:aws:ecs:us-east-1:123456789012:task-definition/f:{revision}"
         return TaskDefinition(arn, "f", cpu, memory, **{"stop_timeout": 30.0, **changes})
 
     def serve(self, desired, name="s", **changes):
-        """A service in the cluster `c`, which is made."""
+        """Create the cluster `c` and a service in it."""
         values = {"minimum_percent": 0, "strategy": (("binpack", "memory"),), **changes}
         definition = values.pop("definition", self.definition())
         self.do(e.CreateCluster("c"))
-        return self.do(e.CreateService("c", name, definition, desired, **values))
+        return self.do(e.CreateService("c", name, desired, definition=definition, **values))
 
     def up_and_running(self, machines, desired, **changes):
-        """A fleet with a service whose tasks run."""
+        """Request a fleet with a service and wait until its tasks run."""
         self.serve(desired, **changes)
         fleet = self.request(machines)
         self.wait(UP + 5)
@@ -92,37 +92,37 @@ class Simulation:
         return self.do(e.ProtectTask("c", task, enabled, minutes))
 
     def scale(self, desired):
-        """Another desired count for the service `s`."""
+        """Change the desired count of the service `s`."""
         self.do(e.UpdateService("c", "s", desired=desired))
 
     def fleet(self):
-        """The only fleet."""
+        """Return the only fleet."""
         (found,) = self.world.fleets.values()
         return found
 
     def service(self):
-        """The only service."""
+        """Return the only service."""
         (found,) = self.world.services.values()
         return found
 
     def sub_types(self):
-        """The fleet's history."""
+        """Return the fleet's history."""
         return [record.sub_type for record in self.fleet().history]
 
     def states(self):
-        """The states of the instances, in the order of their launch."""
+        """Return the states of the instances, in the order of their launch."""
         return [i.state for i in sorted(self.world.instances.values(), key=lambda i: i.number)]
 
     def instances(self, state="running"):
-        """The ids of the instances in a state."""
+        """Return the ids of the instances in a state."""
         return [i.id for i in self.world.instances.values() if i.state == state]
 
     def tasks(self, status="RUNNING"):
-        """The ARNs of the tasks in a status."""
+        """Return the ARNs of the tasks in a status."""
         return [t.arn for t in self.world.tasks.values() if t.status == status]
 
     def messages(self):
-        """The service's events, newest first."""
+        """Return the service's events, newest first."""
         return [event.message for event in self.service().events]
 
 

@@ -1,4 +1,4 @@
-"""What holds whatever happens."""
+"""Invariants of the model under any events."""
 
 import ast
 import copy
@@ -75,7 +75,7 @@ def pick(things, number):
 
 
 def event(sim, action, number):
-    """One thing that might happen, if there is anything that it can happen to."""
+    """Return a possible event, or None if nothing can have it."""
     if action == "scale":
         return e.UpdateService("c", "s", desired=number % 7)
     if action == "modify" and sim.fleet().state == "active":
@@ -112,7 +112,7 @@ def act(sim, action, number):
 
 
 def check(sim):
-    """The books balance."""
+    """Check that resources and tasks agree."""
     world = sim.world
     for host in world.container_instances.values():
         tasks = [world.tasks[t] for t in host.tasks]
@@ -122,13 +122,13 @@ def check(sim):
     for task in world.tasks.values():
         if task.status in ("PENDING", "RUNNING", "STOPPING"):
             assert task.arn in world.container_instances[task.container_instance].tasks
-    started, told = sim.told(StartTask), sim.told(StopTask) + sim.told(KillTask)
+    started, told = sim.effects_on(StartTask), sim.effects_on(StopTask) + sim.effects_on(KillTask)
     assert len(started) == len(set(started))
     assert set(told) <= set(started)
     assert all(t in started for t in sim.tasks())
 
 
-# The fixture is only asked for the class: each example makes a simulation of its own.
+# The fixture only gives the class: each example makes a simulation of its own.
 @settings(
     max_examples=60,
     deadline=None,

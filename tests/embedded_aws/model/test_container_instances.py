@@ -11,4 +11,4 @@ def test_instance_with_tasks_is_deregistered_only_by_force(sim):
         sim.do(e.DeregisterContainerInstance("c", host))
     sim.do(e.DeregisterContainerInstance("c", host, force=True))
     assert sim.world.container_instances == {}
-    assert len(sim.told(KillTask)) == 1
+    assert len(sim.effects_on(KillTask)) == 1

@@ -44,16 +44,16 @@ def test_terminated_instance_leaves_the_cluster_and_its_tasks_end(sim):
     sim.up_and_running(1, 2)
     (instance,) = sim.instances()
     sim.do(e.TerminateInstances((instance,)))
-    assert len(sim.told(StopTask)) == 2
+    assert len(sim.effects_on(StopTask)) == 2
     (container,) = sim.world.container_instances.values()
     assert not container.connected
-    for task in sim.told(StopTask):
+    for task in sim.effects_on(StopTask):
         sim.do(e.TaskExited(task, 0))
     sim.wait(10)
     assert sim.world.instances[instance].state == "terminated"
     assert sim.world.container_instances == {}
     assert all(t.reason.startswith("Host EC2") for t in sim.world.tasks.values())
-    assert sim.told(KillTask) == []
+    assert sim.effects_on(KillTask) == []
 
 
 def test_instance_ends_with_tasks_that_do_not(sim):
@@ -65,7 +65,7 @@ def test_instance_ends_with_tasks_that_do_not(sim):
     assert sim.world.instances[instance].state == "shutting-down"
     sim.wait(1)
     assert sim.world.instances[instance].state == "terminated"
-    assert task in sim.told(KillTask)
+    assert task in sim.effects_on(KillTask)
     assert sim.world.tasks[task].status == "STOPPED"
 
 
@@ -115,4 +115,4 @@ def test_agent_drains_at_the_notice_only_if_told_to(sim, draining):
     sim.do(e.InterruptInstance(sim.instances()[0]))
     (container,) = sim.world.container_instances.values()
     assert container.status == ("DRAINING" if draining else "ACTIVE")
-    assert len(sim.told(StopTask)) == (1 if draining else 0)
+    assert len(sim.effects_on(StopTask)) == (1 if draining else 0)

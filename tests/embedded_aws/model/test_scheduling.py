@@ -11,7 +11,7 @@ def test_service_starts_its_tasks_when_machines_register(sim):
     sim.wait(sim.up)
     assert len(sim.tasks("PENDING")) == 2
     sim.wait(5)
-    assert len(sim.tasks("RUNNING")) == len(sim.told(StartTask)) == 2
+    assert len(sim.tasks("RUNNING")) == len(sim.effects_on(StartTask)) == 2
     assert sim.messages()[0] == "(service s) has reached a steady state."
     assert sim.service().deployments[0].completed
 
@@ -57,11 +57,11 @@ def test_scale_in_takes_unprotected_tasks_and_never_a_protected_one(sim):
     for task in busy:
         sim.protect(task)
     sim.scale(1)
-    assert len(sim.told(StopTask)) == 2
-    assert not set(busy) & set(sim.told(StopTask))
+    assert len(sim.effects_on(StopTask)) == 2
+    assert not set(busy) & set(sim.effects_on(StopTask))
     assert "has stopped 2 running tasks" in sim.messages()[0]
     sim.protect(busy[0], enabled=False)
-    assert busy[0] in sim.told(StopTask) and busy[1] not in sim.told(StopTask)
+    assert busy[0] in sim.effects_on(StopTask) and busy[1] not in sim.effects_on(StopTask)
 
 
 def test_scale_in_empties_the_emptiest_machine_first(sim):
@@ -69,7 +69,7 @@ def test_scale_in_empties_the_emptiest_machine_first(sim):
     hosts = {t: sim.world.tasks[t].container_instance for t in sim.tasks()}
     (alone,) = [t for t, host in hosts.items() if list(hosts.values()).count(host) == 1]
     sim.scale(2)
-    assert sim.told(StopTask) == [alone]
+    assert sim.effects_on(StopTask) == [alone]
 
 
 def test_binpack_fills_one_machine_before_the_next(sim):
@@ -92,7 +92,7 @@ def test_deployment_lets_protected_tasks_finish(sim):
     busy, idle = sim.tasks()
     sim.protect(busy)
     sim.do(e.UpdateService("c", "s", definition=sim.definition(2)))
-    assert sim.told(StopTask) == [idle]
+    assert sim.effects_on(StopTask) == [idle]
     sim.do(e.TaskExited(idle, 0))
     sim.wait(5)
     assert [d.definition.arn[-1] for d in sim.service().deployments] == ["2", "1"]
@@ -106,9 +106,9 @@ def test_deployment_lets_protected_tasks_finish(sim):
 def test_minimum_healthy_percent_keeps_old_tasks_until_new_ones_run(sim):
     sim.up_and_running(2, 2, minimum_percent=100)
     sim.do(e.UpdateService("c", "s", definition=sim.definition(2)))
-    assert sim.told(StopTask) == []
+    assert sim.effects_on(StopTask) == []
     sim.wait(5)
-    assert len(sim.told(StopTask)) == 2
+    assert len(sim.effects_on(StopTask)) == 2
 
 
 def test_maximum_percent_makes_new_tasks_wait_for_protected_old_ones(sim):
@@ -130,21 +130,21 @@ def test_draining_moves_tasks_to_other_machines(sim, minimum):
     (host,) = {sim.world.tasks[t].container_instance for t in sim.tasks()}
     old = sim.tasks()
     sim.do(e.SetContainerInstanceState("c", host, "DRAINING"))
-    assert sim.told(StopTask) == (old if minimum == 0 else [])
+    assert sim.effects_on(StopTask) == (old if minimum == 0 else [])
     sim.wait(5)
-    assert sorted(sim.told(StopTask)) == sorted(old)
+    assert sorted(sim.effects_on(StopTask)) == sorted(old)
     assert len(sim.tasks()) == 2
     assert all(sim.world.tasks[t].container_instance != host for t in sim.tasks())
 
 
-@pytest.mark.parametrize("heeds", [True, False])
-def test_draining_with_and_without_regard_to_protection(sim, heeds):
-    sim.world.draining_heeds_protection = heeds
+@pytest.mark.parametrize("spares", [True, False])
+def test_draining_with_and_without_regard_to_protection(sim, spares):
+    sim.world.draining_spares_protected = spares
     sim.up_and_running(1, 1)
     (task,) = sim.tasks()
     sim.protect(task)
     sim.do(e.SetContainerInstanceState("c", sim.world.tasks[task].container_instance, "DRAINING"))
-    assert sim.told(StopTask) == ([] if heeds else [task])
+    assert sim.effects_on(StopTask) == ([] if spares else [task])
 
 
 def test_drained_machine_gets_no_tasks_until_it_is_active_again(sim):

@@ -24,7 +24,7 @@ def test_deleting_a_service_needs_zero_or_force(sim):
     with pytest.raises(Refused, match="scaled above 0"):
         sim.do(e.DeleteService("c", "s"))
     sim.do(e.DeleteService("c", "s", force=True))
-    assert sim.told(StopTask) == [task]
+    assert sim.effects_on(StopTask) == [task]
     assert sim.service().status == "INACTIVE"
     for event in (e.DeleteService("c", "s"), e.UpdateService("c", "s", desired=1)):
         with pytest.raises(Refused, match="ServiceNot"):

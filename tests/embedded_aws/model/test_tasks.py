@@ -47,9 +47,9 @@ def test_protection_expires(sim):
     assert sim.protect(task, minutes=2) == sim.now + 120
     sim.scale(0)
     sim.wait(119)
-    assert sim.told(StopTask) == []
+    assert sim.effects_on(StopTask) == []
     sim.wait(1)
-    assert sim.told(StopTask) == [task]
+    assert sim.effects_on(StopTask) == [task]
 
 
 def test_protection_lasts_two_hours_if_nothing_is_said(sim):
@@ -88,13 +88,13 @@ def test_stopping_task_is_killed_after_its_timeout(sim):
     sim.scale(0)
     assert sim.tasks("STOPPING") == [task]
     sim.wait(29)
-    assert sim.told(KillTask) == []
+    assert sim.effects_on(KillTask) == []
     sim.wait(1)
-    assert sim.told(KillTask) == [task]
+    assert sim.effects_on(KillTask) == [task]
     sim.do(e.TaskExited(task, 137))
     assert sim.tasks("STOPPED") == [task]
     sim.wait(1000)
-    assert sim.told(KillTask) == [task]
+    assert sim.effects_on(KillTask) == [task]
 
 
 def test_memory_is_free_again_only_when_the_task_has_stopped(sim):

@@ -1,1 +1,0 @@
-"""Complete implementations, each a project of its own, and how they are tried on this computer."""
