@@ -265,13 +265,13 @@ def test_a_role_that_lambda_cannot_assume_yet_is_waited_for():
 
 
 class Deleting:
-    """Scheduler with our group on its way out, as long as `looks` says."""
+    """A Scheduler that deletes our group during the first `looks` questions."""
 
     class exceptions:
-        class ConflictException(Exception):
+        class ConflictException(ClientError):
             pass
 
-        class ResourceNotFoundException(Exception):
+        class ResourceNotFoundException(ClientError):
             pass
 
     def __init__(self, looks):
@@ -279,20 +279,20 @@ class Deleting:
 
     def create_schedule_group(self, Name):
         if self.looks:
-            raise self.exceptions.ConflictException
+            raise self.exceptions.ConflictException({}, "CreateScheduleGroup")
         self.made = True
 
     def get_schedule_group(self, Name):
         self.looks -= 1
         if not self.looks:
-            raise self.exceptions.ResourceNotFoundException
+            raise self.exceptions.ResourceNotFoundException({}, "GetScheduleGroup")
         return {"State": "DELETING"}
 
 
 def test_a_schedule_group_that_is_being_deleted_is_waited_for():
     scheduler, waits = Deleting(looks=3), []
     ensure_schedule_group(scheduler, waits.append)
-    assert scheduler.made and len(waits) == 2
+    assert scheduler.made and len(waits) == 3
 
 
 def test_a_schedule_group_that_stays_in_deletion_is_said():
