@@ -124,11 +124,8 @@ _KINDS: dict[Any, _Kind] = {
         _to_list, "a list of text", "a list of text such as ['m5.xlarge', 'm6i.xlarge']"
     ),
 }
-
 CHECKOUT = Path(__file__).resolve().parent.parent
-
 CONTROL_NODE_ONLY = ("AWS_PROFILE", "SSH_KEY_NAME")
-
 _NOT_FOR_CONFIG = {
     "AWS_ACCESS_KEY_ID": "a credential: the task role gives those",
     "AWS_SECRET_ACCESS_KEY": "a credential: the task role gives those",
@@ -139,36 +136,27 @@ _NOT_FOR_CONFIG = {
     "RUN_ID": "set by the system itself",
     "CONFIG_TYPES": "set by the system itself",
 }
-
 _PLACEHOLDER = re.compile(r"^your-|^bucket-name$|^user/|^someuser/|:sometag$")
-
 # Which characters a name may have: a pattern of AWS (its API references), and the same in words.
 _APP = (
     r"[A-Za-z][A-Za-z0-9_-]{0,60}",
     "only letters, digits, - and _, beginning with a letter, at most 61 of them",
 )
-
 _BUCKET = (
     r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]",
     "3 to 63 small letters, digits, - and ., beginning and ending with a letter or digit",
 )
-
 _CLUSTER = (r"[A-Za-z0-9_-]{1,255}", "only letters, digits, - and _, at most 255 of them")
-
 _QUEUE = (r"[A-Za-z0-9_-]{1,80}", "only letters, digits, - and _, at most 80 of them")
-
 _LOG_GROUP = (r"[A-Za-z0-9_/.#-]{1,512}", "only letters, digits, and _ / . # -, at most 512")
-
 _IMAGE = (
     r"[a-z0-9][\w.:/@-]*",
     "an image's name such as 'user/project:tag', without https:// and spaces",
 )
-
 _MACHINE = (
     r"[a-z][a-z0-9-]*\.[a-z0-9-]+",
     "types such as 'm5.xlarge', with a comma between two of them",
 )
-
 # SQS reserves a message for 12 h from its receive (aws-facts: ChangeMessageVisibility). An hour of
 # that is for uploads with long retries and for giving the job back.
 LONGEST_JOB_SECONDS = 11 * 3600

@@ -51,7 +51,6 @@ if TYPE_CHECKING:
 
 # How often `--serve` checks whether the worker has been edited.
 _LOOK_SECONDS = 1.0
-
 _AGAIN = "Fix what it reports, then run the same command again."
 
 
