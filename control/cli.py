@@ -23,21 +23,14 @@ from control.explain import aws_errors
 from control.text import word_like
 
 FLEET = "files/exampleFleet.json"
-
 JOBS = "files/exampleJob.json"
-
 _CONFIG = "--config"
-
 _DEBUG = "--debug"
-
 run_option = click.option(
     "--run", "run_id", metavar="RUN_ID", default="", help="an earlier run; default: the newest"
 )
-
 json_option = click.option("--json", "as_json", is_flag=True, help="see documentation/json.md")
-
 dry_run_option = click.option("--dry-run", is_flag=True, help="only show what would be done")
-
 take_over_option = click.option(
     "--take-over", is_flag=True, help="do it even if the run belongs to someone else"
 )

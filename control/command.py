@@ -11,9 +11,7 @@ VERBS = (
     *("setupAWS", "setup", "submitJob", "startCluster", "monitor", "check", "status"),
     *("failures", "retry", "logs", "report", "stop", "local"),
 )
-
 PROGRAM = "python run.py"
-
 _project = ContextVar("_project", default="")
 
 

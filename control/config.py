@@ -9,10 +9,10 @@ import re
 import runpy
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from control.command import typed
 from control.errors import UserError
@@ -22,7 +22,7 @@ _PYTHON_WRITES = {"true": "True", "false": "False", "none": "None", "null": "Non
 
 
 def run(path: Path) -> dict[str, Any]:
-    """Return every name that the file sets. Raise UserError with the line if it cannot be run."""
+    """Return every name that the file sets. Raise UserError with the line if it cannot run."""
     if not path.is_file():
         raise UserError(
             f"{path}: there is no such config file.",
@@ -97,41 +97,36 @@ def _to_list(value: Any) -> tuple[str, ...]:
     return items
 
 
-CONVERT: dict[Any, Any] = {
-    bool: _to_bool,
-    int: _to_int,
-    float: _to_float,
-    float | None: lambda value: None if value is None else _to_float(value),
-    str: _to_text,
-    str | None: lambda value: None if value in (None, "", "default") else _to_text(value),
-    tuple[str, ...]: _to_list,
-}
+class _Kind(NamedTuple):
+    """A kind of setting: its conversion, which raises ValueError or TypeError, and its name."""
 
-WORDS: dict[Any, str] = {
-    bool: "True or False",
-    int: "a whole number",
-    float: "a number",
-    float | None: "a number or None",
-    str: "text",
-    str | None: "text or None",
-    tuple[str, ...]: "a list of text",
-}
+    convert: Callable[[Any], Any]
+    name: str
+    example: str
 
-EXAMPLES: dict[Any, str] = {
-    bool: "True or False",
-    int: "a whole number such as 4",
-    float: "a number such as 0.5",
-    float | None: "a number such as 0.10, or None",
-    str: "text in quotes",
-    str | None: "text in quotes, or None",
-    tuple[str, ...]: "a list of text such as ['m5.xlarge', 'm6i.xlarge']",
-}
 
+_KINDS: dict[Any, _Kind] = {
+    bool: _Kind(_to_bool, "True or False", "True or False"),
+    int: _Kind(_to_int, "a whole number", "a whole number such as 4"),
+    float: _Kind(_to_float, "a number", "a number such as 0.5"),
+    float | None: _Kind(
+        lambda value: None if value is None else _to_float(value),
+        "a number or None",
+        "a number such as 0.10, or None",
+    ),
+    str: _Kind(_to_text, "text", "text in quotes"),
+    str | None: _Kind(
+        lambda value: None if value in (None, "", "default") else _to_text(value),
+        "text or None",
+        "text in quotes, or None",
+    ),
+    tuple[str, ...]: _Kind(
+        _to_list, "a list of text", "a list of text such as ['m5.xlarge', 'm6i.xlarge']"
+    ),
+}
 CHECKOUT = Path(__file__).resolve().parent.parent
-
 CONTROL_NODE_ONLY = ("AWS_PROFILE", "SSH_KEY_NAME")
-
-NOT_FOR_CONFIG = {
+_NOT_FOR_CONFIG = {
     "AWS_ACCESS_KEY_ID": "a credential: the task role gives those",
     "AWS_SECRET_ACCESS_KEY": "a credential: the task role gives those",
     "AWS_SESSION_TOKEN": "a credential: the task role gives those",
@@ -141,38 +136,29 @@ NOT_FOR_CONFIG = {
     "RUN_ID": "set by the system itself",
     "CONFIG_TYPES": "set by the system itself",
 }
-
-PLACEHOLDER = re.compile(r"^your-|^bucket-name$|^user/|^someuser/|:sometag$")
-
-# What a name may hold: a pattern of AWS (its API references), and the same in words.
+_PLACEHOLDER = re.compile(r"^your-|^bucket-name$|^user/|^someuser/|:sometag$")
+# Which characters a name may have: a pattern of AWS (its API references), and the same in words.
 _APP = (
     r"[A-Za-z][A-Za-z0-9_-]{0,60}",
     "only letters, digits, - and _, beginning with a letter, at most 61 of them",
 )
-
 _BUCKET = (
     r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]",
     "3 to 63 small letters, digits, - and ., beginning and ending with a letter or digit",
 )
-
 _CLUSTER = (r"[A-Za-z0-9_-]{1,255}", "only letters, digits, - and _, at most 255 of them")
-
 _QUEUE = (r"[A-Za-z0-9_-]{1,80}", "only letters, digits, - and _, at most 80 of them")
-
 _LOG_GROUP = (r"[A-Za-z0-9_/.#-]{1,512}", "only letters, digits, and _ / . # -, at most 512")
-
 _IMAGE = (
     r"[a-z0-9][\w.:/@-]*",
     "an image's name such as 'user/project:tag', without https:// and spaces",
 )
-
 _MACHINE = (
     r"[a-z][a-z0-9-]*\.[a-z0-9-]+",
     "types such as 'm5.xlarge', with a comma between two of them",
 )
-
-# SQS holds a message for 12 h from its receive (aws-facts: ChangeMessageVisibility); an hour of
-# them is kept for uploading with long retries and for giving the job back.
+# SQS reserves a message for 12 h from its receive (aws-facts: ChangeMessageVisibility). An hour of
+# that is for uploads with long retries and for giving the job back.
 LONGEST_JOB_SECONDS = 11 * 3600
 
 
@@ -184,7 +170,7 @@ def _setting(
     name: tuple[str, str] | None = None,
     local: str | None = None,
 ) -> Any:
-    """A setting: default, limits, the form of a name, and what `local` puts for a placeholder."""
+    """Return a field with limits, the form of a name, and what `local` has for a placeholder."""
     return field(default=default, metadata={"low": low, "high": high, "form": name, "local": local})
 
 
@@ -247,17 +233,17 @@ class Config:
 
     @property
     def project(self) -> Path:
-        """The folder that holds config.py; its files/ and worker/ come before the checkout's."""
+        """Return the folder of config.py: its files/ and worker/ precede those of the checkout."""
         return self.path.parent
 
     def values(self) -> dict[str, Any]:
-        """Return all settings by name, the implementer's own too, as config.py would write them."""
+        """Return all settings by name as config.py has them, including the implementer's own."""
         ours = {name: getattr(self, name) for name in SETTINGS}
         ours["MACHINE_TYPE"] = list(self.MACHINE_TYPE)
         return {**ours, **self.extras}
 
     def container_values(self) -> dict[str, Any]:
-        """Return the values for the container: all but those that only the control node uses."""
+        """Return the values that reach the container: all except those for the control node."""
         return {k: v for k, v in self.values().items() if k not in CONTROL_NODE_ONLY}
 
 
@@ -265,7 +251,7 @@ SETTINGS = {f.name: f for f in dataclasses.fields(Config) if f.name.isupper()}
 
 
 def find_in_project(config: Config, path: str | Path) -> Path:
-    """Return the file or folder `path` of the project, else from here, else the template's.
+    """Return the file or folder `path` of the project, else from here, else of the template.
 
     So `--config examples/NAME submitJob files/job.json` takes the example's own job file.
     """
@@ -282,8 +268,8 @@ class Placeholder(UserError):
 def load_config(where: str | Path = ".", *, embedded: bool = False) -> Config:
     """Run the config file `where` (a file, or a folder that holds config.py) and check it.
 
-    `embedded` fills placeholders in, for AWS on this computer. Raise UserError for every
-    mistake, with the setting's name and how to fix it.
+    `embedded` replaces placeholders by values for the AWS on this computer. Raise UserError for
+    the first mistake, with the name of the setting and the fix.
     """
     path = Path(where)
     path = path / "config.py" if path.is_dir() else path
@@ -321,7 +307,7 @@ def config_of_values(values: Mapping[str, Any]) -> Config:
 def _check_capitals(name: str, names: Mapping[str, Any], path: Path) -> None:
     if name not in SETTINGS and name.upper() in SETTINGS and name.upper() not in names:
         raise UserError(
-            f"{path}: {name} is no setting: settings are written in capital letters.",
+            f"{path}: {name} is not a setting: settings are written in capital letters.",
             f"Write {name.upper()} instead.",
         )
 
@@ -329,9 +315,9 @@ def _check_capitals(name: str, names: Mapping[str, Any], path: Path) -> None:
 def _check_known(name: str, given: Mapping[str, Any], path: Path) -> None:
     if name in SETTINGS:
         return
-    if name in NOT_FOR_CONFIG:
+    if name in _NOT_FOR_CONFIG:
         raise UserError(
-            f"{path}: {name} cannot be set here: it is {NOT_FOR_CONFIG[name]}.",
+            f"{path}: {name} cannot be set here: it is {_NOT_FOR_CONFIG[name]}.",
             f"Remove the line that sets {name}.",
         )
     unset = [ours for ours in SETTINGS if ours not in given]
@@ -351,7 +337,7 @@ def _typed(
             raise UserError(f"{path}: {name} is not set.", f"Add a line: {name} = ...")
         return spec.default
     value = given[name]
-    if isinstance(value, str) and PLACEHOLDER.search(value):
+    if isinstance(value, str) and _PLACEHOLDER.search(value):
         if not embedded or spec.metadata["local"] is None:
             raise Placeholder(
                 f"{path}: {name} is still the placeholder '{value}'.",
@@ -359,13 +345,13 @@ def _typed(
                 f"{typed('local', 'files/exampleJob.json')}",
             )
         value = spec.metadata["local"]
-    hint = _HINTS[name]
+    kind = _KINDS[_HINTS[name]]
     try:
-        value = CONVERT[hint](value)
+        value = kind.convert(value)
     except (TypeError, ValueError):
+        quotes = ", without quotes." if isinstance(value, str) else "."
         raise UserError(
-            f"{path}: {name} = {value!r} is not {WORDS[hint]}.",
-            f"Write it as {EXAMPLES[hint]}" + _quotes_hint(value),
+            f"{path}: {name} = {value!r} is not {kind.name}.", f"Write {kind.example}{quotes}"
         ) from None
     _check_limits(name, spec, value, path)
     return value
@@ -383,7 +369,7 @@ def _check_limits(name: str, spec: dataclasses.Field[Any], value: Any, path: Pat
 
 
 def _fill_derived(values: dict[str, Any]) -> None:
-    """The names that follow from APP_NAME and AWS_BUCKET where config.py does not set them."""
+    """Set the names that follow from APP_NAME and AWS_BUCKET if config.py does not set them."""
     app = values["APP_NAME"]
     values["SQS_QUEUE_NAME"] = values["SQS_QUEUE_NAME"] or f"{app}Queue"
     values["SQS_DEAD_LETTER_QUEUE"] = values["SQS_DEAD_LETTER_QUEUE"] or f"{app}_DeadMessages"
@@ -399,7 +385,7 @@ def _check_form(name: str, spec: dataclasses.Field[Any], value: Any, path: Path)
     for item in [value] if isinstance(value, str) else value:
         if not re.fullmatch(pattern, item):
             raise UserError(
-                f"{path}: {name} = {item!r} is not a name that AWS takes.", f"Write {words}."
+                f"{path}: {name} = {item!r} is not a name that AWS accepts.", f"Write {words}."
             )
 
 
@@ -413,10 +399,6 @@ def _extra(name: str, value: Any, path: Path) -> Any:
             f"{path}: {name} is a {type(value).__name__}, which cannot be passed to a container.",
             "Use text, a number, True, False, None, or a list or dict of those.",
         ) from None
-
-
-def _quotes_hint(value: Any) -> str:
-    return ", without quotes." if isinstance(value, str) else "."
 
 
 _HINTS = typing.get_type_hints(Config)

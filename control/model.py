@@ -13,7 +13,6 @@ from control.text import several
 
 # Of several records of a job the first of these counts.
 STATES = ("done", "skipped", "cancelled", "failed")
-
 # Why an attempt or a job ended as it did (documentation/contract.md): the worker has the same list.
 CAUSES = (
     *("out_of_memory", "timeout", "disk_full", "machine_error", "exit_code", "signal"),
@@ -22,7 +21,6 @@ CAUSES = (
     *("aws_unavailable", "not_a_job", "worker_error", "killed", "interrupted", "cancelled"),
     "already_done",
 )
-
 _RUN_ID = "%Y%m%dT%H%M%SZ"
 
 

@@ -18,13 +18,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 # In a pipe or a log file a line at most this often: enough to see progress.
 PLAIN_LINE_SECONDS = 10.0
-
 Advance = Callable[[int], None]
-
 _beside = ContextVar("_beside", default=False)
-
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-_])")
-
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029]")
 
 

@@ -14,14 +14,13 @@ import types
 
 import pytest
 
-import run
 from control import cli
 from control.aws import session
 from control.errors import ExplainedError
 from control.monitoring import auto_monitor
 from control.monitoring.facts import Pace
 from control.records import job_objects
-from control.verbs import monitor
+from control.verbs import monitor, start_cluster
 from tests import account_state
 from tests.conftest import ROOT
 from tests.injection import Broken, changing, numbered
@@ -43,9 +42,9 @@ def verbs(breakable, embedded, project, unbroken_ones, monkeypatch):
     """The verbs of new projects, as they are typed."""
     aws, injection = breakable
     monkeypatch.setattr(session, "connect", lambda config: aws)
-    monkeypatch.setattr(run, "Pace", lambda: AT_ONCE)
+    monkeypatch.setattr(monitor, "Pace", lambda: AT_ONCE)
     # It only looks on, and what it looks for never comes: the containers fit on no machine.
-    monkeypatch.setattr(run.waiting, "wait_for_machines", lambda *_, **__: True)
+    monkeypatch.setattr(start_cluster, "wait_for_machines", lambda *_, **__: True)
     # Pauses of botocore before it tries again.
     monkeypatch.setattr("botocore.endpoint.time", types.SimpleNamespace(sleep=lambda _: None))
     # A fault belongs to a call: no two at the same time.

@@ -49,7 +49,7 @@ class Questions(Verbs):
         """Asked for, and cancelled: the history of the request is read."""
         self.with_machines()
         the_run = self.run()
-        ids = [fleet["fleet_id"] for fleet in the_run.fleets]
+        ids = [fleet.fleet_id for fleet in the_run.fleets]
         self.aws.ec2.cancel_spot_fleet_requests(SpotFleetRequestIds=ids, TerminateInstances=True)
 
     def with_lost_jobs(self):

@@ -11,6 +11,7 @@ import run
 from control import cli
 from control.records import store
 from control.reports.data import as_json
+from control.verbs import monitor
 from tests import report_example
 from tests.conftest import QUICK, ROOT
 from tests.report_example import PRICES, TIME, failed, record
@@ -19,7 +20,7 @@ from tests.report_example import PRICES, TIME, failed, record
 @pytest.fixture
 def typed(capsys, monkeypatch):
     """A function that types a command; returns exit code, standard output, standard error."""
-    monkeypatch.setattr(run, "Pace", lambda: QUICK)
+    monkeypatch.setattr(monitor, "Pace", lambda: QUICK)
 
     def type_(*argv):
         code = cli.run_main(run.main, [str(word) for word in argv])

@@ -1,4 +1,4 @@
-"""The records and attempts that workers write to S3, for tests without workers."""
+"""Attempts and records like those of workers, for tests without workers."""
 
 from __future__ import annotations
 

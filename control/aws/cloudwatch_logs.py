@@ -18,12 +18,9 @@ if TYPE_CHECKING:
 
 # The logs of every job are on S3 for good; CloudWatch, which costs more, keeps them for two months.
 RETENTION_DAYS = 60
-
 _PAUSE = 0.25
-
 # A worker's line while it accepts no jobs (contract.md); a job's line begins with its name instead.
 _REFUSAL = "accepts no jobs"
-
 _REFUSAL_LINE = re.compile(rf"worker \d+: {_REFUSAL} \[(\w+)\]: (.*)")
 
 

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from control.model import Run
 
 _DIGEST_TAG = "distributed-something:digest"
-
 # Spot gives two minutes; what is left is for the agent (aws-facts: ECS stop).
 STOP_TIMEOUT_SECONDS = 110
 
@@ -121,10 +120,8 @@ def deregister_task_definitions(ecs: ECSClient, run: Run) -> int:
 
 # Set on the machines by their user data; the service places tasks on machines that carry it.
 APP_ATTRIBUTE = "distributed-something.app"
-
 # DescribeTasks and DescribeContainerInstances take 100 ARNs a call (API reference).
 PAGE = 100
-
 # A deleted service's containers have the stop timeout; the rest is ECS's own time.
 _DRAINING_SECONDS = 180
 

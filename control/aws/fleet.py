@@ -20,12 +20,9 @@ if TYPE_CHECKING:
 
 # A fleet in one of these states costs money or may do so again.
 LIVE_STATES = ("submitted", "active", "modifying")
-
 _TERMINATED_AT_ONCE = 100
-
 # For this long EC2 may not list a new fleet (EC2 API reference, eventual consistency).
 _UNLISTED_SECONDS = 300
-
 _NO_TARGETS: Mapping[str, int] = {}
 
 

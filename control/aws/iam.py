@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 # Not ${aws:username} and the like: those are IAM's own.
 _PLACEHOLDER = re.compile(r"(?<!\$)\{([A-Z_]+)\}")
-
 Names = Mapping[str, str | tuple[str, ...]]
 
 
@@ -108,19 +107,12 @@ def _fill_text(text: str, known: Names) -> str | list[str]:
 
 
 CONTROL_ROLE = "DistributedSomethingControlRole"
-
 INSTANCE_ROLE = "DistributedSomethingInstanceRole"
-
 EXECUTION_ROLE = "DistributedSomethingExecutionRole"
-
 TASK_ROLE = "DistributedSomethingTaskRole"
-
 FLEET_ROLE = "DistributedSomethingFleetRole"
-
 MONITOR_ROLE = "DistributedSomethingMonitorRole"
-
 SCHEDULER_ROLE = "DistributedSomethingSchedulerRole"
-
 # The service-linked roles that only the console makes by itself, not the API. Alarms end machines
 # with that of events.
 _SERVICE_LINKED = (

@@ -22,12 +22,9 @@ if TYPE_CHECKING:
     from mypy_boto3_logs import CloudWatchLogsClient
 
 NAME = "DistributedSomethingMonitor"
-
 LOG_GROUP = f"/aws/lambda/{NAME}"
-
 # It runs only those modules of control/ that need no more than boto3 and the standard library.
 _HANDLER = "control.monitoring.auto_monitor.handler"
-
 _SETTINGS: dict[str, Any] = {
     "Runtime": "python3.12",
     "Handler": _HANDLER,
@@ -36,14 +33,10 @@ _SETTINGS: dict[str, Any] = {
     # Lambda gives CPU by memory: with less, importing boto3 alone takes seconds.
     "MemorySize": 512,
 }
-
 _LOG_DAYS = 60
-
 # IAM is eventually consistent: a role that was just made cannot be assumed for some seconds.
 _ROLE_SECONDS = 60
-
 _CONTROL = Path(__file__).resolve().parents[1]
-
 _SAME_TIME = (1980, 1, 1, 0, 0, 0)  # the first that a zip file can hold
 
 

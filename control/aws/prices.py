@@ -77,7 +77,6 @@ def price_span(
 
 
 _DAY = 24 * 3600
-
 # The upper limit of spot prices is the on-demand price, which EC2 itself does not list; expect at
 # most the highest price of this many days.
 _DAYS = 30

@@ -15,13 +15,10 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 _FOR_URLS = b"<EncodingType>url</EncodingType>"
-
 # With a star for the service it precedes botocore's own search of S3's answers for errors, which
 # takes as long as the listing.
 _EVENT = "before-parse.*.ListObjectsV2"
-
 _ENTRIES = "DistributedSomethingEntries"
-
 # Whether this thread reads the listing here; botocore reads others.
 _ours: ContextVar[bool] = ContextVar("_ours", default=False)
 

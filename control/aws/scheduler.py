@@ -16,13 +16,10 @@ if TYPE_CHECKING:
     from control.model import Run
 
 GROUP = "DistributedSomething"
-
 # Scheduler accepts 64 characters (API reference of CreateSchedule); a RUN_ID has 16 of them.
 _LONGEST_APP_NAME = 64 - 1 - 16
-
 # Machines live until MAX_RUN_HOURS; the monitor needs a few minutes more to see that they ended.
 _AFTER_MACHINES_SECONDS = 3600
-
 # A deleted group is there until its schedules are gone (API reference of DeleteScheduleGroup).
 _DELETING_SECONDS = 180
 

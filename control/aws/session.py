@@ -31,17 +31,14 @@ if TYPE_CHECKING:
 
 # As many connections as submitJob has threads, so that none waits for another.
 CONNECTIONS = 32
-
 _RETRIES = ClientConfig(
     retries={"mode": "standard", "total_max_attempts": 6},
     max_pool_connections=CONNECTIONS,
     connect_timeout=10,
     read_timeout=60,
 )
-
 # The first call of every verb: a typo or a missing network shows within seconds.
 _ASK_ONCE = ClientConfig(retries={"total_max_attempts": 2}, connect_timeout=5, read_timeout=10)
-
 _UNNAMED_SESSION = re.compile(r"/(botocore-session|aws-cli-botocore|AWSCLI-Session)[-\d]*$")
 
 

@@ -20,14 +20,10 @@ if TYPE_CHECKING:
 
 # The most that SQS accepts in one call (API reference of SendMessageBatch).
 BATCH_MESSAGES = 10
-
 BATCH_BYTES = 1024 * 1024
-
 RETENTION_SECONDS = 14 * 24 * 3600
-
 # SQS refuses a name for 60 s after its queue was deleted (API reference of DeleteQueue).
 _NAME_BLOCKED_SECONDS = 75
-
 # The worker itself counts attempts, without interruptions; SQS's redrive is the safety net for a
 # message that kills every worker before it can write anything.
 RECEIVES_ABOVE_RETRIES = 100

@@ -8,13 +8,10 @@ if TYPE_CHECKING:
     from control.model import Run
 
 APP_TAG = "distributed-something"
-
 RUN_TAG = "distributed-something:run"
-
 # On EC2's resources only, so that people know whom to ask. No code searches for it: a run can be
 # taken over.
 OWNER_TAG = "distributed-something:owner"
-
 _LONGEST_VALUE = 256  # EC2 guide, tag restrictions
 
 

@@ -8,7 +8,6 @@ from typing import TypeVar
 from botocore.exceptions import ClientError
 
 T = TypeVar("T")
-
 Wait = Callable[[float], object]
 
 

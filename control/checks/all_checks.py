@@ -52,9 +52,7 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("job timeout", inputs.timeout),
     ("inputs", inputs.inputs),
 )
-
 _ON_THIS_COMPUTER = ("config", "image name", "job timeout")
-
 _COLORS = {FAILED: "red", WARNED: "yellow", UNKNOWN: "cyan"}
 
 

@@ -16,7 +16,6 @@ from control.config import find_in_project
 from control.errors import UserError
 
 _HUB = "docker.io"
-
 _ECR = re.compile(r"(\d{12})\.dkr\.ecr(?:-fips)?\.([a-z0-9-]+)\.amazonaws\.com(?:\.cn)?")
 
 
@@ -60,12 +59,9 @@ def _is_host(text: str) -> bool:
 
 
 _ASSIGNMENT = re.compile(r"^(\w+)\s*[:?]?=\s*(.*?)\s*(?:#.*)?$")
-
 _REFERENCE = re.compile(r"\$[({](\w+)[)}]")
-
 # The `user` of the Makefile as shipped: nobody has built an image of their own with it yet.
 _NOBODY = "yourname"
-
 _DOCKER_HUB = ("docker.io/library/", "index.docker.io/library/", "docker.io/", "index.docker.io/")
 
 
@@ -115,16 +111,13 @@ def _whole(name: str) -> str:
 
 # Its list of tags is public and, unlike a manifest, Docker Hub does not count it as a pull.
 HUB = "https://hub.docker.com"
-
 _SECONDS = 10
-
 _MANIFESTS = [
     "application/vnd.docker.distribution.manifest.v2+json",
     "application/vnd.docker.distribution.manifest.list.v2+json",
     "application/vnd.oci.image.manifest.v1+json",
     "application/vnd.oci.image.index.v1+json",
 ]
-
 # EC2's word for a processor -> Docker's.
 _PLATFORMS = {"x86_64": "amd64", "arm64": "arm64"}
 

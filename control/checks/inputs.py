@@ -11,7 +11,6 @@ from control.checks.findings import Finding, Subject, failed, passed, unknown, w
 from control.records import submissions
 
 _FIRST_JOBS = 5
-
 _NAMED = 5
 
 

@@ -19,9 +19,7 @@ from control.text import several
 # are public, and the truth is between them: an m4.large of 8,192 MiB registered 7,985 (ECS guide,
 # memory-management), a machine of 32 GiB 31,431 (aws/containers-roadmap issue 2231).
 MOST_SHARE = 7985 / 8192
-
 LEAST_SHARE = 31_431 / 32_768
-
 CPU_OF_VCPU = 1024
 
 

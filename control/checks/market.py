@@ -18,7 +18,6 @@ from control.text import several
 # The quotas of spot machines, in vCPUs, by the letters that their machine types begin with
 # (Service Quotas, Amazon EC2; EC2 guide, using-spot-limits).
 _STANDARD = ("L-34B43A08", "All Standard (A, C, D, H, I, M, R, T, Z) Spot Instance Requests")
-
 _QUOTAS = {
     **dict.fromkeys((*"acdhimrtz", "im", "is"), _STANDARD),
     "g": ("L-3819A6DF", "All G and VT Spot Instance Requests"),
@@ -30,17 +29,12 @@ _QUOTAS = {
     "f": ("L-88CF9481", "All F Spot Instance Requests"),
     "x": ("L-E3A00192", "All X Spot Instance Requests"),
 }
-
 # Error code in place of a quota -> its name in explain/check_findings.py.
 _NO_QUOTA = {"NoSuchResourceException": "quota not listed", "AccessDenied": "quota not read"}
-
 _DAY = 24 * 3600
-
 _UP = ("pending", "running")
-
 # AWS rates from 1 to 10 (API reference of GetSpotPlacementScores).
 _POOR_SCORE = 3
-
 _MOSTLY = 0.9
 
 

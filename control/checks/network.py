@@ -13,11 +13,9 @@ from control.explain import aws_errors
 from control.text import several
 
 EVERYWHERE = ("0.0.0.0/0", "::/0")
-
 # What a machine and its containers call, by the last part of an endpoint's service name (ECS
 # guide, interface VPC endpoints; the worker's calls).
 _NEEDED = ("ecs", "ecs-agent", "ecs-telemetry", "sqs", "logs", "s3")
-
 _FOR_ECR = ("ecr.api", "ecr.dkr")
 
 

@@ -18,39 +18,29 @@ _LOGIN = Reason(
     "Log in again (for example: {aws:sso login}), or set AWS_PROFILE in config.py.",
     exit_code=2,
 )
-
 _INVALID_LOGIN = Reason("Your AWS login is not valid: {message}", _LOGIN.fix, exit_code=2)
-
 _KEYS = (
     "Give this computer credentials: {aws:configure} (or {aws:sso login}), and name the profile as "
     "AWS_PROFILE in config.py. To try without AWS: {local:files/exampleJob.json}"
 )
-
 _UNKNOWN_CREDENTIALS = Reason("AWS does not know these credentials.", _KEYS, exit_code=2)
-
 _NO_CREDENTIALS = Reason("No AWS credentials were found on this computer.", _KEYS, exit_code=2)
-
 _NO_PROFILE = Reason(
     "AWS_PROFILE names a profile that this computer does not have ({message}).",
     "Write a profile that {aws:configure list-profiles} shows, or 'default', in config.py.",
     exit_code=2,
 )
-
 _UNREACHABLE = Reason(
     "{address} cannot be reached ({message}).",
     "Check the network of this computer, AWS_REGION in config.py, and AWS_ENDPOINT_URL if you set "
     "it; then run the same command again. Nothing is lost.",
 )
-
 _NOT_SENT = Reason(
     "A request could not be sent to AWS: {message}",
     "Run the same command again; if it fails again, run it with --debug and report the output.",
 )
-
 _SET_UP = "Run: {setup}"
-
 _LATER = "Wait a minute and run the same command again."
-
 # AWS error code -> reason. {operation} and {message} are AWS's own words.
 CODES: dict[str, Reason] = {
     "ExpiredToken": _LOGIN,
@@ -99,7 +89,6 @@ CODES: dict[str, Reason] = {
         "Run the same command again; if it fails again, see documentation/troubleshooting.md.",
     ),
 }
-
 # Failures without a code of their own -> reason.
 FAILURES: dict[str, Reason] = {
     "bucket refused": Reason(
@@ -156,13 +145,11 @@ FAILURES: dict[str, Reason] = {
         "Run it again in some minutes, it continues where it stopped: {setupAWS}",
     ),
 }
-
 # Words of the message of a code that stands for several failures -> symptom.
 _MESSAGES = {
     "draining": "service draining",
     "cannot be assumed": "role not ready",
 }
-
 # botocore retries these a few times (its retries/standard.py); after that they come to us.
 _THROTTLED = frozenset(
     {
@@ -171,10 +158,8 @@ _THROTTLED = frozenset(
         *("SlowDown", "LimitExceededException", "RequestTimeout", "RequestTimeoutException"),
     }
 )
-
 # "is not authorized to perform: ACTION on resource: ARN because ...", as most services word it.
 _NOT_AUTHORIZED = re.compile(r"not authorized to perform:? ([\w-]+:\S+)(?: on resource:? (\S+))?")
-
 _SAME_AS = {
     "ExpiredTokenException": "ExpiredToken",
     "UnrecognizedClientException": "InvalidClientTokenId",
@@ -186,14 +171,11 @@ _SAME_AS = {
     "AWS.SimpleQueueService.NonExistentQueue": "QueueDoesNotExist",
     "AWS.SimpleQueueService.QueueDeletedRecently": "QueueDeletedRecently",
 }
-
 # In ResponseMetadata: the name by which requests to the service are signed.
 SERVICE = "Service"
-
 # Where IAM's name of a service or an action is another than the API's (Service Authorization
 # Reference: "Actions, resources, and condition keys").
 _IAM_SERVICES = {"monitoring": "cloudwatch"}
-
 _IAM_ACTIONS = {
     "HeadBucket": "ListBucket",
     "ListObjects": "ListBucket",

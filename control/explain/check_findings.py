@@ -7,9 +7,7 @@ from control.explain.aws_errors import CODES, FAILURES
 from control.explain.reason import Reason
 
 _AGAIN = "; then: {setup}"
-
 _AUTO_GROUPS = 'Write "SecurityGroupIds": "auto" in the fleet file'
-
 FOUND: dict[str, Reason] = {
     # config
     "settings changed": Reason("{changes}.", "Register it for the run: {setup}"),

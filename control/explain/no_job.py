@@ -11,11 +11,8 @@ if TYPE_CHECKING:
     from control.config import Config
 
 _AGAIN = "{stop} && {setup} && {startCluster}"
-
 _CONTINUE = "Continue with the jobs that are left: {startCluster}"
-
 _PUSHED = "{make:-C worker push} && {setup}"
-
 RUN: dict[str, Reason] = {
     "everything done": Reason(
         "Every job is finished: {done} done, {skipped} skipped.",
@@ -44,14 +41,12 @@ RUN: dict[str, Reason] = {
         passing=True,
     ),
 }
-
 _DISCONNECTED = Reason(
     "The ECS agents of all machines ({machines}) have lost their connection to ECS.",
     "Wait five minutes (to watch: {status:--watch}). If it does not change, replace the machines: "
     "{stop} && {startCluster}",
     waiting_helps=True,
 )
-
 MACHINES: dict[str, Reason] = {
     "not requested": Reason("No machines have been requested.", "Request them: {startCluster}"),
     "ended by monitor": Reason(
@@ -95,7 +90,6 @@ MACHINES: dict[str, Reason] = {
         passing=True,
     ),
 }
-
 CONTAINERS: dict[str, Reason] = {
     "service gone": Reason(
         "The ECS service {service} does not exist any longer.", "Recreate it: {startCluster}"
@@ -128,7 +122,6 @@ def _does_not_fit(setting: str) -> Reason:
 
 # ECS's words for why it cannot place a task (ECS guide, service event messages).
 _UNABLE = "unable to place a task"
-
 _PLACEMENT_WORDS = {
     "insufficient memory": "memory does not fit",
     "insufficient CPU units": "CPU does not fit",
@@ -136,7 +129,6 @@ _PLACEMENT_WORDS = {
     "missing an attribute": "other machines",
     "disconnected agent": "agent disconnected",
 }
-
 PLACEMENT: dict[str, Reason] = {
     "memory does not fit": _does_not_fit("MEMORY"),
     "CPU does not fit": _does_not_fit("CPU_SHARES"),
@@ -147,7 +139,6 @@ PLACEMENT: dict[str, Reason] = {
     ),
     "agent disconnected": _DISCONNECTED,
 }
-
 # Words of why a container stopped; the first that fits counts (ECS guide, stopped-task error codes;
 # 137 is 128 + SIGKILL).
 _STOPPED_WORDS = {
@@ -166,11 +157,8 @@ _STOPPED_WORDS = {
     "exited with code 137": "container killed",
     "exited with code": "container exited",
 }
-
 _OTHER_STOP = "container stopped"
-
 _MORE_MEMORY = "Raise MEMORY in config.py, then: {setup}"
-
 STOPPED: dict[str, Reason] = {
     "other processor": Reason(
         "The image is for another kind of processor than the machines have: {message}",
@@ -226,11 +214,8 @@ STOPPED: dict[str, Reason] = {
         "The containers do not start: {message}", "Fix the problem that ECS reports, then: {setup}"
     ),
 }
-
 _REFUSES = "The containers run, but accept no jobs: {message}"
-
 _RETRIED = " && {startCluster} && {retry}"
-
 # The cause that a worker names in its log, a word of contract 2 -> reason.
 REFUSED: dict[str, Reason] = {
     "missing_program": Reason(

@@ -7,13 +7,10 @@ from collections.abc import Iterable
 from control.explain.reason import Explained, Reason, classify
 
 _AGAIN = ", then: {stop} && {setup} && {startCluster}"
-
 _MORE_TYPES = (
     "(to watch: {status:--watch}), or put more types into MACHINE_TYPE in config.py" + _AGAIN
 )
-
 _CONTINUE = "Continue with the jobs that are left: {startCluster}"
-
 # Words of a fleet's events -> symptom; the first that fits counts: a description is closer to the
 # cause than the event's type (botocore: ec2.EventInformation; EC2 API reference, error codes).
 _WORDS = {
@@ -43,7 +40,6 @@ _WORDS = {
     "expired": "request expired",
     "cancelled": "request cancelled",
 }
-
 REASONS: dict[str, Reason] = {
     "no capacity": Reason(
         "AWS has no spot machines of these types available right now: {message}",

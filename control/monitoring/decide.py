@@ -28,7 +28,6 @@ from control.text import several
 
 # Containers that log no reason may only need long to begin: they get this many times the patience.
 _PATIENCE_WITHOUT_REASON = 3
-
 # After a gap this long in the readings a wait counts as a new one: much may have been fixed since.
 _LONGEST_GAP = 300.0
 

@@ -172,7 +172,6 @@ def _sure(seen: Observed, memory: Memory, pace: Pace, too_many: bool) -> tuple[M
 # Machines are added only up to this share of the limit: otherwise a price that moves a little
 # would interrupt the jobs of one machine again and again.
 _ROOM = 0.95
-
 # Sums of dollars are not exact.
 _NOTHING = 1e-9
 

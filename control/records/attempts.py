@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 # How the worker begins each attempt's lines.
 BEGINS = re.compile(r"attempt (\d+\.\d+) \(\d+ of \d+\) on ")
-
 _NAME = re.compile(r"(?:([1-9]\d*)\.)?([1-9]\d*)")
 
 

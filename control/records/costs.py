@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 # The series begins with bins of a minute. When it has more bins than this, pairs are merged: it
 # takes about a kilobyte of run.json for each kind of machine.
 _FIRST_STEP = 60.0
-
 _MOST_BINS = 120
 
 
@@ -203,26 +202,16 @@ def in_words(cost: Cost) -> str:
 
 
 _MONTH_HOURS = 730
-
 _GP3_GB_MONTH = 0.08
-
 _ADDRESS_HOUR = 0.005
-
 # Detailed monitoring of an instance: 7 metrics at $0.30 a month; its alarm: $0.10 a month.
 _WATCHING_HOUR = (7 * 0.30 + 0.10) / _MONTH_HOURS
-
 _S3_PUT = 0.005 / 1000
-
 _S3_GET = 0.0004 / 1000
-
 _S3_GB_MONTH = 0.023
-
 _SQS_REQUEST = 0.40 / 1e6
-
 _LOGS_GB = 0.50
-
 _GB = 1e9
-
 # Requests of the system itself for a receive: the record is put; the done record is checked; the
 # message is received and deleted. A message is sent in a batch of ten.
 _PUTS, _GETS, _MESSAGES = 1, 1, 2.1

@@ -29,9 +29,7 @@ if TYPE_CHECKING:
 
 # In the project's folder: locks against two commands at the same time.
 STATE_FOLDER = ".runs"
-
 _SHOWN = 5
-
 # What is reported of each number of an Outcome.
 _SENTENCES = {
     "resent": "of an interrupted command sent, perhaps for the second time; a job that is done is "

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any
 
 Record = Mapping[str, Any]
-
 # In this order: what is within a longer thing must not be found first.
 _VARIABLE = (
     (re.compile(r"(\w+://)[^\s'\"]*[^\s'\".,;:)]"), r"\1..."),
@@ -19,7 +18,6 @@ _VARIABLE = (
     # An exit code is what tells one failure from another.
     (re.compile(r"(?<!code )(?<!Errno )(?<![\w.-])(?:0x[0-9a-f]+|-?\d+(?:[.,]\d+)*)"), "N"),
 )
-
 _SPACE = re.compile(r"\s+")
 
 

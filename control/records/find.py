@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from control.model import Run
 
 _SHOWN = 10
-
 # Fewer digits of an id match many ids by chance.
 _ID_PART = 6
 

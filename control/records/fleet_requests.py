@@ -24,9 +24,7 @@ if TYPE_CHECKING:
 
 # EC2 modifies a fleet only while it is active: not in its first seconds, nor twice at once.
 _NOT_YET = ("FleetNotInModifiableState", "InvalidSpotFleetRequestId.NotFound")
-
 _MODIFIABLE_SECONDS = 60
-
 # The memory of the monitor is about the machines before these.
 _FRESH: dict[str, Any] = {
     **{"memory": {}, "cheapest_since": 0.0, "end_reason": "", "stopped": "", "mailed": False}

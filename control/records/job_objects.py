@@ -18,14 +18,12 @@ if TYPE_CHECKING:
 
 K = TypeVar("K")
 T = TypeVar("T")
-
 _HEX = "0123456789abcdef"
 _RECORD = re.compile(r"([0-9a-f]{16})\.(?:(done|skipped|cancelled)|(\w+)\.(failed))\.json")
 _ATTEMPT = re.compile(
     r"(?:.*/)?attempts/([0-9a-f]{16})\.(\d+)\.(\d+)\.(?:(\w+)\.(failed)|(interrupted))\.json"
 )
 _LOG = re.compile(r"([0-9a-f]{16})\.(\d+)\.(\d+)\.txt")
-
 # Keys in flight at once, so that Ctrl-C need not wait for all of them.
 _AT_ONCE = 16 * CONNECTIONS
 

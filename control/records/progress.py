@@ -7,17 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 MINUTE = 60
-
 # The rate now is that of the latest minutes in which this many jobs ended: with 30 jobs its range
 # is about a third up and down even if they end evenly.
 _ENOUGH_JOBS = 30
-
 _LEAST_MINUTES = 10
-
 _FEWEST_JOBS = 5
-
 _PARTS = 10
-
 # Two standard errors either way: if jobs keep ending like this, 19 of 20 ranges are right.
 _ERRORS = 2.0
 

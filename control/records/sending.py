@@ -21,14 +21,11 @@ if TYPE_CHECKING:
 # What SQS counts in addition to the body: names, types and values of the attributes. The name of a
 # job alone can be 150 characters of 4 bytes.
 ATTRIBUTE_BYTES = 1024
-
 # Batches sent one after the other before the number of threads is chosen. The first opens the
 # connection and is not measured.
 _MEASURED = 4
-
 # A job and the number of its submission.
 Pair = tuple[Job, int]
-
 Batch = Sequence[Pair]
 
 

@@ -20,10 +20,8 @@ if TYPE_CHECKING:
     from control.aws.s3 import Entry
 
 T = TypeVar("T")
-
 _RANKS = {state: rank for rank, state in enumerate(STATES)}
 WITH_OUTPUTS = ("done", "skipped")
-
 # The part of a listing's time, '2026-01-31T12:30:00.000Z', that names the minute.
 _TO_THE_MINUTE = 16
 

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 _CONFLICTS = ("PreconditionFailed", "ConditionalRequestConflict", "412", "409")
-
 _MOST_CONFLICTS = 20
 
 

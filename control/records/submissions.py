@@ -23,9 +23,7 @@ if TYPE_CHECKING:
 # A part is written before its jobs are sent: after a kill, at most these jobs are sent twice.
 _PART_JOBS = 1000
 _PART_BYTES = 16 * 1024 * 1024
-
 _READ_AHEAD = 8
-
 _PART = re.compile(r"/(\d+)-(\d+)-new(\d+)-again(\d+)\.jsonl\.gz$")
 _LINE_START = b'{"id":"'
 

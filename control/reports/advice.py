@@ -10,19 +10,14 @@ from control.text import format_duration, format_megabytes, format_percent, seve
 
 # Fewer jobs say little about the next ones.
 FEWEST_JOBS = 5
-
 # Plan with this share of MEMORY: a job of the next run may need more than any of this one.
 _MEMORY_USED = 0.9
-
 # Jobs at once may need this many times the cores that there are, as they wait at times.
 _CORES_USED = 1.1
-
 # In shorter jobs, in seconds, starting and storing is too much to plan with the rest.
 _SHORT = 10
-
 # One step at a time: with many more jobs at once something else may become scarce.
 _MOST_TIMES = 4
-
 _ROUND_TIMES = (60, 120, 300, 600, 900, 1200, 1800, 3600, 5400)
 
 
@@ -222,7 +217,6 @@ def spare_disk(report: Report) -> Advice | None:
 
 
 Rule = Callable[[Report], Advice | None]
-
 RULES: tuple[Rule, ...] = (
     out_of_memory,
     full_disk,
@@ -237,7 +231,6 @@ RULES: tuple[Rule, ...] = (
     short_jobs,
     spare_disk,
 )
-
 # The others compare a run with settings of machines, which this computer does not have.
 RULES_FOR_LOCAL: tuple[Rule, ...] = (failed_attempts, short_jobs)
 

@@ -17,10 +17,8 @@ from control.text import format_duration, format_megabytes, format_percent, seve
 WIDTHS = {"wide": 500, "narrow": 360}
 _HEIGHT, _TOP, _LINE = 200, 24, 14
 _DIGIT = 6.7  # the width of a digit
-
 # Shorter machine time is not counted in hours.
 FEW_HOURS = 0.1
-
 # A limit is drawn if it is within this multiple of what the bars take.
 _NEAR = 1.5
 

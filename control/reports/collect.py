@@ -20,16 +20,12 @@ if TYPE_CHECKING:
     from control.model import Run
 
 Record = Mapping[str, Any]
-
 Advance = Callable[[int], object]
-
 # The most done jobs to read: percentiles of 4,000 are good to about one percent of the jobs, and
 # reading them takes about ten seconds.
 SAMPLE = 4_000
-
 # The most failed jobs to read.
 MOST_FAILED = 10_000
-
 # The most attempts to read that failed or were interrupted.
 _SAMPLE_OF_ATTEMPTS = 500
 

@@ -12,17 +12,12 @@ from control.config import Config
 from control.records.costs import OfKind, OtherCost
 
 FORMAT = 1
-
 # What a chart can show on a phone. Few values get fewer bins, or most would be empty.
 _FEWEST_BINS, _MOST_BINS = 8, 40
-
 # A tail beyond this multiple of the 95th percentile becomes one number.
 _TAIL = 2.0
-
 _NICE = (1.0, 2.0, 2.5, 5.0, 10.0)
-
 DAY = 86_400
-
 # Widths that are round as time, in seconds.
 _TIME_STEPS = (
     *(1, 2, 5, 10, 15, 20, 30),

@@ -23,18 +23,13 @@ if TYPE_CHECKING:
 
 # Returns where the log of a record's job is: a file, or what to type.
 LogOf = Callable[[failure_groups.Record], str]
-
 FOR_GOOD, TRYING = "failed for good", "to be tried again"
-
 # At most this many attempts are read of the jobs that will be tried again.
 _MOST_TRYING = 2000
-
 # How many other jobs of a group are named, and how many last lines are shown.
 _NAMED, LINES = 2, 3
-
 # As many as a record has (last_lines in documentation/contract.md).
 RECORDED_LINES = 30
-
 # In --json and --csv, in this order; a record's own fields, but for the first two.
 _FIELDS = (
     *("job_name", "job_id", "state", "cause", "reason", "submission", "receive", "attempt"),

@@ -19,12 +19,9 @@ if TYPE_CHECKING:
     from control.model import Run
 
 _MOST_GROUPS = 50
-
 _LONGEST_TEXT = 500
-
 # The auto-monitor has a third of a processor and five minutes; report.json names no single job.
 _LIMITS = collect.Limits(done=2_000, failed=2_000, attempts=200)
-
 # The most points of a chart over time.
 _POINTS = 120
 

@@ -169,19 +169,13 @@ def no_advice(report: Report) -> str:
 
 
 _FOLDER = Path(__file__).parent
-
 _TEMPLATE, _STYLE, _SCRIPT = "report_page.html", "report_page.css", "report_page.js"
-
 # A page stays below 5 MB however many jobs failed and whatever they wrote: these limit the rows,
 # their last lines (of all and of each, in bytes), and all rows in bytes.
 _MOST_ROWS = 5_000
-
 _LINES_BYTES = 2_000_000
-
 _LONGEST_LINES = 1_500
-
 _ROWS_BYTES = 4_000_000
-
 _ROW_BYTES = 350  # of a row's markup
 
 

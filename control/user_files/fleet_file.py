@@ -14,10 +14,8 @@ from control.text import file_like
 from control.user_files.job import without_comments
 
 AUTO = "auto"
-
 # What the example files of Distributed-Something hold for their reader to replace.
 _PLACEHOLDER = re.compile(r"X{4,}|W{4,}|Z{3,}|your-key-file")
-
 _OURS = ("IamFleetRole", "IamInstanceProfile", "ImageId", "SubnetIds", "SecurityGroupIds")
 
 

@@ -11,12 +11,9 @@ from control.errors import UserError
 
 # Rows and columns of the plates on sale (ANSI SLAS 4 and the smaller ones' usual layout).
 PLATES = {6: (2, 3), 12: (3, 4), 24: (4, 6), 48: (6, 8), 96: (8, 12), 384: (16, 24), 1536: (32, 48)}
-
 _LETTERS = string.ascii_uppercase
-
 # 26 rows of one letter, then AA..AZ: more than any plate has.
 ROW_NAMES = (*_LETTERS, *(f"A{letter}" for letter in _LETTERS))
-
 _WELL = re.compile(r"([A-Za-z]{1,2})0*([1-9]\d?)")
 
 

@@ -10,17 +10,12 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any, NamedTuple
 
 LONGEST_NAME = 150
-
 ID_DIGITS = 16
-
 # Of the search for an order, which would not end for many equal values and a foreign name.
 _MOST_STEPS = 10_000
-
 # How much is kept of a name that is too long, before '-' and the id.
 _CUT = LONGEST_NAME - ID_DIGITS - 1
-
 _UNSAFE = re.compile(r"[^\w.=+@,-]+")
-
 # Made once: json.dumps makes a new encoder at each call that has options.
 _encode = json.JSONEncoder(
     sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False

@@ -21,10 +21,8 @@ from control.user_files.job import Job, make_job, name_hash, without_comments
 
 # SQS takes 1 MiB a message, attributes included (aws-facts: SQS); 4 KiB are left for those.
 MAX_BODY_BYTES = 1024 * 1024 - 4096
-
 # People do not read a job file with more groups, and reading it takes memory.
 GROUPS_LISTED = 10_000
-
 # Characters that SQS refuses in a body (API reference of SendMessage) and JSON does not escape.
 _NOT_FOR_SQS = re.compile("[\ufffe\uffff]")
 

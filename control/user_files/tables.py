@@ -12,14 +12,10 @@ from control.errors import UserError
 from control.text import several
 
 _DELIMITERS = {".csv": ",", ".tsv": "\t"}
-
 _LINES = (".jsonl", ".ndjson")
-
 # The longest message of SQS; csv's own limit is an eighth of it.
 _FIELD_BYTES = 1024 * 1024
-
 ENDINGS = (*_DELIMITERS, *_LINES)
-
 # The place of the row ("line 7"), and its values by column.
 Row = tuple[str, Mapping[str, Any]]
 

@@ -11,7 +11,6 @@ from typing import Any
 from control.errors import UserError
 
 _TOKEN = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
-
 Fill = Callable[[Mapping[str, Any]], Any]
 
 

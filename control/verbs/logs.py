@@ -33,9 +33,7 @@ if TYPE_CHECKING:
 
 # A line takes some seconds to CloudWatch, and those of two containers may come out of order.
 _LATE_SECONDS = 30.0
-
 _POLL_SECONDS = 3.0
-
 Wait = Callable[[float], object]
 
 

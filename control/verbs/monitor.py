@@ -33,12 +33,9 @@ if TYPE_CHECKING:
 
 # How many of the jobs without a record are named.
 _SHOWN = 5
-
 _LOG_LINES = 10
-
 # The auto-monitor is called every minute.
 _SILENT_SECONDS = 300
-
 _CHEAPEST = (
     "Cheapest: from {minutes:g} minutes after {at}, interrupted machines are not replaced until "
     "the next startCluster; running ones keep working."

@@ -42,9 +42,7 @@ if TYPE_CHECKING:
 
 # AWS usually starts the first machine within two to four minutes.
 WAIT_SECONDS = 600
-
 POLL_SECONDS = 10
-
 _EVENTS_SHOWN = 5
 
 

@@ -41,7 +41,6 @@ if TYPE_CHECKING:
 
 # A listing of a million records takes some seconds: they are not counted more often than this.
 WATCH_SECONDS = 15
-
 _LABEL = 10
 
 

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 # Machines are listed as running for a moment after the request to end them.
 _GONE_SECONDS = 120
-
 _NAMED = 5
 
 

@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 again_option = click.option(
     "--again", is_flag=True, help="also send jobs already submitted in this run"
 )
-
 missing_option = click.option(
     "--missing", is_flag=True, help="leave out jobs done in any earlier run"
 )

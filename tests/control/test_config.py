@@ -146,7 +146,7 @@ def test_values_are_typed(write_config, name, value, typed):
         ({"DOCKERHUB_TAG": "https://hub/me x"}, "is not a name", "user/project:tag"),
         ({"MACHINE_PRICE": 0}, "MACHINE_PRICE = 0.0 is out of range", "at least"),
         ({"MACHINE_TYPE": ["m5.largec5.large"]}, "'m5.largec5.large'", "a comma between"),
-        ({"memory": 15000, "MEMORY": ...}, "memory is no setting", "Write MEMORY instead"),
+        ({"memory": 15000, "MEMORY": ...}, "memory is not a setting", "Write MEMORY instead"),
         ({"AWS_BUCKET": "your-bucket-name"}, "placeholder 'your-bucket-name'", "local"),
         ({"DOCKERHUB_TAG": "user/x:sometag"}, "placeholder 'user/x:sometag'", "local"),
         ({"MEMMORY": 15000, "MEMORY": ...}, "MEMMORY is not a setting", "Did you mean MEMORY"),
@@ -157,7 +157,7 @@ def test_values_are_typed(write_config, name, value, typed):
         ({"MAX_RUN_HOURS": None}, "MAX_RUN_HOURS = None is not a number", "such as 0.5"),
     ],
 )
-def test_a_mistake_names_the_setting_and_its_fix(write_config, changes, says, fix):
+def test_a_mistake_names_the_setting_and_its_cure(write_config, changes, says, fix):
     path = write_config(**changes)
     with pytest.raises(UserError) as error:
         load_config(path)

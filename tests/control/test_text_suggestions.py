@@ -1,4 +1,4 @@
-"""Suggestions for misspelled names."""
+"""Names that were misspelled."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ def test_a_word_like_a_known_one(word, meant):
     assert word_like(word, ["setup", "submitJob", "setupAWS", "monitor"]) == meant
 
 
-def test_a_file_like_one_beside_it(tmp_path):
+def test_a_file_with_a_name_like_one_next_to_it(tmp_path):
     for name in ("exampleJob.json", "exampleFleet.json", "exampleJobs.csv"):
         (tmp_path / name).write_text("")
     said = file_like(tmp_path / "exampleJobs.json")

@@ -15,9 +15,7 @@ from control.monitoring.facts import Pace
 
 # It starts machines within a second, and its counts are exact.
 PACE = Pace(poll=1.0, settle=2.0, spare=1.0, register=60, refuse=20, listing=0.3, patience=20)
-
 _WORKERS = "EMBEDDED_AWS_WORKERS"
-
 _IMAGE = "EMBEDDED_AWS_IMAGE"
 
 

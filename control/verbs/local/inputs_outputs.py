@@ -27,10 +27,8 @@ if TYPE_CHECKING:
     from control.config import Config
 
 _TRANSFERS = 8
-
 # Files of more bytes are sent in parts, several at a time.
 _LARGE = 8 << 20
-
 # The bytes of an object that are in memory at a time.
 _PIECE = 1 << 20
 

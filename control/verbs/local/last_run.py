@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from control.model import JobCounts
 
 _NOTE = "local.json"
-
 # A refusal or a fault of AWS itself is explained as such.
 _NO_RUN = (NoCredentialsError, store.NoRun, Placeholder)
 

@@ -51,7 +51,6 @@ if TYPE_CHECKING:
 
 # How often `--serve` checks whether the worker has been edited.
 _LOOK_SECONDS = 1.0
-
 _AGAIN = "Fix what it reports, then run the same command again."
 
 
@@ -199,7 +198,7 @@ def run(
         aws = stack.enter_context(embedded_aws(here, options.workers, worker))
         keys = put_inputs(aws.s3, here.AWS_BUCKET, given)
         the_run = setup.setup(aws, here)
-        with tempfile.TemporaryDirectory(prefix="journal-") as state:
+        with tempfile.TemporaryDirectory(prefix="lock-") as state:
             submit.report(submit.submit(aws, the_run, jobs, Path(state)), the_run, jobs)
         fleet = fleet_file.read(find_in_project(config, cli.FLEET))
         the_run = start_cluster.start(aws, here, the_run, fleet, yes=True)

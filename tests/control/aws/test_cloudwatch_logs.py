@@ -1,4 +1,4 @@
-"""Searches in the log group of a run."""
+"""Lines of a run's log group: why workers accept no jobs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 from control.aws import cloudwatch_logs
 
 
-def test_why_no_job_is_taken_is_heard_from_workers_only_the_newest_last(set_up):
+def test_only_workers_report_why_they_accept_no_jobs_and_the_newest_comes_last(set_up):
     aws, _, run = set_up()
     now = time.time()
 

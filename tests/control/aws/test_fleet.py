@@ -74,7 +74,7 @@ def test_what_is_gone_already_can_be_ended_again(embedded):
 
 
 def test_a_machine_that_aws_has_forgotten_keeps_none_from_being_ended_in_few_calls():
-    """EC2 has forgotten three of 250 machines, and its error names them or names none."""
+    """EC2 has forgotten 3 of 250 machines, and names them or only reports that there are some."""
     ids = [f"i-{number:017x}" for number in range(250)]
     gone = {ids[3], ids[4], ids[249]}
     for message, most in [("The instance IDs '{}' do not exist", 5), ("Some do not exist", 60)]:
@@ -102,7 +102,7 @@ class Forgetful:
 
 
 class Cancelling:
-    """An EC2 that refuses to cancel one fleet, and reports the given states of it in turn."""
+    """EC2 that does not cancel a fleet, with the states that it lists."""
 
     def __init__(self, code, *states):
         self.code, self.states = code, iter(states)

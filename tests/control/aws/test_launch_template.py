@@ -1,4 +1,4 @@
-"""Values that "auto" finds, and the template of a machine."""
+"""Values found for "auto", and the launch template of a machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The prices that startCluster shows before it asks."""
+"""The price that startCluster shows before it asks."""
 
 from datetime import datetime, timezone
 

@@ -79,7 +79,7 @@ def test_messages_in_flight_and_delayed_are_counted_apart(aws, config):
 
 
 def refusing_to_create(times, code="AWS.SimpleQueueService.QueueDeletedRecently"):
-    """Return an SQS without queues that refuses the job queue's name `times` times."""
+    """Return an SQS without queues that refuses the job queue's name this many times."""
     sqs = boto3.client("sqs", region_name="us-east-1")
     stub = Stubber(sqs)
     missing = "AWS.SimpleQueueService.NonExistentQueue"
@@ -142,7 +142,7 @@ def test_what_the_sender_did_wrong_is_returned_by_its_index(stub_aws):
     assert bodies(stub) == ["body 0", "body 1", "body 3"]
 
 
-def test_what_sqs_never_takes_is_given_up_after_a_minute(stub_aws):
+def test_messages_that_sqs_never_accepts_are_refused_after_a_minute(stub_aws):
     def fault(call):
         if call.operation == "SendMessageBatch":
             call.refuse = {len(call.entries) - 1: ("InternalError", False)}

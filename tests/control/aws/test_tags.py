@@ -80,7 +80,7 @@ def alarm(aws, config, run):
 
 
 def of_template(kind):
-    """Return how to read the tags that the template gives each machine or disk."""
+    """Return the tags of each machine and disk that EC2 makes from the template."""
 
     def of(aws, config, run):
         given = run.fleets[0].template_data["TagSpecifications"]
@@ -107,7 +107,7 @@ def test_everything_of_a_run_is_tagged(started):
             "alarm": alarm,
         }.items()
     }
-    # The embedded AWS does not return tags of dashboards.
+    # The embedded AWS returns no tags of dashboards.
     found["dashboard"] = plain(dashboard["Tags"])
     ours = tags.of_run(run)
     assert {what: {k: t.get(k) for k in ours} for what, t in found.items()} == dict.fromkeys(

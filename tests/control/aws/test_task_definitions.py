@@ -26,7 +26,7 @@ def test_a_mount_needs_one_device_and_one_capability():
     assert "privileged" not in definition
 
 
-def test_gpus_are_asked_for():
+def test_gpus_are_requested():
     definition = ecs.container_definition(dataclasses.replace(CONFIG, GPUS_PER_TASK=2), {})
     assert definition["resourceRequirements"] == [{"type": "GPU", "value": "2"}]
 

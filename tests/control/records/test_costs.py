@@ -1,4 +1,4 @@
-"""The costs of machines: so far, in the end, in advance."""
+"""The cost of machines: so far, and at the end."""
 
 from __future__ import annotations
 

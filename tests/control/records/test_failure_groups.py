@@ -1,4 +1,4 @@
-"""Which reasons are taken for the same, and which are not."""
+"""Failures with similar reasons, grouped."""
 
 import pytest
 
@@ -52,7 +52,7 @@ def test_alike_reasons_are_one_group_and_the_largest_comes_first():
     assert [r["job_name"] for r in found[0].records] == ["x", "y", "z"]
 
 
-def test_a_reason_that_all_say_is_told_as_they_say_it():
+def test_a_reason_that_all_jobs_have_is_shown_as_it_is():
     (group,) = failure_groups.groups(
         [record("took longer than JOB_TIMEOUT (60 s)", n) for n in "ab"]
     )

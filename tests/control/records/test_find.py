@@ -43,7 +43,7 @@ def test_the_one_that_is_meant(word, meant):
         ("b", "No job of here has 'b'"),
     ],
 )
-def test_several_and_none_are_said(word, what):
+def test_several_and_none_are_explained(word, what):
     with pytest.raises(UserError, match=what):
         find.choose(word, [A01, A02, A012], "here")
 

@@ -1,4 +1,4 @@
-"""The cost of a run, forecast before it starts."""
+"""The forecast of a run's cost."""
 
 from __future__ import annotations
 

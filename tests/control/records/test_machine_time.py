@@ -1,4 +1,4 @@
-"""The times at which machines ran."""
+"""The times at which machines were up."""
 
 from __future__ import annotations
 

@@ -31,13 +31,13 @@ def test_without_a_file_the_run_comes_from_the_bucket(set_up, typed, monkeypatch
     assert watched == [run.run_id]
 
 
-def test_a_run_without_machines_is_told_so(set_up, typed):
+def test_a_run_without_machines_is_an_error(set_up, typed):
     _, config, run = set_up()
     with pytest.raises(ExplainedError, match=f"No machines have been started for run {run.run_id}"):
         typed(config, "monitor")
 
 
-def test_a_file_that_was_named_and_is_not_there_is_said_as_that(set_up, typed):
+def test_a_missing_monitor_file_is_an_error(set_up, typed):
     _, config, _ = set_up()
     with pytest.raises(UserError, match=r"none.json: there is no such file\. Correct its name"):
         typed(config, "monitor", "none.json")

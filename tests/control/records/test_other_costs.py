@@ -1,4 +1,4 @@
-"""Costs in addition to machines."""
+"""Costs apart from machines."""
 
 from __future__ import annotations
 

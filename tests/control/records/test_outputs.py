@@ -1,4 +1,4 @@
-"""The places of the outputs, from the records."""
+"""The places of outputs, from the records."""
 
 from __future__ import annotations
 

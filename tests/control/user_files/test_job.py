@@ -1,4 +1,4 @@
-"""The parts of a job: its canonical body, its id and its name (contract 2)."""
+"""A job: its canonical body, its id and its name (contract 2)."""
 
 import hashlib
 import json

@@ -37,7 +37,7 @@ def test_each_group_is_a_job_with_the_shared_values_and_without_comments(write):
     assert [job.where for job in job_file.read(path).jobs()] == ["group 1", "group 2"]
 
 
-def test_groups_may_be_a_table_beside_the_job_file(write):
+def test_groups_may_be_a_table_next_to_the_job_file(write):
     write("a,b_comment\n1,x\n2,y\n", "t.csv")
     path = write({"input": "in", "groups": "t.csv"})
     file = job_file.read(path)
@@ -132,7 +132,7 @@ def test_a_written_job_file_is_read_back_the_same(tmp_path):
     assert [p.name for p in path.parent.iterdir()] == ["job.json"]
 
 
-def test_many_groups_are_written_as_a_table_beside_the_job_file(tmp_path):
+def test_many_groups_are_written_as_a_table_next_to_the_job_file(tmp_path):
     path = tmp_path / "job.json"
     assert job_file.write(path, {"x": 1}, ({"a": i} for i in range(11)), listed=10) == 11
     assert json.loads(path.read_text()) == {"x": 1, "groups": "job.jsonl"}
@@ -153,7 +153,7 @@ def test_a_job_file_that_cannot_be_finished_leaves_the_old_one(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["job.json"]
 
 
-def test_a_table_alone_is_told_how_to_become_a_job_file(write):
+def test_the_fix_for_a_table_alone_is_a_job_file(write):
     path = write("a,b\n1,2\n", "plates.csv")
     with pytest.raises(UserError) as error:
         job_file.read(path)

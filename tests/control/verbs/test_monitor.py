@@ -10,6 +10,7 @@ from control.aws.sqs import Counts
 from control.monitoring import observe
 from control.monitoring.facts import Pace
 from control.verbs import monitor
+from tests.conftest import entry_of
 from tests.control.readings import BUSY, machine
 
 AT_ONCE = Pace(poll=0.1, settle=0.3, spare=0.3, register=60)
@@ -94,6 +95,6 @@ def test_containers_of_before_the_last_request_are_not_held_against_it(set_up, m
     aws, _, run = set_up()
     asked = []
     monkeypatch.setattr(ecs, "why_stopped", lambda ecs, run, since: asked.append(since) or [])
-    run.fleets.append({"fleet_id": "", "requested": "2026-01-01T00:00:00Z"})
+    run = replace(run, fleets=(entry_of(requested="2026-01-01T00:00:00Z"),))
     observe.observe(aws, run, now=0)
     assert asked == [1767225600.0]

@@ -13,6 +13,7 @@ from control.aws.sqs import Counts, delete_queue, queue_counts
 from control.errors import ExplainedError, UserError
 from control.model import seconds
 from control.records import store
+from control.verbs import project as verb_project
 from control.verbs import setup, submit
 from tests.conftest import BUCKET
 
@@ -66,9 +67,9 @@ def test_setup_in_mid_run_registers_a_changed_setting_and_says_it(set_up, capsys
 def test_verbs_say_which_settings_changed_since_setup(set_up, capsys):
     _, config, run = set_up()
     capsys.readouterr()
-    setup.say_changes(run, config)
+    verb_project.say_changes(run, config)
     assert capsys.readouterr().out == ""
-    setup.say_changes(run, dataclasses.replace(config, MEMORY=8000))
+    verb_project.say_changes(run, dataclasses.replace(config, MEMORY=8000))
     assert "MEMORY 4000 -> 8000" in capsys.readouterr().out
 
 

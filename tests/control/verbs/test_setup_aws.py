@@ -11,13 +11,13 @@ import pytest
 from botocore.exceptions import ClientError
 
 from control.aws import iam, lambda_function, sns
-from control.aws.s3 import put_json
 from control.aws.scheduler import ensure_schedule_group, schedule_name
 from control.aws.session import AWS, caller_identity
 from control.config import load_config
 from control.errors import ExplainedError
+from control.records import store
 from control.verbs import setup_aws
-from tests.conftest import BUCKET, ROOT, entry_of, new_run
+from tests.conftest import ROOT, entry_of, new_run
 
 NAMES = {
     *("Control", "Instance", "Execution", "Task", "Fleet", "Monitor", "Scheduler"),
@@ -216,13 +216,7 @@ def test_a_changed_bucket_is_in_the_policy_however_often_it_changes(aws, config,
 
 def test_a_live_run_keeps_its_roles(aws, config):
     make(aws, config)
-    run = new_run()
-    put_json(
-        aws.s3,
-        BUCKET,
-        f"{run.prefix}run.json",
-        {**vars(run), "fleets": (entry_of(fleet_id="sfr-1"),)},
-    )
+    store.create(aws.s3, dataclasses.replace(new_run(), fleets=(entry_of(fleet_id="sfr-1"),)))
     with pytest.raises(ExplainedError, match="may still have machines"):
         wipe(aws, config)
     assert "DistributedSomethingTaskRole" in everything(aws)
@@ -271,13 +265,13 @@ def test_a_role_that_lambda_cannot_assume_yet_is_waited_for():
 
 
 class Deleting:
-    """Scheduler with our group on its way out, as long as `looks` says."""
+    """A Scheduler that deletes our group during the first `looks` questions."""
 
     class exceptions:
-        class ConflictException(Exception):
+        class ConflictException(ClientError):
             pass
 
-        class ResourceNotFoundException(Exception):
+        class ResourceNotFoundException(ClientError):
             pass
 
     def __init__(self, looks):
@@ -285,20 +279,20 @@ class Deleting:
 
     def create_schedule_group(self, Name):
         if self.looks:
-            raise self.exceptions.ConflictException
+            raise self.exceptions.ConflictException({}, "CreateScheduleGroup")
         self.made = True
 
     def get_schedule_group(self, Name):
         self.looks -= 1
         if not self.looks:
-            raise self.exceptions.ResourceNotFoundException
+            raise self.exceptions.ResourceNotFoundException({}, "GetScheduleGroup")
         return {"State": "DELETING"}
 
 
 def test_a_schedule_group_that_is_being_deleted_is_waited_for():
     scheduler, waits = Deleting(looks=3), []
     ensure_schedule_group(scheduler, waits.append)
-    assert scheduler.made and len(waits) == 2
+    assert scheduler.made and len(waits) == 3
 
 
 def test_a_schedule_group_that_stays_in_deletion_is_said():

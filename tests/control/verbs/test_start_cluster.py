@@ -132,7 +132,7 @@ def test_jobs_sent_again_get_machines_though_they_have_records(submitted, ended)
 def test_two_requests_at_the_same_time_are_both_known(submitted, ended):
     aws, config, run = submitted()
     ended(aws, run)
-    plan = launch_template.plan(aws, config, fleet_file.read(FLEET))
+    plan = launch_template.plan(aws, config, FLEET)
     for _ in range(2):  # both from the run as it was before either
         newest = fleet_requests.request(aws, run, plan, 1, time.time(), None)
     known = [entry.fleet_id for entry in newest.fleets]
@@ -321,11 +321,10 @@ def test_stop_finds_a_fleet_whose_request_was_answered_into_the_void(submitted):
     assert fleets_in_account(aws, run) == []
 
 
-def test_a_request_that_ec2_refuses_is_not_repeated(submitted, ended, tmp_path):
+def test_a_request_that_ec2_refuses_is_not_repeated(submitted, ended):
     aws, config, run = submitted()
     ended(aws, run)
-    wrong = tmp_path / "fleet.json"
-    wrong.write_text(json.dumps({"SubnetIds": "auto", "IamFleetRole": "not-an-arn"}))
+    wrong = fleet_file.FleetFile(iam_fleet_role="not-an-arn")
     with pytest.raises(ClientError):
         start_cluster.start(aws, config, run, wrong, yes=True)
     run = store.load(aws.s3, run.bucket, run.app_name, run.run_id)

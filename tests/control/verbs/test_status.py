@@ -85,7 +85,7 @@ def reason(typed, config, situation=""):
 
 def flat(content, path=""):
     """The paths of all values: 'jobs.done'."""
-    if isinstance(content, Mapping):
+    if isinstance(content, Mapping) and content:
         return {p for name, value in content.items() for p in flat(value, f"{path}.{name}")}
     if isinstance(content, list):
         return {p for value in content for p in flat(value, f"{path}[]")}

@@ -84,8 +84,8 @@ def test_a_dry_run_shows_the_same_and_ends_nothing(started, typed):
 @pytest.mark.parametrize("cleans", [True, False])
 def test_a_dry_run_lists_exactly_what_stop_takes_away(started, typed, cleans):
     aws, config, run = started
-    config = dataclasses.replace(run.config, CLEAN_DASHBOARD=cleans)
-    run = store.change(aws.s3, run, lambda r: dataclasses.replace(r, config=config))
+    changed = dataclasses.replace(run.config, CLEAN_DASHBOARD=cleans)
+    run = store.change(aws.s3, run, lambda r: dataclasses.replace(r, config=changed))
     aws.ec2.get_waiter("instance_running").wait(
         Filters=[{"Name": "tag:distributed-something", "Values": [run.app_name]}],
         WaiterConfig={"Delay": 1, "MaxAttempts": 30},
@@ -134,7 +134,7 @@ def test_a_setup_that_was_broken_off_can_be_stopped(embedded, project, typed, mo
     def broken(*_):
         raise RuntimeError("the power is cut")
 
-    monkeypatch.setattr(ecs, "register", broken)
+    monkeypatch.setattr(ecs, "register_task_definition", broken)
     with pytest.raises(RuntimeError):
         setup.setup(embedded, config)
     said = typed(config, "stop")
