@@ -93,7 +93,7 @@ def own_project(write_config):
 
 
 def processes_of(folder):
-    """The pids of processes that have something of this folder on their command line."""
+    """Return the pids of processes whose command line names a path in this folder."""
     found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
@@ -367,7 +367,7 @@ def test_a_shell_that_reads_the_served_file_reaches_that_aws_and_its_inputs(serv
 
 
 def bucket_of(server):
-    """The objects in the bucket of a served AWS."""
+    """Return the objects in the bucket of a served AWS."""
     names = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
     session = boto3.Session(*(server.environment[name] for name in names), region_name="us-east-1")
     s3 = session.resource("s3", endpoint_url=server.environment["AWS_ENDPOINT_URL"])
@@ -377,13 +377,13 @@ def bucket_of(server):
 
 def _fields_of_the_contract():
     text = (ROOT / "documentation/contract.md").read_text(encoding="utf-8")
-    table = text.split("Every attempt and record is a JSON object:")[1].split("Outputs lie at")[0]
+    table = text.split("Every attempt and record is a JSON object:")[1].split("Outputs are at")[0]
     names = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
     return set(re.findall(r"`(\w+)`", " ".join(names)))
 
 
 def _nothing_left(folder):
-    """Whether all processes of the project have ended, after at most a few seconds."""
+    """Return whether all processes of the project have ended, after at most a few seconds."""
     deadline = time.monotonic() + 10
     while processes_of(folder) and time.monotonic() < deadline:
         time.sleep(0.1)

@@ -133,7 +133,7 @@ def test_a_machine_that_has_begun_to_work_meanwhile_gets_no_more_and_one_at_work
     assert second.instance_id not in left and left[first.instance_id]
 
 
-def test_broken_off_after_any_call_the_limit_is_kept_by_the_next_steps(started, sample):
+def test_interrupted_after_any_call_the_limit_is_kept_by_the_next_steps(started, sample):
     aws, run = started
     run = with_limit(aws, run, 0.1)
     session = boto3.Session(region_name="us-east-1")
