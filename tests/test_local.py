@@ -17,8 +17,8 @@ import boto3
 import pytest
 
 import run
-from control.command import run_main
-from control.verbs import local
+from control.cli import run_main
+from control.verbs.local import local
 from tests.conftest import QUICK
 
 ROOT = Path(__file__).parent.parent
@@ -302,7 +302,7 @@ def served(own_project, tmp_path):
             server.process.stdout.close()
 
 
-def test_each_verb_beside_a_served_aws(served, tmp_path, typed_here):
+def test_each_verb_next_to_a_served_aws(served, tmp_path, typed_here):
     folder, server = served()
     said = "\n".join(server.said)
     assert "For the 2 workers of this computer: " not in said, "they are as config.py has them"
@@ -311,42 +311,43 @@ def test_each_verb_beside_a_served_aws(served, tmp_path, typed_here):
     assert server.said[-1].startswith(f"Next: python run.py --config {folder} setup")
     assert len(server.said) < 8, "what to type is not hidden among other words"
 
-    def beside(*argv):
+    def type_next(*argv):
         return typed_here("--config", folder, *argv, env=server.environment)
 
-    assert beside("setup")[0] == 0
-    code, out, _ = beside("submitJob", "files/jobs.json")
+    assert type_next("setup")[0] == 0
+    code, out, _ = type_next("submitJob", "files/jobs.json")
     assert code == 0 and out.startswith("2 jobs sent")
-    code, out, _ = beside("submitJob", "files/jobs.json")
-    assert code == 0 and out.startswith("0 jobs sent") and "2 jobs submitted" in out
-    code, _, err = beside("startCluster", "files/exampleFleet.json")
+    code, out, _ = type_next("submitJob", "files/jobs.json")
+    assert code == 0 and out.startswith("0 jobs sent") and "2 jobs skipped: already" in out
+    code, _, err = type_next("startCluster", "files/exampleFleet.json")
     assert code == 2 and "--yes" in err
-    code, out, err = beside("startCluster", "files/exampleFleet.json", "--yes")
+    code, out, err = type_next("startCluster", "files/exampleFleet.json", "--yes")
     assert (code, err) == (0, "")
     assert f"Next: python run.py --config {folder} monitor" in out
-    code, out, err = beside("monitor")
+    code, out, err = type_next("monitor")
     assert code == 1 and err.startswith("Error: 1 of 2 jobs failed.")
     assert f"    log: python run.py --config {folder} logs bad" in out
     assert "\nOutputs: s3://test-bucket/out/good/\n" in out
     assert f"python run.py --config {folder} failures" in err
     assert f"python run.py --config {folder} retry" in err
-    code, _, err = beside("submitJob", "files/jobs.json")
+    code, _, err = type_next("submitJob", "files/jobs.json")
     assert code == 1 and "has ended" in err
-    code, out, _ = beside("status")
+    code, out, _ = type_next("status")
     assert code == 0 and ", ended 20" in out and "1 done, 0 skipped, 1 failed of 2 jobs" in out
     assert f"Next: python run.py --config {folder} failures " in out
-    code, out, _ = beside("stop")
+    code, out, _ = type_next("stop")
     assert code == 0 and "has ended" in out and "1 job done, 0 skipped, 1 failed" in out
     assert f"Next: python run.py --config {folder} failures " in out
     records = [
         json.loads(one.get()["Body"].read()) for one in bucket_of(server) if "/records/" in one.key
     ]
     assert sorted(r["state"] for r in records) == ["done", "failed"]
-    assert all(set(r) == _fields_of_the_contract() for r in records)
+    # Only a done record holds the log itself.
+    assert all({*r, "log"} == _fields_of_the_contract() for r in records)
     assert server.stop() == 0
     assert (tmp_path / "output/out/good/done.txt").exists()
     assert _nothing_left(folder)
-    code, _, err = beside("status")
+    code, _, err = type_next("status")
     assert code == 1 and "The AWS on this computer has ended" in err
     assert f"are in {os.path.relpath(tmp_path / 'output', ROOT)}/." in err
 
@@ -377,7 +378,7 @@ def bucket_of(server):
 
 def _fields_of_the_contract():
     text = (ROOT / "documentation/contract.md").read_text(encoding="utf-8")
-    table = text.split("Every attempt and record is a JSON object:")[1].split("Outputs are at")[0]
+    table = text.split("Every attempt and record is a JSON object:")[1].split("The causes:")[0]
     names = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
     return set(re.findall(r"`(\w+)`", " ".join(names)))
 
