@@ -119,7 +119,7 @@ def test_the_example_counts_the_words_of_the_documentation(tmp_path):
     assert "\x1b" not in out, "control characters in a pipe"
 
 
-def test_a_failed_job_is_said_and_its_log_is_kept(own_project, tmp_path, typed_here):
+def test_a_failed_job_is_reported_and_its_log_is_kept(own_project, tmp_path, typed_here):
     folder = own_project({"name": "good", "do": "work"}, {"name": "bad", "do": "fail"})
     output = tmp_path / "output"
     code, out, err = typed_here(
@@ -158,7 +158,7 @@ def test_outputs_that_would_leave_the_folder_are_refused(own_project, tmp_path, 
     assert not (tmp_path / "a/outside").exists() and not (tmp_path / "outside").exists()
 
 
-def test_a_worker_that_cannot_start_is_said_and_given_up(own_project, tmp_path, typed_here):
+def test_a_worker_that_cannot_start_ends_the_run_with_its_reason(own_project, tmp_path, typed_here):
     folder = own_project({"name": "x", "do": "work"})
     (folder / "worker/generic-worker.py").write_text("import no_such_package\n")
     code, out, err = typed_here(
@@ -189,7 +189,9 @@ def test_a_program_that_is_not_in_the_image_ends_the_run_and_says_so(
     assert next(output.glob("runs/*/*/report.html")).exists()
 
 
-def test_inputs_lie_where_it_is_said_and_only_the_first_jobs_are_done(own_project, typed_here):
+def test_inputs_are_read_from_the_given_folder_and_only_the_first_jobs_are_done(
+    own_project, typed_here
+):
     folder = own_project()
     (folder / "data/in").mkdir(parents=True)
     (folder / "data/in/a.txt").write_text("found")
@@ -239,7 +241,7 @@ def test_containers_without_an_engine_are_refused_and_one_is_named(tmp_path, typ
     assert "Starting" not in out
 
 
-def test_an_engine_that_does_not_answer_is_told_with_its_own_words(tmp_path, typed_here):
+def test_an_engine_that_does_not_answer_is_reported_with_its_own_words(tmp_path, typed_here):
     program = tmp_path / "docker"
     program.write_text("#!/bin/sh\necho 'Cannot connect to the Docker daemon.' >&2\nexit 1\n")
     program.chmod(0o755)

@@ -335,7 +335,7 @@ def test_a_role_for_containers_cannot_be_assumed_by_people(enforced):
         an_account.admin.sts.assume_role(RoleArn=_arn(iam.TASK_ROLE), RoleSessionName="test")
 
 
-def test_another_project_is_told_which_permission_is_missing(enforced, tmp_path):
+def test_another_project_reports_which_permission_is_missing(enforced, tmp_path):
     an_account, config = enforced
     text = config.path.read_text().replace("'Mine'", "'Theirs'")
     (tmp_path / "config.py").write_text(text)

@@ -174,7 +174,7 @@ def test_mistakes_in_the_command_are_two_lines_and_exit_2(project, typed, argv, 
     assert code == 2 and fix in two_lines(err)[1]
 
 
-def test_a_job_file_for_a_config_is_told_where_job_files_stand(typed):
+def test_a_job_file_for_a_config_gets_the_place_of_job_files(typed):
     code, _, err = typed("--config", ROOT / "files/exampleJob.json", "local")
     error, fix = two_lines(err)
     assert code == 2

@@ -167,7 +167,9 @@ def test_a_program_that_takes_more_than_its_memory_ends_with_the_reason_that_ecs
     ],
     ids=["image", "program", "limit"],
 )
-def test_what_cannot_be_started_is_told_in_the_words_of_ecs(engine, start, container, kind, names):
+def test_what_cannot_be_started_is_reported_in_the_words_of_ecs(
+    engine, start, container, kind, names
+):
     task = start("true", **container)
     reason = task.wait()
     assert reason.startswith(f"{kind}ContainerError: ") and names in reason

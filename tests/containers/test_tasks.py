@@ -142,7 +142,7 @@ def test_a_container_that_is_killed_is_replaced_and_its_job_done_by_the_next(sit
     assert (done["state"], done["attempt"]) == ("done", 2)
 
 
-def test_a_job_that_exceeds_memory_is_told_so_and_its_container_takes_the_next(site):
+def test_a_job_that_exceeds_memory_fails_with_that_reason_and_its_container_takes_the_next(site):
     greedy = {"name": "greedy", "do": "take memory"}
     site.start(greedy, {"name": "modest", "do": "work"}, JOB_RETRIES=1)
 

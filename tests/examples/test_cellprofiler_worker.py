@@ -212,7 +212,7 @@ def test_a_column_is_read_as_loaddata_reads_it(worker):
     assert read(["0020231234567", "1"]) == ["0020231234567", "1"]  # more than 32 bits: text
 
 
-def test_what_a_group_lacks_is_said(worker, job):
+def test_what_a_group_lacks_is_reported(worker, job):
     table = TABLE.replace("Metadata_Plate,", "Metadata_Barcode,")
     with pytest.raises(JobFailed) as no_column:
         worker.run_job(job(objects={"work/load_data.csv": table}))
@@ -238,7 +238,7 @@ def test_the_well_may_be_made_of_row_and_column(worker, job):
     assert fetched(one) == set(IMAGES)
 
 
-def test_an_image_outside_of_the_bucket_is_said(worker, job):
+def test_an_image_outside_of_the_bucket_is_reported(worker, job):
     table = TABLE.replace(f"{BUCKET}/images", "/Users/me/images")
     with pytest.raises(JobFailed, match="/Users/me/images/A01/a1.tif is not in the bucket"):
         worker.run_job(job(objects={**IMAGES, "work/load_data.csv": table}))
@@ -271,7 +271,7 @@ def test_a_missing_image_fails_the_job_unless_it_is_to_continue_always(
     )
 
 
-def test_files_of_the_input_folder_are_fetched_if_asked_for(worker, job):
+def test_files_of_the_input_folder_are_fetched_if_requested(worker, job):
     rules = {"work/rules/a.txt": "1", "work/rules/deep/b.txt": "2", "work/rules/c.tif": "3"}
     one = job(objects={**IMAGES, **rules}, settings={"DOWNLOAD_INPUT": "*.txt"})
 

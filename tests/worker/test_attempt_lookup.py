@@ -73,7 +73,7 @@ def test_outputs_among_the_records_fail_the_job(cloud, make_worker, attend):
     assert "for the records" in cloud.record("failed")["reason"]
 
 
-def test_records_lie_elsewhere_if_outputs_have_a_bucket_of_their_own(cloud, make_worker, attend):
+def test_records_are_elsewhere_if_outputs_have_their_own_bucket(cloud, make_worker, attend):
     cloud.s3.create_bucket(Bucket=f"{cloud.bucket}-results")
     cloud.send({"name": "A1"})
 

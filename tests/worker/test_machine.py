@@ -142,7 +142,7 @@ def test_the_limit_of_the_container_holds(container):
     assert machine.total_memory() == 2_000_000_000
 
 
-def test_page_cache_that_can_be_given_up_is_free(container):
+def test_page_cache_that_can_be_reclaimed_is_free(container):
     assert machine.free_memory() <= 900_000_000
 
 

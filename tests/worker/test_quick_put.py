@@ -133,7 +133,7 @@ def test_after_a_refusal_all_others_go_through_boto3(serve, folder, capfd, statu
     assert capfd.readouterr().out.count("usual way") == 1
 
 
-def test_a_certificate_that_is_not_trusted_is_said_once_without_the_signed_url(
+def test_a_certificate_that_is_not_trusted_is_reported_once_without_the_signed_url(
     cloud, s3, folder, monkeypatch, capfd
 ):
     usual = URLLib3Session.send

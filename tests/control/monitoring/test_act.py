@@ -33,7 +33,7 @@ def live_fleets(aws, run):
     return [s for s in states if s.state in fleet.LIVE_STATES]
 
 
-def test_why_containers_ended_is_told_of_those_made_since(set_up, tmp_path):
+def test_why_containers_ended_is_reported_of_those_made_since(set_up, tmp_path):
     aws, config, run = set_up(CLUSTER_MACHINES=1)
     path = tmp_path / "jobs.json"
     path.write_text(json.dumps({"groups": [{"n": 1}]}))

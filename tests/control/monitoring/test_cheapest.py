@@ -155,7 +155,7 @@ def test_the_last_machine_of_a_fleet_that_another_has_work_instead_of_is_not_rep
         (["FILE", "True"], True),
     ],
 )
-def test_the_cheapest_way_is_asked_for_as_ever(set_up, monkeypatch, words, cheapest):
+def test_the_cheapest_way_is_requested_as_always(set_up, monkeypatch, words, cheapest):
     aws, config, the_run = set_up()
     fleets = (entry_of(fleet_id="sfr-1"),)
     the_run = store.change(aws.s3, the_run, lambda r: replace(r, fleets=fleets))

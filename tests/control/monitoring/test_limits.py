@@ -84,7 +84,7 @@ def test_a_machine_above_the_limit_is_ended_and_not_replaced(started):
     assert steps(aws, run, 2) == []
 
 
-def test_prices_are_asked_for_seldom_by_all_monitors_together(started):
+def test_prices_are_requested_rarely_by_all_monitors_together(started):
     aws, run = started
     times = asked(aws)
     steps(aws, run, 3)

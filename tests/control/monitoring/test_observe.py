@@ -54,7 +54,7 @@ def test_machines_that_have_registered_are_seen_free(started):
         assert machine.vcpus >= 1 and not machine.draining
 
 
-def test_a_machine_that_is_told_to_end_is_seen_no_more(started):
+def test_a_machine_that_is_told_to_end_is_no_longer_seen(started):
     aws, _, run = started
     first, second = observed(aws, run, up(2)).machines
     (entry,) = run.fleets
