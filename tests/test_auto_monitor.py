@@ -222,15 +222,15 @@ def test_what_hinders_the_auto_monitor_is_shown_on_the_laptop(watched, monkeypat
 
 def test_a_silent_auto_monitor_is_reported(watched, capsys):
     aws, config, run = watched(MEMORY=900_000)
-    minutes = iter((0, 2, 7))
+    minutes = iter((0, 2, 7, 7))
 
     class Enough(Exception):
         pass
 
     def sleep(seconds):
-        if "has said nothing for 7 minutes" in capsys.readouterr().out:
+        if "has reported nothing for 7 minutes" in capsys.readouterr().out:
             raise Enough
 
     began = time.time()
     with pytest.raises(Enough):
-        monitor.watch(aws, run, QUICK, lambda: began + 60 * next(minutes, 7), sleep)
+        monitor.watch(aws, run, QUICK, lambda: began + 60 * next(minutes), sleep)
