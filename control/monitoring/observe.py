@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from control.aws import cloudwatch, cloudwatch_logs, ecs, fleet
-from control.aws.prices import price_at, price_history
+from control.aws.spot_prices import price_at, price_history
 from control.aws.sqs import queue_counts
 from control.explain import aws_errors
 from control.model import seconds
-from control.monitoring.facts import Machine, Memory, Observed, Pace, Stopped
+from control.monitoring.facts import Machine, Memory, Observed, Stopped
+from control.monitoring.pace import Pace
 from control.records import states
 
 if TYPE_CHECKING:

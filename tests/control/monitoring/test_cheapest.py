@@ -9,7 +9,8 @@ import pytest
 import run as command_line
 from control.aws import session
 from control.aws.sqs import Counts
-from control.monitoring.facts import EndBroken, Pace, Remove, SetDesired, SetTarget
+from control.monitoring.facts import EndBroken, Remove, SetDesired, SetTarget
+from control.monitoring.pace import Pace
 from control.records import monitor_file, states, store
 from control.verbs import monitor
 from tests.conftest import entry_of

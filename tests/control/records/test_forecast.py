@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from control.aws.prices import Prices
+from control.aws.spot_prices import Prices
 from control.records import costs
 from control.records.costs import Before
 from tests.conftest import config_of

@@ -19,7 +19,7 @@ from control.config import load_config
 from control.errors import ExplainedError
 from control.model import JobCounts, utc
 from control.monitoring import act, observe, run_state, why_idle
-from control.monitoring.facts import Pace
+from control.monitoring.pace import Pace
 from control.monitoring.run_state import RunState
 from control.records import resources, store
 from control.records.progress import Left, Rate
