@@ -47,7 +47,7 @@ def sent(aws, run, config):
 
 
 def taken_out(aws, run):
-    """How often each job is in the queue, by name and submission; it is empty then."""
+    """Empty the queue; return how often each job was in it, by name and submission."""
     found = Counter()
     # Without WaitTimeSeconds an empty queue would answer after the time that the queue has.
     all_at_once = {"MaxNumberOfMessages": 10, "WaitTimeSeconds": 0}

@@ -48,12 +48,12 @@ def numbered(count):
 
 
 def listed(clients, run):
-    """How often each job stands in submitted/, by its name and the number of its submission."""
+    """Return how often each job is listed in submitted/, by name and submission."""
     return Counter((e["name"], e["submission"]) for e in submissions.entries(clients.s3, run))
 
 
 def sent_jobs(stub):
-    """How often SQS took each job, by its name and the number of its submission."""
+    """Return how often SQS accepted each job, by name and submission."""
     return Counter(
         (
             message["MessageAttributes"]["job_name"]["StringValue"],
@@ -325,7 +325,7 @@ def test_killed_at_any_moment_and_run_again_every_job_is_in_the_queue(
         sent = len(stub.messages)
         run = store.load(clients.s3, run.bucket, "Test", run.run_id)
         if again and submissions.count(clients.s3, run) and not run.sending:
-            # It had not begun, or had finished: then --again begins anew.
+            # It had not begun, or had finished: then --again starts from the beginning.
             assert sent in (0, 35)
             continue
         outcome = submit.submit(clients, run, jobs, state, again=again)
