@@ -1,4 +1,4 @@
-"""What the monitor observes and remembers, and the actions that it can decide on."""
+"""The monitor's observations and memory, and the actions that it can decide on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run costs besides machines: disks, addresses, requests, logs and storage, estimated."""
+"""The costs of a run besides machines: disks, addresses, requests, logs and storage, estimated."""
 
 from __future__ import annotations
 
