@@ -29,7 +29,7 @@ COMPARED = {
 COMPUTED = {ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult}
 PLACES = ("control", "worker/plumbing")
 SECONDS = 1800
-# More than enough for tests that a mutant makes wait for ever.
+# More than enough for tests that a mutant makes wait forever.
 OPTIONS = ("-x", "-q", "-p", "no:cacheprovider", "--no-header", "--tb=no", "--dist", "loadfile")
 
 

@@ -227,15 +227,18 @@ def last_run_with_report(s3: S3Client, run: Run) -> Before | None:
             body = s3.get_object(Bucket=run.bucket, Key=key)["Body"].read()
         except s3.exceptions.NoSuchKey:
             continue
-        seconds = _mean(json.loads(body))
+        seconds = _mean(body)
         if seconds:
             return Before(run_id, seconds)
     return None
 
 
-def _mean(report: Any) -> float:
-    seconds = report["jobs"]["seconds"]
-    return float(seconds["mean"]) if seconds else 0.0
+def _mean(report: bytes) -> float:
+    """Return the mean seconds of the done jobs of a report.json; 0 if it has none."""
+    try:
+        return float(json.loads(report)["jobs"]["seconds"]["mean"])
+    except (ValueError, KeyError, TypeError):
+        return 0.0
 
 
 def forecast_in_words(config: Config, jobs: int, before: Before, prices: Prices) -> str:

@@ -113,7 +113,7 @@ def test_a_job_without_its_files_or_images_fails_and_says_which(example):
         "no row of load_data.csv is for Metadata_Plate=FlyDemo,Metadata_Well=H12; the first, as "
         f"LoadData reads it, is for {A01}"
     )
-    assert reasons["empty"].startswith("the job file gives no 'Metadata'")
+    assert reasons["empty"].startswith("the job file has no 'Metadata'")
     assert reasons["not-listed"] == (
         "CellProfiler says Failure: are there images of Metadata_Position=076? "
         "If so, the end of its log says more"
