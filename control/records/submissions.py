@@ -67,9 +67,9 @@ class Submissions:
 
 
 class Known(NamedTuple):
-    """Jobs submitted to a run so far: by id, the hashes of their names, and those of `sending`.
+    """Jobs submitted to a run so far: by id, and the hashes of their names.
 
-    `sent_again` are the jobs that a command which did not finish has sent again.
+    `sent_again` are those that an --again which did not finish has sent again.
     """
 
     submissions: Submissions
@@ -100,7 +100,7 @@ def known(s3: S3Client, run: Run, advance: Callable[[int], None] = lambda jobs: 
 
     def pairs() -> Iterator[tuple[int, int]]:
         for key, lines in _read_parts(s3, run):
-            unfinished = str(parse_part(key).command) in run.sending
+            unfinished = parse_part(key).command in run.sending_again
             for line in lines:
                 entry = json.loads(line)
                 job_id, number = int(entry["id"], 16), entry["submission"]
