@@ -9,7 +9,6 @@ import os
 import shutil
 import threading
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Callable, Sequence
 
@@ -183,17 +182,6 @@ def _fetch_parts(
         each(fetch, range(0, size, PART), PARTS_AT_ONCE)
 
 
-@dataclass
-class _Several:
-    """Downloads that are reported together; `what` was the last of them."""
-
-    what: str = ""
-    downloads: int = 0
-    files: int = 0
-    size: int = 0
-    seconds: float = 0.0
-
-
 class Downloads:
     """Reports downloads in the job's log. A job may download in several threads."""
 
@@ -207,36 +195,31 @@ class Downloads:
         self._lock = threading.Lock()
         self._lines = 0
         self._reported = 0.0
-        self._waiting = _Several()
+        self._waiting: list[tuple[str, int, int, float]] = []
 
     def add(self, what: str, files: int, size: int, seconds: float) -> None:
         """Add a download that succeeded, with its files, bytes and seconds."""
         with self._lock:
-            if self._lines < ALONE:
-                self._lines += 1
-                self._say(what, files, size, seconds)
-                return
-            several = self._waiting
-            several.what, several.downloads = what, several.downloads + 1
-            several.files, several.size = several.files + files, several.size + size
-            several.seconds += seconds
-            if self._clock() - self._reported >= TOGETHER_SECONDS:
-                self._say_together()
+            self._waiting.append((what, files, size, seconds))
+            if self._lines < ALONE or self._clock() - self._reported >= TOGETHER_SECONDS:
+                self._say()
 
     def report(self) -> None:
         """Report the downloads that have no line yet."""
         with self._lock:
-            self._say_together()
+            self._say()
 
-    def _say_together(self) -> None:
-        several, self._waiting = self._waiting, _Several()
-        if several.downloads:
-            many = f"{several.downloads:,} more, the last {several.what}"
+    def _say(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        if not waiting:
+            return
+        what, total = waiting[-1][0], ""
+        if len(waiting) > 1:
             # The seconds of downloads at the same time add up.
-            what, total = (several.what, "") if several.downloads == 1 else (many, " in all")
-            self._say(what, several.files, several.size, several.seconds, total)
-
-    def _say(self, what: str, files: int, size: int, seconds: float, total: str = "") -> None:
+            what, total = f"{len(waiting):,} more, the last {what}", " in all"
+        files, size = sum(one[1] for one in waiting), sum(one[2] for one in waiting)
+        seconds = sum(one[3] for one in waiting)
         many = "1 file" if files == 1 else f"{files:,} files"
         self._write(f"downloaded: {what}: {many}, {size / 1e6:.3f} MB in {seconds:.1f} s{total}")
+        self._lines += 1
         self._reported = self._clock()
