@@ -139,7 +139,7 @@ PLACEMENT: dict[str, Reason] = {
     ),
     "agent disconnected": _DISCONNECTED,
 }
-# Words of why a container stopped; the first that fits counts (ECS guide, stopped-task error codes).
+# Words of why a container stopped; the first that fits counts (ECS guide, stopped-task errors).
 _STOPPED_WORDS = {
     "exec format error": "other processor",
     "no matching manifest": "other processor",

@@ -73,6 +73,13 @@ def test_the_last_submission_of_each_job_is_known(aws, run):
     assert names == ["1", "2", "2", "3", "2"]
 
 
+def test_a_job_is_found_as_it_was_submitted_last(aws, run):
+    put(aws, run, (1, 1, [(1, 1), (2, 1)]), (1, 2, [(3, 1)]), (10, 1, [(2, 2)]), (2, 1, [(3, 2)]))
+    wanted = {int(job(number).id, 16) for number in (2, 3)}
+    found = submissions.last_of(aws.s3, run, wanted.__contains__)
+    assert {(one.id, number) for one, number in found} == {(job(2).id, 2), (job(3).id, 2)}
+
+
 def test_what_is_no_part_is_left_alone(aws, run):
     for name in ("", "notes.txt"):
         aws.s3.put_object(Bucket=run.bucket, Key=f"{run.prefix}submitted/{name}", Body=b"x")
