@@ -33,10 +33,14 @@ class Machine:
 
 @dataclass(frozen=True)
 class Stopped:
-    """A container that ended by itself: ECS's reason, and the container instance."""
+    """A container that ended by itself: ECS's reason, the container instance, and its exit code.
+
+    `exit_code` is None if it never ran.
+    """
 
     why: str
     container_instance: str = ""
+    exit_code: int | None = None
 
 
 @dataclass(frozen=True)

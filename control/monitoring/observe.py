@@ -97,7 +97,7 @@ def price(aws: AWS, run: Run, seen: Observed, memory: Memory, pace: Pace) -> Mem
 def _stopped(aws: AWS, run: Run) -> tuple[Stopped, ...]:
     """Return containers created since the last request for machines: the rest may be fixed."""
     since = seconds(run.fleets[-1].requested) if run.fleets else 0.0
-    return tuple(Stopped(why, host) for why, host in ecs.why_stopped(aws.ecs, run, since))
+    return tuple(Stopped(*one) for one in ecs.why_stopped(aws.ecs, run, since))
 
 
 def machines_up(ec2: EC2Client, fleets: list[FleetState]) -> list[Machine]:

@@ -143,7 +143,8 @@ def _no_container(seen: Observed, run: Run, patience: float) -> Explained:
     if not any(m.connected for m in joined):
         return _machines("agent disconnected", machines=machines)
     if seen.stopped:
-        return no_job.stopped(commonest_stops(seen)[0].why, run.config)
+        stop = commonest_stops(seen)[0]
+        return no_job.stopped(stop.why, stop.exit_code, run.config)
     if all(m.draining for m in joined):
         return _machines("draining", machines=machines)
     if service.pending:
@@ -160,7 +161,7 @@ def commonest_stops(seen: Observed) -> list[Stopped]:
     # The same symptom in other words, such as the id of a task, is one.
     alike: defaultdict[str, list[Stopped]] = defaultdict(list)
     for one in seen.stopped:
-        alike[no_job.stop_symptom(one.why) or one.why].append(one)
+        alike[no_job.stop_symptom(one.why, one.exit_code) or one.why].append(one)
     return max(alike.values(), key=len, default=[])
 
 

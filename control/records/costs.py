@@ -11,7 +11,7 @@ from control.aws.spot_prices import Prices, mean_price, price_at, price_history
 from control.config import Config
 from control.model import run_prefix
 from control.records import store
-from control.text import format_dollars, format_duration, format_hours, several
+from control.text import about_dollars, format_dollars, format_duration, format_hours, several
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
@@ -193,11 +193,9 @@ def in_words(cost: Cost) -> str:
         if cost.unpriced_hours
         else ""
     )
-    dollars = format_dollars(cost.dollars)
-    about = dollars if dollars.startswith("under") else f"about {dollars}"
     return (
-        f"Machines: {format_hours(cost.hours)} hours, {about}{without} at the spot prices of "
-        "that time; disks, requests and logs come on top."
+        f"Machines: {format_hours(cost.hours)} hours, {about_dollars(cost.dollars)}{without} at "
+        "the spot prices of that time; disks, requests and logs come on top."
     )
 
 

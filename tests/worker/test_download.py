@@ -8,14 +8,14 @@ from botocore.response import StreamingBody
 
 from plumbing import download
 from plumbing.download import ALONE, TOGETHER_SECONDS, Downloads
-from plumbing.errors import JobFailed, LeaseLost
+from plumbing.errors import JobFailed
 
 
 @pytest.fixture
 def fetch(cloud, tmp_path):
     def fetch_it(what, **more):
         one_or_list = download.fetch_one if isinstance(what, str) else download.fetch_list
-        return one_or_list(cloud.s3, cloud.bucket, what, tmp_path / "in", lambda: None, **more)
+        return one_or_list(cloud.s3, cloud.bucket, what, tmp_path / "in", **more)[0]
 
     return fetch_it
 
@@ -127,17 +127,6 @@ def test_names_as_long_as_a_file_system_takes_are_kept_apart(put, fetch, monkeyp
     assert found == {**long, **wide}
 
 
-def test_a_download_ends_when_it_may_not_go_on(put, cloud, tmp_path):
-    put(a=b"1")
-
-    def check():
-        raise LeaseLost("gone")
-
-    with pytest.raises(LeaseLost):
-        download.fetch_one(cloud.s3, cloud.bucket, "a", tmp_path, check)
-    assert list(tmp_path.iterdir()) == []
-
-
 class CutOff:
     """A body that returns half of the requested bytes, every other time."""
 
@@ -160,8 +149,9 @@ def test_what_is_cut_off_on_the_way_is_fetched_again(tmp_path, monkeypatch, part
     monkeypatch.setattr(download, "PARTS_AT_ONCE", 1)
     s3 = CutOff(bytes(range(35)))
 
-    path = download.fetch_one(s3, "bucket", "a", tmp_path, lambda: None)
+    path, sizes = download.fetch_one(s3, "bucket", "a", tmp_path)
 
+    assert sizes == [35]
     assert path.read_bytes() == s3.content
     assert s3.times > 1
 
