@@ -1,6 +1,8 @@
 """The two lines of every error, and the exit codes."""
 
+import ast
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -212,3 +214,16 @@ def test_commands_name_the_config_that_was_typed(argv, typed, capsys):
 
 def test_texts_can_name_every_verb():
     assert set(commands.VERBS) == set(command_line.VERBS)
+
+
+def test_no_sentence_tells_people_to_type_a_verb_without_its_command():
+    """The command would be without the project."""
+    bare = re.compile(rf"\b(run|type|stop, then) ({'|'.join(commands.VERBS)})\b", re.IGNORECASE)
+    found = [
+        f"{path.name}:{node.lineno}: {node.value}"
+        for path in (REPOSITORY / "control").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        if bare.search(node.value)
+    ]
+    assert found == []
