@@ -308,8 +308,8 @@ def _unfinished(aws: AWS, run: Run) -> int:
     """
     count = states.count(aws.s3, run)
     waiting = queue_counts(aws.sqs, run.queue_url)
-    unfinished = max(count.submitted - count.finished, waiting.total if waiting else 0)
-    if unfinished <= 0:
+    unfinished = max(count.unfinished, waiting.total if waiting else 0)
+    if not unfinished:
         raise ExplainedError(
             f"{run.app_name} has no unfinished jobs, so machines would have nothing to do.",
             f"Fix the cause of the failed jobs, then send them again: {typed('retry')}"

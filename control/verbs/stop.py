@@ -149,10 +149,9 @@ def say_ended(aws: AWS, run: Run) -> JobCounts:
 def say_unfinished(aws: AWS, run: Run) -> JobCounts:
     """Say how many jobs are unfinished; return the counts of all."""
     count = states.count(aws.s3, run)
-    unfinished = count.submitted - count.finished
-    screen.say(
-        f"{several(unfinished, 'job')} unfinished: what waits stays in the queue for up to 14 days."
-        if unfinished
-        else f"No job is unfinished: {count.in_words()}."
-    )
+    if count.unfinished:
+        left = several(count.unfinished, "job")
+        screen.say(f"{left} unfinished: what waits stays in the queue for up to 14 days.")
+    else:
+        screen.say(f"No job is unfinished: {count.in_words()}.")
     return count
