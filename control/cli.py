@@ -111,6 +111,13 @@ def one_of(words: Iterable[str]) -> Callable[[str], str]:
     return convert
 
 
+def whole_number(word: str) -> int:
+    """Convert an argument that is a whole number of 1 or more."""
+    if not word.isdecimal() or int(word) < 1:
+        raise click.BadParameter(f"{word} is not a whole number of 1 or more")
+    return int(word)
+
+
 class Verbs(click.Group):
     """Verbs by name, each imported when it is typed: `command` of its module."""
 
@@ -158,12 +165,12 @@ def invoke(command: click.Command, program: str, argv: Sequence[str]) -> int:
 
 def _explained(error: click.UsageError, context: click.Context) -> UserError:
     if not isinstance(error, click.NoSuchOption):
-        return _wrong(context, error.format_message().rstrip("."))
+        what = error.format_message().rstrip(".")
+        return _wrong(context, f"{what[0].lower()}{what[1:]}")
     options = {option for param in context.command.params for option in param.opts}
     close = word_like(error.option_name, {*options, "--help"})
-    what = f"there is no option {error.option_name}"
-    is_verb = context.parent is not None
-    return _wrong(context, f"{what}; {_takes(context)}" if is_verb else what, close)
+    where = " before the verb" if isinstance(context.command, Verbs) else f"; {_takes(context)}"
+    return _wrong(context, f"there is no option {error.option_name}{where}", close)
 
 
 def _wrong(context: click.Context, what: str, close: str | None = None) -> UserError:

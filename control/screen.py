@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import os
 import re
 import sys
@@ -113,7 +114,7 @@ def live_status(clock: Callable[[], float] = time.monotonic) -> Iterator[Callabl
     """Show a line that changes in place on a terminal, else a new one every ten seconds."""
     began = clock()
     if not is_terminal():
-        yield _seldom(clock)
+        yield _rarely(clock)
         return
     with console().status("") as status:
 
@@ -125,8 +126,7 @@ def live_status(clock: Callable[[], float] = time.monotonic) -> Iterator[Callabl
         yield show
 
 
-def _seldom(clock: Callable[[], float]) -> Callable[[str], None]:
-    last = clock() - PLAIN_LINE_SECONDS
+def _rarely(clock: Callable[[], float], last: float = -math.inf) -> Callable[[str], None]:
 
     def show(text: str) -> None:
         nonlocal last
@@ -143,13 +143,11 @@ def is_terminal() -> bool:
 
 
 def _plain(label: str, total: int, clock: Callable[[], float]) -> Advance:
-    done, last = 0, clock()
+    done, show = 0, _rarely(clock, clock())
 
     def advance(steps: int) -> None:
-        nonlocal done, last
+        nonlocal done
         done += steps
-        if clock() - last >= PLAIN_LINE_SECONDS:
-            last = clock()
-            say(f"{label}: {done:,}" + (f" of {total:,}" if total else ""))
+        show(f"{label}: {done:,}" + (f" of {total:,}" if total else ""))
 
     return advance

@@ -71,7 +71,7 @@ def format_percent(share: float) -> str:
 def _figures(value: float) -> str:
     if value >= 100 or value == int(value):
         return f"{value:,.0f}"
-    return f"{value:.1f}" if value >= 10 or value >= 0.1 else f"{value:.2g}"
+    return f"{value:.1f}" if value >= 0.1 else f"{value:.2g}"
 
 
 def word_like(word: str, known: Iterable[str]) -> str | None:

@@ -122,35 +122,21 @@ def _refused(call: Any) -> bool:
 def the_roles(subject: Subject) -> Iterator[Finding]:
     """Check the roles of fleet and containers, and the machines' instance profile."""
     file, config = subject.file, subject.config
-    yield from _kinds_of_arn(subject)
-    yield from _role(subject, file.iam_fleet_role or iam.FLEET_ROLE, "spotfleet")
-    yield from _role(subject, config.TASK_ROLE_ARN or iam.TASK_ROLE, "ecs-tasks")
+    yield from _role(subject, "IamFleetRole", file.iam_fleet_role or iam.FLEET_ROLE, "spotfleet")
+    task_role = config.TASK_ROLE_ARN or iam.TASK_ROLE
+    yield from _role(subject, "TASK_ROLE_ARN", task_role, "ecs-tasks")
     if config.EXECUTION_ROLE_ARN or not config.TASK_ROLE_ARN:
-        yield from _role(subject, config.EXECUTION_ROLE_ARN or iam.EXECUTION_ROLE, "ecs-tasks")
+        execution_role = config.EXECUTION_ROLE_ARN or iam.EXECUTION_ROLE
+        yield from _role(subject, "EXECUTION_ROLE_ARN", execution_role, "ecs-tasks")
     yield from _profile(subject, file.iam_instance_profile or iam.INSTANCE_ROLE)
 
 
-def _kinds_of_arn(subject: Subject) -> Iterator[Finding]:
-    """Find an ARN of a role where a profile is wanted, or the reverse: a known trap."""
-    for setting, arn, wrong, kind, wanted in (
-        (
-            *("IamFleetRole", subject.file.iam_fleet_role, ":instance-profile/"),
-            *("an instance profile", "a role"),
-        ),
-        (
-            *("IamInstanceProfile", subject.file.iam_instance_profile, ":role/"),
-            *("a role", "an instance profile"),
-        ),
-    ):
-        if arn and wrong in arn:
-            yield failed(
-                "roles", "role for profile", setting=setting, arn=arn, kind=kind, wanted=wanted
-            )
-
-
-def _role(subject: Subject, given: str, service: str) -> Iterator[Finding]:
+def _role(subject: Subject, setting: str, given: str, service: str) -> Iterator[Finding]:
     name = given.rsplit("/", 1)[-1]
     if ":instance-profile/" in given:
+        words = {"setting": setting, "arn": given}
+        words |= {"kind": "an instance profile", "wanted": "role"}
+        yield failed("roles", "role for profile", **words)
         return
     try:
         role: Any = subject.aws.iam.get_role(RoleName=name)["Role"]
@@ -166,6 +152,9 @@ def _role(subject: Subject, given: str, service: str) -> Iterator[Finding]:
 def _profile(subject: Subject, given: str) -> Iterator[Finding]:
     name = given.rsplit("/", 1)[-1]
     if ":role/" in given:
+        words = {"setting": "IamInstanceProfile", "arn": given}
+        words |= {"kind": "a role", "wanted": "instance profile"}
+        yield failed("roles", "role for profile", **words)
         return
     try:
         profile = subject.aws.iam.get_instance_profile(InstanceProfileName=name)

@@ -46,6 +46,7 @@ def parse(text: str) -> ImageName:
     name, _, digest = text.partition("@")
     first, slash, rest = name.partition("/")
     registry, path = (first, rest) if slash and _is_host(first) else (_HUB, name)
+    registry = _HUB if registry == f"index.{_HUB}" else registry
     repository, colon, tag = path.rpartition(":")
     if not colon:
         repository, tag = path, "latest"
@@ -62,7 +63,6 @@ _ASSIGNMENT = re.compile(r"^(\w+)\s*[:?]?=\s*(.*?)\s*(?:#.*)?$")
 _REFERENCE = re.compile(r"\$[({](\w+)[)}]")
 # The `user` of the Makefile as shipped: nobody has built an image of their own with it yet.
 _NOBODY = "yourname"
-_DOCKER_HUB = ("docker.io/library/", "index.docker.io/library/", "docker.io/", "index.docker.io/")
 
 
 def of_makefile(text: str) -> str | None:
@@ -93,20 +93,12 @@ def disagreement(dockerhub_tag: str, makefile: Path) -> UserError | None:
         built = of_makefile(makefile.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
-    if built is None or _whole(built) == _whole(dockerhub_tag):
+    if built is None or parse(built) == parse(dockerhub_tag):
         return None
     return UserError(
         f"DOCKERHUB_TAG of config.py is {dockerhub_tag}, but {makefile} builds {built}.",
         f"Write the one to run into both: DOCKERHUB_TAG = {built!r}, or change the Makefile.",
     )
-
-
-def _whole(name: str) -> str:
-    """Return a name with the tag that may be left out, `latest`, and without Docker Hub's host."""
-    for host in _DOCKER_HUB:
-        name = name.removeprefix(host)
-    last = name.rpartition("/")[2]
-    return name if ":" in last or "@" in last else f"{name}:latest"
 
 
 # Its list of tags is public and, unlike a manifest, Docker Hub does not count it as a pull.

@@ -111,24 +111,22 @@ def price(subject: Subject) -> Iterator[Finding]:
         yield unknown("price", "EC2 lists no spot price for these machine types")
         return
     low, high = min(found), max(found)
-    config = subject.config
     words = {"low": low, "high": high}
-    wrong = False
-    for setting in ("MACHINE_PRICE", "MAX_HOURLY_COST"):
-        limit: float | None = getattr(config, setting)
-        if limit is not None and limit < low:
-            wrong = True
-            yield failed("price", "price", setting=setting, limit=limit, **words)
-    limit = config.MACHINE_PRICE
-    if limit is not None and low <= limit:
-        share = sum(one <= limit for one in found) / len(found)
-        if share < _MOSTLY:
-            wrong = True
-            yield warned("price", "price close", limit=limit, share=f"{share:.0%}", **words)
-    if not wrong:
+    config = subject.config
+    both = ("MACHINE_PRICE", config.MACHINE_PRICE), ("MAX_HOURLY_COST", config.MAX_HOURLY_COST)
+    limits = {setting: limit for setting, limit in both if limit is not None}
+    below = {setting: limit for setting, limit in limits.items() if limit < low}
+    for setting, limit in below.items():
+        yield failed("price", "price", setting=setting, limit=limit, **words)
+    limit = limits.get("MACHINE_PRICE", high)
+    share = sum(one <= limit for one in found) / len(found)
+    if low <= limit and share < _MOSTLY:
+        yield warned("price", "price close", limit=limit, share=f"{share:.0%}", **words)
+    elif not below:
         span = f"${low:.3f}" if low == high else f"${low:.3f} to ${high:.3f}"
-        limited = "no limit is set" if limit is None else f"MACHINE_PRICE = {limit:g}"
-        yield passed("price", f"{span} a machine and hour in the last day; {limited}")
+        named = ", ".join(f"{setting} = {limit:g}" for setting, limit in limits.items())
+        what = f"{span} a machine and hour in the last day; {named or 'no limit is set'}"
+        yield passed("price", what)
 
 
 def score(subject: Subject) -> Iterator[Finding]:

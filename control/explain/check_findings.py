@@ -41,8 +41,8 @@ FOUND: dict[str, Reason] = {
     # roles
     "no role": FAILURES["no role"],
     "role for profile": Reason(
-        "{setting} of the fleet file is {arn}, which is {kind}.",
-        'Write "auto" for {setting}, or the ARN of {wanted}.',
+        "{setting} is {arn}, which is {kind}.",
+        'Write the ARN of the {wanted} instead; in the fleet file "auto" is right, too.',
     ),
     "not trusted": Reason(
         "The role {name} does not let {service} use it.",

@@ -20,7 +20,7 @@ RUN: dict[str, Reason] = {
     ),
     "dead letters only": Reason(
         "No job is left to run: {failed} of {submitted} failed for good, the others are finished.",
-        "See why ({failures}), then send them again: {retry}",
+        "See why ({failures}), then send them again: {retry}. Or end what still exists: {monitor}",
     ),
     "no jobs": Reason("No job has been submitted.", "Submit jobs: {submitJob:JOBFILE}"),
     "queue gone": Reason(

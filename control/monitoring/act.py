@@ -68,7 +68,6 @@ def _subject(run: Run, counts: JobCounts, why: str) -> str:
 
 
 def _message(run: Run, counts: JobCounts, why: str, cost: str) -> str:
-    unfinished = counts.submitted - counts.finished
     lines = [
         f"Run {run.run_id} of {run.app_name} has ended: {why or 'every job has ended'}.",
         "",
@@ -76,13 +75,13 @@ def _message(run: Run, counts: JobCounts, why: str, cost: str) -> str:
         f"skipped     {counts.skipped:,} (their outputs were there already)",
         f"failed      {counts.failed:,}",
         *([f"cancelled   {counts.cancelled:,}"] if counts.cancelled else []),
-        f"unfinished  {unfinished:,}",
+        f"unfinished  {counts.unfinished:,}",
         f"submitted   {counts.submitted:,}",
         "",
         cost,
         f"Records and logs: s3://{run.bucket}/{run.prefix}",
     ]
-    if unfinished > 0:
+    if counts.unfinished:
         lines.append(f"To continue with the unfinished jobs: {typed('startCluster', 'FLEETFILE')}")
     return "\n".join(lines) + "\n"
 

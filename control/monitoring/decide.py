@@ -160,16 +160,16 @@ def _end(seen: Observed, memory: Memory, pace: Pace) -> Action | None:
         return None
     if seen.now - memory.empty_since < pace.settle:
         return None
-    unfinished = seen.jobs.submitted - seen.jobs.finished
-    if unfinished <= 0:
+    unfinished = seen.jobs.unfinished
+    if not unfinished:
         return EndRun()
     return EndMachines(f"the queue is empty, but {unfinished:,} submitted jobs have no record")
 
 
 def _cannot_continue(seen: Observed, memory: Memory, pace: Pace) -> Action | None:
     """End because somebody or AWS took away what the jobs need."""
-    unfinished = seen.jobs.submitted - seen.jobs.finished
-    if unfinished <= 0 or memory.empty_since is not None:
+    unfinished = seen.jobs.unfinished
+    if not unfinished or memory.empty_since is not None:
         return None
     if seen.stopped_at:
         waiting = seen.queue.total if seen.queue else 0

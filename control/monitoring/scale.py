@@ -94,7 +94,7 @@ def _distrusts(seen: Observed, memory: Memory, config: Config) -> bool:
     # SQS counts new messages late; before the first record no job can be missing from it.
     if jobs.finished == 0 and counted < jobs.submitted:
         return True
-    if counted == 0 and jobs.finished < jobs.submitted:
+    if counted == 0 and jobs.unfinished:
         return True
     held = _busy(seen) * config.DOCKER_CORES
     return seen.queue.in_flight > held and not memory.protection_works

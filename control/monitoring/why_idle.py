@@ -41,7 +41,7 @@ def look(
     """Find out why no job runs; None if any does. Asks AWS for no more than the answer needs."""
     details = Details()
     empty = seen.queue is not None and not seen.queue.total
-    if empty and seen.jobs.finished < seen.jobs.submitted:
+    if empty and seen.jobs.unfinished:
         dead = queue_counts(aws.sqs, run.dead_letter_url)
         details = Details(dead=dead.total if dead else 0)
     elif run.fleets and run.fleets[-1].fleet_id and not seen.machines:
@@ -62,15 +62,14 @@ def why(
 ) -> Explained | None:
     """Explain why no job runs; None if any does. After `patience` seconds waiting is no answer."""
     jobs, queue = seen.jobs, seen.queue
-    left = jobs.submitted - jobs.finished
-    if left <= 0 and not (queue and queue.total):
+    if not jobs.unfinished and not (queue and queue.total):
         return _finished(seen)
     running = seen.service is not None and seen.service.running > 0
     if running and queue and queue.total == queue.delayed > 0:
         return RUN["jobs delayed"].fill("jobs delayed", delayed=f"{queue.delayed:,}")
     if running:
         return no_job.refused(seen.refusals, run.config) if seen.refusals else None
-    values = {"unfinished": f"{left:,}", "queue": run.config.SQS_QUEUE_NAME}
+    values = {"unfinished": f"{jobs.unfinished:,}", "queue": run.config.SQS_QUEUE_NAME}
     if queue is None:
         return RUN["queue gone"].fill("queue gone", **values)
     if not queue.total:

@@ -44,7 +44,7 @@ def run(s3: S3Client, bucket: str, app_name: str, run_id: str) -> Run:
         newest = store.latest(s3, bucket, app_name)
         raise UserError(
             f"{app_name} has no run {run_id}.",
-            f"Its newest is {newest.run_id}; all are in s3://{bucket}/runs/{app_name}/",
+            f"Name one of those in s3://{bucket}/runs/{app_name}/; the newest is {newest.run_id}.",
         ) from None
 
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from control.errors import UserError
 from control.model import STATES, seconds
 from control.records import attempts, failure_groups
 from control.records.job_objects import log_file
@@ -203,15 +202,10 @@ def render_page(
 
     `failed` are the failed records that were read; `log_link` makes the address of a log from the
     key of the object that holds it, "" if a browser cannot reach it; without `commands` the page
-    names none to type. Raise UserError if a package is missing.
+    names none to type.
     """
-    try:
-        import jinja2
-    except ImportError as error:
-        raise UserError(
-            f"The report needs a package that is not installed ({error.name}).",
-            "Run: python -m pip install -r files/requirements.txt",
-        ) from None
+    import jinja2  # only here: it takes a tenth of a second
+
     environment = jinja2.Environment(
         autoescape=True,
         undefined=jinja2.StrictUndefined,

@@ -63,8 +63,8 @@ def command(
     if not job and not grep:
         raise UserError(
             "`logs` was given no job.",
-            f"Name one that {typed('failures')} shows; or search the logs of all failed jobs with "
-            "--grep TEXT.",
+            f"Name one (to see those that failed: {typed('failures')}), or search the logs of all "
+            "failed jobs with --grep TEXT.",
         )
     if not job and (follow or attempt):
         raise UserError(

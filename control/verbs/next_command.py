@@ -32,7 +32,7 @@ def next_verb(aws: AWS, run: Run | None, fleet_file: str = cli.FLEET) -> str:
 
 def after_stop(run: Run, counts: JobCounts, fleet_file: str = cli.FLEET) -> str:
     """Return the next command where no machine runs."""
-    if counts.finished < counts.submitted:
+    if counts.unfinished:
         return typed("startCluster", fleet_file)
     if counts.failed:
         return why_failed()
@@ -54,7 +54,7 @@ def after_the_end(jobs: JobCounts) -> str:
     """Return the next command for a run that has ended."""
     if jobs.failed:
         return why_failed()
-    if jobs.finished < jobs.submitted:
+    if jobs.unfinished:
         return f"{typed('retry')}   (sends the jobs again that have no record)"
     return f"{typed('report')}   (what it did and cost), or {typed('setup')} for a new run"
 
@@ -66,11 +66,11 @@ def _fleets(aws: AWS, run: Run) -> list[fleet.FleetState]:
 def say_left_behind(aws: AWS, before: Run) -> None:
     """Say which jobs of the run before did not succeed: retry does not know them any longer."""
     counts = states.count(aws.s3, before)
-    left = counts.submitted - counts.finished
-    if not counts.failed and left <= 0:
+    left = counts.unfinished
+    if not counts.failed and not left:
         return
     failed = [f"{several(counts.failed, 'job')} failed"] if counts.failed else []
-    lost = [f"{several(left, 'job')} did not end"] if left > 0 else []
+    lost = [f"{several(left, 'job')} did not end"] if left else []
     screen.say(
         f"In the last run, {before.run_id}, {' and '.join(failed + lost)}. To run them in "
         f"this one: {typed('submitJob', 'JOBFILE --missing')}"

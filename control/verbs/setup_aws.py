@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 @click.option("--destroy", "is_removal", is_flag=True, help="remove what it made")
 @click.option("--print", "only_print", is_flag=True, help="show the roles as JSON, create nothing")
 def command(where: Path, is_removal: bool, only_print: bool) -> None:
-    """Create roles and the auto-monitor, once per account and project."""
+    """Create roles and the auto-monitor, once for each project."""
     config, aws = project.connect(where)
     if only_print:
         screen.say(printed(aws, config))

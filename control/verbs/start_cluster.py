@@ -216,7 +216,10 @@ def start(
     plan = launch_template.plan(aws, _as_set_up(config, run), file)
     function_arn, same_version = auto_monitor.find(aws, run)
     if not same_version:
-        screen.say("The auto-monitor has another version than this program: run setupAWS again.")
+        screen.say(
+            "The auto-monitor has another version than this program. To update it: "
+            f"{typed('setupAWS')}"
+        )
     _say_price(aws, run, plan, order.total, unfinished, clock())
     limit = run.config.MAX_HOURLY_COST
     if order.add and not order.continues:
@@ -306,8 +309,8 @@ def _unfinished(aws: AWS, run: Run) -> int:
     """
     count = states.count(aws.s3, run)
     waiting = queue_counts(aws.sqs, run.queue_url)
-    unfinished = max(count.submitted - count.finished, waiting.total if waiting else 0)
-    if unfinished <= 0:
+    unfinished = max(count.unfinished, waiting.total if waiting else 0)
+    if not unfinished:
         raise ExplainedError(
             f"{run.app_name} has no unfinished jobs, so machines would have nothing to do.",
             f"Fix the cause of the failed jobs, then send them again: {typed('retry')}"
@@ -379,7 +382,7 @@ def _left_of_hourly_limit(run: Run, live: Sequence[FleetState]) -> float | None:
     if left <= 0:
         raise UserError(
             f"The machines already requested may cost all of MAX_HOURLY_COST = {limit:g}.",
-            "Raise MAX_HOURLY_COST in config.py and run setup, before you add machines.",
+            f"Raise MAX_HOURLY_COST in config.py, then: {typed('setup')}; then add machines.",
         )
     return left
 
@@ -392,7 +395,7 @@ def _say_types(run: Run, live: Sequence[FleetState], plan: launch_template.Plan)
         if entry.fleet_id in ids and entry.machine_types != wanted:
             screen.say(
                 f"Fleet {entry.fleet_id} keeps the machine types that it was requested with. To "
-                "have those of the last setup: stop, then startCluster."
+                f"have those of the last setup: {typed('stop')} && {typed('startCluster')}"
             )
 
 

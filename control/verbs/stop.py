@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from control import cli, screen
 from control.aws import cloudwatch, fleet, session
+from control.command import typed
 from control.errors import ExplainedError
 from control.model import utc
 from control.monitoring import act, auto_monitor, observe
@@ -117,7 +118,8 @@ def _left(
             raise ExplainedError(
                 f"Still there, and it costs money: {', '.join(map(str, costly[:_NAMED]))}"
                 f"{' ...' if len(costly) > _NAMED else ''}.",
-                "Run stop again in a minute; if they stay, end them in the AWS console (EC2).",
+                f"Type it again in a minute: {typed('stop')}; if they stay, end them in the AWS "
+                "console (EC2).",
             )
         wait(pause)
         waited += pause
@@ -147,10 +149,9 @@ def say_ended(aws: AWS, run: Run) -> JobCounts:
 def say_unfinished(aws: AWS, run: Run) -> JobCounts:
     """Say how many jobs are unfinished; return the counts of all."""
     count = states.count(aws.s3, run)
-    unfinished = count.submitted - count.finished
-    screen.say(
-        f"{several(unfinished, 'job')} unfinished: what waits stays in the queue for up to 14 days."
-        if unfinished
-        else f"No job is unfinished: {count.in_words()}."
-    )
+    if count.unfinished:
+        left = several(count.unfinished, "job")
+        screen.say(f"{left} unfinished: what waits stays in the queue for up to 14 days.")
+    else:
+        screen.say(f"No job is unfinished: {count.in_words()}.")
     return count

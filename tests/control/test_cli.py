@@ -1,6 +1,8 @@
 """The two lines of every error, and the exit codes."""
 
+import ast
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -91,7 +93,7 @@ def test_what_main_returns_is_the_exit_code():
 
 @cli.command("submitJob", example="submitJob files/exampleJob.json")
 @click.argument("file", metavar="FILE")
-@click.option("--number", type=int, metavar="NUMBER")
+@click.option("--number", type=cli.whole_number, metavar="NUMBER")
 @click.option("--secret", hidden=True)
 @click.option("--color", type=cli.one_of(["red", "green"]))
 def command(where, file, number, secret, color):
@@ -117,8 +119,9 @@ def typed(capsys):
     [
         (["submitjob"], "there is no verb submitjob", "Did you mean submitJob?"),
         (["fly"], "there is no verb fly", "See: python run.py --help"),
-        (["submitJob"], "FILE", "See: python run.py submitJob --help"),
-        (["submitJob", "f", "--number", "x"], "'x' is not", "submitJob --help"),
+        (["submitJob"], "missing argument 'FILE'", "See: python run.py submitJob --help"),
+        (["submitJob", "f", "--number", "x"], "'--number': x is not", "submitJob --help"),
+        (["submitJob", "f", "--number", "0"], "0 is not a whole number of 1 or more", "--help"),
         (["submitJob", "f", "--number"], "--number", "submitJob --help"),
         (["submitJob", "f", "--numbr", "1"], "no option --numbr", "Did you mean --number?"),
         (["submitJob", "f", "--fast"], "it takes FILE [--number NUMBER] ", "submitJob --help"),
@@ -126,7 +129,7 @@ def typed(capsys):
         (["submitJob", "f", "--confg", "x"], "no option --confg", "Did you mean --config?"),
         (["submitJob", "f", "--color", "gren"], "not one of red, green", "Did you mean green?"),
         (["--confg", "x", "submitJob", "f"], "no option --confg", "Did you mean --config?"),
-        (["--number", "1", "submitJob"], "run.py: there is no option --number.", "See: "),
+        (["--number", "1", "submitJob"], "no option --number before the verb.", "See: "),
     ],
 )
 def test_wrong_usage_is_two_lines_and_exit_code_2(typed, argv, what, fix):
@@ -155,6 +158,11 @@ def test_help_shows_the_example_and_no_hidden_option(typed, help_option):
     code, out, _ = typed("submitJob", help_option)
     assert code == 0 and "Send jobs." in out and "--debug" in out and "secret" not in out
     assert "Example: python run.py submitJob files/exampleJob.json" in out
+
+
+def test_the_help_of_all_verbs_shows_each_sentence_whole():
+    whole = cli.Verbs(command_line.VERBS, help="").make_context("run.py", []).get_help()
+    assert "..." not in whole.partition("Commands:")[2] != ""
 
 
 def test_a_package_that_is_missing_is_the_users_mistake(typed):
@@ -206,3 +214,16 @@ def test_commands_name_the_config_that_was_typed(argv, typed, capsys):
 
 def test_texts_can_name_every_verb():
     assert set(commands.VERBS) == set(command_line.VERBS)
+
+
+def test_no_sentence_tells_people_to_type_a_verb_without_its_command():
+    """The command would be without the project."""
+    bare = re.compile(rf"\b(run|type|stop, then) ({'|'.join(commands.VERBS)})\b", re.IGNORECASE)
+    found = [
+        f"{path.name}:{node.lineno}: {node.value}"
+        for path in (REPOSITORY / "control").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        if bare.search(node.value)
+    ]
+    assert found == []

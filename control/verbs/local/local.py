@@ -57,14 +57,14 @@ _AGAIN = "Fix what it reports, then run the same command again."
 @cli.command("local", example=f"local {cli.JOBS}")
 @click.argument("jobs", metavar="[JOBFILE]", required=False)
 @click.option(
-    "--workers", type=click.IntRange(1), metavar="N", help="default: one for each processor"
+    "--workers", type=cli.whole_number, metavar="N", help="default: one for each processor"
 )
 @click.option(
     "--input", "inputs", type=Path, metavar="FOLDER", help="put into the bucket under its own name"
 )
 @click.option("--output", type=Path, metavar="FOLDER", help="default: local_output")
 @click.option(
-    "--jobs", "first", type=click.IntRange(1), metavar="N", help="only the first N of the file"
+    "--jobs", "first", type=cli.whole_number, metavar="N", help="only the first N of the file"
 )
 @click.option("--serve", is_flag=True, help="keep AWS up, to try the verbs one at a time")
 @click.option(

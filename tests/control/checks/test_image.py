@@ -36,6 +36,7 @@ def test_a_name_that_cannot_be_known_is_none(text, name):
     [
         "jane/distributed-something:2.1.0",
         "docker.io/jane/distributed-something:2.1.0",
+        "index.docker.io/jane/distributed-something:2.1.0",
     ],
 )
 def test_the_same_image_is_no_disagreement(tmp_path, tag):

@@ -241,6 +241,18 @@ def test_the_price_limit_beside_the_market(found, changes, outcome, word):
     assert only(found("price", **changes), outcome).found == word
 
 
+@pytest.mark.parametrize(
+    ("changes", "limits"),
+    [
+        ({}, "no limit is set"),
+        ({"MAX_HOURLY_COST": 2.5}, "MAX_HOURLY_COST = 2.5"),
+        ({"MACHINE_PRICE": 1.0, "MAX_HOURLY_COST": 9}, "MACHINE_PRICE = 1, MAX_HOURLY_COST = 9"),
+    ],
+)
+def test_the_limits_are_named_with_the_price(found, changes, limits):
+    assert only(found("price", **changes), PASSED).what.endswith(f" in the last day; {limits}")
+
+
 def test_a_job_that_may_run_longer_than_machines_live(found):
     one = only(found("job timeout", MAX_RUN_HOURS=1, JOB_TIMEOUT=7200), FAILED)
     assert one.found == "timeout" and "2 hours" in one.what and "JOB_TIMEOUT" in one.fix
@@ -440,6 +452,12 @@ def test_the_check_of_writing_leaves_nothing(found, embedded):
 def test_roles(found, file, word):
     told = [one for one in found("roles", file=file) if one.outcome == FAILED]
     assert [one.found for one in told] == [word] and told[0].fix
+
+
+def test_an_instance_profile_for_the_role_of_the_containers(found):
+    given = "arn:aws:iam::1:instance-profile/x"
+    told = [one.what for one in found("roles", TASK_ROLE_ARN=given) if one.outcome == FAILED]
+    assert told == [f"TASK_ROLE_ARN is {given}, which is an instance profile."]
 
 
 def test_an_instance_profile_without_a_role(found, embedded):

@@ -44,6 +44,16 @@ def test_it_lists_ends_and_proves(started, typed):
     assert not any(word in again for word in ("ended", "removed", "Will be"))
 
 
+def test_records_of_jobs_that_another_program_sent_are_no_jobs_less(set_up, capsys):
+    aws, _, run = set_up()
+    key = f"{run.prefix}records/{'0' * 16}.done.json"
+    aws.s3.put_object(Bucket=run.bucket, Key=key, Body=b"{}")
+    stop.say_unfinished(aws, run)
+    assert capsys.readouterr().out.endswith(
+        "No job is unfinished: 1 job done, 0 skipped, 0 failed.\n"
+    )
+
+
 def test_a_fleet_that_ec2_does_not_tell_of_yet_is_ended_all_the_same(started):
     aws, _, run = started
     (fleet_id,) = [entry.fleet_id for entry in run.fleets]
