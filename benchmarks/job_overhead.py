@@ -86,10 +86,11 @@ def run_job(job: Any) -> None:
 
 def be_worker(jobs: int) -> None:
     """Do the jobs as a worker does them, and print their cost."""
-    from plumbing import attempt, job_process, machine, records, upload
+    from plumbing import attempt, job_process, machine_health, records, upload
     from plumbing import worker as loop
     from plumbing.aws_clients import make_session
     from plumbing.fork_server import ForkServer
+    from plumbing.instance_metadata import Identity
     from plumbing.job_log import JobLog
     from plumbing.lease import Lease
     from plumbing.outcome import Outcome
@@ -103,7 +104,7 @@ def be_worker(jobs: int) -> None:
         settings,
         make_session(settings.region),
         settings.work_folder,
-        machine.Identity("benchmark"),
+        Identity("benchmark"),
         SharedState(1),
         output_prefix,
         run_job,
@@ -117,7 +118,7 @@ def be_worker(jobs: int) -> None:
         (worker.clients.receiver, "receive_message", "ReceiveMessage"),
         (loop, "parse", "message read"),
         (records, "find_done", "HeadObject: done record"),
-        (machine, "unfit", "disk and memory of the machine"),
+        (machine_health, "unfit", "disk and memory of the machine"),
         (attempt, "JobLog", "log made"),
         (ForkServer, "fork", "job's process ordered"),
         (Lease, "keep", "thread of the lease started"),

@@ -29,7 +29,7 @@ from control.monitoring.facts import (
     SetDesired,
     SetTarget,
 )
-from control.monitoring.pace import Pace
+from control.monitoring.timings import Pace
 from embedded_aws.model import Refused
 from embedded_aws.model import events as e
 from embedded_aws.model.fleets import activity

@@ -6,9 +6,9 @@ from array import array
 from collections import Counter
 
 from control.model import Run
-from control.records import costs
+from control.records import machine_costs
 from control.reports.collect import Reading
-from control.reports.make import make_report
+from control.reports.figures import make_report
 from tests.conftest import config_of
 
 BEGAN = 1_767_225_600.0  # 20260101T000000Z
@@ -96,5 +96,5 @@ def make(
         failed=list(failures),
         lost=list(lost),
     )
-    cost = costs.machine_cost(run.machine_time, prices or {})
+    cost = machine_costs.machine_cost(run.machine_time, prices or {})
     return make_report(run, reading, cost, BEGAN + 7200, local=local)

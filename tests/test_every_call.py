@@ -18,7 +18,7 @@ from control import cli
 from control.aws import session
 from control.errors import ExplainedError
 from control.monitoring import auto_monitor
-from control.monitoring.pace import Pace
+from control.monitoring.timings import Pace
 from control.records import job_objects
 from control.verbs import monitor, start_cluster
 from tests import account_state

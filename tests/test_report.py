@@ -10,7 +10,7 @@ import pytest
 import run
 from control import cli
 from control.records import store
-from control.reports.data import as_json
+from control.reports.report_model import as_json
 from control.verbs import monitor
 from tests import report_example
 from tests.conftest import QUICK, ROOT

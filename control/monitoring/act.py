@@ -27,7 +27,7 @@ from control.monitoring.facts import (
     SetTarget,
 )
 from control.records import store
-from control.reports.make import write_report
+from control.reports.figures import write_report
 from control.text import several
 
 if TYPE_CHECKING:

@@ -17,8 +17,8 @@ from control.aws.scheduler import delete_schedule, ensure_schedule, schedule_exi
 from control.aws.session import AWS
 from control.explain import aws_errors
 from control.model import utc
-from control.monitoring.pace import Pace
 from control.monitoring.step import step
+from control.monitoring.timings import Pace
 from control.records import store
 
 if TYPE_CHECKING:

@@ -21,8 +21,8 @@ from control.monitoring.facts import (
     PutAlarm,
     SetTarget,
 )
-from control.monitoring.pace import Pace
 from control.monitoring.scale import enforce, scale
+from control.monitoring.timings import Pace
 from control.monitoring.why_idle import commonest_stops
 from control.text import several
 

@@ -15,7 +15,7 @@ from control.aws.sqs import queue_counts
 from control.explain import aws_errors
 from control.model import seconds
 from control.monitoring.facts import Machine, Memory, Observed, Stopped
-from control.monitoring.pace import Pace
+from control.monitoring.timings import Pace
 from control.records import states
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from control.aws.fleet import LIVE_STATES
 from control.aws.sqs import Counts
 from control.model import JobCounts, utc
 from control.monitoring import observe, why_idle
-from control.records import costs, progress, states
+from control.records import machine_costs, progress, states
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from control.explain.reason import Explained
     from control.model import Run
     from control.monitoring.facts import Observed
-    from control.records.costs import Cost
+    from control.records.machine_costs import Cost
     from control.records.progress import Left, Rate
 
 _NO_MESSAGES = Counts(0, 0, 0)
@@ -77,7 +77,7 @@ def look(aws: AWS, run: Run, now: float) -> RunState:
     """Return the state of the run. Counts jobs by listings alone; asks each service once."""
     if run.ended:
         tally = states.tally(aws.s3, run)
-        spent = Spent(costs.so_far(aws.ec2, run.machine_time, now), None, None)
+        spent = Spent(machine_costs.so_far(aws.ec2, run.machine_time, now), None, None)
         return RunState(run, now, tally.counts, None, None, None, spent, None, tally.causes)
 
     def count(s3: S3Client, run: Run) -> JobCounts:
@@ -97,13 +97,13 @@ def look(aws: AWS, run: Run, now: float) -> RunState:
 
 def _spent(aws: AWS, run: Run, seen: Observed, left: Left | None) -> Spent:
     # The monitor records the machines' time once a minute; the time since then is added here.
-    known = costs.grown_machine_time(run.machine_time, seen.machines, seen.now)
-    so_far = costs.so_far(aws.ec2, known, seen.now)
-    hourly = costs.hourly(aws.ec2, [m.kind for m in seen.machines], seen.now)
+    known = machine_costs.grown_machine_time(run.machine_time, seen.machines, seen.now)
+    so_far = machine_costs.so_far(aws.ec2, known, seen.now)
+    hourly = machine_costs.hourly(aws.ec2, [m.kind for m in seen.machines], seen.now)
     if left is None or hourly is None or so_far.unpriced_hours or math.isinf(left.high):
         return Spent(so_far, hourly, None)
     hours = left.low / 3600, left.high / 3600
-    return Spent(so_far, hourly, costs.expected(so_far.dollars, hourly, hours))
+    return Spent(so_far, hourly, machine_costs.expected(so_far.dollars, hourly, hours))
 
 
 def as_json(state: RunState) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from control.monitoring.facts import (
     SetDesired,
     SetTarget,
 )
-from control.monitoring.pace import Pace
+from control.monitoring.timings import Pace
 
 
 def tasks_needed(seen: Observed, config: Config) -> int:

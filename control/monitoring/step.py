@@ -13,8 +13,8 @@ from control.explain import aws_errors
 from control.monitoring import act, observe
 from control.monitoring.decide import decide
 from control.monitoring.facts import Action, EndMachines, EndRun, Memory, Observed
-from control.monitoring.pace import Pace
-from control.records import costs, store
+from control.monitoring.timings import Pace
+from control.records import machine_costs, store
 
 if TYPE_CHECKING:
     from control.aws.session import AWS
@@ -80,7 +80,7 @@ def _remember(aws: AWS, run: Run, seen: Observed, memory: Memory) -> Run:
     kept = dataclasses.asdict(memory)
 
     def note(now: Run) -> Run:
-        grown = costs.grown_machine_time(now.machine_time, seen.machines, seen.now)
+        grown = machine_costs.grown_machine_time(now.machine_time, seen.machines, seen.now)
         return dataclasses.replace(now, memory=kept, machine_time=grown)
 
     if note(run) == run:
@@ -91,7 +91,7 @@ def _remember(aws: AWS, run: Run, seen: Observed, memory: Memory) -> Run:
 def _after_the_end(aws: AWS, run: Run, seen: Observed, why: str) -> None:
     """Tell the user once; then, last of all, end the calls of the auto-monitor."""
     if run.topic_arn and not run.mailed:
-        cost = costs.in_words(costs.so_far(aws.ec2, run.machine_time, seen.now))
+        cost = machine_costs.in_words(machine_costs.so_far(aws.ec2, run.machine_time, seen.now))
         act.send_end_mail(aws, run, seen.jobs, why, cost)
     if why:
         store.change(aws.s3, run, lambda r: dataclasses.replace(r, end_reason=why))

@@ -13,7 +13,7 @@ from control.explain import no_job, no_machine
 from control.explain.no_job import CONTAINERS, MACHINES, RUN
 from control.model import seconds
 from control.monitoring.facts import Machine, Observed, Stopped
-from control.monitoring.pace import Pace
+from control.monitoring.timings import Pace
 from control.text import several
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from control.model import Run
 
 # AWS starts a machine within minutes, which then takes a minute or two to join (the monitor ends
-# it after the same time, see pace.Pace).
+# it after the same time, see timings.Pace).
 PATIENCE_SECONDS = Pace.register
 
 

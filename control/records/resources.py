@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from control.aws import cloudwatch, cloudwatch_logs, ecs, fleet, launch_template, tags
 from control.aws.scheduler import schedule_exists
 from control.aws.sqs import queue_url
-from control.records import costs
+from control.records import machine_costs
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
@@ -119,7 +119,7 @@ def runs_of_account(ec2: EC2Client, now: float) -> list[AccountRun]:
                 zone = machine["Placement"]["AvailabilityZone"]
                 run.kinds.append(f"{machine['InstanceType']} {zone}")
     for run in runs.values():
-        run.hourly = costs.hourly(ec2, run.kinds, now)
+        run.hourly = machine_costs.hourly(ec2, run.kinds, now)
     return sorted(runs.values(), key=lambda r: (-(r.hourly or 0.0), r.app_name, r.run_id))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from control.config import LONGEST_JOB_SECONDS, Config
-from control.reports.data import Advice, Jobs, Report
+from control.reports.report_model import Advice, Jobs, Report
 from control.text import format_duration, format_megabytes, format_percent, several
 
 # Fewer jobs say little about the next ones.

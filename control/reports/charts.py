@@ -10,7 +10,7 @@ from datetime import datetime, timezone
 from html import escape
 
 from control.model import seconds
-from control.reports.data import DAY, Report, Spread, step
+from control.reports.report_model import DAY, Report, Spread, step
 from control.text import format_duration, format_megabytes, format_percent, several
 
 # Each chart is drawn for a page and for a phone, in pixels: text stays as large.

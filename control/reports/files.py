@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from control import screen
 from control.command import typed
 from control.errors import UserError
-from control.records import costs, store
-from control.reports import collect, data
-from control.reports.make import make_report
+from control.records import machine_costs, store
+from control.reports import collect, report_model
+from control.reports.figures import make_report
 from control.reports.page import console_link, no_link, relative_link, render_page
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from control.config import Config
     from control.model import Run
     from control.reports.collect import Record
-    from control.reports.data import Report
+    from control.reports.report_model import Report
 
 
 class Made(NamedTuple):
@@ -42,7 +42,7 @@ def make(
     else:
         with screen.progress("Reading records", 0) as advance:
             reading = collect.read_run(aws.s3, run, advance=advance)
-    cost = costs.so_far(aws.ec2, run.machine_time, now)
+    cost = machine_costs.so_far(aws.ec2, run.machine_time, now)
     return Made(make_report(run, reading, cost, now, local=aws.is_local), reading.failed)
 
 
@@ -74,7 +74,7 @@ def write(path: Path, content: bytes) -> None:
 
 def as_json(made: Made) -> str:
     """Return the content of report.json."""
-    return json.dumps(data.as_json(made.report), indent=1, ensure_ascii=False)
+    return json.dumps(report_model.as_json(made.report), indent=1, ensure_ascii=False)
 
 
 def say_where(path: Path) -> None:

@@ -17,8 +17,8 @@ from control.reports import charts
 from control.reports.advice import FEWEST_JOBS
 from control.reports.charts import Chart
 from control.reports.collect import Record, number, text
-from control.reports.data import Cost, Report
-from control.reports.make import clean
+from control.reports.figures import clean
+from control.reports.report_model import Cost, Report
 from control.text import (
     format_dollars,
     format_duration,
@@ -168,7 +168,7 @@ def no_advice(report: Report) -> str:
 
 
 _FOLDER = Path(__file__).parent
-_TEMPLATE, _STYLE, _SCRIPT = "report_page.html", "report_page.css", "report_page.js"
+_TEMPLATE, _STYLE, _SCRIPT = "page.html", "page.css", "page.js"
 # A page stays below 5 MB however many jobs failed and whatever they wrote: these limit the rows,
 # their last lines (of all and of each, in bytes), and all rows in bytes.
 _MOST_ROWS = 5_000

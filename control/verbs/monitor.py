@@ -20,8 +20,8 @@ from control.explain import aws_errors, no_job
 from control.model import seconds, utc
 from control.monitoring import auto_monitor, observe, why_idle
 from control.monitoring.facts import Observed
-from control.monitoring.pace import Pace
 from control.monitoring.step import Step, step
+from control.monitoring.timings import Pace
 from control.records import monitor_file, outputs, states, store, submissions
 from control.reports import failures, files
 from control.text import several

@@ -27,8 +27,8 @@ from control.errors import ExplainedError, UserError
 from control.explain import no_job, no_machine
 from control.explain.reason import Explained
 from control.monitoring import auto_monitor, observe, why_idle
-from control.monitoring.pace import Pace
-from control.records import costs, fleet_requests, monitor_file, states, store
+from control.monitoring.timings import Pace
+from control.records import fleet_requests, machine_costs, monitor_file, states, store
 from control.text import several
 from control.user_files import fleet_file
 from control.verbs import project
@@ -361,7 +361,7 @@ def _say_price(
     else:
         cost = estimate_price(found, total, hours, config.MACHINE_PRICE, config.MAX_HOURLY_COST)
         screen.say(price_in_words(cost, [t.name for t in plan.types], total, hours))
-        expected = costs.forecast(aws.s3, run, unfinished, found)
+        expected = machine_costs.forecast(aws.s3, run, unfinished, found)
         if expected:
             screen.say(expected)
     if config.MACHINE_PRICE is None and config.MAX_HOURLY_COST is None:

@@ -15,7 +15,7 @@ from control.command import typed
 from control.errors import ExplainedError
 from control.model import utc
 from control.monitoring import act, auto_monitor, observe
-from control.records import costs, resources, states, store
+from control.records import machine_costs, resources, states, store
 from control.text import several
 from control.verbs import next_command, project
 from control.verbs.local.environment import load_project
@@ -94,7 +94,7 @@ def _remember(aws: AWS, run: Run, now: float) -> Run:
     machines = observe.machines_up(aws.ec2, fleet.describe(aws.ec2, fleet.of_run(aws.ec2, run)))
 
     def note(known: Run) -> Run:
-        grown = costs.grown_machine_time(known.machine_time, machines, now)
+        grown = machine_costs.grown_machine_time(known.machine_time, machines, now)
         at = known.stopped or utc(now)
         return dataclasses.replace(known, stopped=at, machine_time=grown)
 

@@ -10,7 +10,7 @@ from control.aws.sqs import Counts
 from control.model import JobCounts
 from control.monitoring.decide import decide
 from control.monitoring.facts import DeleteAlarms, Machine, Memory, Observed, PutAlarm
-from control.monitoring.pace import Pace
+from control.monitoring.timings import Pace
 from tests.conftest import config_of
 
 NOW = 1_800_000_000.0

@@ -21,10 +21,10 @@ import boto3
 import pytest
 from botocore.config import Config
 
-from plumbing import process_tree, retrying, worker
+from plumbing import aws_retries, process_tree, worker
 from plumbing.aws_clients import make_session
+from plumbing.instance_metadata import Identity
 from plumbing.lease import boot_clock
-from plumbing.machine import Identity
 from plumbing.settings import read_settings
 from plumbing.shared_state import SharedState
 from plumbing.stop_flag import StopFlag
@@ -211,8 +211,8 @@ def make_worker(cloud, tmp_path, aws_session):
 @pytest.fixture
 def quick_retries(monkeypatch):
     """Makes the pauses before retries of requests to AWS short."""
-    monkeypatch.setattr(retrying, "FIRST_PAUSE", 0.01)
-    monkeypatch.setattr(retrying, "LONGEST_PAUSE", 0.05)
+    monkeypatch.setattr(aws_retries, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(aws_retries, "LONGEST_PAUSE", 0.05)
 
 
 @pytest.fixture

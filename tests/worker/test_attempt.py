@@ -14,7 +14,7 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 from botocore.parsers import ResponseParserError
 
-from plumbing import attempt, machine, outcome, process_tree
+from plumbing import attempt, machine_health, outcome, process_tree
 from plumbing import worker as worker_module
 from plumbing.errors import JobFailed
 from plumbing.job_log import JobLog
@@ -445,7 +445,7 @@ def test_outputs_that_may_be_cut_short_are_not_called_done(
     if sign is FullLog:
         monkeypatch.setattr(attempt, "JobLog", FullLog)
     else:
-        monkeypatch.setattr(machine, "is_full", lambda folder: True)
+        monkeypatch.setattr(machine_health, "is_full", lambda folder: True)
     cloud.send({"name": "A1"})
 
     outcome = attend(make_worker(write_result))

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from plumbing import machine
+from plumbing import machine_health
 from plumbing.errors import JobFailed
 from plumbing.job import Job
 from plumbing.settings import Config
@@ -145,7 +145,7 @@ def test_a_program_that_a_signal_ended_fails_the_job_with_its_name(job):
 
 def test_out_of_memory_is_distinguished_from_other_kills(job, monkeypatch):
     kills = iter([3, 4])
-    monkeypatch.setattr(machine, "oom_kills", lambda: next(kills))
+    monkeypatch.setattr(machine_health, "oom_kills", lambda: next(kills))
 
     with pytest.raises(JobFailed, match="out of memory.*MEMORY is 4000"):
         job.run(["sh", "-c", "kill -KILL $$"])

@@ -7,7 +7,7 @@ import textwrap
 
 import pytest
 
-from plumbing import machine
+from plumbing import machine_health
 
 pytestmark = pytest.mark.needs_root
 LIMIT = 400_000_000
@@ -44,7 +44,7 @@ if __name__ == "__main__":
 def small_cgroup(until):
     """The file that takes the processes of a new memory cgroup of LIMIT bytes."""
     try:
-        base, path = next(iter(machine._cgroups()))
+        base, path = next(iter(machine_health._cgroups()))
         folder = base / path if (base / path).is_dir() else base
         own = folder / f"small-{os.getpid()}"
         own.mkdir()

@@ -5,7 +5,7 @@ import select
 
 import pytest
 
-from plumbing.machine import MOST_FAULTS, Trouble
+from plumbing.machine_health import MOST_FAULTS, Trouble
 from plumbing.shared_state import NOT_OFFERED, PROTECTED, UNPROTECTED, SharedState
 
 

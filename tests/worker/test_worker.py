@@ -6,10 +6,10 @@ import threading
 
 import pytest
 
-from plumbing import machine
+from plumbing import machine_health
 from plumbing import worker as loop
 from plumbing.lease import boot_clock
-from plumbing.machine import Trouble
+from plumbing.machine_health import Trouble
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_a_queue_that_is_gone_is_reported_once_and_polled_on(cloud, make_worker,
 def test_a_machine_that_is_unfit_accepts_no_message(cloud, make_worker, work, monkeypatch, capfd):
     cloud.send({"name": "A1"})
     monkeypatch.setattr(
-        machine, "unfit", lambda *arguments: Trouble("disk_full", "the disk is full")
+        machine_health, "unfit", lambda *arguments: Trouble("disk_full", "the disk is full")
     )
     said = []
 
@@ -179,7 +179,7 @@ def test_why_no_job_is_accepted_is_repeated_every_minute(make_worker, monkeypatc
             worker.stop.set("the test is over")
         return Trouble("disk_full", "the disk is full")
 
-    monkeypatch.setattr(machine, "unfit", unfit)
+    monkeypatch.setattr(machine_health, "unfit", unfit)
     monkeypatch.setattr(loop, "SECONDS_UNFIT", 0.0)
 
     loop.work(worker, lambda: now[0])

@@ -15,8 +15,17 @@ import time
 import traceback
 from typing import TYPE_CHECKING, Any, Callable, Mapping
 
-from plumbing import job_process, machine, records, upload
+from plumbing import job_process, machine_health, records, upload
 from plumbing.aws_clients import AWS_ERRORS, is_setup_fault
+from plumbing.aws_retries import (
+    GIVE_BACK_AFTER_STOP,
+    MARK_AFTER_STOP,
+    SETTLE_AFTER_STOP,
+    UPLOAD_AFTER_STOP,
+    Guard,
+    list_pages,
+    persistently,
+)
 from plumbing.console import say
 from plumbing.errors import MACHINE_ERRORS, Interrupted, JobFailed, LeaseLost, failure_of
 from plumbing.job_log import LONGEST_PACKED, JobLog
@@ -37,15 +46,6 @@ from plumbing.outcome import (
     failed,
 )
 from plumbing.paths import output_place
-from plumbing.retrying import (
-    GIVE_BACK_AFTER_STOP,
-    MARK_AFTER_STOP,
-    SETTLE_AFTER_STOP,
-    UPLOAD_AFTER_STOP,
-    Guard,
-    list_pages,
-    persistently,
-)
 from plumbing.workfolder import remove
 
 if TYPE_CHECKING:
@@ -225,7 +225,7 @@ class Attempt:
         )
         worker.protect()
         self._may_begin()
-        kills = machine.oom_kills()
+        kills = machine_health.oom_kills()
         try:
             child = worker.fork_server.fork(self._order)
         except OSError as error:
@@ -246,14 +246,14 @@ class Attempt:
             self._report.download_seconds = ending.result["download_seconds"]
         if self._log.fault:
             say(f"[{self._job.name}] {self._log.fault}")
-        oom_killed = machine.oom_kills() != kills
+        oom_killed = machine_health.oom_kills() != kills
         outcome = job_process.judge(ending, settings.job_timeout, oom_killed, settings.memory_mb)
-        if outcome is None and (self._log.fault or machine.is_full(worker.folder)):
+        if outcome is None and (self._log.fault or machine_health.is_full(worker.folder)):
             reason = f"{self._log.fault or 'the disk is full'}: outputs may be cut short"
             return Outcome(FAILED, reason, "disk_full", machine=True)
         if outcome and outcome.kind == FAILED:
             # Checked while its files are still there: only the program's output may name the disk.
-            unfit = machine.unfit(worker.folder, settings.needs_mount)
+            unfit = machine_health.unfit(worker.folder, settings.needs_mount)
             if unfit:
                 cause = "machine_error" if unfit.cause == "not_mounted" else unfit.cause
                 return dataclasses.replace(

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any, Callable, Iterator
 from plumbing import process_tree, workfolder
 from plumbing.aws_clients import make_session
 from plumbing.console import say
-from plumbing.machine import MOUNT, Load
-from plumbing.metadata import Metadata
+from plumbing.instance_metadata import Metadata
+from plumbing.machine_health import MOUNT, Load
 from plumbing.process_tree import signal_name
 from plumbing.protection import Protection
 from plumbing.settings import SettingsError, read_settings

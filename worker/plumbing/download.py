@@ -16,10 +16,10 @@ from botocore.exceptions import ClientError
 
 from plumbing import job_log
 from plumbing.aws_clients import CONNECTIONS, code_of
+from plumbing.aws_retries import list_pages, persistently
 from plumbing.errors import JobFailed
 from plumbing.parallel import each
 from plumbing.paths import inside
-from plumbing.retrying import list_pages, persistently
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Callable
 
-from plumbing import machine, outcome, process_tree
+from plumbing import machine_health, outcome, process_tree
 from plumbing.fork_server import Child
 from plumbing.outcome import Outcome
 from plumbing.process_tree import signal_name
@@ -79,7 +79,7 @@ class _Sampler:
         started = self.clock()
         pids = {process.pid for process in process_tree.below(self.pid)} | {self.pid}
         self.memory = max(self.memory, process_tree.memory(pids))
-        self.disk = max(self.disk, machine.used_disk(self.folder))
+        self.disk = max(self.disk, machine_health.used_disk(self.folder))
         now = self.clock()
         self.pause = min(2 * self.pause, _LONGEST_SAMPLE)
         self.due = now + max(self.pause, (now - started) / _SAMPLE_SHARE)
@@ -146,7 +146,7 @@ def watch(
     ending.status = usage.status
     ending.cpu_seconds = usage.cpu_seconds
     ending.peak_memory = max(sampler.memory, usage.peak_memory)
-    ending.peak_disk = max(sampler.disk, machine.used_disk(folder))
+    ending.peak_disk = max(sampler.disk, machine_health.used_disk(folder))
     return ending
 
 
@@ -178,7 +178,7 @@ def _judge(ending: Ending, timeout: float, oom_killed: bool, memory: object) -> 
     failed = Outcome(**ending.result["outcome"])
     if oom_killed and failed.cause != "out_of_memory":
         # A program whose helper the kernel killed fails with a message of its own, if any.
-        why = machine.out_of_memory("a process of this container", memory)
+        why = machine_health.out_of_memory("a process of this container", memory)
         reason = f"{failed.reason}; meanwhile {why}"
         return dataclasses.replace(failed, reason=reason, cause="out_of_memory")
     return failed
@@ -189,7 +189,7 @@ def _without_result(ending: Ending, oom_killed: bool, memory: object) -> Outcome
     cause = "signal" if ending.signal else "exit_code"
     reason = f"{what} was ended by {ending.signal or 'an exit'}"
     if ending.signal == "SIGKILL" and oom_killed:
-        cause, reason = "out_of_memory", machine.out_of_memory(what, memory)
+        cause, reason = "out_of_memory", machine_health.out_of_memory(what, memory)
     elif ending.hangs:
         cause, reason = "machine_error", f"{what} ended without a result"
     return Outcome(outcome.FAILED, reason, cause, ending.exit_code, ending.signal)

@@ -21,8 +21,8 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from plumbing.console import say
-from plumbing.machine import MOUNT
-from plumbing.metadata import Metadata
+from plumbing.instance_metadata import Metadata
+from plumbing.machine_health import MOUNT
 from plumbing.settings import SettingsError, read_settings
 
 if TYPE_CHECKING:

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, Callable, Mapping
 
 from plumbing import records
 from plumbing.aws_clients import AWS_ERRORS
+from plumbing.aws_retries import may_have_arrived, persistently
 from plumbing.console import say
 from plumbing.errors import JobFailed
 from plumbing.lease import boot_clock
-from plumbing.retrying import may_have_arrived, persistently
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

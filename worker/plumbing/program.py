@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import IO, Any, Mapping, Sequence
 
-from plumbing import job_log, machine, process_tree
+from plumbing import job_log, machine_health, process_tree
 from plumbing.errors import JobFailed
 
 # The longest command line in the log, in characters, which take at most four bytes each in UTF-8.
@@ -49,7 +49,7 @@ def run(
     """
     job_log.write_own(f"running: {shown(words)}")
     started = time.monotonic()
-    kills = machine.oom_kills()
+    kills = machine_health.oom_kills()
     with Search(errors) if errors else contextlib.nullcontext() as search:
         log = search.write if search else None
         code = _start(words, folder, cwd, env, stdout, log).wait()
@@ -58,9 +58,9 @@ def run(
     seconds = time.monotonic() - started
     job_log.write_own(f"ended: {_quoted(words[0])} {how} after {seconds:.1f} s")
     if name:
-        now = machine.oom_kills()
+        now = machine_health.oom_kills()
         if name == "SIGKILL" and now is not None and kills is not None and now > kills:
-            reason = machine.out_of_memory(words[0], memory)
+            reason = machine_health.out_of_memory(words[0], memory)
             raise JobFailed(reason, cause="out_of_memory", signal=name)
         raise JobFailed(f"{words[0]} was ended by {name}", cause="signal", signal=name)
     if search and search.found:
@@ -110,7 +110,7 @@ def _start(
 
 def _be_program(parent: int) -> None:
     process_tree.die_with_parent(parent)
-    machine.be_ended_first(machine.PROGRAM_ENDS)
+    machine_health.be_ended_first(machine_health.PROGRAM_ENDS)
 
 
 def shown(words: Sequence[str]) -> str:

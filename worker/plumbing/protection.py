@@ -9,7 +9,7 @@ import json
 from typing import Callable, Mapping
 
 from plumbing.console import say
-from plumbing.metadata import ask
+from plumbing.instance_metadata import ask
 from plumbing.shared_state import NOT_OFFERED, PROTECTED, REFUSED, UNPROTECTED, SharedState
 
 MINUTES = 60

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any, Callable, Iterable, Mapping
 from botocore.exceptions import ClientError
 
 from plumbing.aws_clients import code_of, status_of
-from plumbing.retrying import list_pages
+from plumbing.aws_retries import list_pages
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-    from plumbing.machine import Identity
+    from plumbing.instance_metadata import Identity
     from plumbing.outcome import Outcome
 
 FAILED = "failed"

@@ -11,7 +11,7 @@ import sys
 import traceback
 from typing import TYPE_CHECKING, Any, Callable
 
-from plumbing import job_log, machine, outcome, process_tree
+from plumbing import job_log, machine_health, outcome, process_tree
 from plumbing.errors import JobFailed, failure_of
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def run(function: Callable[[], dict[str, Any]], parent: int, output: int, result
         os.setsid()
         process_tree.die_with_parent(parent)
         process_tree.adopt_orphans()
-        machine.be_ended_first(machine.JOB_ENDS)
+        machine_health.be_ended_first(machine_health.JOB_ENDS)
         _take_signals_and_output(output)
         answer = function()
         # Now: all that the job left is below this process only until its end.

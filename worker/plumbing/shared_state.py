@@ -14,7 +14,7 @@ import os
 import time
 from typing import Callable
 
-from plumbing.machine import MOST_FAULTS, Trouble
+from plumbing.machine_health import MOST_FAULTS, Trouble
 
 # The states of ECS's task protection, written by the container.
 UNPROTECTED, PROTECTED, REFUSED, NOT_OFFERED = 0, 1, 2, 3

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any, Callable, Iterator, Mapping, Sequence
 from botocore.exceptions import ClientError
 
 from plumbing.aws_clients import AWS_ERRORS, CONNECTIONS, QUICK_CONNECTIONS, code_of
+from plumbing.aws_retries import persistently
 from plumbing.console import say
 from plumbing.errors import JobFailed
 from plumbing.parallel import each
 from plumbing.paths import key_of
 from plumbing.quick_put import QuickPuts
-from plumbing.retrying import persistently
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

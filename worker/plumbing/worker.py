@@ -12,15 +12,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Mapping, Tuple
 
-from plumbing import machine, process_tree
+from plumbing import machine_health, process_tree
 from plumbing.attempt import Attempt
 from plumbing.aws_clients import AWS_ERRORS, code_of, is_setup_fault, make_clients
 from plumbing.console import say
 from plumbing.errors import Interrupted, LeaseLost
 from plumbing.fork_server import ForkServer
+from plumbing.instance_metadata import Identity
 from plumbing.job import Job
 from plumbing.lease import Lease, boot_clock
-from plumbing.machine import Identity, Trouble
+from plumbing.machine_health import Trouble
 from plumbing.message import Message, parse
 from plumbing.outcome import DONE, FAILED, Outcome, Settler
 from plumbing.run_in_child import SIGNALS, perform
@@ -247,11 +248,11 @@ def fault_of(outcome: Outcome) -> Trouble | None:
 def _trouble(worker: Worker, seconds: float) -> Trouble | None:
     """Return why no job can be accepted, after `seconds` without; None if one can."""
     state = worker.state
-    if state.faults >= machine.MOST_FAULTS and seconds < SECONDS_BEFORE_A_TRIAL:
+    if state.faults >= machine_health.MOST_FAULTS and seconds < SECONDS_BEFORE_A_TRIAL:
         cause, last = state.last_fault
         row = f"{state.faults} jobs in a row failed for reasons of the machine or its image"
         return Trouble(cause, f"{row}, the last one: {last}")
-    unfit = machine.unfit(worker.folder, worker.settings.needs_mount)
+    unfit = machine_health.unfit(worker.folder, worker.settings.needs_mount)
     if unfit:
         return unfit
     try:

@@ -12,7 +12,7 @@ from control.aws.sqs import queue_counts
 from control.errors import ExplainedError
 from control.model import JobCounts, utc
 from control.monitoring import act, step
-from control.monitoring.pace import Pace
+from control.monitoring.timings import Pace
 from control.records import store
 from control.user_files import fleet_file
 from control.verbs import monitor, start_cluster, submit

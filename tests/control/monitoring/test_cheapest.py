@@ -10,7 +10,7 @@ import run as command_line
 from control.aws import session
 from control.aws.sqs import Counts
 from control.monitoring.facts import EndBroken, Remove, SetDesired, SetTarget
-from control.monitoring.pace import Pace
+from control.monitoring.timings import Pace
 from control.records import monitor_file, states, store
 from control.verbs import monitor
 from tests.conftest import entry_of

@@ -13,7 +13,7 @@ import pytest
 from control.aws import ecs
 from control.aws.session import AWS
 from control.monitoring import act, facts, observe, step
-from control.monitoring.pace import Pace
+from control.monitoring.timings import Pace
 from control.records import fleet_requests, store
 from control.user_files import fleet_file
 from control.verbs import monitor, start_cluster, submit

@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 from control.aws import ecs
 from control.monitoring import act, observe, step
 from control.monitoring.facts import Memory, SetDesired, SetTarget
-from control.monitoring.pace import Pace
+from control.monitoring.timings import Pace
 from control.records import store
 from control.user_files import fleet_file
 from control.verbs import start_cluster, submit

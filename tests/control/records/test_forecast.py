@@ -8,8 +8,8 @@ import json
 import pytest
 
 from control.aws.spot_prices import Prices
-from control.records import costs
-from control.records.costs import Before
+from control.records import machine_costs
+from control.records.machine_costs import Before
 from tests.conftest import config_of
 
 PRICES = Prices(low=0.06, high=0.07, lowest=0.05, highest=0.10)
@@ -26,7 +26,7 @@ def of(mean):
 
 
 def test_the_first_run_of_an_app_tells_nothing(aws, run):
-    assert costs.forecast(aws.s3, run, 100, PRICES) == ""
+    assert machine_costs.forecast(aws.s3, run, 100, PRICES) == ""
 
 
 def test_the_newest_earlier_run_with_done_jobs_tells_how_long_they_take(aws, run):
@@ -35,13 +35,13 @@ def test_the_newest_earlier_run_with_done_jobs_tells_how_long_they_take(aws, run
     put_report(aws, run, "20250301T000000Z", of(None))
     put_report(aws, run, "20990101T000000Z", of(1.0))
     aws.s3.put_object(Bucket=run.bucket, Key=f"runs/{run.app_name}/20250501T000000Z/run.json")
-    assert costs.last_run_with_report(aws.s3, run) == Before("20250201T000000Z", 360.0)
+    assert machine_costs.last_run_with_report(aws.s3, run) == Before("20250201T000000Z", 360.0)
 
 
 @pytest.mark.parametrize("content", ["", [], {"jobs": 3}, {"jobs": {"seconds": {"mean": "x"}}}])
 def test_a_report_of_another_kind_forecasts_nothing(aws, run, content):
     put_report(aws, run, "20250101T000000Z", content)
-    assert costs.last_run_with_report(aws.s3, run) is None
+    assert machine_costs.last_run_with_report(aws.s3, run) is None
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,9 @@ def test_a_report_of_another_kind_forecasts_nothing(aws, run, content):
 )
 def test_the_range_is_that_of_30_days_of_prices(limit, dollars):
     config = dataclasses.replace(CONFIG, MACHINE_PRICE=limit)
-    assert costs.forecast_in_words(config, 4000, Before("20250201T000000Z", 360.0), PRICES) == (
+    assert machine_costs.forecast_in_words(
+        config, 4000, Before("20250201T000000Z", 360.0), PRICES
+    ) == (
         "Expected: 4,000 jobs of 6 min each, as in run 20250201T000000Z, fill 100.0 "
         f"machine-hours: {dollars} at the spot prices of 30 days."
     )

@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from control.reports import advice, data
+from control.reports import advice, report_model
 from tests import report_example
 from tests.conftest import config_of
 
@@ -18,11 +18,13 @@ CONFIG = config_of(
 
 def shape(mean, most=None):
     most = mean if most is None else most
-    return data.Spread(1000, mean, mean, mean, most, most, most, data.Histogram(1.0, (1000,), 0))
+    return report_model.Spread(
+        1000, mean, mean, mean, most, most, most, report_model.Histogram(1.0, (1000,), 0)
+    )
 
 
 # Four jobs at once that fill processors and memory, and nothing went wrong.
-JOBS = data.Jobs(
+JOBS = report_model.Jobs(
     seconds=shape(600.0, 900.0),
     memory_mb=shape(3000.0, 3400.0),
     cores=shape(0.95),
@@ -35,8 +37,8 @@ JOBS = data.Jobs(
 GOOD = dataclasses.replace(
     report_example.make(config=CONFIG),
     done=1000,
-    read=data.Read(done=1000, failed=0, unreadable=0),
-    machines=data.Machines("", "", 60.0, (), hours=10.0, places=4, busy_share=0.9),
+    read=report_model.Read(done=1000, failed=0, unreadable=0),
+    machines=report_model.Machines("", "", 60.0, (), hours=10.0, places=4, busy_share=0.9),
     jobs=JOBS,
 )
 KILLED = {"failed_by_cause": {"out_of_memory": 34}}
@@ -152,7 +154,7 @@ TABLE = {
         "",
     ),
     "attempts that failed": (
-        {"attempts": data.Attempts(300, 0, 200_000.0)},
+        {"attempts": report_model.Attempts(300, 0, 200_000.0)},
         {},
         "25 % of the jobs' time went into attempts",
         "",

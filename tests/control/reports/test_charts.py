@@ -9,7 +9,7 @@ import pytest
 
 from control.model import utc
 from control.reports import charts
-from control.reports.data import Machines, Progress
+from control.reports.report_model import Machines, Progress
 from tests import report_example
 from tests.conftest import ROOT, config_of
 from tests.report_example import BEGAN, record
@@ -63,7 +63,7 @@ def test_no_line_goes_through_the_name_of_another():
         # Its rim hides what is below it, and all lines are below it.
         assert 'class="name ' in name
         assert svg.index(name) > svg.rindex("<polyline")
-    style = (ROOT / "control/reports/report_page.css").read_text()
+    style = (ROOT / "control/reports/page.css").read_text()
     assert re.search(r"\.name \{[^}]*paint-order: stroke; stroke: var\(--paper\)", style)
 
 

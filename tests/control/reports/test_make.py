@@ -8,8 +8,8 @@ import json
 import pytest
 
 from control.model import seconds
-from control.reports.data import Attempts, as_json
-from control.reports.make import write_report
+from control.reports.figures import write_report
+from control.reports.report_model import Attempts, as_json
 from tests.conftest import config_of
 from tests.report_example import BEGAN, TIME, failed, make, record
 

@@ -9,8 +9,8 @@ import pytest
 from control.aws import fleet
 from control.model import Run
 from control.monitoring import act
-from control.monitoring.pace import Pace
 from control.monitoring.step import step
+from control.monitoring.timings import Pace
 from control.records import store
 from control.user_files import fleet_file
 from control.verbs import monitor, start_cluster, stop

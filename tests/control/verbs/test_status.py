@@ -19,8 +19,8 @@ from control.config import load_config
 from control.errors import ExplainedError
 from control.model import JobCounts, utc
 from control.monitoring import act, observe, run_state, why_idle
-from control.monitoring.pace import Pace
 from control.monitoring.run_state import RunState
+from control.monitoring.timings import Pace
 from control.records import resources, store
 from control.records.progress import Left, Rate
 from control.user_files import fleet_file

@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 import socket
 
-from plumbing.metadata import Metadata
+from plumbing.instance_metadata import Metadata
 
 
 def test_the_machine_is_known_by_its_metadata(metadata_service):

@@ -11,10 +11,9 @@ import socket
 import time
 import urllib.error
 import urllib.request
+from dataclasses import dataclass
 from typing import Callable, Mapping, NamedTuple
 from urllib.parse import urlsplit
-
-from plumbing.machine import Identity
 
 ADDRESS = "http://169.254.169.254"
 # Seconds that a token is valid; the service allows at most 21600.
@@ -24,6 +23,17 @@ _TOKEN_RENEWAL = 3600.0
 _ANSWER_SECONDS = 1.0
 # No proxy: all addresses here are on this machine.
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Instance id and type; the host name and "" outside EC2."""
+
+    id: str
+    type: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.id} ({self.type})" if self.type else self.id
 
 
 class Metadata:

@@ -6,7 +6,6 @@ import contextlib
 import functools
 import os
 import shutil
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable, Iterator, NamedTuple
 
@@ -26,17 +25,6 @@ PROGRAM_ENDS, JOB_ENDS = 1000, 900
 # v1 writes its "no limit" as a number near 2**63.
 _NO_LIMIT = 1 << 60
 _GB = 1e9
-
-
-@dataclass(frozen=True)
-class Identity:
-    """Instance id and type; the host name and "" outside EC2."""
-
-    id: str
-    type: str = ""
-
-    def __str__(self) -> str:
-        return f"{self.id} ({self.type})" if self.type else self.id
 
 
 class Trouble(NamedTuple):

@@ -6,7 +6,8 @@ from collections import namedtuple
 
 import pytest
 
-from plumbing import machine
+from plumbing import machine_health
+from plumbing.instance_metadata import Identity
 
 Disk = namedtuple("Disk", "total used free")
 Statvfs = namedtuple("Statvfs", "f_frsize f_blocks f_bfree f_bavail")
@@ -27,9 +28,9 @@ def test_a_machine_without_disk_or_memory_accepts_no_jobs(
     monkeypatch, tmp_path, disk, memory, cause
 ):
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: disk)
-    monkeypatch.setattr(machine, "free_memory", lambda: memory)
+    monkeypatch.setattr(machine_health, "free_memory", lambda: memory)
 
-    trouble = machine.unfit(tmp_path, needs_mount=False)
+    trouble = machine_health.unfit(tmp_path, needs_mount=False)
 
     assert (trouble and trouble.cause) == cause
 
@@ -49,31 +50,31 @@ def test_a_disk_without_room_for_what_was_just_written_is_full(
     monkeypatch, tmp_path, blocks, free, available, user, full
 ):
     answer = Statvfs(f_frsize=4096, f_blocks=blocks, f_bfree=free, f_bavail=available)
-    monkeypatch.setattr(machine.os, "statvfs", lambda folder: answer)
-    monkeypatch.setattr(machine.os, "geteuid", lambda: user)
+    monkeypatch.setattr(machine_health.os, "statvfs", lambda folder: answer)
+    monkeypatch.setattr(machine_health.os, "geteuid", lambda: user)
 
-    assert machine.is_full(tmp_path) is full
+    assert machine_health.is_full(tmp_path) is full
 
 
 def test_a_bucket_that_is_not_mounted_is_reported(tmp_path):
-    assert machine.unfit(tmp_path, needs_mount=True, mount=tmp_path).cause == "not_mounted"
-    assert machine.unfit(tmp_path, needs_mount=False, mount=tmp_path) is None
+    assert machine_health.unfit(tmp_path, needs_mount=True, mount=tmp_path).cause == "not_mounted"
+    assert machine_health.unfit(tmp_path, needs_mount=False, mount=tmp_path) is None
 
 
 def test_the_load_is_one_line_of_cpu_memory_and_disk(tmp_path, monkeypatch):
     times = iter([0.0, 60.0])
     busy = iter([100.0, 130.0])
-    monkeypatch.setattr(machine, "busy_cpu", lambda: next(busy))
-    monkeypatch.setattr(machine.os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(machine_health, "busy_cpu", lambda: next(busy))
+    monkeypatch.setattr(machine_health.os, "cpu_count", lambda: 2)
 
-    line = machine.Load(tmp_path, lambda: next(times)).line()
+    line = machine_health.Load(tmp_path, lambda: next(times)).line()
 
     assert "CPU 25%" in line and "memory" in line and "disk" in line
 
 
 def test_an_identity_reads_well():
-    assert str(machine.Identity("i-1", "m5.large")) == "i-1 (m5.large)"
-    assert str(machine.Identity("host")) == "host"
+    assert str(Identity("i-1", "m5.large")) == "i-1 (m5.large)"
+    assert str(Identity("host")) == "host"
 
 
 V2 = {
@@ -93,9 +94,9 @@ V1 = {
 @pytest.fixture(autouse=True)
 def nothing_found_yet():
     """Forget the cgroup that another test found."""
-    machine._find.cache_clear()
+    machine_health._find.cache_clear()
     yield
-    machine._find.cache_clear()
+    machine_health._find.cache_clear()
 
 
 @pytest.fixture
@@ -103,7 +104,7 @@ def cgroup(tmp_path, monkeypatch):
     """Write the files of a memory cgroup where the worker searches for them."""
 
     def make(files, folder):
-        monkeypatch.setattr(machine, "CGROUPS", tmp_path)
+        monkeypatch.setattr(machine_health, "CGROUPS", tmp_path)
         base = tmp_path / folder
         base.mkdir(parents=True, exist_ok=True)
         for name, text in files.items():
@@ -116,47 +117,51 @@ def cgroup(tmp_path, monkeypatch):
 def container(request, cgroup, monkeypatch):
     if request.param == "v2":
         cgroup(V2, "")
-        monkeypatch.setattr(machine, "_cgroups", lambda: [(machine.CGROUPS, "not/here")])
+        monkeypatch.setattr(
+            machine_health, "_cgroups", lambda: [(machine_health.CGROUPS, "not/here")]
+        )
     else:
         cgroup(V1, "memory")
         monkeypatch.setattr(
-            machine, "_cgroups", lambda: [(machine.CGROUPS / "memory", "docker/1234")]
+            machine_health, "_cgroups", lambda: [(machine_health.CGROUPS / "memory", "docker/1234")]
         )
 
 
 def test_kills_for_want_of_memory_are_counted(container):
-    assert machine.oom_kills() == 2
+    assert machine_health.oom_kills() == 2
 
 
 def test_a_kill_is_seen_in_the_same_file_again(cgroup, monkeypatch):
     cgroup(V2, "")
-    monkeypatch.setattr(machine, "_cgroups", lambda: [(machine.CGROUPS, "")])
-    before = machine.oom_kills()
+    monkeypatch.setattr(machine_health, "_cgroups", lambda: [(machine_health.CGROUPS, "")])
+    before = machine_health.oom_kills()
     cgroup({"memory.events": "oom_kill 3\n"}, "")
 
-    assert (before, machine.oom_kills()) == (2, 3)
+    assert (before, machine_health.oom_kills()) == (2, 3)
 
 
 def test_the_limit_of_the_container_holds(container):
-    assert machine.memory_limit() == 2_000_000_000
-    assert machine.total_memory() == 2_000_000_000
+    assert machine_health.memory_limit() == 2_000_000_000
+    assert machine_health.total_memory() == 2_000_000_000
 
 
 def test_page_cache_that_can_be_reclaimed_is_free(container):
-    assert machine.free_memory() <= 900_000_000
+    assert machine_health.free_memory() <= 900_000_000
 
 
 def test_no_limit_is_no_limit(cgroup, monkeypatch):
     cgroup({"memory.limit_in_bytes": "9223372036854771712\n"}, "memory")
-    monkeypatch.setattr(machine, "_cgroups", lambda: [(machine.CGROUPS / "memory", "")])
+    monkeypatch.setattr(
+        machine_health, "_cgroups", lambda: [(machine_health.CGROUPS / "memory", "")]
+    )
 
-    assert machine.memory_limit() is None
-    assert machine.oom_kills() is None
+    assert machine_health.memory_limit() is None
+    assert machine_health.oom_kills() is None
 
 
 def test_this_machine_answers_sensibly():
-    assert 0 < machine.free_memory() <= machine.total_memory()
-    assert machine.busy_cpu() > 0
+    assert 0 < machine_health.free_memory() <= machine_health.total_memory()
+    assert machine_health.busy_cpu() > 0
 
 
 def test_the_disk_that_files_use_is_summed_over_folders(tmp_path):
@@ -164,5 +169,5 @@ def test_the_disk_that_files_use_is_summed_over_folders(tmp_path):
     (tmp_path / "a" / "file").write_bytes(b"x" * 100_000)
     os.symlink("/", tmp_path / "root")
 
-    assert 100_000 <= machine.used_disk(tmp_path) < 200_000
-    assert machine.used_disk(tmp_path / "none") == 0
+    assert 100_000 <= machine_health.used_disk(tmp_path) < 200_000
+    assert machine_health.used_disk(tmp_path / "none") == 0

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from control.aws.s3 import put_json
 from control.model import STATES, utc
-from control.records import costs, failure_groups, other_costs
-from control.reports import advice, collect, data
+from control.records import failure_groups, machine_costs, other_costs
+from control.reports import advice, collect, report_model
 from control.reports.collect import Reading, number, text
-from control.reports.data import Jobs, Report, as_json, over_time, spread, step
+from control.reports.report_model import Jobs, Report, as_json, over_time, spread, step
 
 if TYPE_CHECKING:
     from control.aws.session import AWS
@@ -29,13 +29,13 @@ _POINTS = 120
 def write_report(aws: AWS, run: Run, now: float) -> Report:
     """Read a run, write its report.json, and return the report."""
     reading = collect.read_run(aws.s3, run, _LIMITS)
-    made = make_report(run, reading, costs.so_far(aws.ec2, run.machine_time, now), now)
+    made = make_report(run, reading, machine_costs.so_far(aws.ec2, run.machine_time, now), now)
     put_json(aws.s3, run.bucket, f"{run.prefix}report.json", as_json(made))
     return made
 
 
 def make_report(
-    run: Run, reading: Reading, cost: costs.Cost, now: float, *, local: bool = False
+    run: Run, reading: Reading, cost: machine_costs.Cost, now: float, *, local: bool = False
 ) -> Report:
     """Return the report at `now`. A `local` run was on this computer, whose prices are invented."""
     jobs, lost = _jobs(reading), _attempts(reading)
@@ -57,7 +57,7 @@ def make_report(
         unfinished=max(0, reading.submitted - sum(states.values())),
         failed_by_cause=dict(reading.causes.most_common()),
         attempts=lost,
-        read=data.Read(len(reading.done), len(reading.failed), reading.unreadable),
+        read=report_model.Read(len(reading.done), len(reading.failed), reading.unreadable),
         progress=_progress(reading),
         machines=_machines(run, usage.seconds),
         jobs=jobs,
@@ -102,14 +102,14 @@ def _mean(values: Sequence[float]) -> float:
     return math.fsum(values) / len(values) if values else 0.0
 
 
-def _attempts(reading: Reading) -> data.Attempts:
+def _attempts(reading: Reading) -> report_model.Attempts:
     each = _mean([number(record, "seconds") for record in reading.lost])
     count = reading.attempts.total()
     failed, interrupted = reading.attempts["failed"], reading.attempts["interrupted"]
-    return data.Attempts(failed, interrupted, round(each * count, 1))
+    return report_model.Attempts(failed, interrupted, round(each * count, 1))
 
 
-def _usage(reading: Reading, jobs: Jobs | None, lost: data.Attempts) -> other_costs.Usage:
+def _usage(reading: Reading, jobs: Jobs | None, lost: report_model.Attempts) -> other_costs.Usage:
     """Return what all jobs used, from the means of those that were read."""
     done = reading.count("done")
     return other_costs.Usage(
@@ -121,7 +121,7 @@ def _usage(reading: Reading, jobs: Jobs | None, lost: data.Attempts) -> other_co
     )
 
 
-def _progress(reading: Reading) -> data.Progress | None:
+def _progress(reading: Reading) -> report_model.Progress | None:
     """Return how many jobs got their record in each bin of time; None before the first."""
     times = [t for some in reading.times.values() for t in some]
     if not times:
@@ -133,15 +133,15 @@ def _progress(reading: Reading) -> data.Progress | None:
     counts = {
         state: over_time(reading.times.get(state, ()), begin, width, bins) for state in STATES
     }
-    return data.Progress(begin=utc(begin), step=width, **counts)
+    return report_model.Progress(begin=utc(begin), step=width, **counts)
 
 
-def _machines(run: Run, busy_seconds: float) -> data.Machines:
+def _machines(run: Run, busy_seconds: float) -> report_model.Machines:
     known = run.machine_time
-    up = costs.machines_up(known)
-    hours = costs.machine_hours(known)
+    up = machine_costs.machines_up(known)
+    hours = machine_costs.machine_hours(known)
     places = run.config.TASKS_PER_MACHINE * run.config.DOCKER_CORES
-    return data.Machines(
+    return report_model.Machines(
         begin=utc(up[0][0]) if up else "",
         end=utc(known["until"]) if up else "",
         step=known.get("step", 0.0),
@@ -152,14 +152,14 @@ def _machines(run: Run, busy_seconds: float) -> data.Machines:
     )
 
 
-def _failures(reading: Reading) -> tuple[data.FailureGroup, ...]:
+def _failures(reading: Reading) -> tuple[report_model.FailureGroup, ...]:
     """Return the reasons, most frequent first, each with one job as an example."""
     found = failure_groups.groups(
         {name: clean(text(record, name)) for name in ("cause", "reason", "job_name", "log_key")}
         for record in reading.failed
     )
     return tuple(
-        data.FailureGroup(
+        report_model.FailureGroup(
             group.cause,
             group.reason,
             len(group.records),
@@ -170,8 +170,8 @@ def _failures(reading: Reading) -> tuple[data.FailureGroup, ...]:
     )
 
 
-def _cost(cost: costs.Cost, others: list[other_costs.OtherCost]) -> data.Cost:
-    return data.Cost(
+def _cost(cost: machine_costs.Cost, others: list[other_costs.OtherCost]) -> report_model.Cost:
+    return report_model.Cost(
         machine_hours=cost.hours,
         machines=cost.dollars if cost.unpriced_hours < cost.hours else None,
         unpriced_hours=cost.unpriced_hours,

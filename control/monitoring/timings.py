@@ -1,4 +1,4 @@
-"""The pace of the monitor: how often it looks, and how long it waits before it acts."""
+"""The timings of the monitor: how often it looks, and how long it waits before it acts."""
 
 from __future__ import annotations
 

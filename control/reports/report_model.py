@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from control.config import Config
-from control.records.costs import OfKind
+from control.records.machine_costs import OfKind
 from control.records.other_costs import OtherCost
 
 FORMAT = 1

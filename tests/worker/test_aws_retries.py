@@ -10,7 +10,7 @@ from botocore.exceptions import (
 )
 from botocore.parsers import ResponseParserError
 
-from plumbing import aws_clients, container, retrying
+from plumbing import aws_clients, aws_retries, container
 from plumbing.errors import Interrupted, JobFailed, LeaseLost
 
 
@@ -42,7 +42,7 @@ def answer(code, status):
     ids=str,
 )
 def test_what_passes_is_distinguished_from_what_does_not(error, passes):
-    assert retrying.passes(error) is passes
+    assert aws_retries.passes(error) is passes
 
 
 def calls_of(errors):
@@ -59,7 +59,7 @@ def calls_of(errors):
 def test_a_call_is_repeated_until_it_succeeds_with_longer_and_longer_pauses():
     pauses = []
 
-    result = retrying.persistently(
+    result = aws_retries.persistently(
         calls_of([answer("SlowDown", 503)] * 8),
         "upload",
         lambda: None,
@@ -71,11 +71,11 @@ def test_a_call_is_repeated_until_it_succeeds_with_longer_and_longer_pauses():
     assert pauses == [0.5, 1, 2, 4, 8, 15, 15, 15]
 
 
-@pytest.mark.parametrize("kind", retrying.PASSING_ERRORS, ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", aws_retries.PASSING_ERRORS, ids=lambda kind: kind.__name__)
 def test_every_kind_of_error_that_passes_is_repeated(kind):
     error = kind.__new__(kind)
 
-    result = retrying.persistently(
+    result = aws_retries.persistently(
         calls_of([error]), "upload", lambda: None, wait=lambda seconds: None
     )
 
@@ -84,7 +84,7 @@ def test_every_kind_of_error_that_passes_is_repeated(kind):
 
 def test_an_error_for_good_is_not_repeated():
     with pytest.raises(ClientError):
-        retrying.persistently(
+        aws_retries.persistently(
             calls_of([answer("AccessDenied", 403)]), "upload", lambda: None, wait=pytest.fail
         )
 
@@ -98,7 +98,7 @@ def test_a_check_that_raises_ends_the_repeating():
             raise error
 
     with pytest.raises(LeaseLost):
-        retrying.persistently(
+        aws_retries.persistently(
             calls_of([answer("SlowDown", 503)] * 5), "upload", check, wait=lambda seconds: None
         )
 
@@ -107,9 +107,9 @@ def test_after_a_stop_each_step_waits_for_a_request_of_the_one_before():
     """A request that hangs must not take the time for giving the job back."""
     request = aws_clients.CONNECT_SECONDS + aws_clients.ANSWER_SECONDS
 
-    assert retrying.UPLOAD_AFTER_STOP + request <= retrying.MARK_AFTER_STOP
-    assert retrying.MARK_AFTER_STOP + request <= retrying.GIVE_BACK_AFTER_STOP
-    assert retrying.GIVE_BACK_AFTER_STOP < container.STOP_SECONDS
+    assert aws_retries.UPLOAD_AFTER_STOP + request <= aws_retries.MARK_AFTER_STOP
+    assert aws_retries.MARK_AFTER_STOP + request <= aws_retries.GIVE_BACK_AFTER_STOP
+    assert aws_retries.GIVE_BACK_AFTER_STOP < container.STOP_SECONDS
 
 
 class Held:
@@ -134,7 +134,7 @@ class Stop:
 def test_work_goes_on_until_the_deadline_and_a_little_after_a_stop(since, now, error):
     stop = Stop()
     stop.since = since
-    guard = retrying.Guard(Held(), stop, deadline=100, after_stop=20, clock=lambda: now)
+    guard = aws_retries.Guard(Held(), stop, deadline=100, after_stop=20, clock=lambda: now)
 
     if error is None:
         guard.check()
@@ -157,14 +157,14 @@ def two_a_page(cloud):
 
 
 def test_all_objects_of_all_pages_are_listed(cloud, two_a_page):
-    pages = list(retrying.list_pages(two_a_page, cloud.bucket, "in/", lambda: None))
+    pages = list(aws_retries.list_pages(two_a_page, cloud.bucket, "in/", lambda: None))
 
     assert [len(page) for page in pages] == [2, 2, 2, 2, 1]
     assert [entry["Key"] for page in pages for entry in page] == [f"in/é {n}" for n in range(9)]
 
 
 def test_nothing_below_a_prefix_is_an_empty_page(cloud):
-    assert list(retrying.list_pages(cloud.s3, cloud.bucket, "none/", lambda: None)) == [[]]
+    assert list(aws_retries.list_pages(cloud.s3, cloud.bucket, "none/", lambda: None)) == [[]]
 
 
 def test_a_page_that_fails_is_requested_again_and_not_those_before_it(
@@ -182,7 +182,7 @@ def test_a_page_that_fails_is_requested_again_and_not_those_before_it(
     def check():
         assert len(asked) < 30
 
-    pages = list(retrying.list_pages(two_a_page, cloud.bucket, "in/", check))
+    pages = list(aws_retries.list_pages(two_a_page, cloud.bucket, "in/", check))
 
     assert sum(map(len, pages)) == 9
     assert len(asked) == 7
@@ -197,4 +197,4 @@ def test_a_listing_ends_when_it_may_not_go_on(cloud, two_a_page):
             raise LeaseLost("gone")
 
     with pytest.raises(LeaseLost):
-        list(retrying.list_pages(two_a_page, cloud.bucket, "in/", check))
+        list(aws_retries.list_pages(two_a_page, cloud.bucket, "in/", check))
