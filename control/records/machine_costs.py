@@ -1,4 +1,4 @@
-"""Costs of a run: machines, everything else, and the forecast."""
+"""Costs of the machines of a run: so far, in an hour, expected; and the forecast before it."""
 
 from __future__ import annotations
 
