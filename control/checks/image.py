@@ -29,11 +29,6 @@ class ImageName:
     digest: str
 
     @property
-    def is_on_hub(self) -> bool:
-        """True for an image on Docker Hub."""
-        return self.registry == _HUB
-
-    @property
     def ecr(self) -> tuple[str, str] | None:
         """Account and region of ECR, None if it is in another registry."""
         found = _ECR.fullmatch(self.registry)
@@ -132,7 +127,7 @@ def image(subject: Subject) -> Iterator[Finding]:
         yield unknown("image", "on this computer containers run without their image")
     elif name.ecr:
         yield from _in_ecr(subject, name, *name.ecr)
-    elif name.is_on_hub:
+    elif name.registry == _HUB:
         yield from _on_hub(subject, name)
     else:
         yield unknown("image", f"only ECR and Docker Hub can be queried, not {name.registry}")
@@ -200,7 +195,7 @@ def _architecture(subject: Subject, has: set[str]) -> Iterator[Finding]:
     tag = subject.config.DOCKERHUB_TAG
     if not subject.types or not has:
         yield passed("image", f"{tag} exists")
-        yield unknown("image", "for which processors it is, or which ones the machines have")
+        yield unknown("image", "which processors it is for, or which the machines have")
         return
     needs = subject.types[0].architecture
     platform = _PLATFORMS[needs]

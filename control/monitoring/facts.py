@@ -133,15 +133,19 @@ class Pace:
     cheapest: float = 900
 
 
+class Action:
+    """What the monitor can do."""
+
+
 @dataclass(frozen=True)
-class SetDesired:
+class SetDesired(Action):
     """Have the service keep this number of containers running."""
 
     tasks: int
 
 
 @dataclass(frozen=True)
-class SetTarget:
+class SetTarget(Action):
     """Have the fleet keep this number of machines; this ends none."""
 
     fleet_id: str
@@ -149,21 +153,21 @@ class SetTarget:
 
 
 @dataclass(frozen=True)
-class Remove:
+class Remove(Action):
     """Drain these machines and end those that are still without work then."""
 
     machines: tuple[Machine, ...]
 
 
 @dataclass(frozen=True)
-class EndBroken:
+class EndBroken(Action):
     """End machines that never joined the cluster; the fleet replaces them."""
 
     instance_ids: tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class EndRefusing:
+class EndRefusing(Action):
     """End machines whose containers accept no jobs, unless one has accepted one since; the fleet
     replaces them."""
 
@@ -172,7 +176,7 @@ class EndRefusing:
 
 
 @dataclass(frozen=True)
-class EndCostly:
+class EndCostly(Action):
     """End these machines, at work or not: all machines cost `hourly` dollars, above `limit`."""
 
     machines: tuple[Machine, ...]
@@ -181,40 +185,26 @@ class EndCostly:
 
 
 @dataclass(frozen=True)
-class PutAlarm:
+class PutAlarm(Action):
     """Create the alarm of a machine."""
 
     machine: Machine
 
 
 @dataclass(frozen=True)
-class DeleteAlarms:
+class DeleteAlarms(Action):
     """Delete the alarms of machines that are gone."""
 
     names: tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class EndRun:
+class EndRun(Action):
     """Every job has its record: take everything down."""
 
 
 @dataclass(frozen=True)
-class EndMachines:
+class EndMachines(Action):
     """Nothing more can happen, but jobs are unfinished: end what costs money, keep the queue."""
 
     why: str
-
-
-Action = (
-    SetDesired
-    | SetTarget
-    | Remove
-    | EndBroken
-    | EndRefusing
-    | EndCostly
-    | PutAlarm
-    | DeleteAlarms
-    | EndRun
-    | EndMachines
-)

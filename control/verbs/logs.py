@@ -68,7 +68,7 @@ def command(
         )
     if not job and (follow or attempt):
         raise UserError(
-            "`logs` follows, and counts the attempts of, one job only.",
+            "--follow and --attempt are for one job.",
             "Name a job, or leave --follow and --attempt out.",
         )
     _, aws, run = project.find_run(where, run_id)

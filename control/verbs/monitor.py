@@ -194,7 +194,7 @@ def _silence(seconds: float) -> str:
     return (
         f"the auto-monitor has reported nothing for {seconds / 60:.0f} minutes: see its log, "
         f"{lambda_function.LOG_GROUP}, or end it and watch yourself: AUTO_MONITOR = False in "
-        f"config.py, then: {typed('setup')}, {typed('startCluster')}, {typed('monitor')}"
+        f"config.py, then: {typed('setup')} && {typed('startCluster')} && {typed('monitor')}"
     )
 
 

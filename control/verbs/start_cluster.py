@@ -249,7 +249,10 @@ def _request(
     live = _live(aws, run, clock())
     if order.continues:
         more = several(sum(entry.target for entry in order.pending), "machine")
-        screen.say(f"Requested, as was written down before: {more}. To add others, type it again.")
+        screen.say(
+            f"Requested what an interrupted command had begun: {more}. To add others, type the "
+            "same command again."
+        )
     elif live and not order.add:
         run = fleet_requests.resize(aws, run, live, order.target)
         before = sum(state.target for state in live)
@@ -365,7 +368,7 @@ def _say_price(
             screen.say(expected)
     if config.MACHINE_PRICE is None and config.MAX_HOURLY_COST is None:
         screen.say(
-            "No limit of price is set (MACHINE_PRICE, MAX_HOURLY_COST): the market price is paid, "
+            "No price limit is set (MACHINE_PRICE, MAX_HOURLY_COST): you pay the market price, "
             "which is never above the on-demand price."
         )
 

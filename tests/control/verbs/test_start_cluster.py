@@ -189,7 +189,7 @@ def test_adding_that_was_broken_off_adds_once_when_typed_again(
     run = start_cluster.start(aws, config, run, FLEET, yes=True, add=True)
     states = fleet.describe(aws.ec2, fleets_in_account(aws, run))
     assert sorted(s.target for s in states) == [1, 2]
-    assert "as was written down before" in capsys.readouterr().out
+    assert "what an interrupted command had begun: " in capsys.readouterr().out
     with pytest.raises(ExplainedError, match="cannot fill more than the 3 machines"):
         start_cluster.start(aws, config, run, FLEET, yes=True, add=True)
 
