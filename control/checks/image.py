@@ -30,7 +30,7 @@ class ImageName:
 
     @property
     def ecr(self) -> tuple[str, str] | None:
-        """Account and region of ECR, None if it is in another registry."""
+        """Return account and region of ECR; None if it is in another registry."""
         found = _ECR.fullmatch(self.registry)
         return (found[1], found[2]) if found else None
 

@@ -63,13 +63,13 @@ class Observed:
 
     @property
     def at_work(self) -> bool:
-        """True if any job runs, as far as SQS and ECS report."""
+        """Return whether any job runs, as far as SQS and ECS report."""
         in_flight = self.queue is not None and self.queue.in_flight > 0
         return in_flight or any(m.busy_tasks for m in self.machines)
 
     @property
     def accepts_no_jobs(self) -> bool:
-        """True if jobs wait, containers run, and none has a job."""
+        """Return whether jobs wait, containers run, and none has a job."""
         waiting = self.queue is not None and self.queue.visible > 0
         running = self.service is not None and self.service.running > 0
         return waiting and running and not self.at_work
@@ -134,7 +134,7 @@ class Pace:
 
 
 class Action:
-    """What the monitor can do."""
+    """One thing that the monitor can do."""
 
 
 @dataclass(frozen=True)

@@ -178,7 +178,7 @@ def _followed(aws: AWS, run: Run, job: Found, of_job: Known, wait: Wait) -> Iter
 
 
 def _since(aws: AWS, run: Run, job: Found, on_s3: list[Attempt]) -> Iterator[Event]:
-    """The job's lines in CloudWatch after the last log that is on S3."""
+    """Return the job's lines in CloudWatch after the last log that is on S3."""
     since = run.began
     if on_s3:
         head = aws.s3.head_object(Bucket=run.bucket, Key=on_s3[-1].log_key)
