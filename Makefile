@@ -37,6 +37,7 @@ faults: $(VENV)/.test  ## the worker under faults that last: minutes, on a quiet
 check: $(VENV)/.test docs  ## everything else that CI checks
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/python -m tests.plain_english
 	$(BIN)/mypy
 	$(BIN)/vermin --quiet --violations --no-tips --target=3.8- worker examples/*/worker
 	$(BIN)/shellcheck .ci/run worker/run-worker.sh worker/plumbing/install-packages.sh tests/trials/scripts/ImageJ-linux64

@@ -48,9 +48,9 @@ AUTO_MONITOR = False  # True: AWS itself watches the run, your computer may be o
 CREATE_DASHBOARD = True  # in CloudWatch
 CLEAN_DASHBOARD = True  # removed at the end
 
-# IS A JOB DONE ALREADY? (looks at the outputs, skips the job if they are there)
+# IS A JOB DONE ALREADY? (checks the outputs, skips the job if they exist)
 CHECK_IF_DONE_BOOL = False
-EXPECTED_NUMBER_FILES = 1  # so many files make it done
+EXPECTED_NUMBER_FILES = 1  # a job with this many files is done
 MIN_FILE_SIZE_BYTES = 1  # smaller ones do not count
 NECESSARY_STRING = ""  # only files with this in their name count
 

@@ -24,7 +24,7 @@ from control.command import typed
 from control.config import load_config
 from control.errors import UserError
 from control.records.delivery import STATE_FOLDER
-from control.user_files import grid, job_file, tables, template
+from control.user_files import grid, job_file, json_file, tables, template
 from control.user_files.template import Template
 from control.verbs import submit
 from control.verbs.local.environment import load_project
@@ -221,7 +221,9 @@ def _wells(args: SimpleNamespace) -> list[str]:
 
 def _message(args: SimpleNamespace) -> dict[str, Any]:
     """Return the template file with what --set and --group put into it."""
-    message = job_file.parse(args.template) if args.template else {}
+    message: Any = {}
+    if args.template:
+        message = json_file.read(args.template, "job", "files/exampleJob.json")
     if not isinstance(message, dict):
         raise UserError(f"{args.template}: a template is one JSON object.", "Begin it with {.")
     message.update(_pair(text, "--set") for text in args.shared)

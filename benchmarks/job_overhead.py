@@ -86,7 +86,7 @@ def run_job(job: Any) -> None:
 
 def be_worker(jobs: int) -> None:
     """Do the jobs as a worker does them, and print their cost."""
-    from plumbing import attempt, machine, process, records, upload
+    from plumbing import attempt, job_process, machine, records, upload
     from plumbing import worker as loop
     from plumbing.aws_clients import make_session
     from plumbing.fork_server import ForkServer
@@ -121,7 +121,7 @@ def be_worker(jobs: int) -> None:
         (attempt, "JobLog", "log made"),
         (ForkServer, "fork", "job's process ordered"),
         (Lease, "keep", "thread of the lease started"),
-        (process, "watch", "the job's process until its end"),
+        (job_process, "watch", "the job's process until its end"),
         (upload, "items_of", "outputs found"),
         (upload, "send_all", "PutObject: output"),
         (JobLog, "packed", "log packed"),

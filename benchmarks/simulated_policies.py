@@ -24,12 +24,12 @@ from control.monitoring.facts import (
     Machine,
     Memory,
     Observed,
-    Pace,
     PutAlarm,
     Remove,
     SetDesired,
     SetTarget,
 )
+from control.monitoring.pace import Pace
 from embedded_aws.model import Refused
 from embedded_aws.model import events as e
 from embedded_aws.model.fleets import activity

@@ -199,7 +199,7 @@ def with_plumbing(direction: str, folder: Path, prefix: str) -> None:
         items = upload.items_of(folder, BUCKET, prefix, {}, print)
         upload.send_all(s3, items, lambda: None)
     else:
-        download.fetch_one(s3, BUCKET, f"{prefix}/", folder, lambda: None)
+        download.fetch_one(s3, BUCKET, f"{prefix}/", folder)
 
 
 def with_put_object(direction: str, folder: Path, prefix: str) -> None:

@@ -1,6 +1,5 @@
-"""What run.py does on the control node.
+"""The control node: everything that run.py does.
 
-Here lies what every part stands on: settings, errors, the reasons that explain what AWS answers,
-the command line and the screen. Each folder may import those before it, and none after it:
-jobs, services, runs, reports, monitoring, checks, verbs.
+The modules in this folder serve every part: model, settings, errors, text, screen, command line.
+Each of the folders may import those that tests/test_layout.py lists before it, and none after it.
 """

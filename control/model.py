@@ -61,7 +61,8 @@ class Run:
     """A run in run.json: all that monitor and stop need, so that neither reads config.py.
 
     `config` holds the settings of the last setup. `sending` has the submit commands that have not
-    finished, by number, with the number of their last part whose jobs are all sent.
+    finished, by number, with the number of their last part whose jobs are all sent;
+    `sending_again` those with --again, until an --again has sent all its jobs.
     """
 
     app_name: str
@@ -79,6 +80,7 @@ class Run:
     log_group: str = ""
     submissions: int = 0
     sending: dict[str, int] = field(default_factory=dict)
+    sending_again: list[int] = field(default_factory=list)
     fleets: tuple[FleetEntry, ...] = ()
     memory: dict[str, Any] = field(default_factory=dict)
     ended: str = ""

@@ -6,6 +6,8 @@ import difflib
 from collections.abc import Iterable
 from pathlib import Path
 
+_HALF_A_CENT = 0.005
+
 
 def several(number: int, noun: str) -> str:
     """Return '1 machine', '2,000 machines'."""
@@ -45,9 +47,15 @@ def format_megabytes(mb: float) -> str:
 
 def format_dollars(amount: float) -> str:
     """Return '$0.07', '$12.40', '$1,234'."""
-    if 0 < amount < 0.005:
+    if 0 < amount < _HALF_A_CENT:
         return "under $0.01"
     return f"${amount:,.2f}" if amount < 1000 else f"${amount:,.0f}"
+
+
+def about_dollars(amount: float) -> str:
+    """Return 'about $0.07', 'about $1,234', and 'under $0.01' for less than a cent."""
+    shown = format_dollars(amount)
+    return shown if 0 < amount < _HALF_A_CENT else f"about {shown}"
 
 
 def format_percent(share: float) -> str:

@@ -1,4 +1,4 @@
-"""What of an app exists in an account, found by names and tags, so that two can be compared."""
+"""The resources of an app in an account, found by names and tags, so that two can be compared."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _VOLATILE = re.compile(
 
 
 def of_app(aws, config) -> dict:
-    """Everything of the app, with its own names and whatever differs from run to run made equal."""
+    """Return all resources of the app, with everything masked that differs between runs."""
     name, cluster = config.APP_NAME, config.ECS_CLUSTER
     found = {
         "queues": _queues(aws, name),
@@ -46,7 +46,7 @@ def of_app(aws, config) -> dict:
 
 
 def of_account(aws, config) -> dict:
-    """The roles of an account, with all that hangs on them, and the auto-monitor."""
+    """Return the roles of an account with their policies and profiles, and the auto-monitor."""
     number = aws.sts.get_caller_identity()["Account"]
     details = aws.iam.get_account_authorization_details(Filter=["Role"])["RoleDetailList"]
     kept = ("AssumeRolePolicyDocument", "RolePolicyList", "AttachedManagedPolicies", "Tags")
@@ -108,7 +108,7 @@ def _remove_roles(iam) -> None:
 
 
 def difference(one, other, where=""):
-    """Where two states differ, and how."""
+    """Return where two states differ, and how."""
     if isinstance(one, dict) and isinstance(other, dict):
         return [
             found
@@ -119,7 +119,7 @@ def difference(one, other, where=""):
 
 
 def machines_up(aws, config) -> int:
-    """How many machines of the app run, whatever fleet they are of."""
+    """Return how many machines of the app run, whatever fleet they belong to."""
     tagged = {"Name": "tag:distributed-something", "Values": [config.APP_NAME]}
     up = {"Name": "instance-state-name", "Values": ["pending", "running"]}
     found = aws.ec2.describe_instances(Filters=[tagged, up])["Reservations"]

@@ -1,4 +1,4 @@
-"""What all tests stand on: no AWS settings of the developer's, a config.py, an AWS in memory."""
+"""Fixtures for all tests: no AWS settings of the developer, a config.py, an AWS in memory."""
 
 import dataclasses
 import functools
@@ -42,9 +42,9 @@ VALUES = {
 }
 
 
-# Each test makes sessions of its own, and each session reads the descriptions of its services anew:
-# a sixth of all the processor time of the tests. One loader for all, as the clients of one session
-# share one; moto, which adds to what it reads, has its own.
+# Each test makes its own sessions, and each session would read the descriptions of its services
+# again: a sixth of all the processor time of the tests. So all share one loader, as the clients of
+# one session do; moto, which adds to what it reads, has its own.
 botocore.session.create_loader = functools.cache(botocore.session.create_loader)
 
 
@@ -103,15 +103,15 @@ def sample(request):
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config):
-    """Three for two processors: a quarter of the time of a test goes by in waiting."""
+    """Return three processes for two processors, since tests wait a quarter of their time."""
     return (os.cpu_count() or 1) * 3 // 2
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
-    """A file's tests run in one process, which makes what they share once.
+    """Run the tests of a file in one process, which makes once what they share.
 
-    Not by xdist's groups: pytest 9.2 silently does without them
+    Not by xdist's groups, which pytest 9.2 silently ignores
     (https://github.com/pytest-dev/pytest-xdist/issues/1386).
     """
     return _ByFile(config, log) if config.getvalue("dist") == "loadfile" else None
@@ -159,19 +159,19 @@ def aws():
 
 
 def config_of(**changes):
-    """A Config of VALUES with changes."""
+    """Return a Config of VALUES with changes."""
     values = {**VALUES, **changes}
     return Config(**{**values, "MACHINE_TYPE": tuple(values["MACHINE_TYPE"])})
 
 
 def entry_of(**changes):
-    """A fleet as run.json has it."""
+    """Return a fleet as run.json holds it."""
     known = {"template": "t", "template_data": {}, "request": {}, "target": 1, "requested": ""}
     return FleetEntry(**{**known, **changes})
 
 
 def new_run(queue_url=""):
-    """A run that was just set up."""
+    """Return a run that was just set up."""
     return Run(
         app_name="Test",
         run_id="20260101T000000Z",
@@ -218,7 +218,7 @@ def embedded_server(tmp_path_factory):
 
 @contextmanager
 def leading_to(server):
-    """Within the block os.environ leads to this AWS on this computer, and to no other."""
+    """Let os.environ lead only to this AWS on this computer within the block."""
     with pytest.MonkeyPatch.context() as patch:
         for name in [name for name in os.environ if name.startswith("AWS_")]:
             patch.delenv(name)
@@ -260,7 +260,7 @@ def embedded(embedded_server, embedded_roles, monkeypatch):
 
 
 def ready_clients(config):
-    """Clients of the AWS in the environment, with bucket and roles."""
+    """Return clients of the AWS in the environment, after making a bucket and the roles."""
     clients = AWS(boto3.Session(region_name="us-east-1"))
     clients.s3.create_bucket(Bucket=BUCKET)
     setup_aws.make_roles(clients, config)

@@ -110,7 +110,7 @@ def changing(calls: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
 
 
 def numbered(calls: Iterable[tuple[str, str]]) -> list[tuple[str, str, int]]:
-    """Each call with its number among those of its kind, from 1, as `deny_beside` holds them."""
+    """Return each call with its number among calls of its kind, from 1, as for `deny_beside`."""
     made: Counter[tuple[str, str]] = Counter()
     found = []
     for call in calls:

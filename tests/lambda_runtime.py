@@ -12,9 +12,9 @@ from pathlib import Path
 
 from control.aws.sqs import queue_counts
 
-# boto3 and what it stands on, as the runtime of Lambda has them.
+# boto3 and its dependencies, as the runtime of Lambda has them.
 RUNTIME = ("boto3", "botocore", "s3transfer", "jmespath", "dateutil", "six", "urllib3")
-# The handler's clock is so many minutes ahead as have been let pass with its calls.
+# The handler's clock is ahead by the minutes that its calls have let pass.
 DRIVER = """
 import importlib.util, json, sys, time
 sys.path[:0] = sys.argv[1:3]
@@ -37,10 +37,10 @@ for line in sys.stdin:
 
 
 def minutes_to_pass(sqs, queue_url):
-    """One before the next call if no job waits or runs, else none.
+    """Return 1, the minutes before the next call, if no job waits or runs; else 0.
 
-    Jobs take real time: workers that are slow to begin on a busy computer would be ended as those
-    that take no job.
+    Jobs take real time: workers that are slow to start on a busy computer would be ended as idle
+    ones.
     """
     left = queue_counts(sqs, queue_url)
     return 0 if left and left.total else 1
@@ -48,7 +48,10 @@ def minutes_to_pass(sqs, queue_url):
 
 @contextmanager
 def running(code: bytes, folder: Path, keys=()):
-    """Calls the handler with an event, after so many minutes (0); `keys` are a role's."""
+    """Yield a function that calls the handler with an event, some minutes (0) after the last call.
+
+    `keys` are a role's.
+    """
     zip_file, libraries = folder / "function.zip", folder / "runtime"
     zip_file.write_bytes(code)
     libraries.mkdir()

@@ -105,7 +105,7 @@ def docstrings(text: str) -> Iterator[Finding]:
 
 
 def check(name: str, text: str, table: Table) -> list[Finding]:
-    """Return what of a file's text is not plain, in the order of its lines."""
+    """Return the places of a file's text that are not plain, in the order of its lines."""
     prose, found = text, list[Finding]()
     if name.endswith(".md"):
         prose = without(CODE_IN_PAGE, text)

@@ -14,7 +14,7 @@ _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
 
 
 def lines_on_terminal(command, columns=80, **options):
-    """Return what a command shows on a terminal of so many columns: lines, without colors.
+    """Return what a command shows on a terminal with `columns`: lines, without colors.
 
     What a progress bar writes over itself counts as lines, too.
     """

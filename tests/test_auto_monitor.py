@@ -67,7 +67,7 @@ def newest(aws, run):
 
 
 def each_minute(aws, run, function, answers):
-    """A `sleep` that calls the function if it is scheduled; a minute passes if no job is left."""
+    """Return a `sleep` that calls the scheduled function; with no job left a minute passes."""
     end = time.monotonic() + LIMIT
 
     def sleep(seconds):
@@ -178,7 +178,7 @@ def test_without_the_function_no_machine_is_requested(watched, set_up, tmp_path)
     assert len(newest(aws, run).fleets) == 1
 
 
-def test_a_function_of_another_version_is_said(watched, capsys):
+def test_a_function_of_another_version_is_reported(watched, capsys):
     aws, config, run = watched(MEMORY=900_000)
     aws.functions.update_function_code(FunctionName=lambda_function.NAME, ZipFile=b"older")
     start_cluster.start(aws, config, newest(aws, run), FLEET, yes=True)
@@ -220,17 +220,17 @@ def test_what_hinders_the_auto_monitor_is_shown_on_the_laptop(watched, monkeypat
     assert "lacks the permission ecs:DescribeServices on y" in capsys.readouterr().out
 
 
-def test_a_silent_auto_monitor_is_said(watched, capsys):
+def test_a_silent_auto_monitor_is_reported(watched, capsys):
     aws, config, run = watched(MEMORY=900_000)
-    minutes = iter((0, 2, 7))
+    minutes = iter((0, 2, 7, 7))
 
     class Enough(Exception):
         pass
 
     def sleep(seconds):
-        if "has said nothing for 7 minutes" in capsys.readouterr().out:
+        if "has reported nothing for 7 minutes" in capsys.readouterr().out:
             raise Enough
 
     began = time.time()
     with pytest.raises(Enough):
-        monitor.watch(aws, run, QUICK, lambda: began + 60 * next(minutes, 7), sleep)
+        monitor.watch(aws, run, QUICK, lambda: began + 60 * next(minutes), sleep)

@@ -1,4 +1,4 @@
-"""Every verb, broken off, denied or throttled at the calls that it makes to AWS.
+"""Every verb, interrupted, denied or throttled at the calls that it makes to AWS.
 
 At a sample of the calls; with --every-point at every single one.
 """
@@ -18,7 +18,7 @@ from control import cli
 from control.aws import session
 from control.errors import ExplainedError
 from control.monitoring import auto_monitor
-from control.monitoring.facts import Pace
+from control.monitoring.pace import Pace
 from control.records import job_objects
 from control.verbs import monitor, start_cluster
 from tests import account_state
@@ -33,7 +33,7 @@ ZERO = {"ApproximateNumberOfMessages": "0"}
 
 @pytest.fixture(scope="module")
 def unbroken_ones():
-    """What each verb does when nothing goes wrong, seen once: (calls, state)."""
+    """The (calls, state) of each verb when nothing goes wrong, each made once."""
     return {}
 
 
@@ -43,7 +43,7 @@ def verbs(breakable, embedded, project, unbroken_ones, monkeypatch):
     aws, injection = breakable
     monkeypatch.setattr(session, "connect", lambda config: aws)
     monkeypatch.setattr(monitor, "Pace", lambda: AT_ONCE)
-    # It only looks on, and what it looks for never comes: the containers fit on no machine.
+    # It only watches, and without success: the containers fit on no machine.
     monkeypatch.setattr(start_cluster, "wait_for_machines", lambda *_, **__: True)
     # Pauses of botocore before it tries again.
     monkeypatch.setattr("botocore.endpoint.time", types.SimpleNamespace(sleep=lambda _: None))
@@ -55,27 +55,27 @@ def verbs(breakable, embedded, project, unbroken_ones, monkeypatch):
     made.tidy()
 
 
-# verb -> how it finds the world, first and for each later break
+# verb -> the world in which it starts, first and for each later interruption
 WORLDS = {
     "setupAWS": "with_empty_account",
     "setup": "with_nothing",
     "startCluster": "with_jobs_again",
     "monitor": "with_all_done",
     "stop": "with_machines_again",
-    "retry": "with_given_up",
+    "retry": "with_ended_run",
     "auto-monitor": "with_all_done",
 }
-# What breaks off while jobs are sent is counted job by job: tests/control/verbs/test_retry.py.
+# Interruptions while jobs are sent are counted job by job: tests/control/verbs/test_retry.py.
 TYPED = [verb for verb in WORLDS if verb != "auto-monitor"]
-BROKEN_OFF = [verb for verb in TYPED if verb != "retry"]
+INTERRUPTED = [verb for verb in TYPED if verb != "retry"]
 ENDS = ("monitor", "stop", "auto-monitor")
 UNSAID = ("/auto-monitor.json", "run.json/schedule")
 
 
 def unbroken(verbs, verb):
-    """(calls, state) of the verb when nothing goes wrong.
+    """Return (calls, state) of the verb when nothing goes wrong.
 
-    There may be some calls more or less from time to time: a machine is up yet, or not.
+    The number of calls may differ a little from time to time: a machine is up already, or not.
     """
     known = verbs.unbroken
     key = verb, bool(verbs.auto_monitor)
@@ -91,55 +91,55 @@ def unbroken(verbs, verb):
     return known[key]
 
 
-@pytest.mark.parametrize("verb", BROKEN_OFF)
-def test_broken_off_after_any_call_a_verb_is_completed_by_the_next(verbs, verb, sample):
-    break_off_everywhere(verbs, verb, sample)
+@pytest.mark.parametrize("verb", INTERRUPTED)
+def test_interrupted_after_any_call_a_verb_is_completed_by_the_next(verbs, verb, sample):
+    interrupt_everywhere(verbs, verb, sample)
 
 
 @pytest.mark.parametrize("verb", ["startCluster", "stop", "auto-monitor"])
-def test_broken_off_after_any_call_with_the_auto_monitor_on(verbs, verb, sample, monkeypatch):
-    """Its schedule is begun and ended too; its own step is broken off like a verb, and completed by
-    the next minute's."""
+def test_interrupted_after_any_call_with_the_auto_monitor_on(verbs, verb, sample, monkeypatch):
+    """Its schedule is begun and ended too; its own step is interrupted like a verb, and the step of
+    the next minute completes it."""
     monkeypatch.setattr(session, "AWS", lambda session: verbs.aws)
     monkeypatch.setattr(auto_monitor, "Pace", lambda: AT_ONCE)
     verbs.watched()
-    expected = break_off_everywhere(verbs, verb, sample)
+    expected = interrupt_everywhere(verbs, verb, sample)
     assert len(expected["schedules"]) == (verb not in ENDS)
 
 
-def break_off_everywhere(verbs, verb, sample):
-    """Break the verb off after calls that can change something, complete it, and compare.
+def interrupt_everywhere(verbs, verb, sample):
+    """Interrupt the verb after calls that can change something, complete it, and compare.
 
-    Returns the state.
+    Return the state.
     """
     calls, expected = unbroken(verbs, verb)
     wanted = len(changing(calls))
     points = sample(range(1, wanted + 1), POINTS)
     for k in points:
         getattr(verbs, WORLDS[verb])()
-        broken = break_off(verbs, verb, k)
+        broken = interrupt(verbs, verb, k)
         if broken is None:
-            # It has come to its end with fewer calls than at first.
+            # It has ended with fewer calls than at first.
             assert k > 0.9 * wanted
             continue
         made = list(verbs.injection.calls) if verb == "auto-monitor" else []
         verbs.type(verb)
         differs = verbs.differs_from(expected)
         if ("scheduler", "DeleteSchedule") in made:
-            # Without its schedule it is not called again: what it only tells may stay unsaid.
+            # Without its schedule it is not called again, so what it only reports may be missing.
             differs = [d for d in differs if not d.split(": ")[0].endswith(UNSAID)]
-        assert differs == [], f"broken off {broken}"
+        assert differs == [], f"interrupted {broken}"
         if verb in ENDS:
             assert account_state.machines_up(verbs.aws, verbs.config) == 0
     print(
-        f"{verb}: broken off after {len(points)} of {wanted} changing calls, of {len(calls)} in all"
+        f"{verb}: interrupted after {len(points)} of {wanted} changing calls; {len(calls)} in all"
     )
     return expected
 
 
-def break_off(verbs, verb, k):
-    """Break the verb off after its k-th call that can change something; None if it has come to its
-    end before."""
+def interrupt(verbs, verb, k):
+    """Interrupt the verb after its k-th call that can change something; return None if it ends
+    before that."""
     try:
         verbs.type(verb, break_after=k)
     except Broken as broken:
@@ -165,8 +165,8 @@ def test_a_denied_call_names_the_permission_and_with_it_the_verb_goes_on(verbs, 
     getattr(verbs, WORLDS[verb])()
     denied = denied_once_each(verbs, verb, allowed)
     print(f"{verb}: {len(denied) - len(allowed)} calls denied once, {len(made)} made without")
-    # What is only looked at depends on what is up yet, and a machine that a denied end has ended
-    # leaves the cluster by itself.
+    # The reading calls depend on what is up already, and a machine whose end was denied after it
+    # ended leaves the cluster by itself.
     wanted = set(changing(made))
     wanted -= {("ecs", "DeregisterContainerInstance")}
     assert {call[:2] for call in denied} >= wanted
@@ -195,12 +195,12 @@ def denied_once_each(verbs, verb, allowed):
 
 
 def template_is_there(verbs):
-    """The call before RequestSpotFleet has been made."""
+    """Return whether the call before RequestSpotFleet has been made."""
     return verbs.state()["launch templates"] != []
 
 
 def service_is_gone(verbs):
-    """The end of the run has begun."""
+    """Return whether the end of the run has begun."""
     return verbs.state()["cluster"] == []
 
 

@@ -23,10 +23,10 @@ from tests.worker_records import put
 
 
 class Questions(Verbs):
-    """As Verbs, for questions: what is typed, and what it answers."""
+    """Verbs that only answer questions."""
 
     def ask(self, words, capsys, **faults):
-        """(exit code, standard output, standard error) of a verb with these faults."""
+        """Return (exit code, standard output, standard error) of a verb with these faults."""
         capsys.readouterr()
         with self.injection.watch(**faults):
             words = ["--config", str(self.config.path.parent), *words]
@@ -34,7 +34,7 @@ class Questions(Verbs):
         return code, *capsys.readouterr()
 
     def with_a_failed_job(self):
-        """Two jobs that the run's queue has no message of any more: one done, one given up."""
+        """Make a run without messages, with one job done and one failed for good."""
         self.with_jobs()
         the_run = self.run()
         self.aws.sqs.purge_queue(QueueUrl=the_run.queue_url)
@@ -46,14 +46,14 @@ class Questions(Verbs):
         put(self.aws.s3, the_run, good, "done", lines=["this is right"])
 
     def with_ended_machines(self):
-        """Asked for, and cancelled: the history of the request is read."""
+        """Request and cancel machines, so that the history of the request is read."""
         self.with_machines()
         the_run = self.run()
         ids = [fleet.fleet_id for fleet in the_run.fleets]
         self.aws.ec2.cancel_spot_fleet_requests(SpotFleetRequestIds=ids, TerminateInstances=True)
 
     def with_lost_jobs(self):
-        """Nothing in the queue, and no record."""
+        """Empty the queue of a run that has no records."""
         self.with_machines()
         self.aws.sqs.purge_queue(QueueUrl=self.run().queue_url)
 
@@ -71,7 +71,7 @@ def questions(breakable, embedded, project, monkeypatch):
     made.tidy()
 
 
-# what is asked -> the worlds in which it makes other calls
+# each question with the worlds in which it makes other calls
 ASKED = [
     (("check", "--json"), "with_nothing"),
     (("check", "--json"), "with_a_failed_job"),
@@ -101,12 +101,12 @@ def test_each_call_throttled_once_is_not_noticed(questions, capsys, words, world
 
 
 def usual(words):
-    """The exit code: the containers of these projects are made to fit on no machine."""
+    """Return the usual exit code; the containers of these projects fit on no machine on purpose."""
     return 1 if words[0] == "check" else 0
 
 
 def shape(out):
-    """What an answer says, without what another moment makes different."""
+    """Return the content of an answer, without what differs from one moment to another."""
     try:
         told = json.loads(out)
     except json.JSONDecodeError:

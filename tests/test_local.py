@@ -17,8 +17,8 @@ import boto3
 import pytest
 
 import run
-from control.command import run_main
-from control.verbs import local
+from control.cli import run_main
+from control.verbs.local import local
 from tests.conftest import QUICK
 
 ROOT = Path(__file__).parent.parent
@@ -93,7 +93,7 @@ def own_project(write_config):
 
 
 def processes_of(folder):
-    """The pids of processes that have something of this folder on their command line."""
+    """Return the pids of processes whose command line names a path in this folder."""
     found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
@@ -119,7 +119,7 @@ def test_the_example_counts_the_words_of_the_documentation(tmp_path):
     assert "\x1b" not in out, "control characters in a pipe"
 
 
-def test_a_failed_job_is_said_and_its_log_is_kept(own_project, tmp_path, typed_here):
+def test_a_failed_job_is_reported_and_its_log_is_kept(own_project, tmp_path, typed_here):
     folder = own_project({"name": "good", "do": "work"}, {"name": "bad", "do": "fail"})
     output = tmp_path / "output"
     code, out, err = typed_here(
@@ -158,7 +158,7 @@ def test_outputs_that_would_leave_the_folder_are_refused(own_project, tmp_path, 
     assert not (tmp_path / "a/outside").exists() and not (tmp_path / "outside").exists()
 
 
-def test_a_worker_that_cannot_start_is_said_and_given_up(own_project, tmp_path, typed_here):
+def test_a_worker_that_cannot_start_ends_the_run_with_its_reason(own_project, tmp_path, typed_here):
     folder = own_project({"name": "x", "do": "work"})
     (folder / "worker/generic-worker.py").write_text("import no_such_package\n")
     code, out, err = typed_here(
@@ -189,7 +189,9 @@ def test_a_program_that_is_not_in_the_image_ends_the_run_and_says_so(
     assert next(output.glob("runs/*/*/report.html")).exists()
 
 
-def test_inputs_lie_where_it_is_said_and_only_the_first_jobs_are_done(own_project, typed_here):
+def test_inputs_are_read_from_the_given_folder_and_only_the_first_jobs_are_done(
+    own_project, typed_here
+):
     folder = own_project()
     (folder / "data/in").mkdir(parents=True)
     (folder / "data/in/a.txt").write_text("found")
@@ -239,7 +241,7 @@ def test_containers_without_an_engine_are_refused_and_one_is_named(tmp_path, typ
     assert "Starting" not in out
 
 
-def test_an_engine_that_does_not_answer_is_told_with_its_own_words(tmp_path, typed_here):
+def test_an_engine_that_does_not_answer_is_reported_with_its_own_words(tmp_path, typed_here):
     program = tmp_path / "docker"
     program.write_text("#!/bin/sh\necho 'Cannot connect to the Docker daemon.' >&2\nexit 1\n")
     program.chmod(0o755)
@@ -302,7 +304,7 @@ def served(own_project, tmp_path):
             server.process.stdout.close()
 
 
-def test_each_verb_beside_a_served_aws(served, tmp_path, typed_here):
+def test_each_verb_next_to_a_served_aws(served, tmp_path, typed_here):
     folder, server = served()
     said = "\n".join(server.said)
     assert "For the 2 workers of this computer: " not in said, "they are as config.py has them"
@@ -311,42 +313,43 @@ def test_each_verb_beside_a_served_aws(served, tmp_path, typed_here):
     assert server.said[-1].startswith(f"Next: python run.py --config {folder} setup")
     assert len(server.said) < 8, "what to type is not hidden among other words"
 
-    def beside(*argv):
+    def type_next(*argv):
         return typed_here("--config", folder, *argv, env=server.environment)
 
-    assert beside("setup")[0] == 0
-    code, out, _ = beside("submitJob", "files/jobs.json")
+    assert type_next("setup")[0] == 0
+    code, out, _ = type_next("submitJob", "files/jobs.json")
     assert code == 0 and out.startswith("2 jobs sent")
-    code, out, _ = beside("submitJob", "files/jobs.json")
-    assert code == 0 and out.startswith("0 jobs sent") and "2 jobs submitted" in out
-    code, _, err = beside("startCluster", "files/exampleFleet.json")
+    code, out, _ = type_next("submitJob", "files/jobs.json")
+    assert code == 0 and out.startswith("0 jobs sent") and "2 jobs skipped: already" in out
+    code, _, err = type_next("startCluster", "files/exampleFleet.json")
     assert code == 2 and "--yes" in err
-    code, out, err = beside("startCluster", "files/exampleFleet.json", "--yes")
+    code, out, err = type_next("startCluster", "files/exampleFleet.json", "--yes")
     assert (code, err) == (0, "")
     assert f"Next: python run.py --config {folder} monitor" in out
-    code, out, err = beside("monitor")
+    code, out, err = type_next("monitor")
     assert code == 1 and err.startswith("Error: 1 of 2 jobs failed.")
     assert f"    log: python run.py --config {folder} logs bad" in out
     assert "\nOutputs: s3://test-bucket/out/good/\n" in out
     assert f"python run.py --config {folder} failures" in err
     assert f"python run.py --config {folder} retry" in err
-    code, _, err = beside("submitJob", "files/jobs.json")
+    code, _, err = type_next("submitJob", "files/jobs.json")
     assert code == 1 and "has ended" in err
-    code, out, _ = beside("status")
+    code, out, _ = type_next("status")
     assert code == 0 and ", ended 20" in out and "1 done, 0 skipped, 1 failed of 2 jobs" in out
     assert f"Next: python run.py --config {folder} failures " in out
-    code, out, _ = beside("stop")
+    code, out, _ = type_next("stop")
     assert code == 0 and "has ended" in out and "1 job done, 0 skipped, 1 failed" in out
     assert f"Next: python run.py --config {folder} failures " in out
     records = [
         json.loads(one.get()["Body"].read()) for one in bucket_of(server) if "/records/" in one.key
     ]
     assert sorted(r["state"] for r in records) == ["done", "failed"]
-    assert all(set(r) == _fields_of_the_contract() for r in records)
+    # Only a done record holds the log itself.
+    assert all({*r, "log"} == _fields_of_the_contract() for r in records)
     assert server.stop() == 0
     assert (tmp_path / "output/out/good/done.txt").exists()
     assert _nothing_left(folder)
-    code, _, err = beside("status")
+    code, _, err = type_next("status")
     assert code == 1 and "The AWS on this computer has ended" in err
     assert f"are in {os.path.relpath(tmp_path / 'output', ROOT)}/." in err
 
@@ -367,7 +370,7 @@ def test_a_shell_that_reads_the_served_file_reaches_that_aws_and_its_inputs(serv
 
 
 def bucket_of(server):
-    """The objects in the bucket of a served AWS."""
+    """Return the objects in the bucket of a served AWS."""
     names = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
     session = boto3.Session(*(server.environment[name] for name in names), region_name="us-east-1")
     s3 = session.resource("s3", endpoint_url=server.environment["AWS_ENDPOINT_URL"])
@@ -377,13 +380,13 @@ def bucket_of(server):
 
 def _fields_of_the_contract():
     text = (ROOT / "documentation/contract.md").read_text(encoding="utf-8")
-    table = text.split("Every attempt and record is a JSON object:")[1].split("Outputs lie at")[0]
+    table = text.split("Every attempt and record is a JSON object:")[1].split("The causes:")[0]
     names = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
     return set(re.findall(r"`(\w+)`", " ".join(names)))
 
 
 def _nothing_left(folder):
-    """Whether all processes of the project have ended, after at most a few seconds."""
+    """Return whether all processes of the project have ended, after at most a few seconds."""
     deadline = time.monotonic() + 10
     while processes_of(folder) and time.monotonic() < deadline:
         time.sleep(0.1)

@@ -16,6 +16,7 @@ import embedded_aws
 from control.aws import cloudwatch_logs, iam, lambda_function
 from control.aws.scheduler import schedule_exists
 from control.aws.session import AWS
+from control.checks import all_checks
 from control.config import load_config
 from control.errors import ExplainedError
 from control.explain import aws_errors
@@ -23,7 +24,6 @@ from control.monitoring import act, run_state
 from control.records import resources, states, store
 from control.user_files import fleet_file
 from control.verbs import (
-    check,
     failures,
     logs,
     monitor,
@@ -194,7 +194,7 @@ def test_from_setup_to_the_end_as_control_node_and_worker(enforced, tmp_path):
     assert (counts.done, counts.failed) == (3, 1)
     made = an_account.admin.s3.get_object(Bucket="outputs", Key="out/a/done.txt")
     assert made["Body"].read() == b"TEXT"
-    failures.show(aws.s3, run)
+    failures.show(aws.s3, run, run)
     logs.show(aws, run, "missing")
     logs.show(aws, run, "a", attempt="1.1")
     assert retry.retry(aws, config, store.latest(aws.s3, BUCKET, run.app_name), Wanted()) == 1
@@ -209,7 +209,7 @@ def test_check_and_status_may_ask_all_that_they_ask(enforced, tmp_path):
     an_account, config = enforced
     aws = an_account.as_role(iam.CONTROL_ROLE)
     run = start(an_account, config, tmp_path)
-    found = check.findings(aws, config, fleet_file.FleetFile(), time.time())
+    _, found = all_checks.find_all(aws, config, fleet_file.FleetFile(), time.time())
     assert [one for one in found if one.outcome == "failed" or "permission" in one.what] == []
     assert {one.check for one in found if one.outcome == "not checkable"} == {
         *("quota", "placement score"),  # not known to this AWS
@@ -335,7 +335,7 @@ def test_a_role_for_containers_cannot_be_assumed_by_people(enforced):
         an_account.admin.sts.assume_role(RoleArn=_arn(iam.TASK_ROLE), RoleSessionName="test")
 
 
-def test_another_project_is_told_which_permission_is_missing(enforced, tmp_path):
+def test_another_project_reports_which_permission_is_missing(enforced, tmp_path):
     an_account, config = enforced
     text = config.path.read_text().replace("'Mine'", "'Theirs'")
     (tmp_path / "config.py").write_text(text)

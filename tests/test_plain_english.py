@@ -52,7 +52,7 @@ def test_what_no_lab_would_write_is_found(sentence, words):
         "EC2 lists no spot price; S3 reports an error.",
         "There are so many jobs that one machine is too slow.",
         "The job was cancelled; three promises, four analyses and an exercise remain.",
-        "The user asked the monitor to stop.",
+        "The user asked the monitor to stop; the container was told to stop.",
         "There is no bucket, and no machine is longer needed.",
         "The fake stands in for S3. Recommended: the endeared mentor of Singleton.",
         "Wait as long as necessary, besides.",

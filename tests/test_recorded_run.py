@@ -39,7 +39,7 @@ def read(s3, key):
     return s3.get_object(Bucket=BUCKET, Key=key)["Body"].read()
 
 
-def test_its_counts_are_those_that_were_asked_for(recorded):
+def test_its_counts_are_those_that_were_requested(recorded):
     run, s3 = recorded
     finished = 12_000 - 500 - 30
     expected = JobCounts(12_000, finished - 320, 20, 300)

@@ -36,8 +36,8 @@ def run_job(job):
         ran.write(job.name + "\\n")
     while job["name"] == "slow" and not (folder / "release").exists():
         time.sleep(0.1)
-    if job["name"] == "bad" and not (folder / "mended").exists():
-        raise JobFailed("not mended yet", retry=False)
+    if job["name"] == "bad" and not (folder / "fixed").exists():
+        raise JobFailed("not fixed yet", retry=False)
     (job.output_dir / "done.txt").write_text(job.name)
 
 if __name__ == "__main__":
@@ -103,11 +103,11 @@ class Site:
             threading.Event().wait(0.2)
 
     def ran(self):
-        """How often each job was run."""
+        """Return how often each job was run."""
         return Counter((self.folder / "ran").read_text().split())
 
     def state(self):
-        """The states of the records, by the names of their jobs, of all runs."""
+        """Return the states of the records of all runs, by job name."""
         found = {}
         for key in list_keys(self.aws.s3, BUCKET, f"runs/{self.config.APP_NAME}/"):
             if "/records/" in key:
@@ -143,7 +143,7 @@ def test_days_later_when_the_queue_is_gone(site):
     assert ended.ended and not site.aws.sqs.list_queues(
         QueueNamePrefix=f"{site.config.APP_NAME}Queue"
     ).get("QueueUrls")
-    (site.folder / "mended").touch()
+    (site.folder / "fixed").touch()
     assert site.retry() == 1
     assert site.retry() == 0
     assert site.run.run_id == ended.run_id and not site.run.ended
@@ -158,7 +158,7 @@ def test_days_later_when_the_queue_is_gone(site):
 def test_while_others_still_run(site):
     site.begin("slow", "bad", "good")
     site.until(failed=1, done=1)
-    (site.folder / "mended").touch()
+    (site.folder / "fixed").touch()
     assert site.retry() == 1
     assert site.retry() == 0
     site.until(done=2)
@@ -173,7 +173,7 @@ def test_after_stop(site):
     site.begin("bad", "slow")
     site.until(failed=1)
     stop.stop(site.aws, site.run, dry_run=False, pause=0.2)
-    (site.folder / "mended").touch()
+    (site.folder / "fixed").touch()
     (site.folder / "release").touch()
     assert site.retry("bad") == 1
     assert site.retry() == 0
@@ -190,9 +190,9 @@ def test_what_fails_again_can_be_sent_again(site):
     assert site.retry() == 1
     site.until(failed=1)
     assert site.retry() == 1
-    (site.folder / "mended").touch()
+    (site.folder / "fixed").touch()
     site.monitor()
-    if site.retry():  # it failed once more before it was mended
+    if site.retry():  # it failed once more before it was fixed
         site.start()
         site.monitor()
     assert site.state() == {"bad": ["done"]}

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parent.parent
 
 @pytest.fixture
 def project(write_config):
-    """Writes a project, with a job file beside its config.py if asked for; returns the folder."""
+    """Write a project, with a job file next to its config.py if given; return the folder."""
 
     def write(jobs=None, **changes):
         folder = write_config(**changes).parent
@@ -42,7 +42,7 @@ def typed(capsys):
 
 
 def two_lines(err):
-    """The two lines of an error; fails on anything else."""
+    """Return the two lines of an error; fail on anything else."""
     match = re.fullmatch(r"Error: (.+)\nFix: (.+)\n", err)
     assert match, err
     return match.groups()
@@ -174,7 +174,7 @@ def test_mistakes_in_the_command_are_two_lines_and_exit_2(project, typed, argv, 
     assert code == 2 and fix in two_lines(err)[1]
 
 
-def test_a_job_file_for_a_config_is_told_where_job_files_stand(typed):
+def test_a_job_file_for_a_config_gets_the_place_of_job_files(typed):
     code, _, err = typed("--config", ROOT / "files/exampleJob.json", "local")
     error, fix = two_lines(err)
     assert code == 2

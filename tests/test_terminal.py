@@ -1,4 +1,4 @@
-"""What the verbs show: on a terminal of 80 columns, and in a pipe."""
+"""The output of the verbs: on a terminal with 80 columns, and in a pipe."""
 
 from __future__ import annotations
 
@@ -70,27 +70,27 @@ def started(embedded_server, tmp_path_factory):
 
 
 def command(config, *typed):
-    """The command line of one process that types all of this."""
+    """Return the command line of one process that types all these commands."""
     words = [["--config", str(config.path.parent), *words] for words in typed]
     return [sys.executable, "-c", TYPE_ALL, json.dumps(words)]
 
 
 @pytest.fixture
 def here(embedded_server, monkeypatch):
-    """As beside `local --serve`: nothing outside this computer is asked."""
+    """Let commands use the AWS on this computer only, as next to `local --serve`."""
     for name, value in {**embedded_server.environment, "EMBEDDED_AWS": "1"}.items():
         monkeypatch.setenv(name, value)
 
 
 @pytest.fixture(scope="module")
 def seen():
-    """What was shown, by where and by what was typed."""
+    """The outputs so far, by place and by command."""
     return {}
 
 
 @pytest.fixture
 def on_a_terminal(started, here, seen):
-    """What each of SHOWN writes onto a terminal of 80 columns, in lines."""
+    """The lines that each of SHOWN writes to a terminal with 80 columns."""
     if "terminal" not in seen:
         lines = lines_on_terminal(command(started[1], *SHOWN), COLUMNS, cwd=ROOT)
         parts = "\n".join([*lines, ""]).split(f"{MARK}\n{MARK}\n")[:-1]
@@ -101,7 +101,7 @@ def on_a_terminal(started, here, seen):
 
 @pytest.fixture
 def in_a_pipe(started, here, seen):
-    """What each of SHOWN and JSON writes into pipes: (standard output, standard error)."""
+    """The (standard output, standard error) of each of SHOWN and JSON, written to pipes."""
     if "pipe" not in seen:
         words = [*SHOWN, *JSON]
         done = subprocess.run(

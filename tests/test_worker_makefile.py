@@ -14,7 +14,7 @@ from tests.conftest import ROOT
 
 @pytest.fixture
 def make(tmp_path):
-    """Type make in a copy of worker/ beside engines that are scripts: (exit code, stderr)."""
+    """Type make in a copy of worker/ with scripts for engines; return (exit code, stderr)."""
     shutil.copy(ROOT / "worker/Makefile", tmp_path)
 
     def type_(*words, docker, podman="exit 1"):

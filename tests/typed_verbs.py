@@ -36,7 +36,7 @@ class Verbs:
         self._plan = None
 
     def begin(self):
-        """Another project, of which nothing exists."""
+        """Begin a new project, without any resources yet."""
         name = f"Every{next(_NUMBERS):04d}"
         self.config = self._project(
             APP_NAME=name,
@@ -72,8 +72,8 @@ class Verbs:
         return len(self.injection.calls)
 
     def words(self, verb):
-        """The command line of a verb."""
-        # What check asks has tests of its own: a denial there stops nothing.
+        """Return the command line of a verb."""
+        # The calls of check have their own tests: a denial there stops nothing.
         more = [FLEET, "--yes", "--no-check"] if verb == "startCluster" else []
         return ["--config", str(self.config.path.parent), verb, *more]
 
@@ -88,13 +88,13 @@ class Verbs:
     def differs_from(self, expected):
         return account_state.difference(self.state(), expected)
 
-    # How a verb finds the world: each begins where the one before has left it.
+    # The worlds that verbs start in; each builds on what the one before has left.
 
     def with_nothing(self):
         self.begin()
 
     def with_empty_account(self):
-        """In an account of its own, without roles: the clients that there are get its keys."""
+        """Move to a separate account without roles; the existing clients get its keys."""
         if not self.account:
             self.account = "111122223333"
             role = f"arn:aws:iam::{self.account}:role/Administrator"
@@ -108,19 +108,19 @@ class Verbs:
         keys.access_key, keys.secret_key, keys.token = key, secret, token
 
     def with_jobs(self):
-        """Set up, and with one job in the queue that no worker takes."""
+        """Set up a run with one job in the queue, which no worker takes."""
         self.begin()
         the_run = setup.setup(self.aws, self.config)
         self.aws.sqs.send_message(QueueUrl=the_run.queue_url, MessageBody="{}")
         self._put(the_run, "submitted/0001-000001-new1-again0.jsonl.gz")
 
     def with_machines(self):
-        """With a machine and its alarm as well."""
+        """Add a machine and its alarm to with_jobs."""
         self.with_jobs()
         self._start()
 
     def with_machines_again(self):
-        """As with_machines, on what `stop` has left of it."""
+        """Restore with_machines from what `stop` has left of it."""
         if self.config is None or self.run() is None:
             self.with_machines()
             return
@@ -130,7 +130,7 @@ class Verbs:
         self._start()
 
     def with_jobs_again(self):
-        """As with_jobs, after the machines were ended that a broken startCluster has left."""
+        """Restore with_jobs: end the machines that an interrupted startCluster has left."""
         if self.config is None:
             self.with_jobs()
             return
@@ -144,7 +144,7 @@ class Verbs:
         store.change(self.aws.s3, the_run, lambda r: dataclasses.replace(r, fleets=(), memory={}))
 
     def with_all_done(self):
-        """At the moment when the last job has got its record."""
+        """Bring a run to the moment when its last job has its record."""
         self.with_machines()
         the_run = self.run()
         self.aws.sqs.purge_queue(QueueUrl=the_run.queue_url)
@@ -153,8 +153,8 @@ class Verbs:
         store.change(self.aws.s3, the_run, lambda r: dataclasses.replace(r, memory=memory))
         monitor_file.write(self.config, self.run())
 
-    def with_given_up(self):
-        """After the end of a run of which one job was given up: its queue is gone."""
+    def with_ended_run(self):
+        """Make a run that ended with one job failed for good; its queue is gone."""
         self.begin()
         the_run = setup.setup(self.aws, self.config)
         path = self.config.project / "jobs.json"
@@ -184,7 +184,7 @@ class Verbs:
         the_run = auto_monitor.begin(self.aws, the_run, self.auto_monitor)
         cloudwatch.put_alarm(self.aws.cloudwatch, the_run, "i-1", 4)
         cloudwatch.put_dashboard(self.aws.cloudwatch, the_run, DASHBOARD)
-        # A machine that is up is looked at by more calls than one that is not: see all of them.
+        # Verbs make more calls about a machine that is up: wait, so that all of them are made.
         until = time.monotonic() + 60
         while not account_state.machines_up(self.aws, self.config):
             assert time.monotonic() < until

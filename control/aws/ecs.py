@@ -235,8 +235,10 @@ def tasks(ecs: ECSClient, run: Run) -> Iterator[dict[str, Any]]:
             yield from ecs.describe_tasks(cluster=run.cluster, tasks=arns)["tasks"]  # type: ignore[misc]
 
 
-def why_stopped(ecs: ECSClient, run: Run, since: float) -> list[tuple[str, str]]:
-    """Return (reason, container instance) of tasks of the service that ended by themselves.
+def why_stopped(ecs: ECSClient, run: Run, since: float) -> list[tuple[str, str, int | None]]:
+    """Return why tasks of the service ended by themselves.
+
+    As (reason, container instance, exit code of the container if it ran).
 
     Up to 100, and only those made after `since`: ECS keeps a stopped task for about an hour (ECS
     guide, stopped-task-errors), and earlier ones may have ended for a reason that was fixed since.
@@ -248,23 +250,21 @@ def why_stopped(ecs: ECSClient, run: Run, since: float) -> list[tuple[str, str]]
     if not arns:
         return []
     stopped = ecs.describe_tasks(cluster=run.cluster, tasks=arns)["tasks"]
-    return [
-        (why, task.get("containerInstanceArn", ""))
-        for task in stopped
-        if task["createdAt"].timestamp() >= since and (why := _own_end(task))
-    ]
+    ends = [(task, _own_end(task)) for task in stopped if task["createdAt"].timestamp() >= since]
+    return [(why, task.get("containerInstanceArn", ""), code) for task, (why, code) in ends if why]
 
 
-def _own_end(task: Any) -> str:
+def _own_end(task: Any) -> tuple[str, int | None]:
     code: str = task.get("stopCode", "")
     if code == "TaskFailedToStart":
-        return str(task.get("stoppedReason", code))
+        return str(task.get("stoppedReason", code)), None
     exited = [container for container in task["containers"] if container.get("exitCode")]
     if code != "EssentialContainerExited" or not exited:
-        return ""
+        return "", None
+    exit_code = exited[0]["exitCode"]
     # For example OutOfMemoryError, above MEMORY.
     reason = f" ({exited[0]['reason']})" if exited[0].get("reason") else ""
-    return f"the container exited with code {exited[0]['exitCode']}{reason}"
+    return f"the container exited with code {exit_code}{reason}", exit_code
 
 
 def protected(ecs: ECSClient, run: Run, arns: list[str]) -> set[str]:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError, WaiterError
 
 from control.aws import tags
+from control.aws.cloudwatch_logs import RETENTION_DAYS
 from control.aws.waiting import Wait, until_accepted
 from control.explain import aws_errors
 
@@ -33,7 +34,6 @@ _SETTINGS: dict[str, Any] = {
     # Lambda gives CPU by memory: with less, importing boto3 alone takes seconds.
     "MemorySize": 512,
 }
-_LOG_DAYS = 60
 # IAM is eventually consistent: a role that was just made cannot be assumed for some seconds.
 _ROLE_SECONDS = 60
 _CONTROL = Path(__file__).resolve().parents[1]
@@ -92,7 +92,7 @@ def ensure_log_group(logs: CloudWatchLogsClient) -> None:
     """Make its log group, which keeps two months; Lambda itself would keep all forever."""
     with suppress(logs.exceptions.ResourceAlreadyExistsException):
         logs.create_log_group(logGroupName=LOG_GROUP, tags={tags.APP_TAG: "setupAWS"})
-    logs.put_retention_policy(logGroupName=LOG_GROUP, retentionInDays=_LOG_DAYS)
+    logs.put_retention_policy(logGroupName=LOG_GROUP, retentionInDays=RETENTION_DAYS)
 
 
 def delete(functions: Any, logs: CloudWatchLogsClient) -> Iterator[str]:

@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 
 from control.aws import tags
 from control.aws.ec2 import MachineType
-from control.aws.prices import price_history
+from control.aws.spot_prices import price_history
 from control.checks.findings import Finding, Subject, failed, not_checkable, passed, unknown, warned
 from control.explain import aws_errors
 from control.text import several

@@ -139,8 +139,7 @@ PLACEMENT: dict[str, Reason] = {
     ),
     "agent disconnected": _DISCONNECTED,
 }
-# Words of why a container stopped; the first that fits counts (ECS guide, stopped-task error codes;
-# 137 is 128 + SIGKILL).
+# Words of why a container stopped; the first that fits counts (ECS guide, stopped-task errors).
 _STOPPED_WORDS = {
     "exec format error": "other processor",
     "no matching manifest": "other processor",
@@ -154,9 +153,9 @@ _STOPPED_WORDS = {
     "ResourceInitializationError": "container not prepared",
     "CannotPullContainerError": "image not loaded",
     "OutOfMemory": "out of memory",
-    "exited with code 137": "container killed",
-    "exited with code": "container exited",
 }
+# 128 + SIGKILL.
+_KILLED = 137
 _OTHER_STOP = "container stopped"
 _MORE_MEMORY = "Raise MEMORY in config.py, then: {setup}"
 STOPPED: dict[str, Reason] = {
@@ -269,14 +268,20 @@ def placement(last_word: str, config: Config) -> Explained | None:
     return PLACEMENT[symptom].fill(symptom, **values, machines="all", message=plain(last_word))
 
 
-def stop_symptom(why: str) -> str:
-    """Return the symptom in ECS's reason why a container stopped, "" for one not known here."""
-    return classify(why, _STOPPED_WORDS)
+def stop_symptom(why: str, exit_code: int | None) -> str:
+    """Return the symptom in ECS's reason why a container stopped, or in its exit code if it ran.
+
+    "" for one not known here.
+    """
+    symptom = classify(why, _STOPPED_WORDS)
+    if symptom or exit_code is None:
+        return symptom
+    return "container killed" if exit_code == _KILLED else "container exited"
 
 
-def stopped(why: str, config: Config) -> Explained:
-    """Explain ECS's reason why a container stopped."""
-    symptom = stop_symptom(why) or _OTHER_STOP
+def stopped(why: str, exit_code: int | None, config: Config) -> Explained:
+    """Explain ECS's reason why a container stopped, and its exit code if it ran."""
+    symptom = stop_symptom(why, exit_code) or _OTHER_STOP
     return STOPPED[symptom].fill(
         symptom,
         message=why.rstrip(".") + ".",

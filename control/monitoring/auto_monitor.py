@@ -17,7 +17,7 @@ from control.aws.scheduler import delete_schedule, ensure_schedule, schedule_exi
 from control.aws.session import AWS
 from control.explain import aws_errors
 from control.model import utc
-from control.monitoring.facts import Pace
+from control.monitoring.pace import Pace
 from control.monitoring.step import step
 from control.records import store
 

@@ -18,10 +18,10 @@ from control.monitoring.facts import (
     Machine,
     Memory,
     Observed,
-    Pace,
     PutAlarm,
     SetTarget,
 )
+from control.monitoring.pace import Pace
 from control.monitoring.scale import changeable, enforce, scale
 from control.monitoring.why_idle import commonest_stops
 from control.text import several

@@ -1,4 +1,4 @@
-"""The facts that the monitor decides on, and the actions it can decide on."""
+"""The monitor's observations and memory, and the actions that it can decide on."""
 
 from __future__ import annotations
 
@@ -33,10 +33,14 @@ class Machine:
 
 @dataclass(frozen=True)
 class Stopped:
-    """A container that ended by itself: ECS's reason, and the container instance."""
+    """A container that ended by itself: ECS's reason, the container instance, and its exit code.
+
+    `exit_code` is None if it never ran.
+    """
 
     why: str
     container_instance: str = ""
+    exit_code: int | None = None
 
 
 @dataclass(frozen=True)
@@ -103,34 +107,6 @@ class Memory:
     prices: Mapping[str, float] = field(default_factory=dict)
     priced: float = 0.0
     over_since: float | None = None
-
-
-@dataclass(frozen=True)
-class Pace:
-    """The times after which the monitor believes what it sees, in seconds."""
-
-    poll: float = 60
-    # SQS's counts may lag by a minute and more (aws-facts: GetQueueAttributes).
-    settle: float = 180
-    spare: float = 60
-    register: float = 600
-    # Records are counted by listings of 1,000; at most one listing in this time.
-    listing: float = 3
-    # A clock may jump, so a wait must also last for this number of readings.
-    settle_readings: int = 3
-    register_readings: int = 5
-    # How long containers may run and accept none of the waiting jobs, if they log why.
-    refuse: float = 300
-    # After this many machines that never registered, more would not either.
-    give_up_machines: int = 3
-    # After this many containers that ended by themselves before any job was done, likewise.
-    give_up_containers: int = 5
-    # How long to wait for AWS to answer: a laptop may be without network for hours.
-    patience: float = 24 * 3600
-    # Spot prices move over hours (EC2 guide, spot pricing).
-    prices: float = 900
-    # How long `monitor --cheapest` lets the fleet start.
-    cheapest: float = 900
 
 
 class Action:

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from control.aws import cloudwatch, cloudwatch_logs, ecs, fleet
-from control.aws.prices import price_at, price_history
+from control.aws.spot_prices import price_at, price_history
 from control.aws.sqs import queue_counts
 from control.explain import aws_errors
 from control.model import seconds
-from control.monitoring.facts import Machine, Memory, Observed, Pace, Stopped
+from control.monitoring.facts import Machine, Memory, Observed, Stopped
+from control.monitoring.pace import Pace
 from control.records import states
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ def price(aws: AWS, run: Run, seen: Observed, memory: Memory, pace: Pace) -> Mem
 def _stopped(aws: AWS, run: Run) -> tuple[Stopped, ...]:
     """Return containers created since the last request for machines: the rest may be fixed."""
     since = seconds(run.fleets[-1].requested) if run.fleets else 0.0
-    return tuple(Stopped(why, host) for why, host in ecs.why_stopped(aws.ecs, run, since))
+    return tuple(Stopped(*one) for one in ecs.why_stopped(aws.ecs, run, since))
 
 
 def machines_up(ec2: EC2Client, fleets: list[FleetState]) -> list[Machine]:

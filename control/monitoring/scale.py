@@ -15,11 +15,11 @@ from control.monitoring.facts import (
     Machine,
     Memory,
     Observed,
-    Pace,
     Remove,
     SetDesired,
     SetTarget,
 )
+from control.monitoring.pace import Pace
 
 
 def tasks_needed(seen: Observed, config: Config) -> int:

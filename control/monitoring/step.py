@@ -12,7 +12,8 @@ from control.aws.scheduler import delete_schedule
 from control.explain import aws_errors
 from control.monitoring import act, observe
 from control.monitoring.decide import decide
-from control.monitoring.facts import Action, EndMachines, EndRun, Memory, Observed, Pace
+from control.monitoring.facts import Action, EndMachines, EndRun, Memory, Observed
+from control.monitoring.pace import Pace
 from control.records import costs, store
 
 if TYPE_CHECKING:

@@ -13,6 +13,7 @@ from control.explain import no_job, no_machine
 from control.explain.no_job import CONTAINERS, MACHINES, RUN
 from control.model import seconds
 from control.monitoring.facts import Machine, Observed, Stopped
+from control.monitoring.pace import Pace
 from control.text import several
 
 if TYPE_CHECKING:
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
     from control.model import Run
 
 # AWS starts a machine within minutes, which then takes a minute or two to join (the monitor ends
-# it after the same time, see facts.Pace).
-PATIENCE_SECONDS = 600
+# it after the same time, see pace.Pace).
+PATIENCE_SECONDS = Pace.register
 
 
 @dataclass(frozen=True)
@@ -141,7 +142,8 @@ def _no_container(seen: Observed, run: Run, patience: float) -> Explained:
     if not any(m.connected for m in joined):
         return _machines("agent disconnected", machines=machines)
     if seen.stopped:
-        return no_job.stopped(commonest_stops(seen)[0].why, run.config)
+        stop = commonest_stops(seen)[0]
+        return no_job.stopped(stop.why, stop.exit_code, run.config)
     if all(m.draining for m in joined):
         return _machines("draining", machines=machines)
     if service.pending:
@@ -158,7 +160,7 @@ def commonest_stops(seen: Observed) -> list[Stopped]:
     # The same symptom in other words, such as the id of a task, is one.
     alike: defaultdict[str, list[Stopped]] = defaultdict(list)
     for one in seen.stopped:
-        alike[no_job.stop_symptom(one.why) or one.why].append(one)
+        alike[no_job.stop_symptom(one.why, one.exit_code) or one.why].append(one)
     return max(alike.values(), key=len, default=[])
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import fcntl
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -98,14 +98,23 @@ class Delivery:
     def __exit__(self, *_: object) -> None:
         self._lock.close()
 
-    def begin(self, failed: Iterable[Read] = (), *, lost: bool = False, **changes: Any) -> None:
+    def begin(
+        self,
+        failed: Iterable[Read] = (),
+        *,
+        again: bool = False,
+        lost: bool = False,
+        **changes: Any,
+    ) -> None:
         """Complete what interrupted commands began, and count this one in run.json with `changes`.
 
-        `failed` are the failed records that sent jobs lose. If all messages are `lost`, there is
-        nothing to complete.
+        `failed` are the failed records that sent jobs lose. `again`: this is an --again, which
+        continues those that were interrupted. If all messages are `lost`, there is nothing to
+        complete. Raise ExplainedError if AWS fails.
         """
         self._sender = Sender(self.aws.sqs, self.run)
         self._retiring = Retiring(failed)
+        self._again = again
         for command, key in submissions.unconfirmed(self.aws.s3, self.run).items():
             if not lost:
                 self._resend(key)
@@ -113,35 +122,42 @@ class Delivery:
 
         def count(run: Run) -> Run:
             number = run.submissions + 1
-            sending = {**run.sending, str(number): 0}
-            return dataclasses.replace(run, submissions=number, sending=sending, **changes)
+            return dataclasses.replace(
+                run,
+                submissions=number,
+                sending={**run.sending, str(number): 0},
+                sending_again=[*run.sending_again, number] if again else run.sending_again,
+                **changes,
+            )
 
-        self.run = store.change(self.aws.s3, self.run, count)
+        self._change(count)
         self._number = self.run.submissions
 
     def _resend(self, key: str) -> None:
         sent = Sent()
         try:
-            self._sender.send(submissions.jobs_of_part(self.aws.s3, self.run, key), sent)
+            part = submissions.jobs_of_part(self.aws.s3, self.run, key)
+            self._sender.send(part, sent)
+            self._keep_only_sent(key, part, sent)
         except (BotoCoreError, ClientError) as error:
             raise self._interrupted(error) from error
         self.outcome.resent += len(sent.accepted)
+        self.outcome.refused += sent.refused
 
-    def retire(self, job: Job) -> None:
-        """Remove the failed record of a job that was sent by an interrupted command."""
-        self._retiring.sent([(job, 0)])
+    def retire(self, job: Job, last: int) -> None:
+        """Remove the failed record of a job that was sent before as its `last` submission."""
+        self._retiring.sent([(job, last)])
 
-    def send(self, chosen: Iterable[Pair], *, continues: bool = False) -> None:
+    def send(self, chosen: Iterable[Pair]) -> None:
         """Record and send the chosen jobs, each as the submission of this number.
 
-        With `continues` the commands that did not finish before are finished by this one. Raise
-        ExplainedError if AWS fails in the middle: it says what was sent and how to continue.
+        Raise ExplainedError if AWS fails in the middle: it says what was sent and how to continue.
         """
         try:
             for part in submissions.split(chosen):
                 self._send_part(part)
             self._retiring.finish(self.aws.s3, self.run)
-            self._change(lambda sending: self._left(sending, continues))
+            self._change(self._finished)
         except (BotoCoreError, ClientError) as error:
             self._confirm()
             raise self._interrupted(error) from error
@@ -157,29 +173,36 @@ class Delivery:
             self._sender.send(part, sent)
         except BaseException:
             with contextlib.suppress(BotoCoreError, ClientError):
-                self._settle(part, sent, number, key)
+                self._settle(key, part, sent)
             raise
-        self._settle(part, sent, number, key)
+        self._settle(key, part, sent)
 
-    def _settle(self, part: list[Pair], sent: Sent, number: int, key: str) -> None:
-        """Count what was sent, and leave other jobs out of the part."""
+    def _settle(self, key: str, part: list[Pair], sent: Sent) -> None:
         self.outcome.sent += len(sent.accepted)
         self.outcome.refused += sent.refused
         self._retiring.sent(sent.accepted)
-        if len(sent.accepted) < len(part):
-            # In this order: a run with a job that is only in submitted/ never ends.
-            self.aws.s3.delete_object(Bucket=self.run.bucket, Key=key)
-            if sent.accepted:
-                submissions.write_part(self.aws.s3, self.run, self._number, number, sent.accepted)
-        self._confirmed = number
+        self._keep_only_sent(key, part, sent)
+        self._confirmed += 1
 
-    def _left(self, sending: Mapping[str, int], continues: bool) -> dict[str, int]:
-        """Return the commands that have not finished when this one has."""
-        return {
-            command: part
-            for command, part in sending.items()
-            if int(command) > self._number or (int(command) < self._number and not continues)
-        }
+    def _keep_only_sent(self, key: str, part: list[Pair], sent: Sent) -> None:
+        """Leave out of a part the jobs that were not sent."""
+        if len(sent.accepted) == len(part):
+            return
+        # In this order: a run with a job that is only in submitted/ never ends.
+        self.aws.s3.delete_object(Bucket=self.run.bucket, Key=key)
+        if sent.accepted:
+            named = submissions.parse_part(key)
+            submissions.write_part(
+                self.aws.s3, self.run, named.command, named.number, sent.accepted
+            )
+
+    def _finished(self, run: Run) -> Run:
+        left = {key: part for key, part in run.sending.items() if key != str(self._number)}
+        again = run.sending_again
+        # The next --again sends the jobs that SQS refused, and only those.
+        if self._again and not self.outcome.refused:
+            again = [number for number in again if number > self._number]
+        return dataclasses.replace(run, sending=left, sending_again=again)
 
     def _confirm(self) -> None:
         """Note how far this command came, so that the next one sends nothing twice.
@@ -190,14 +213,10 @@ class Delivery:
             self._note(str(self._number), self._confirmed)
 
     def _note(self, command: str, part: int) -> None:
-        self._change(lambda sending: {**sending, command: part})
+        self._change(lambda run: dataclasses.replace(run, sending={**run.sending, command: part}))
 
-    def _change(self, how: Callable[[dict[str, int]], dict[str, int]]) -> None:
-        self.run = store.change(
-            self.aws.s3,
-            self.run,
-            lambda run: dataclasses.replace(run, sending=how(run.sending)),
-        )
+    def _change(self, how: Callable[[Run], Run]) -> None:
+        self.run = store.change(self.aws.s3, self.run, how)
 
     def _interrupted(self, error: Exception) -> ExplainedError:
         why = aws_errors.explain(error) or ExplainedError(str(error), "")

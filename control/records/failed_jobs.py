@@ -101,9 +101,10 @@ class Retiring:
         self._due: list[Read] = []
 
     def sent(self, batch: Iterable[tuple[Job, int]]) -> None:
-        """Note that these jobs were sent."""
-        for job, _ in batch:
-            self._due += self._records.pop(job.id, [])
+        """Note that these jobs were sent as these submissions; a record of one of them stays."""
+        for job, submission in batch:
+            records = self._records.pop(job.id, [])
+            self._due += [one for one in records if one.record["submission"] < submission]
 
     def finish(self, s3: S3Client, run: Run) -> None:
         """Remove them. Call this when the submission is on S3, so that an interruption shows."""

@@ -67,9 +67,9 @@ class Submissions:
 
 
 class Known(NamedTuple):
-    """Jobs submitted to a run so far: by id, the hashes of their names, and those of `sending`.
+    """Jobs submitted to a run so far: by id, and the hashes of their names.
 
-    `sent_again` are the jobs that a command which did not finish has sent again.
+    `sent_again` are those that an --again which did not finish has sent again.
     """
 
     submissions: Submissions
@@ -100,7 +100,7 @@ def known(s3: S3Client, run: Run, advance: Callable[[int], None] = lambda jobs: 
 
     def pairs() -> Iterator[tuple[int, int]]:
         for key, lines in _read_parts(s3, run):
-            unfinished = str(parse_part(key).command) in run.sending
+            unfinished = parse_part(key).command in run.sending_again
             for line in lines:
                 entry = json.loads(line)
                 job_id, number = int(entry["id"], 16), entry["submission"]
@@ -120,8 +120,10 @@ def entries(s3: S3Client, run: Run) -> Iterator[dict[str, Any]]:
         yield from map(json.loads, lines)
 
 
-def _read_parts(s3: S3Client, run: Run) -> Iterator[tuple[str, list[bytes]]]:
-    keys = list(parts(s3, run))
+def _read_parts(
+    s3: S3Client, run: Run, *, newest_first: bool = False
+) -> Iterator[tuple[str, list[bytes]]]:
+    keys = sorted(parts(s3, run), reverse=newest_first)
     found = in_parallel(lambda key: part(s3, run, key).splitlines(), keys, _READ_AHEAD)
     return zip(keys, found, strict=True)
 
@@ -142,19 +144,21 @@ def _pair(entry: dict[str, Any]) -> Pair:
 
 def last_of(s3: S3Client, run: Run, wanted: Callable[[int], bool]) -> Iterator[Pair]:
     """Yield the wanted jobs as they were submitted last, with the number of that submission."""
-    last = Submissions((int(e["id"], 16), e["submission"]) for e in _of(s3, run, wanted))
     seen: set[int] = set()
     for entry in _of(s3, run, wanted):
         job_id = int(entry["id"], 16)
-        if entry["submission"] == last[job_id] and job_id not in seen:
+        if job_id not in seen:
             seen.add(job_id)
             yield _pair(entry)
 
 
 def _of(s3: S3Client, run: Run, wanted: Callable[[int], bool]) -> Iterator[dict[str, Any]]:
-    """Yield the lines about these jobs; parsing all of a million lines would take long."""
+    """Yield the lines about these jobs, the newest part first.
+
+    Parsing all of a million lines would take long.
+    """
     begin, end = len(_LINE_START), len(_LINE_START) + ID_DIGITS
-    for _, lines in _read_parts(s3, run):
+    for _, lines in _read_parts(s3, run, newest_first=True):
         for line in lines:
             if line.startswith(_LINE_START) and not wanted(int(line[begin:end], 16)):
                 continue

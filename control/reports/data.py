@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from control.config import Config
-from control.records.costs import OfKind, OtherCost
+from control.records.costs import OfKind
+from control.records.other_costs import OtherCost
 
 FORMAT = 1
 # What a chart can show on a phone. Few values get fewer bins, or most would be empty.

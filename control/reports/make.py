@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from control.aws.s3 import put_json
 from control.model import STATES, utc
-from control.records import costs, failure_groups
+from control.records import costs, failure_groups, other_costs
 from control.reports import advice, collect, data
 from control.reports.collect import Reading, number, text
 from control.reports.data import Jobs, Report, as_json, over_time, spread, step
@@ -62,7 +62,7 @@ def make_report(
         machines=_machines(run, usage.seconds),
         jobs=jobs,
         failures=_failures(reading),
-        cost=_cost(cost, costs.other_costs(run.config, cost.hours, usage)),
+        cost=_cost(cost, other_costs.estimate(run.config, cost.hours, usage)),
         advice=(),
         config=run.config,
     )
@@ -109,10 +109,10 @@ def _attempts(reading: Reading) -> data.Attempts:
     return data.Attempts(failed, interrupted, round(each * count, 1))
 
 
-def _usage(reading: Reading, jobs: Jobs | None, lost: data.Attempts) -> costs.Usage:
+def _usage(reading: Reading, jobs: Jobs | None, lost: data.Attempts) -> other_costs.Usage:
     """Return what all jobs used, from the means of those that were read."""
     done = reading.count("done")
-    return costs.Usage(
+    return other_costs.Usage(
         receives=done + reading.count("skipped") + lost.failed + lost.interrupted,
         seconds=(jobs.seconds.mean * done if jobs else 0.0) + lost.seconds,
         output_files=round(jobs.output_files * done) if jobs else 0,
@@ -170,12 +170,12 @@ def _failures(reading: Reading) -> tuple[data.FailureGroup, ...]:
     )
 
 
-def _cost(cost: costs.Cost, others: list[costs.OtherCost]) -> data.Cost:
+def _cost(cost: costs.Cost, others: list[other_costs.OtherCost]) -> data.Cost:
     return data.Cost(
         machine_hours=cost.hours,
         machines=cost.dollars if cost.unpriced_hours < cost.hours else None,
         unpriced_hours=cost.unpriced_hours,
         kinds=cost.kinds,
         others=tuple(others),
-        others_once=costs.one_time(others),
+        others_once=other_costs.one_time(others),
     )

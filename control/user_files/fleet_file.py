@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from control.errors import UserError
-from control.text import file_like
+from control.user_files import json_file
 from control.user_files.job import without_comments
 
 AUTO = "auto"
+_EXAMPLE = "files/exampleFleet.json"
 # What the example files of Distributed-Something hold for their reader to replace.
 _PLACEHOLDER = re.compile(r"X{4,}|W{4,}|Z{3,}|your-key-file")
 _OURS = ("IamFleetRole", "IamInstanceProfile", "ImageId", "SubnetIds", "SecurityGroupIds")
@@ -37,7 +37,12 @@ def read(path: Path) -> FleetFile:
     From a classic file only the account's own values are taken; `notes` names the others as
     superseded. Raise UserError if it is missing, is not JSON, or has an unknown name.
     """
-    content = _parse(path)
+    content = json_file.read(path, "fleet", _EXAMPLE)
+    if not isinstance(content, dict):
+        raise UserError(
+            f"{path}: a fleet file is one JSON object.", f"Use {_EXAMPLE}: it works unedited."
+        )
+    content = without_comments(content)
     if "LaunchSpecifications" in content:
         return _classic(content)
     unknown = [name for name in content if name not in _OURS]
@@ -53,32 +58,6 @@ def read(path: Path) -> FleetFile:
         subnet_ids=_texts(path, content, "SubnetIds"),
         security_group_ids=_texts(path, content, "SecurityGroupIds"),
     )
-
-
-def _parse(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
-    except FileNotFoundError:
-        raise UserError(
-            f"{path}: there is no such fleet file.",
-            file_like(path) or "Use files/exampleFleet.json: it works unedited.",
-        ) from None
-    except IsADirectoryError:
-        raise UserError(
-            f"{path} is a folder, not a fleet file.",
-            "Use files/exampleFleet.json: it works unedited.",
-        ) from None
-    except (json.JSONDecodeError, RecursionError, UnicodeDecodeError) as error:
-        raise UserError(
-            f"{path} is not a JSON file ({error}).",
-            "Use files/exampleFleet.json: it works unedited.",
-        ) from None
-    if not isinstance(content, dict):
-        raise UserError(
-            f"{path}: a fleet file is one JSON object.",
-            "Use files/exampleFleet.json: it works unedited.",
-        )
-    return without_comments(content)
 
 
 def _text(path: Path, content: Mapping[str, Any], name: str) -> str | None:

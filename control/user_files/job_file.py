@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from control.errors import UserError
-from control.text import file_like, files_in
-from control.user_files import tables
+from control.user_files import json_file, tables
 from control.user_files.job import Job, make_job, name_hash, without_comments
 
 # SQS takes 1 MiB a message, attributes included (aws-facts: SQS); 4 KiB are left for those.
@@ -115,7 +114,7 @@ def read(path: Path, first: int | None = None) -> JobFile:
             f"{path} is a Python file; a job file is JSON and lists the jobs.",
             "Name the job file, such as files/exampleJob.json; another config.py: --config FILE.",
         )
-    content = parse(path)
+    content = json_file.read(path, "job", "files/exampleJob.json")
     if not isinstance(content, dict):
         raise UserError(
             f"{path}: a job file is one JSON object, this is a {_json_type(content)}.",
@@ -182,40 +181,6 @@ def _replace(path: Path, texts: Iterable[str]) -> int:
     os.chmod(file.name, 0o644)
     os.replace(file.name, path)
     return count
-
-
-def parse(path: Path) -> Any:
-    """Return the content of a JSON file. Raise UserError if it cannot be read."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise UserError(
-            f"{path}: there is no such job file.",
-            file_like(path)
-            or "Check the name; job files are usually in files/, such as files/exampleJob.json.",
-        ) from None
-    except IsADirectoryError:
-        inside = files_in(path, ".json")
-        raise UserError(
-            f"{path} is a folder, not a file.",
-            f"Name a file in it, such as {inside}." if inside else "Name a JSON file.",
-        ) from None
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path} is not a text file ({error}).", "Name a JSON file.") from None
-    if not text.strip():
-        raise UserError(f"{path} is empty.", "Copy files/exampleJob.json and edit it.")
-    try:
-        return json.loads(text)
-    except RecursionError:
-        raise UserError(
-            f"{path}: its values are nested too deeply to be read.",
-            "Put fewer lists and objects into each other.",
-        ) from None
-    except json.JSONDecodeError as error:
-        raise UserError(
-            f"{path}, line {error.lineno}: {error.msg}.",
-            "Often a comma or quote is missing on that line or the one before.",
-        ) from None
 
 
 def _json_type(content: Any) -> str:

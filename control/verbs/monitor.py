@@ -19,7 +19,8 @@ from control.errors import ExplainedError
 from control.explain import aws_errors, no_job
 from control.model import seconds, utc
 from control.monitoring import auto_monitor, observe, why_idle
-from control.monitoring.facts import Observed, Pace
+from control.monitoring.facts import Observed
+from control.monitoring.pace import Pace
 from control.monitoring.step import Step, step
 from control.records import monitor_file, outputs, states, store, submissions
 from control.reports import failures, files
@@ -207,7 +208,7 @@ def _unfinished(aws: AWS, run: Run, taken: Step) -> Unfinished:
         for line in cloudwatch_logs.last_lines(aws.logs, run.log_group, _LOG_LINES):
             screen.say(f"  {line}")
         stop = why_idle.commonest_stops(taken.seen)[0]
-        return Unfinished(what, no_job.stopped(stop.why, run.config).fix, why)
+        return Unfinished(what, no_job.stopped(stop.why, stop.exit_code, run.config).fix, why)
     queue, refusals = taken.seen.queue, taken.seen.refusals
     if refusals:
         return Unfinished(what, no_job.refused(refusals, run.config).fix, why)

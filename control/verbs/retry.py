@@ -265,7 +265,7 @@ def _to_send(choice: _Choice, advance: screen.Advance) -> Iterator[tuple[Job, in
                 choice.names.append(job.name)
             yield job, number
         else:
-            delivery.retire(job)
+            delivery.retire(job, last)
 
 
 def _report(choice: _Choice) -> None:

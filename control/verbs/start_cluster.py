@@ -17,7 +17,7 @@ import click
 
 from control import cli, screen
 from control.aws import cloudwatch, ecs, fleet, launch_template
-from control.aws.prices import estimate_price, price_in_words, recent_prices
+from control.aws.spot_prices import estimate_price, price_in_words, recent_prices
 from control.aws.sqs import queue_counts
 from control.checks import all_checks
 from control.checks.findings import FAILED, WARNED
@@ -27,6 +27,7 @@ from control.errors import ExplainedError, UserError
 from control.explain import no_job, no_machine
 from control.explain.reason import Explained
 from control.monitoring import auto_monitor, observe, why_idle
+from control.monitoring.pace import Pace
 from control.records import costs, fleet_requests, monitor_file, states, store
 from control.text import several
 from control.user_files import fleet_file
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
     from control.user_files.fleet_file import FleetFile
 
 # AWS usually starts the first machine within two to four minutes.
-WAIT_SECONDS = 600
+WAIT_SECONDS = Pace.register
 POLL_SECONDS = 10
 _EVENTS_SHOWN = 5
 

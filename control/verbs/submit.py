@@ -97,15 +97,23 @@ def to_live_run(aws: AWS, config: Config, jobs: Jobs, *, again: bool, missing: b
     run = store.live(aws.s3, config.AWS_BUCKET, config.APP_NAME)
     project.say_changes(run, config)
     folder = config.project / STATE_FOLDER
-    report(submit(aws, run, jobs, folder, again=again, missing=missing), run, jobs)
+    outcome = submit(aws, run, jobs, folder, again=again, missing=missing)
+    report(outcome, run, jobs, again=again, missing=missing)
     return store.load(aws.s3, run.bucket, run.app_name, run.run_id)
 
 
-def report(outcome: Outcome, run: Run, jobs: Jobs) -> None:
+def _typed(jobs: Jobs, *, again: bool, missing: bool) -> str:
+    options = [name for name, given in (("--again", again), ("--missing", missing)) if given]
+    return typed("submitJob", shlex.quote(str(jobs.file.path)), *options)
+
+
+def report(
+    outcome: Outcome, run: Run, jobs: Jobs, *, again: bool = False, missing: bool = False
+) -> None:
     """Print what was and was not sent. Raise ExplainedError if SQS refused some jobs."""
     queue = run.queue_url.rsplit("/", 1)[-1]
     first_line = f"{several(outcome.sent, 'job')} sent to {queue}."
-    outcome.report(first_line, typed("submitJob", shlex.quote(str(jobs.file.path))))
+    outcome.report(first_line, _typed(jobs, again=again, missing=missing))
 
 
 def submit(
@@ -123,23 +131,25 @@ def submit(
     earlier run too. `state_folder` has the lock against two commands at the same time. Raise
     ExplainedError if AWS fails in the middle (it says what was sent).
     """
-    command = typed("submitJob", shlex.quote(str(jobs.file.path)))
+    command = _typed(jobs, again=again, missing=missing)
     with Delivery(aws, run, state_folder, command) as delivery:
         known = _known(aws, run)
         done = Ids(states.finished_ids(aws.s3, run.bucket, run.app_name)) if missing else Ids()
-        delivery.begin(failed_jobs.read_for_good(aws.s3, run) if again else ())
-        _snapshot(aws, delivery.run, jobs.file)
         outcome = delivery.outcome
         outcome.in_file = jobs.survey.count
+        delivery.begin(failed_jobs.read_for_good(aws.s3, run) if again else (), again=again)
+        _snapshot(aws, delivery.run, jobs.file)
 
         def chosen(advance: screen.Advance) -> Iterator[tuple[Job, int]]:
             for job in _each_once(jobs, advance):
                 number = _submission_number(job, known, done, outcome, again=again)
                 if number:
                     yield job, number
+                else:
+                    delivery.retire(job, known.submissions[int(job.id, 16)])
 
         with screen.progress("Submitting", jobs.survey.count) as advance:
-            delivery.send(chosen(advance), continues=again)
+            delivery.send(chosen(advance))
     return outcome
 
 

@@ -1,4 +1,4 @@
-# The smallest implementation: each job writes one text file about two favourites.
+# The smallest implementation: each job writes one text file about two favorites.
 
 APP_NAME = "HelloWorld"
 DOCKERHUB_TAG = "user/distributed-helloworld:sometag"

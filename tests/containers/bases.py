@@ -62,7 +62,7 @@ BASES = {
 
 
 def provide(engine: Engine, suite: str) -> str:
-    """The name of a base image, which is in the engine's store afterwards. Raises NoBase."""
+    """Put a base image into the engine's store and return its name. Raise NoBase."""
     base = BASES[suite]
     folder = cache_folder() / "bases"
     folder.mkdir(exist_ok=True)
@@ -143,7 +143,7 @@ def _ubuntu_keyring() -> Path:
 
 @contextmanager
 def alone(lock: Path) -> Iterator[None]:
-    """Of several runs of the tests at once only one is in here, on the same lock."""
+    """Let only one of several simultaneous test runs into the block, by a lock file."""
     with open(lock, "w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

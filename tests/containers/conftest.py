@@ -38,7 +38,7 @@ _LAST = "test_bases.py"
 
 
 def pytest_collection_modifyitems(items):
-    """What takes longest to build is tried last."""
+    """Run the tests of the slowest build last."""
     items.sort(key=lambda item: item.path.name == _LAST)
 
 
@@ -50,22 +50,22 @@ class Container:
     name: str
 
     def output(self) -> str:
-        """All that it has said so far."""
+        """Return everything that it has printed so far."""
         said = self.engine.run("logs", self.name, check=False)
         return said.stdout + said.stderr
 
     def exit_code(self) -> int | None:
-        """None while it runs."""
+        """Return its exit code, or None while it runs."""
         form = "{{.State.Status}} {{.State.ExitCode}}"
         status, code = self.engine.run("inspect", "-f", form, self.name).stdout.split()
         return int(code) if status in ("exited", "stopped") else None
 
     def wait(self, seconds: float = 60.0) -> int:
-        """The exit code, as soon as it has ended."""
+        """Wait for its end and return the exit code."""
         return until(lambda: self.exit_code() is not None and [self.exit_code()], seconds)[0]
 
     def says(self, text: str, seconds: float = 60.0) -> str:
-        """Its output, as soon as `text` is in it; fails if the container ends without it."""
+        """Wait until `text` is in its output, and return it; fail if the container ends before."""
 
         def said():
             ended = self.exit_code() is not None
@@ -76,12 +76,12 @@ class Container:
         return until(said, seconds)
 
     def shell(self, script: str) -> str:
-        """What a shell in it prints."""
+        """Return what a script prints in a shell inside it."""
         return self.engine.run("exec", self.name, "sh", "-c", script).stdout
 
 
 def until(condition, seconds: float = 60.0):
-    """What `condition` gives as soon as that is true; fails if it is not within so many seconds."""
+    """Return what `condition` gives as soon as that is true; fail after `seconds`."""
     deadline = time.monotonic() + seconds
     while not (value := condition()):
         assert time.monotonic() < deadline, f"did not come to hold in {seconds:.0f} s"

@@ -75,7 +75,7 @@ class Engine:
         return ended
 
     def has(self, image: str) -> bool:
-        """Whether an image of that name is in the store."""
+        """Return whether an image with that name is in the store."""
         return self.run("image", "inspect", image, check=False).returncode == 0
 
     def build(self, context: Path, tag: str, base: str = "", *options: str) -> str:
@@ -94,12 +94,12 @@ class Engine:
         return tag
 
     def size(self, image: str) -> int:
-        """Bytes of an image, unpacked."""
+        """Return the size of an unpacked image in bytes."""
         return int(self.run("image", "inspect", "-f", "{{.Size}}", image).stdout)
 
 
 def cache_folder() -> Path:
-    """Where base images and podman's store are kept between runs."""
+    """Return the folder that keeps base images and podman's store between runs."""
     named = os.environ.get("DISTRIBUTED_SOMETHING_CACHE")
     folder = Path(named) if named else Path.home() / ".cache" / "distributed-something"
     folder.mkdir(parents=True, exist_ok=True)

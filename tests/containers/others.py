@@ -47,7 +47,7 @@ class Others:
         }
 
     def get(self, suite: str) -> Built:
-        """That of this suite, as soon as it is there. Raises bases.NoBase."""
+        """Wait for the image of a suite and return it. Raise bases.NoBase."""
         return self._building[suite].result()
 
     def close(self) -> None:

@@ -59,7 +59,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
 @contextlib.contextmanager
 def running() -> Iterator[tuple[str, list[str]]]:
-    """Its address, and the paths of all blobs and manifests that it has received."""
+    """Run a registry; yield its address and the paths of the blobs and manifests it received."""
     server = _Server(("127.0.0.1", 0), _Handler)
     server.received = []
     thread = threading.Thread(target=server.serve_forever, args=[0.02])

@@ -1,4 +1,4 @@
-"""What implementers put behind FROM: old and new, with and without a Python of its own."""
+"""Base images that implementers choose: old and new, with and without their own Python."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ ASK_BOTO3 = "import sys; sys.path.remove('/opt/tool'); import boto3; print(boto3
 
 
 def works(site, start, image):
-    """The shipped job is done in the image, and the container ends as it should."""
+    """Assert that the image does the shipped job, and that its container ends as it should."""
     site.s3.put_object(Bucket=site.bucket, Key="documents/a.md", Body=b"one two\nthree\n")
     site.send({"document": "a.md"}, input_location="documents", output_location="counts")
     container = start(image=image)

@@ -70,7 +70,7 @@ def test_jobs_have_a_user_with_a_home_of_its_own_unless_it_is_to_be_root(
     assert site.read("out/one/user") == user
 
 
-def test_a_user_that_the_image_does_not_have_is_said(engine, worker_image):
+def test_a_user_that_the_image_does_not_have_is_reported(engine, worker_image):
     ended = engine.run("run", "--rm", "--env=WORKER_USER=nobody-here", worker_image, check=False)
 
     assert ended.returncode == 2

@@ -60,7 +60,7 @@ def test_its_jobs_run_in_its_image(name, engine, base, context, image_name, tmp_
     folder = context(trial)
     options = []
     if name == "fiji":
-        # In the place of Fiji's download: ImageJ, with a launcher of the same name.
+        # Instead of Fiji's download: ImageJ, with a launcher of the same name.
         shutil.make_archive(str(folder / "fiji"), "zip", _as_fiji(tmp_path))
         options = ["--build-arg", "fiji=fiji.zip"]
     image = engine.build(folder, image_name(name), base(name, tmp_path / "base"), *options)

@@ -89,7 +89,7 @@ def test_a_build_that_fails_is_explained_by_its_last_lines(engine, typed, own_pr
     assert code == 1
     assert re.fullmatch(r"Error: The image of .+/worker/Dockerfile .+\nFix: .+\n", err), err
     assert "my own complaint" in out
-    assert "Bringing up" not in out
+    assert "Starting an AWS" not in out
 
 
 def test_an_image_that_is_not_there_is_a_mistake(engine, typed, tmp_path):
@@ -100,7 +100,7 @@ def test_an_image_that_is_not_there_is_a_mistake(engine, typed, tmp_path):
 
 
 @pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGKILL], ids=["Ctrl-C", "SIGKILL"])
-def test_no_container_is_left_when_it_is_broken_off(
+def test_no_container_is_left_when_it_is_interrupted(
     engine, obedient_image, write_config, tmp_path, by
 ):
     folder = write_config().parent

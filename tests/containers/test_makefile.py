@@ -66,7 +66,7 @@ def test_make_push_sends_the_image_to_the_registry_that_its_name_says(
 ):
     (checkout / "worker/Dockerfile").write_text("FROM scratch\nCOPY generic-worker.py /\n")
     with registry.running() as (host, received):
-        # What docker takes for granted on loopback, podman must be told.
+        # Docker trusts a registry on loopback; podman needs a setting for it.
         conf = tmp_path / "registries.conf"
         conf.write_text(f'[[registry]]\nlocation = "{host}"\ninsecure = true\n')
         words = ("push", f"user={host}/me", "project=mine", "tag=1.2.3")

@@ -1,4 +1,4 @@
-"""What a container learns of its machine from instance metadata, version 2 only."""
+"""Facts that a container reads from instance metadata, version 2 only."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_an_interruption_notice_gives_the_job_back(machine, site, start):
     assert not [asked for asked in machine.asked if asked.endswith("401")]
 
 
-def test_a_hop_limit_of_1_is_said(machine, site, start):
+def test_a_hop_limit_of_1_is_reported(machine, site, start):
     machine.hops = 1
     container = start(*machine.options, AWS_EC2_METADATA_DISABLED="false")
 
@@ -39,7 +39,7 @@ def test_a_hop_limit_of_1_is_said(machine, site, start):
     assert "HttpPutResponseHopLimit" in output
 
 
-def test_where_there_is_none_that_is_said_and_work_begins(machine, site, start):
+def test_missing_metadata_are_reported_and_work_begins(machine, site, start):
     site.send({"name": "one"})
     nobody = {"AWS_EC2_METADATA_SERVICE_ENDPOINT": "http://127.0.0.1:9/"}
     container = start(

@@ -115,7 +115,7 @@ def test_with_a_hop_limit_of_1_no_job_is_taken_and_the_limit_is_named(machine, p
     ],
     ids=["no-device", "no-capability", "no-bucket", "not-root", "no-credentials"],
 )
-def test_without_a_mount_no_job_is_taken_and_the_reason_is_said(
+def test_without_a_mount_no_job_is_taken_and_the_reason_is_logged(
     prepared, start, options, settings, why
 ):
     container = start(*options, run_job=READ, DOWNLOAD_FILES="False", **settings)

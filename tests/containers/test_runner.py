@@ -25,7 +25,7 @@ _NUMBERS = itertools.count(1)
 
 
 class Started:
-    """A task that was started, and what is heard of it."""
+    """A started task: its output and its end."""
 
     def __init__(self, runner, folder, container, environment):
         self.id = f"{os.getpid()}x{next(_NUMBERS)}"
@@ -52,12 +52,12 @@ class Started:
 
     def _end(self, ending):
         with self._heard:
-            assert self.ending is None, "told twice"
+            assert self.ending is None, "reported twice"
             self.ending = ending
             self._heard.notify_all()
 
     def wait(self, text=None):
-        """Until it has written this, or else until its end; gives how it ended."""
+        """Wait until it has written a text, or else for its end; return how it ended."""
         with self._heard:
             assert self._heard.wait_for(
                 lambda: text in self.output if text else self.ending is not None, LIMIT
@@ -167,7 +167,9 @@ def test_a_program_that_takes_more_than_its_memory_ends_with_the_reason_that_ecs
     ],
     ids=["image", "program", "limit"],
 )
-def test_what_cannot_be_started_is_told_in_the_words_of_ecs(engine, start, container, kind, names):
+def test_what_cannot_be_started_is_reported_in_the_words_of_ecs(
+    engine, start, container, kind, names
+):
     task = start("true", **container)
     reason = task.wait()
     assert reason.startswith(f"{kind}ContainerError: ") and names in reason

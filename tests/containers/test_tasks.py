@@ -49,7 +49,7 @@ class Site:
         return [arn.rpartition("/")[2] for arn in arns]
 
     def begun(self, other_than=""):
-        """The task in which the job is at work, once there is one."""
+        """Wait for a task in which the job runs, and return it."""
 
         def look():
             found = [task for task in self.tasks() if "has begun" in self.log(task)]
@@ -58,7 +58,7 @@ class Site:
         return until(look, LIMIT)[0]
 
     def container_of(self, task):
-        """How its container ended, once it has."""
+        """Wait for the end of its container, and return that as ECS describes it."""
 
         def look():
             answer = self.aws.ecs.describe_tasks(cluster=self.run.cluster, tasks=[task])
@@ -71,11 +71,11 @@ class Site:
         self._engine.run(*command, f"distributed-something-{task}")
 
     def let_go(self):
-        """What a job that waits is waiting for."""
+        """Let the jobs that wait continue."""
         self.aws.s3.put_object(Bucket=BUCKET, Key="go", Body=b"")
 
     def written(self, what):
-        """The attempts, or the records, by the name of the job."""
+        """Return the attempts, or the records, by job name."""
         found = {}
         for key in list_keys(self.aws.s3, BUCKET, f"{self.run.prefix}{what}/"):
             one = json.loads(self.aws.s3.get_object(Bucket=BUCKET, Key=key)["Body"].read())
@@ -83,7 +83,7 @@ class Site:
         return found
 
     def records(self, count=1):
-        """All records, once there are so many."""
+        """Wait until there are `count` records, and return them by job name."""
         until(lambda: len(self.written("records")) == count, LIMIT)
         return self.written("records")
 
@@ -142,7 +142,7 @@ def test_a_container_that_is_killed_is_replaced_and_its_job_done_by_the_next(sit
     assert (done["state"], done["attempt"]) == ("done", 2)
 
 
-def test_a_job_that_exceeds_memory_is_told_so_and_its_container_takes_the_next(site):
+def test_a_job_that_exceeds_memory_fails_with_that_reason_and_its_container_takes_the_next(site):
     greedy = {"name": "greedy", "do": "take memory"}
     site.start(greedy, {"name": "modest", "do": "work"}, JOB_RETRIES=1)
 

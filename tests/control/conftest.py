@@ -1,4 +1,4 @@
-"""What the tests of verbs stand on."""
+"""Fixtures for the tests of verbs."""
 
 from __future__ import annotations
 

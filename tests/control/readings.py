@@ -1,4 +1,4 @@
-"""What a monitor may see: a busy run, and what it looks like in its other moments."""
+"""Readings of a monitor: a busy run, and the same run at other moments."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from control.aws.fleet import FleetState
 from control.aws.sqs import Counts
 from control.model import JobCounts
 from control.monitoring.decide import decide
-from control.monitoring.facts import DeleteAlarms, Machine, Memory, Observed, Pace, PutAlarm
+from control.monitoring.facts import DeleteAlarms, Machine, Memory, Observed, PutAlarm
+from control.monitoring.pace import Pace
 from tests.conftest import config_of
 
 NOW = 1_800_000_000.0
@@ -22,24 +23,24 @@ SURE = replace(WORKED, spare_since=NOW - PACE.spare)
 
 
 def machine(number, tasks=1, busy=1, **changes):
-    """A registered machine of the fleet sfr-1, at work if nothing else is said."""
+    """Return a registered machine of the fleet sfr-1, busy by default."""
     values = {"launched": NOW - 3600, "vcpus": 4, "container_instance": f"ci-{number}", **changes}
     fleet_id = values.pop("fleet_id", "sfr-1")
     return Machine(f"i-{number}", fleet_id, tasks=tasks, busy_tasks=busy, **values)
 
 
 def idle(number, **changes):
-    """A machine whose container has nothing to do."""
+    """Return a machine whose container has nothing to do."""
     return machine(number, busy=0, **changes)
 
 
 def empty(number, **changes):
-    """A machine without a container."""
+    """Return a machine without a container."""
     return machine(number, tasks=0, busy=0, **changes)
 
 
 def booting(number, age=60, **changes):
-    """A machine that has not registered."""
+    """Return a machine that has not registered."""
     changes = {"launched": NOW - age, "container_instance": "", **changes}
     return machine(number, tasks=0, busy=0, **changes)
 
@@ -67,13 +68,13 @@ def service(desired, running=None):
 
 
 def actions(seen, memory=WORKED, config=CONFIG):
-    """What is decided, without what is done to alarms."""
+    """Return the actions that follow from a reading, without those on alarms."""
     chosen = decide(seen, memory, config, PACE)[0]
     return [a for a in chosen if not isinstance(a, PutAlarm | DeleteAlarms)]
 
 
 def play(*readings, memory=WORKED, step=PACE.poll):
-    """Readings a minute apart, if they do not name their own time; the actions of each."""
+    """Return the actions of each reading; those without their own time are a minute apart."""
     said = []
     for number, seen in enumerate(readings):
         if seen.now == NOW:

@@ -34,7 +34,7 @@ def denied():
 
 
 def wrapped():
-    """As boto3's transfers raise it."""
+    """Return an error as boto3's transfers raise it."""
     try:
         try:
             raise denied()
@@ -47,7 +47,7 @@ def wrapped():
 @pytest.mark.parametrize(
     ("error", "code", "word"),
     [
-        (UserError("config.py: X is wrong.", "Mend X."), 2, "X is wrong"),
+        (UserError("config.py: X is wrong.", "Fix X."), 2, "X is wrong"),
         (ExplainedError("The fleet failed.", "Look."), 1, "fleet failed"),
         (denied(), 1, "no way"),
         (wrapped(), 1, "no way"),

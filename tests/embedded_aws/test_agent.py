@@ -59,7 +59,7 @@ def test_wrong_request_is_refused(aws, task, body):
     assert (status, answer["error"]["Code"]) == (400, "InvalidParameterException")
 
 
-def test_task_that_is_to_stop_is_told_so(aws, app):
+def test_task_that_is_to_stop_gets_no_protection(aws, app):
     (task,) = app.up(1, 1)
     aws.ecs.update_task_protection(cluster=app.name, tasks=[task], protectionEnabled=True)
     aws.ecs.stop_task(cluster=app.name, task=task)

@@ -129,7 +129,7 @@ def test_no_conditional_write_comes_between_look_and_write_of_another(monkeypatc
         assert sorted(answer.status_code for answer in answers) == [200, 412]
 
 
-def test_missing_key_and_bucket_are_told_apart(aws, bucket):
+def test_missing_key_and_bucket_are_distinguished(aws, bucket):
     with pytest.raises(aws.s3.exceptions.NoSuchKey):
         get(aws, bucket, "absent")
     with pytest.raises(aws.s3.exceptions.NoSuchBucket):

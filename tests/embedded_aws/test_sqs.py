@@ -52,7 +52,7 @@ def test_body_and_attributes_arrive_as_sent(aws, queue):
     assert abs(int(message["Attributes"]["SentTimestamp"]) / 1000 - time.time()) < 100
 
 
-def test_attributes_are_asked_for_by_name_and_not_lost_by_that(aws, queue):
+def test_attributes_are_requested_by_name_and_not_lost_by_that(aws, queue):
     attributes = {"a": {"DataType": "String", "StringValue": "1"}}
     send(aws, queue, "x", MessageAttributes=attributes)
     one = aws.sqs.receive_message(QueueUrl=queue, VisibilityTimeout=0)["Messages"][0]

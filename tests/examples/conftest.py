@@ -31,7 +31,7 @@ class Copy:
         return self.folder / "local_output"
 
     def set(self, **values):
-        """Settings that config.py shall have instead of its own."""
+        """Set values in config.py instead of its own."""
         with open(self.folder / "config.py", "a", encoding="utf-8") as file:
             file.writelines(f"{name} = {value!r}\n" for name, value in values.items())
 
@@ -54,7 +54,7 @@ class Copy:
         return done.returncode, done.stdout, done.stderr
 
     def reasons(self, *groups, **shared):
-        """Run these jobs, of which each must fail: {name: reason}."""
+        """Run jobs that must all fail; return their reasons by name."""
         self.set(JOB_RETRIES=1)
         code, out, err = self.run(*groups, **shared)
         assert code == 1, out + err

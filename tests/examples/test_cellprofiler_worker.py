@@ -1,4 +1,4 @@
-"""What the example cellprofiler makes of a job, with a stand-in for the program."""
+"""The jobs of the example cellprofiler, with a stand-in for the program."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ P1,A01,01,a1.tif,{BUCKET}/images/A01,n1.tif,{BUCKET}/masks/
 P1,A01,02,a2.tif,{BUCKET}/images/A01,n2.tif,{BUCKET}/masks/
 P1,A02,01,a1.tif,{BUCKET}/images/A02,n3.tif,{BUCKET}/masks/
 """
-# Writes what it was told, and what it does then is said by PROGRAM.
+# Write the arguments to a file, then act like the program.
 PROGRAM = """#!/bin/sh
 printf '%s\\n' "$@" > argv.txt
 while [ $# -gt 1 ]; do
@@ -106,7 +106,7 @@ IMAGES = dict.fromkeys(
 
 
 def told(job):
-    """The arguments that the program got, by option."""
+    """Return the arguments that the program received, by option."""
     words = (job.temp_dir / "argv.txt").read_text().split("\n")[:-1]
     return {word: following for word, following in zip(words, [*words[1:], ""], strict=True)}
 
@@ -212,7 +212,7 @@ def test_a_column_is_read_as_loaddata_reads_it(worker):
     assert read(["0020231234567", "1"]) == ["0020231234567", "1"]  # more than 32 bits: text
 
 
-def test_what_a_group_lacks_is_said(worker, job):
+def test_what_a_group_lacks_is_reported(worker, job):
     table = TABLE.replace("Metadata_Plate,", "Metadata_Barcode,")
     with pytest.raises(JobFailed) as no_column:
         worker.run_job(job(objects={"work/load_data.csv": table}))
@@ -238,7 +238,7 @@ def test_the_well_may_be_made_of_row_and_column(worker, job):
     assert fetched(one) == set(IMAGES)
 
 
-def test_an_image_outside_of_the_bucket_is_said(worker, job):
+def test_an_image_outside_of_the_bucket_is_reported(worker, job):
     table = TABLE.replace(f"{BUCKET}/images", "/Users/me/images")
     with pytest.raises(JobFailed, match="/Users/me/images/A01/a1.tif is not in the bucket"):
         worker.run_job(job(objects={**IMAGES, "work/load_data.csv": table}))
@@ -271,7 +271,7 @@ def test_a_missing_image_fails_the_job_unless_it_is_to_continue_always(
     )
 
 
-def test_files_of_the_input_folder_are_fetched_if_asked_for(worker, job):
+def test_files_of_the_input_folder_are_fetched_if_requested(worker, job):
     rules = {"work/rules/a.txt": "1", "work/rules/deep/b.txt": "2", "work/rules/c.tif": "3"}
     one = job(objects={**IMAGES, **rules}, settings={"DOWNLOAD_INPUT": "*.txt"})
 

@@ -17,5 +17,5 @@ def test_an_empty_group_fails_with_the_name_of_what_it_lacks(copy_of):
     reasons = copy_of(TRIAL).reasons({"name": "empty"})
 
     assert reasons["empty"] == (
-        "the job file gives no 'favorite_food', neither in this group nor shared by all"
+        "the job file has no 'favorite_food', neither in this group nor shared by all"
     )

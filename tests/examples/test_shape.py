@@ -1,4 +1,4 @@
-"""What every example has, and what it must not have of its own."""
+"""The files that every example has, and those that it must not have."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Installing what examples need: what goes wrong is said, and nothing stays half done."""
+"""Installing what examples need: errors are reported, and nothing is left half done."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_what_is_made_is_made_once_for_each_recipe(own_tools):
     assert tools.missing("program", "2.0") == ""
 
 
-def test_what_was_left_half_made_is_made_anew(own_tools):
+def test_what_was_left_half_made_is_made_again(own_tools):
     def breaks(folder):
         (folder / "half").write_text("")
         tools.command(["sh", "-c", "echo no space >&2; exit 1"])

@@ -41,7 +41,7 @@ def faults_aws(embedded_server):
 
 @pytest.fixture(scope="session")
 def started(faults_aws, request, tmp_path_factory):
-    """Starts all chosen scenarios at the first that is asked for; gives what became of each."""
+    """Start all chosen scenarios with the first one, and wait for the result of one at a time."""
     if hasattr(request.config, "workerinput"):
         pytest.fail("each process would run all scenarios; type: make faults", pytrace=False)
 

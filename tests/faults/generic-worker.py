@@ -13,7 +13,7 @@ PATIENT = 'while [ ! -e "$0" ]; do sleep 0.1; done'
 
 
 def worker_pid():
-    """The worker: the parent of the fork server, whose child this process is."""
+    """Return the pid of the worker: its child is the fork server, which forked this process."""
     with open(f"/proc/{os.getppid()}/stat") as file:
         return int(file.read().rpartition(")")[2].split()[1])
 

@@ -1,4 +1,4 @@
-"""A proxy between one container and AWS that breaks calls as it is told, and remembers all."""
+"""A proxy between one container and AWS that breaks calls by a rule, and remembers all."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ class Answer:
 
 @dataclass(frozen=True)
 class Break:
-    """Break the connection: "before" AWS is asked, "after" it has done what it was asked, in the
+    """Break the connection "before" AWS gets the request or "after" it has executed it, in the
     middle of the "request" or of the "answer"; or answer "nothing" while the client waits."""
 
     where: str
 
 
 class Hold:
-    """Keeps a call, "before" AWS is asked or "after" it has answered, until it is let go.
+    """A call that is held, "before" AWS gets it or "after" it has answered, until it is released.
 
     `holding` only looks at the answer: whether it is the one to be held.
     """
@@ -89,7 +89,7 @@ class _Message:
 
 @dataclass
 class Proxy:
-    """One port of its own in front of AWS. `done_record` is asked before one passes."""
+    """A port in front of AWS. `done_record` is called before a done record passes."""
 
     upstream: tuple[str, int]
     rule: Rule
@@ -106,7 +106,7 @@ class Proxy:
         return f"http://127.0.0.1:{self.port}"
 
     def operations(self, since: float = 0.0) -> list[str]:
-        """The operations that were asked for since a moment of time.monotonic()."""
+        """Return the operations requested since a moment of time.monotonic()."""
         return [call.operation for call in self.calls if call.at >= since]
 
     async def open(self) -> None:
@@ -135,7 +135,7 @@ class Proxy:
             writer.transport.abort()
 
     async def _one(self, reader, writer, upstream) -> bool:
-        """Serve one request; whether the connection goes on."""
+        """Serve one request; return whether the connection stays open."""
         request = await _head(reader)
         if request is None:
             return False
@@ -161,7 +161,7 @@ class Proxy:
         return True
 
     async def _answer(self, call, request, fault, reader, writer, upstream) -> bytes | None:
-        """What the client is to get; None if its connection is broken."""
+        """Return the answer for the client, or None if its connection is broken."""
         if isinstance(fault, Answer):
             return _error(call, fault)
         if fault == Break("nothing"):

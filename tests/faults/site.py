@@ -1,4 +1,4 @@
-"""Where one scenario takes place: a bucket and queues of its own, and containers as processes."""
+"""The site of one scenario: its own bucket and queues, and containers as processes."""
 
 from __future__ import annotations
 
@@ -76,21 +76,21 @@ class Container:
         return [pid for worker in self.workers() for pid in children(worker)]
 
     def tree(self) -> list[int]:
-        """The container and everything below it, from the top."""
+        """Return the pids of the container and of everything below it, from the top."""
         found = [self.process.pid]
         for pid in found:
             found += children(pid)
         return found
 
     def kill(self) -> None:
-        """As by the loss of its machine: nothing of it goes on."""
+        """Kill all its processes, as if its machine were lost."""
         below = self.tree()
         self.process.kill()
         self.process.wait()
         until(lambda: not any(map(alive, below)), BUSY_SECONDS)
 
     def stop(self) -> int:
-        """As ECS does it; returns the exit code."""
+        """Stop it as ECS does; return the exit code."""
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(BUSY_SECONDS)
 
@@ -206,12 +206,12 @@ class Site:
             return body.read()
 
     def written(self, what: str, job: str = "") -> list[str]:
-        """The ends of the names below records/ or attempts/ of one job or of all: "done.json"."""
+        """Return the ends of the keys of records or attempts, of one job or all: "done.json"."""
         start = f"runs/{_APP}/{_RUN}/{what}/{self.ids[job] + '.' if job else ''}"
         return sorted(key.rpartition("/")[2].split(".", 1)[1] for key in self.names(start))
 
     def record(self, job: str, end: str) -> dict[str, Any]:
-        """The record of a job whose key ends so: "done", "CAUSE.failed"."""
+        """Return the record of a job by the end of its key: "done", "CAUSE.failed"."""
         return json.loads(self.read(f"runs/{_APP}/{_RUN}/records/{self.ids[job]}.{end}.json"))
 
     def attempt(self, job: str, receive: int, end: str) -> dict[str, Any]:
@@ -219,14 +219,14 @@ class Site:
         return json.loads(self.read(f"runs/{_APP}/{_RUN}/attempts/{name}"))
 
     def log(self, record: dict[str, Any]) -> str:
-        """The log of a record or attempt, from where its log_key says it is."""
+        """Return the log of a record or attempt, from where its log_key says it is."""
         content = self.read(record["log_key"])
         if record["log_key"].endswith(".json"):
             content = gzip.decompress(base64.b64decode(json.loads(content)["log"]))
         return content.decode()
 
     def lacking(self, job: str) -> list[str]:
-        """Which outputs of a job are not on S3 as they should be."""
+        """Return the outputs of a job that are missing or wrong on S3."""
         found = []
         for name, size in self.groups[job]["files"].items():
             line = f"{job}/{name}\n".encode()
@@ -239,13 +239,13 @@ class Site:
         return found
 
     def runs(self, job: str = "") -> list[Run]:
-        """The times that a job was run, or all jobs."""
+        """Return the runs of a job, or of all jobs."""
         rows = [line.split() for line in self.runs_file.read_text().splitlines()]
         found = [Run(name, int(worker), int(process)) for name, worker, process in rows]
         return [run for run in found if not job or run.job == job]
 
     def story(self, job: str) -> str:
-        """What is known of a job, for whoever wonders why it ran as often as it did."""
+        """Return everything known about a job, to see why it ran as often as it did."""
         lines = [f"{job}: {self.runs(job)}", *self.written("attempts", job)]
         for number, container in enumerate(self.containers):
             said = (line for line in container.text.splitlines() if job in line)
@@ -253,7 +253,7 @@ class Site:
         return "\n".join(lines)
 
     def waiting(self) -> tuple[int, int]:
-        """How many messages are visible, and how many are in flight."""
+        """Return how many messages are visible, and how many are in flight."""
         names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
         values = self.sqs.get_queue_attributes(QueueUrl=self.queue_url, AttributeNames=names)
         return tuple(int(values["Attributes"][name]) for name in names)
@@ -268,11 +268,11 @@ class Site:
                 yield message["Body"], reason.get("StringValue", "")
 
     def is_settled(self) -> bool:
-        """Whether each job has a record and the queue is empty."""
+        """Return whether each job has a record and the queue is empty."""
         return len(self.written("records")) >= len(self.groups) and self.waiting() == (0, 0)
 
     def assert_all_done(self) -> None:
-        """Each job has its outputs, complete, and one done record; nothing else is left of it."""
+        """Assert that each job has complete outputs and one done record, and left nothing else."""
         for name in self.groups:
             assert self.written("records", name) == ["done.json"], name
             assert self.lacking(name) == [], name
@@ -280,7 +280,7 @@ class Site:
         assert self.s3.list_multipart_uploads(Bucket=self.bucket).get("Uploads", []) == []
 
     def left_in_work_folder(self) -> list[str]:
-        """The folders of jobs that are in the work folder, of whichever container."""
+        """Return the folders of jobs in the work folder, of any container."""
         return [str(path) for path in self.work_folder.glob("jobs-*/worker-*/*")]
 
     def close(self) -> None:
@@ -300,7 +300,7 @@ class Site:
 
 
 def until(condition: Callable[[], Any], seconds: float, pause: float = 0.1) -> Any:
-    """What `condition` gives as soon as that is true; fails if it is not within so many seconds."""
+    """Return what `condition` gives as soon as that is true; fail after `seconds`."""
     deadline = time.monotonic() + seconds
     while not (value := condition()):
         assert time.monotonic() < deadline, f"did not come to hold in {seconds:.0f} s"
@@ -309,7 +309,7 @@ def until(condition: Callable[[], Any], seconds: float, pause: float = 0.1) -> A
 
 
 def children(pid: int) -> list[int]:
-    """The processes whose parent `pid` is."""
+    """Return the pids of the children of a process."""
     found = []
     with contextlib.suppress(OSError):
         for thread in os.listdir(f"/proc/{pid}/task"):

@@ -21,7 +21,7 @@ NO_JOBS = {
     "lone-surrogate": '{"group": {"name": "\\ud800"}}',
     "a-mebibyte-of-nothing": "x" * MESSAGE_BYTES,
 }
-# Groups whose values are names of files elsewhere, and what the outputs of each one lie below.
+# Groups whose values look like names of files elsewhere, and the start of their output keys.
 STRANGE = {
     "unicode": ({"plate": "Zürich 7", "well": "日本"}, "out/Zürich_7-日本/"),
     "slashes": ({"plate": "/etc/passwd", "well": "a//b"}, "out/_etc_passwd-a_b/"),

@@ -44,7 +44,7 @@ def _small_disk(site: Site) -> Iterator[Path]:
 
 
 def _left_by_jobs(disk: Path) -> list[Path]:
-    """What is below the folders of workers."""
+    """Return the paths below the folders of workers."""
     return list(disk.glob("jobs-*/worker-*/*"))
 
 

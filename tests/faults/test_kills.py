@@ -1,4 +1,4 @@
-"""Workers that vanish without a word: kill -9, at every moment of a job."""
+"""Workers that vanish silently: kill -9, at every moment of a job."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from tests.faults.site import BUSY_SECONDS, Site, alive, until
 from tests.faults.together import together
 
 VISIBILITY = 8
-# Beside the visibility: finding the message, and doing the job.
+# In addition to the visibility: finding the message, and doing the job.
 SLACK = 15.0
 OUTPUTS = {"a.txt": 10, "b.txt": 20_000, "c.txt": 300_000}
 LARGE = {"large.bin": 9 << 20, "small.txt": 10}
 LARGE_LOG = dict(OUTPUTS)
-# A job for each boundary: its outputs, the call at which its worker is killed ("before" AWS hears
-# of it or "after" it has done it), how often the job is then run, and whether it is called done
-# at that moment.
+# A job for each boundary: its outputs, the call at which its worker is killed ("before" AWS gets
+# it or "after" it has executed it), how often the job is run in all, and whether it is recorded
+# as done at that moment.
 BOUNDARIES = {
     "received": (OUTPUTS, "ReceiveMessage", "received", "after", 1, False),
     "looked-up": (OUTPUTS, "HeadObject", ".done.json", "before", 1, False),

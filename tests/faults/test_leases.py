@@ -1,4 +1,4 @@
-"""Who may work on a job: the one that holds its message, for as long as that takes."""
+"""The right to work on a job: only the worker that holds its message has it, until the end."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_a_job_ten_times_longer_than_the_visibility_is_run_once(site: Site):
 def test_a_worker_paused_for_longer_than_its_lease_writes_nothing_after_it(
     site: Site, operation, part, calls
 ):
-    """Wherever it was paused: in mid-job, or with `calls` under way that then come to nothing."""
+    """The worker was paused in the middle of the job, or during `calls` that then fail."""
     hold = Hold("before")
     hold.then = Break("before")
 

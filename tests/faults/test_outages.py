@@ -27,11 +27,11 @@ SQS_FAULTS = {
     "nothing": Break("nothing"),
 }
 LARGE = 9 << 20
-# A request that gets no answer is given up after 20 s (S3), and its pauses are up to 15 s.
+# A request that gets no answer is abandoned after 20 s (S3), and its pauses are up to 15 s.
 ANSWER_SECONDS = 20
-# With this an outage is outlived whenever it begins: the lease was extended at most a third of
-# the visibility ago, is asked for again every twentieth of it or after 5 s without an answer, and
-# is given up 10 s, or a quarter of the visibility, before its end.
+# With this visibility a job survives an outage that begins at any time: the lease was extended at
+# most a third of the visibility ago, is requested again every twentieth of it or after 5 s without
+# an answer, and is abandoned 10 s, or a quarter of the visibility, before its end.
 ENOUGH = 300 if FULL else 50
 # More than a job writes, so that it is never skipped.
 DONE_CHECK = {"CHECK_IF_DONE_BOOL": True, "EXPECTED_NUMBER_FILES": 100}
@@ -129,7 +129,7 @@ def test_a_job_is_done_at_once_though_s3_is_out_for_long_at_each_of_its_steps(si
 
 @together(20, SQS_MESSAGE_VISIBILITY=20)
 def test_a_large_output_whose_last_answer_was_lost_is_found_to_be_there(site: Site):
-    """Asked again S3 knows no such upload any more, and then it has a bad moment as well."""
+    """S3 no longer knows the upload when asked again, and then it is unavailable for a moment."""
     faults = {
         "CompleteMultipartUpload": [Break("after"), Answer(404, "NoSuchUpload")],
         "HeadObject": [Answer(503, "SlowDown")],
@@ -149,7 +149,7 @@ def test_a_large_output_whose_last_answer_was_lost_is_found_to_be_there(site: Si
 @pytest.mark.parametrize("fault", SQS_FAULTS)
 @together(60, SQS_MESSAGE_VISIBILITY=ENOUGH)
 def test_a_job_outlives_an_outage_of_sqs_that_its_visibility_covers(site: Site, fault):
-    """In mid-job, and again when its message is to be deleted."""
+    """It fails in the middle of the job, and again when the message is to be deleted."""
     outage = Outage("sqs", SQS_FAULTS[fault], "ChangeMessageVisibility", "DeleteMessage")
     site.send("job", seconds=ENOUGH)
 

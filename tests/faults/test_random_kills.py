@@ -18,7 +18,7 @@ SEED = 20_260_101
 JOBS = 500
 VISIBILITY = 6
 WORKERS = 2  # in each of two containers
-# So many kills at least have to hit a worker in the middle of a job.
+# At least this many kills have to hit a worker in the middle of a job.
 LEAST_DOUBLED = 20 if FULL else 3
 # What may happen, and how often of ten times.
 ACTIONS = ["kill worker"] * 4 + ["kill container"] * 3 + ["pause"] * 1 + ["stop"] * 2
@@ -26,7 +26,7 @@ ACTIONS = ["kill worker"] * 4 + ["kill container"] * 3 + ["pause"] * 1 + ["stop"
 
 @dataclass
 class _Hits:
-    """What has been hit so far, and which runs that cut off."""
+    """The workers that were hit so far, and the runs that were cut off by that."""
 
     site: Site
     open: set[Run] = field(default_factory=set)
@@ -34,18 +34,18 @@ class _Hits:
     ended: dict[int, int] = field(default_factory=dict)
 
     def take(self, workers: Iterable[int]) -> None:
-        """The last run of each of these workers, which do nothing now, unless its job is done."""
+        """Note the last run of each of these idle workers, unless its job is done."""
         last = {run.worker: run for run in self.site.runs() if run.worker in workers}
         self.open |= {run for run in last.values() if not self.site.written("records", run.job)}
 
     def end(self, workers: Iterable[int]) -> None:
-        """As `take`, of workers that have ended."""
+        """Note the last runs of workers that have ended."""
         self.ended.update(dict.fromkeys(workers, len(self.site.runs())))
         self.take(workers)
 
     def cut_off(self) -> set[Run]:
-        """Also the runs noted after the hit: by a process that was paused before it had done so,
-        or in the milliseconds by which a job's process outlives its worker."""
+        """Return the runs that were cut off, also those that a job's process wrote down after the
+        hit: when it was paused just before, or outlived its worker by milliseconds."""
         return self.open | {
             run
             for number, run in enumerate(self.site.runs())

@@ -8,7 +8,7 @@ from typing import Any
 
 
 def together(seconds: float, **settings: Any) -> Callable[[Callable[..., None]], Callable]:
-    """Make a test of a scenario(site, ...): run in a thread beside others, the long ones first.
+    """Make a test of a scenario(site, ...): run in a thread along with others, the long ones first.
 
     `settings` are those of the site's containers; `seconds` is about how long it takes.
     """

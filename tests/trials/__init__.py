@@ -1,4 +1,4 @@
-"""How each example runs on this computer: its program, its input and its known result.
+"""Trials of the examples on this computer: the program, the input and the known result of each.
 
 `make example-NAME` is `python -m tests.trials NAME`.
 """

@@ -24,7 +24,7 @@ PROGRAMS = {
     "g++": "g++",
     "javac": "openjdk-17-jdk-headless",
 }
-# Compiled here, beside the packages that they are to run with.
+# Compiled here, along with the packages that they are to run with.
 COMPILERS = ("setuptools==69.5.1", "wheel", "cython==0.29.37", "numpy==1.23.5")
 COMPILED = ("python-javabridge==4.0.5", "centrosome==1.2.3")
 CORE = "cellprofiler-core==4.2.8.1"
@@ -49,19 +49,19 @@ show_window:False|notes:[]|batch_state:array([], dtype=uint8)|enabled:True|wants
 
 
 def missing() -> str:
-    """Why CellProfiler cannot be used here, "" if it can."""
+    """Return why CellProfiler cannot be used here, "" if it can."""
     return tools.lacking(PROGRAMS) or tools.missing("cellprofiler", _recipe())
 
 
 def install() -> None:
-    """CellProfiler in an environment of its own, and the images."""
+    """Install CellProfiler in its own environment, and download the images."""
     tools.require(PROGRAMS)
     tools.make("cellprofiler", _recipe(), _build)
     tools.images()
 
 
 def environment() -> Mapping[str, str]:
-    """CellProfiler, and its Python as python3."""
+    """Return the environment with CellProfiler, and its Python as python3."""
     return tools.path_with(tools.TOOLS / "cellprofiler/bin")
 
 
@@ -83,7 +83,7 @@ def _build(folder: Path) -> None:
 
 
 def get_input(folder: Path) -> None:
-    """Images, pipelines and LoadData's table, as they would lie in a bucket."""
+    """Put images, pipelines and LoadData's table into a folder, laid out as in a bucket."""
     shutil.copytree(tools.images(), folder / "images", dirs_exist_ok=True)
     workspace = folder / "workspace"
     workspace.mkdir(exist_ok=True)
@@ -104,13 +104,13 @@ def _table(images: str) -> list[list[str]]:
 
 
 def original() -> str:
-    """The wheel's own pipeline, which loads images by the modules of its first page."""
+    """Return the wheel's own pipeline, which loads images by the modules of its first page."""
     with zipfile.ZipFile(tools.wheel(tools.CELLPROFILER)) as package:
         return package.read(PIPELINE).decode("utf-8").replace("\r\n", "\n")
 
 
 def pipeline(*, crop: bool) -> str:
-    """The wheel's pipeline with LoadData, for the corner or for all of each image."""
+    """Return the wheel's pipeline with LoadData, for the corner or for all of each image."""
     _, *modules = original().strip().split("\n\n")
     # Images, Metadata, NamesAndTypes, Groups.
     kept = modules[4:]
@@ -132,7 +132,7 @@ def pipeline(*, crop: bool) -> str:
 
 
 def joined(modules: list[str]) -> str:
-    """A pipeline of these modules."""
+    """Return a pipeline of these modules."""
     head = original().split("\n\n")[0]
     numbered = [
         re.sub(r"module_num:\d+", f"module_num:{number}", module, count=1)
@@ -142,7 +142,7 @@ def joined(modules: list[str]) -> str:
 
 
 def count_nuclei(folder: Path) -> int:
-    """The nuclei that a job has measured: a line each."""
+    """Return how many nuclei a job has measured: one per line."""
     path = folder / "Nuclei.csv"
     if not path.is_file():
         raise WrongResult(f"There is no {path}.")
@@ -161,12 +161,12 @@ def _check(output: Path, known: Mapping[str, int]) -> list[str]:
 
 
 def check(output: Path) -> list[str]:
-    """Each well has its known number of nuclei in the corner."""
+    """Check that each well has its known number of nuclei in the corner."""
     return _check(output, NUCLEI)
 
 
 def check_full(output: Path) -> list[str]:
-    """Each well has its known number of nuclei."""
+    """Check that each well has its known number of nuclei."""
     return _check(output, ALL_NUCLEI)
 
 

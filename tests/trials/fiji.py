@@ -19,12 +19,12 @@ TOLERANCE = 0.01
 
 
 def missing() -> str:
-    """Why ImageJ cannot be used here, "" if it can."""
+    """Return why ImageJ cannot be used here, "" if it can."""
     return tools.lacking(PROGRAMS) or tools.missing("fiji", _recipe())
 
 
 def install() -> None:
-    """ImageJ with the launcher that stands in for Fiji's, and the images."""
+    """Install ImageJ with a launcher that stands in for Fiji's, and download the images."""
     tools.require(PROGRAMS)
     tools.make("fiji", _recipe(), _build)
     tools.images()
@@ -43,13 +43,13 @@ def _build(folder: Path) -> None:
 
 
 def get_input(folder: Path) -> None:
-    """The DNA channel of three fields of view, beside the macro."""
+    """Copy the DNA channel of three fields of view next to the macro."""
     for image in tools.images().glob("*_D.TIF"):
         shutil.copy(image, folder)
 
 
 def check(output: Path) -> list[str]:
-    """Each field has its known number of nuclei, within one per cent, and its picture."""
+    """Check that each field has its known number of nuclei, within one percent, and its picture."""
     lines = []
     for job, known in NUCLEI.items():
         folder = output / "nuclei" / job

@@ -14,7 +14,7 @@ KNOWN = {
 
 
 def check(output: Path) -> list[str]:
-    """Each job has written its sentence."""
+    """Check that each job has written its sentence."""
     for job, text in KNOWN.items():
         path = output / "hello" / job / "HelloWorld.txt"
         if not path.is_file() or path.read_text() != text:

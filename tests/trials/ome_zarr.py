@@ -22,12 +22,12 @@ THUMBNAIL = "3 31 31"
 
 
 def missing() -> str:
-    """Why ngff-zarr cannot be used here, "" if it can."""
+    """Return why ngff-zarr cannot be used here, "" if it can."""
     return tools.missing("ome_zarr", RECIPE)
 
 
 def install() -> None:
-    """The converter, and the images that it is to convert."""
+    """Install the converter, and make the images that it is to convert."""
     tools.make("ome_zarr", RECIPE, tools.virtual_environment(PACKAGES))
     _images()
 
@@ -52,14 +52,14 @@ def _python(script: str, *words: object) -> str:
 
 
 def get_input(folder: Path) -> None:
-    """Three images."""
+    """Copy three images into a folder."""
     folder.mkdir(exist_ok=True)
     for image in _images().glob("*.ome.tif"):
         shutil.copy(image, folder)
 
 
 def check(output: Path) -> list[str]:
-    """What came back is valid OME-Zarr with the same pixels, and has its thumbnail."""
+    """Check that the outputs are valid OME-Zarr with the same pixels and a thumbnail."""
     lines = []
     for place in PLACES:
         converted = output / "zarr" / place / f"{place}.ome.zarr"

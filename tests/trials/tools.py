@@ -21,7 +21,7 @@ _IMAGES = "cellprofiler/data/examples/ExampleFly/images/"
 
 
 def is_made(name: str, recipe: str) -> bool:
-    """Whether .tools/NAME was made, wholly and by this recipe (any text that changes with it)."""
+    """Return whether .tools/NAME is complete and made by this recipe (its text)."""
     mark = TOOLS / name / "recipe"
     return mark.is_file() and mark.read_text(encoding="utf-8") == recipe
 
@@ -39,12 +39,12 @@ def make(name: str, recipe: str, build: Callable[[Path], None]) -> Path:
 
 
 def missing(name: str, recipe: str) -> str:
-    """Why .tools/NAME cannot be used, "" if it can."""
+    """Return why .tools/NAME cannot be used, "" if it can."""
     return "" if is_made(name, recipe) else f"examples/.tools/{name} is not there"
 
 
 def virtual_environment(requirements: Sequence[str]) -> Callable[[Path], None]:
-    """What builds an environment of these packages, apart from the project's own."""
+    """Return a function that builds an environment of these packages, not the project's own."""
 
     def build(folder: Path) -> None:
         command([sys.executable, "-m", "venv", folder])
@@ -57,7 +57,7 @@ _PIP = ("-m", "pip", "--quiet", "--disable-pip-version-check")
 
 
 def wheel(requirement: str) -> Path:
-    """The wheel of a pinned package (`name==version`), downloaded once and not installed."""
+    """Return the wheel of a pinned package (`name==version`), downloaded once, not installed."""
     name, _, version = requirement.partition("==")
 
     def build(folder: Path) -> None:
@@ -68,7 +68,7 @@ def wheel(requirement: str) -> Path:
 
 
 def images() -> Path:
-    """A folder with the nine images 01_POS002_D.TIF ... 01_POS218_R.TIF (ExampleFly)."""
+    """Return a folder with the nine images 01_POS002_D.TIF ... 01_POS218_R.TIF (ExampleFly)."""
 
     def build(folder: Path) -> None:
         with zipfile.ZipFile(wheel(CELLPROFILER)) as package:
@@ -80,7 +80,7 @@ def images() -> Path:
 
 
 def lacking(programs: Mapping[str, str]) -> str:
-    """Which of these programs (name: Debian package) are not installed, "" if all are."""
+    """Return which of these programs (name: Debian package) are not installed, "" if all are."""
     absent = [name for name in programs if not shutil.which(name)]
     return f"not installed: {', '.join(absent)}" if absent else ""
 
@@ -96,7 +96,7 @@ def require(programs: Mapping[str, str]) -> None:
 
 
 def path_with(*folders: Path) -> dict[str, str]:
-    """The environment in which programs are looked for in these folders first."""
+    """Return an environment whose PATH begins with these folders."""
     return {"PATH": os.pathsep.join([*map(str, folders), os.environ["PATH"]])}
 
 

@@ -1,4 +1,4 @@
-"""What the trial of an example is, and the running of one."""
+"""The definition of a trial of an example, and the run of one."""
 
 from __future__ import annotations
 

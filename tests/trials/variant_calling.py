@@ -33,7 +33,7 @@ class Variant(NamedTuple):
 
 
 def missing() -> str:
-    """Why the example cannot run here, "" if it can."""
+    """Return why the example cannot run here, "" if it can."""
     lacking = tools.lacking(PROGRAMS) or ("" if GENOME.exists() else NO_GENOME)
     return lacking or tools.missing("variant_calling", _recipe())
 
@@ -67,7 +67,7 @@ def _simulate(folder: Path) -> None:
 
 
 def get_input(folder: Path) -> None:
-    """The genome, and two files of reads a sample."""
+    """Copy the genome, and two files of reads for each sample."""
     for name, pattern in (("reference", "*.fa"), ("reads", "*.fq.gz")):
         (folder / name).mkdir(parents=True, exist_ok=True)
         for path in (tools.TOOLS / "variant_calling").glob(pattern):
@@ -75,7 +75,7 @@ def get_input(folder: Path) -> None:
 
 
 def check(output: Path) -> list[str]:
-    """Every variant that was called is one of those that were simulated, and few are missed."""
+    """Check that every called variant was simulated, and that few are missed."""
     simulated = tools.TOOLS / "variant_calling"
     genome = "".join((simulated / "lambda_virus.fa").read_text().splitlines()[1:])
     lines = []

@@ -113,7 +113,7 @@ def test_a_job_without_its_files_or_images_fails_and_says_which(example):
         "no row of load_data.csv is for Metadata_Plate=FlyDemo,Metadata_Well=H12; the first, as "
         f"LoadData reads it, is for {A01}"
     )
-    assert reasons["empty"].startswith("the job file gives no 'Metadata'")
+    assert reasons["empty"].startswith("the job file has no 'Metadata'")
     assert reasons["not-listed"] == (
         "CellProfiler says Failure: are there images of Metadata_Position=076? "
         "If so, the end of its log says more"
@@ -121,7 +121,7 @@ def test_a_job_without_its_files_or_images_fails_and_says_which(example):
 
 
 def file_list_pipeline():
-    """The wheel's own pipeline, taking the position from file names and grouping by it."""
+    """Return the wheel's own pipeline; it groups by position, which it takes from file names."""
     changes = {
         "Extract metadata?:No": "Extract metadata?:Yes",
         "Extract from image file headers": "Extract from file/folder names",
@@ -140,7 +140,7 @@ def file_list_pipeline():
 
 
 def batch_file(example):
-    """Batch_data.h5 for all positions, made as on a scientist's computer; returns its key."""
+    """Make Batch_data.h5 for all positions as on a scientist's computer; return its key."""
     root, workspace = example.folder, example.folder / "input/workspace"
     put(example, "here.txt", "".join(f"{path}\n" for path in sorted(root.glob("input/images/*"))))
     module = CREATE_BATCH_FILES.replace("LOCAL", str(root))

@@ -80,7 +80,7 @@ def aws_environment(aws_url, monkeypatch, tmp_path):
 
 @dataclass
 class Cloud:
-    """One test's bucket and queues, and what can be asked about them."""
+    """One test's bucket and queues, and the questions that tests ask about them."""
 
     s3: object
     sqs: object
@@ -103,7 +103,7 @@ class Cloud:
         self.sqs.send_message(QueueUrl=self.queue_url, MessageBody=body, MessageAttributes=values)
 
     def receive(self, seconds=5, visibility=60):
-        """The next message as the worker would get it."""
+        """Receive the next message as the worker would."""
         answer = self.sqs.receive_message(
             QueueUrl=self.queue_url,
             WaitTimeSeconds=seconds,
@@ -118,26 +118,26 @@ class Cloud:
         return [entry["Key"] for page in pages for entry in page.get("Contents", [])]
 
     def states(self, what):
-        """The ends of the names below records/ or attempts/, such as done.json."""
+        """Return the ends of the names below records/ or attempts/, such as done.json."""
         return sorted(key.split(".", 1)[1] for key in self.names(f"{self.run}{what}/"))
 
     def read(self, key):
         return self.s3.get_object(Bucket=self.bucket, Key=key)["Body"].read()
 
     def record(self, state, what="records"):
-        """The only record (or attempt) of a state."""
+        """Return the only record (or attempt) of a state."""
         (key,) = [k for k in self.names(f"{self.run}{what}/") if k.endswith(f".{state}.json")]
         return json.loads(self.read(key))
 
     def log(self, record):
-        """The log of a record or attempt, as its log_key says where it is."""
+        """Return the log of a record or attempt, from where its log_key says it is."""
         content = self.read(record["log_key"])
         if record["log_key"].endswith(".json"):
             content = gzip.decompress(base64.b64decode(json.loads(content)["log"]))
         return content.decode()
 
     def waiting(self):
-        """How many messages are visible, and how many are in flight."""
+        """Return how many messages are visible, and how many are in flight."""
         names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
         values = self.sqs.get_queue_attributes(QueueUrl=self.queue_url, AttributeNames=names)
         return tuple(int(values["Attributes"][name]) for name in names)
@@ -258,7 +258,7 @@ def start_container(cloud, tmp_path):
 
 @pytest.fixture
 def metadata_service():
-    """An instance metadata service: what lies at which path, tokens asked for (IMDSv2 only)."""
+    """An instance metadata service, IMDSv2 only, with texts by path and a count of tokens."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_PUT(self):
@@ -297,7 +297,7 @@ def metadata_service():
 
 @pytest.fixture
 def until():
-    """Waits until something holds, and fails if it does not within so many seconds."""
+    """Wait until a condition holds; fail if it does not within `seconds`."""
 
     def wait(condition, seconds=20.0, pause=0.05):
         deadline = time.monotonic() + seconds

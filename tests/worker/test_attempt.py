@@ -210,9 +210,9 @@ def test_unless_nothing_is_expected_of_it(cloud, make_worker, attend):
 @pytest.mark.parametrize(
     ("attributes", "why"),
     [
-        ({"app": "Other"}, "the message is of another app: Other"),
+        ({"app": "Other"}, "the message is from another app: Other"),
         ({"job_id": "0123456789abcdef"}, "its job_id '0123456789abcdef' does not fit its body"),
-        ({"run_id": "20260101T000001Z"}, "the message is of a later run"),
+        ({"run_id": "20260101T000001Z"}, "the message is from a later run"),
     ],
     ids=lambda value: str(value)[:20],
 )

@@ -1,4 +1,4 @@
-"""What is looked up about a job before it is run: records, attempts, outputs, where outputs go."""
+"""Lookups about a job before it is run: records, attempts, outputs, where outputs go."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def write_three(job):
 
 
 def uploads_end_after_the_first(worker):
-    """As by a machine that goes away in mid-upload: no other file gets to S3."""
+    """Let no file reach S3 after the first, as if the machine went away during the upload."""
     begun = []
 
     def stop(params, **more):
@@ -73,7 +73,7 @@ def test_outputs_among_the_records_fail_the_job(cloud, make_worker, attend):
     assert "for the records" in cloud.record("failed")["reason"]
 
 
-def test_records_lie_elsewhere_if_outputs_have_a_bucket_of_their_own(cloud, make_worker, attend):
+def test_records_are_elsewhere_if_outputs_have_their_own_bucket(cloud, make_worker, attend):
     cloud.s3.create_bucket(Bucket=f"{cloud.bucket}-results")
     cloud.send({"name": "A1"})
 

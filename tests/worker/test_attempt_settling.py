@@ -1,4 +1,4 @@
-"""That what became of a job is told and its message settled, whatever else goes wrong then."""
+"""The outcome of a job is recorded and its message settled, whatever else goes wrong then."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def write_result(job):
 
 @pytest.fixture
 def interrupted(cloud, make_worker, quick_retries):
-    """Sends a job, and makes a worker that is told to stop before it starts the program."""
+    """Send a job, and make a worker that is told to stop before it starts the program."""
 
     def make():
         cloud.send({"name": "A1"})

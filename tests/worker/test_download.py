@@ -8,14 +8,14 @@ from botocore.response import StreamingBody
 
 from plumbing import download
 from plumbing.download import ALONE, TOGETHER_SECONDS, Downloads
-from plumbing.errors import JobFailed, LeaseLost
+from plumbing.errors import JobFailed
 
 
 @pytest.fixture
 def fetch(cloud, tmp_path):
     def fetch_it(what, **more):
         one_or_list = download.fetch_one if isinstance(what, str) else download.fetch_list
-        return one_or_list(cloud.s3, cloud.bucket, what, tmp_path / "in", lambda: None, **more)
+        return one_or_list(cloud.s3, cloud.bucket, what, tmp_path / "in", **more)[0]
 
     return fetch_it
 
@@ -39,7 +39,7 @@ def test_a_key_becomes_a_file_of_its_last_name(put, fetch, tmp_path):
 
 
 @pytest.mark.parametrize("prefix", ["plates/P1/", "plates/P1"])
-def test_a_prefix_fills_the_folder_with_what_lies_below_it(put, fetch, tmp_path, prefix):
+def test_a_prefix_fills_the_folder_with_what_is_below_it(put, fetch, tmp_path, prefix):
     put(**{"plates/P1/a": b"1", "plates/P1/sub/b": b"2", "plates/P10/c": b"3", "plates/P1/": b""})
 
     folder = fetch(prefix)
@@ -127,19 +127,8 @@ def test_names_as_long_as_a_file_system_takes_are_kept_apart(put, fetch, monkeyp
     assert found == {**long, **wide}
 
 
-def test_a_download_ends_when_it_may_not_go_on(put, cloud, tmp_path):
-    put(a=b"1")
-
-    def check():
-        raise LeaseLost("gone")
-
-    with pytest.raises(LeaseLost):
-        download.fetch_one(cloud.s3, cloud.bucket, "a", tmp_path, check)
-    assert list(tmp_path.iterdir()) == []
-
-
 class CutOff:
-    """Hands out half of what is asked for, every other time."""
+    """A body that returns half of the requested bytes, every other time."""
 
     def __init__(self, content):
         self.content = content
@@ -160,8 +149,9 @@ def test_what_is_cut_off_on_the_way_is_fetched_again(tmp_path, monkeypatch, part
     monkeypatch.setattr(download, "PARTS_AT_ONCE", 1)
     s3 = CutOff(bytes(range(35)))
 
-    path = download.fetch_one(s3, "bucket", "a", tmp_path, lambda: None)
+    path, sizes = download.fetch_one(s3, "bucket", "a", tmp_path)
 
+    assert sizes == [35]
     assert path.read_bytes() == s3.content
     assert s3.times > 1
 
@@ -173,7 +163,7 @@ def told():
     return lines, Downloads(lines.append, lambda: now[0]), now
 
 
-def test_each_of_a_few_is_told_with_what_it_was(told):
+def test_each_of_a_few_is_reported_with_what_it_was(told):
     lines, downloads, _ = told
 
     downloads.add("s3://b/in/x.tif", 1, 1_500_000, 0.25)
@@ -200,7 +190,7 @@ def test_of_ten_thousand_there_is_a_line_each_for_the_first_and_one_for_the_rest
     assert lines[-1].endswith(": 9,990 files, 9.990 MB in 99.9 s in all")
 
 
-def test_of_many_that_take_long_it_is_told_from_time_to_time_how_far_they_are(told):
+def test_many_that_take_long_report_their_progress_from_time_to_time(told):
     lines, downloads, now = told
 
     for n in range(ALONE + 100):
@@ -212,7 +202,7 @@ def test_of_many_that_take_long_it_is_told_from_time_to_time_how_far_they_are(to
     assert more[0].startswith("downloaded: 6 more, the last s3://b/15: 6 files, ")
 
 
-def test_one_that_is_left_is_told_by_its_name(told):
+def test_one_that_is_left_is_reported_by_its_name(told):
     lines, downloads, _ = told
 
     for n in range(ALONE + 1):

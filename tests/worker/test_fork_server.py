@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from plumbing import fork_server, process, process_tree
+from plumbing import fork_server, job_process, process_tree
 from plumbing.fork_server import ForkServer
 from plumbing.stop_flag import StopFlag
 
@@ -40,7 +40,7 @@ def make():
 def ending_of(tmp_path):
     """Watches a child to its end; how it ended."""
     flags = [StopFlag(), StopFlag()]
-    yield lambda child: process.watch(child, lambda data: None, tmp_path, *flags, 20.0)
+    yield lambda child: job_process.watch(child, lambda data: None, tmp_path, *flags, 20.0)
     for flag in flags:
         flag.close()
 

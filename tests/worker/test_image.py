@@ -32,7 +32,9 @@ import sys, time
 from pathlib import Path
 import plumbing
 print(__name__, Path(sys.argv[0]).name, "imports", flush=True)
-time.sleep(30)
+# A signal right before a system call interrupts only the next one.
+for _ in range(300):
+    time.sleep(0.1)
 """
 
 
@@ -55,7 +57,7 @@ def as_process_1(tmp_path):
 
 @pytest.mark.needs_root
 def test_a_process_1_that_is_told_to_stop_while_it_imports_stops(as_process_1):
-    """Else the container would go on, take a job, and be killed in the middle of it."""
+    """Otherwise the container would continue, take a job, and be killed in the middle of it."""
     assert as_process_1.stdout.readline() == "__main__ generic-worker.py imports\n"
     children = Path(f"/proc/{as_process_1.pid}/task/{as_process_1.pid}/children").read_text()
 

@@ -68,7 +68,7 @@ def test_what_a_program_prints_can_go_to_a_file(job):
 
 
 @pytest.mark.parametrize("code", [0, 3])
-def test_a_line_that_tells_of_an_error_fails_the_job_and_is_the_reason(job, capfd, code):
+def test_a_line_that_reports_an_error_fails_the_job_and_is_the_reason(job, capfd, code):
     script = f"echo begun; echo 'Error: line 4' >&2; echo 'Error: line 5'; printf end; exit {code}"
 
     with pytest.raises(JobFailed, match=r"^sh: Error: line 4$") as failure:
@@ -84,7 +84,7 @@ def test_a_line_that_tells_of_an_error_fails_the_job_and_is_the_reason(job, capf
         ("cannot load", "sh: cannot load it: ValueError: no module Blur"),
         ("^Traceback", "sh: ImportError: no MySQL"),
         ("no module", "sh: ValueError: no module Blur"),
-        ("^went on", "sh: went on"),
+        ("^continued", "sh: continued"),
     ],
     ids=["followed-by-it", "begins-it", "ends-it", "before-another-line"],
 )
@@ -93,7 +93,7 @@ def test_a_traceback_ends_in_the_reason(job, errors, reason):
         *("Traceback (most recent call last):", '  File "a.py", line 1', "ImportError: no MySQL"),
         "cannot load it",
         *("Traceback (most recent call last):", '  File "b.py", line 2', "    module = load()"),
-        *("             ^^^^^^", "ValueError: no module Blur", "went on", "  to the end"),
+        *("             ^^^^^^", "ValueError: no module Blur", "continued", "  to the end"),
     ]
 
     with pytest.raises(JobFailed) as failure:
@@ -102,7 +102,7 @@ def test_a_traceback_ends_in_the_reason(job, errors, reason):
     assert str(failure.value) == reason
 
 
-def test_the_last_line_is_looked_at_even_if_it_is_not_ended(job):
+def test_the_last_line_is_checked_even_if_it_is_not_ended(job):
     with pytest.raises(JobFailed, match="printf: Fatal"):
         job.run(["printf", "fine\nFatal"], errors="Fatal")
 
@@ -143,7 +143,7 @@ def test_a_program_that_a_signal_ended_fails_the_job_with_its_name(job):
     assert failure.value.signal == "SIGSEGV"
 
 
-def test_out_of_memory_is_told_from_other_kills(job, monkeypatch):
+def test_out_of_memory_is_distinguished_from_other_kills(job, monkeypatch):
     kills = iter([3, 4])
     monkeypatch.setattr(machine, "oom_kills", lambda: next(kills))
 

@@ -115,7 +115,7 @@ def test_a_full_disk_does_not_stop_the_job(log_of, monkeypatch):
 
 
 def own(text):
-    """As own_lines writes it from within the job's process."""
+    """Return a line as own_lines writes it from within the job's process."""
     return job_log.MARK + text + b"\n"
 
 
@@ -236,7 +236,7 @@ def test_a_log_ends_with_how_long_it_took_and_where_its_outputs_go(log, cloud):
     assert lines[-1] == (f"run_job succeeded after 0.0 s; uploading 1 file, 0.000 MB, to {where}")
 
 
-def test_downloads_are_told_before_the_program_that_reads_them(log, cloud):
+def test_downloads_are_logged_before_the_program_that_reads_them(log, cloud):
     for n in range(ALONE + 5):
         cloud.s3.put_object(Bucket=cloud.bucket, Key=f"in/{n:02d}.tif", Body=b"x" * 1000)
 
@@ -276,7 +276,7 @@ def test_a_file_that_a_job_puts_into_the_place_of_its_output_holds_nothing_of_ou
     lines, failed = log(run_job)
 
     assert failed["reason"] == "run_job raised ValueError: result\n"
-    # They go by way of its standard error.
+    # They pass through its standard error.
     assert lines[1:3] == ["running: echo result", "ended: echo with exit code 0 after 0.0 s"]
 
 
@@ -291,13 +291,13 @@ def test_a_job_whose_output_is_closed_runs_programs_all_the_same(log):
     assert failed["signal"] == signal.SIGTERM.name
 
 
-def test_a_log_says_that_a_job_is_given_up_and_whether_it_had_all_its_attempts(log, cloud):
+def test_a_log_says_that_a_job_failed_for_good_and_whether_it_had_all_its_attempts(log, cloud):
     lines, _ = log(lambda job: job.run(["false"]), JOB_RETRIES="1")
     assert re.fullmatch(r"attempt 1\.1 \(1 of 1\) on i-.*", lines[0])
     assert lines[-1].endswith(": false exited with code 1; failed for good after 1 attempt")
 
 
-def test_a_log_says_that_a_job_is_given_up_at_its_first_attempt(log):
+def test_a_log_says_that_a_job_failed_for_good_at_its_first_attempt(log):
     lines, _ = log(lambda job: job["no-such-key"], JOB_RETRIES="3")
     assert lines[0].startswith("attempt 1.1 (1 of 3) on ")
     assert lines[-1].endswith("; failed for good: a retry would not help")

@@ -82,7 +82,7 @@ def test_an_extension_that_fails_does_not_count(made):
         lease.check()
 
 
-def test_an_extension_counts_from_when_it_was_asked_for_not_from_its_answer(made):
+def test_an_extension_counts_from_its_request_not_from_its_answer(made):
     lease, sqs, clock = made(visibility=60)
 
     def paused(seconds):

@@ -92,7 +92,7 @@ V1 = {
 
 @pytest.fixture(autouse=True)
 def nothing_found_yet():
-    """What is found once is not looked for again."""
+    """Forget the cgroup that another test found."""
     machine._find.cache_clear()
     yield
     machine._find.cache_clear()
@@ -100,7 +100,7 @@ def nothing_found_yet():
 
 @pytest.fixture
 def cgroup(tmp_path, monkeypatch):
-    """Puts files of a memory cgroup where they are looked for."""
+    """Write the files of a memory cgroup where the worker searches for them."""
 
     def make(files, folder):
         monkeypatch.setattr(machine, "CGROUPS", tmp_path)
@@ -142,7 +142,7 @@ def test_the_limit_of_the_container_holds(container):
     assert machine.total_memory() == 2_000_000_000
 
 
-def test_page_cache_that_can_be_given_up_is_free(container):
+def test_page_cache_that_can_be_reclaimed_is_free(container):
     assert machine.free_memory() <= 900_000_000
 
 

@@ -51,10 +51,10 @@ def test_a_message_of_an_earlier_run_belongs_to_that_run():
 @pytest.mark.parametrize(
     ("attributes", "why"),
     [
-        ({"app": "Other"}, "of another app: Other"),
-        ({"run_id": "20261122T020305Z"}, "of a later run"),
-        ({"run_id": "../R2"}, "no RUN_ID"),
-        ({"run_id": "2026-11-22"}, "no RUN_ID"),
+        ({"app": "Other"}, "from another app: Other"),
+        ({"run_id": "20261122T020305Z"}, "from a later run"),
+        ({"run_id": "../R2"}, "not a RUN_ID"),
+        ({"run_id": "2026-11-22"}, "not a RUN_ID"),
         ({"job_id": "0123456789abcdef"}, "does not fit its body"),
         ({"job_id": ID.upper()}, "does not fit its body"),
         ({"job_id": f"{ID}00"}, "does not fit its body"),

@@ -23,7 +23,7 @@ GENERICS = {"dict", "list", "set", "frozenset", "tuple", "type", "deque", "Count
 
 
 def faults(tree: ast.AST) -> list[str]:
-    """What would fail on 3.8 in code whose annotations are never evaluated."""
+    """Return what would fail on 3.8 in code whose annotations are never evaluated."""
     found = []
     for node in ast.walk(_without_annotations(tree)):
         if isinstance(node, ast.Attribute) and node.attr in NEW_METHODS:

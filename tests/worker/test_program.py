@@ -1,4 +1,4 @@
-"""What a log says of a command: what a shell takes for it, in one line of bounded length."""
+"""Commands in a log: what a shell would accept, in one line of bounded length."""
 
 from __future__ import annotations
 

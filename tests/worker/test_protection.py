@@ -13,7 +13,7 @@ from plumbing.shared_state import NOT_OFFERED, PROTECTED, REFUSED, UNPROTECTED, 
 
 @pytest.fixture
 def agent():
-    """The ECS agent's endpoint; `answer` is what it says, `wishes` what it was told."""
+    """The ECS agent's endpoint; `answer` is its response, `wishes` what it received."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_PUT(self):
@@ -105,7 +105,7 @@ def test_it_is_renewed_long_before_it_ends(task, agent):
         ((500, "<html>"), "<html>"),
     ],
 )
-def test_a_refusal_is_said_and_tried_again(task, agent, capfd, answer, word):
+def test_a_refusal_is_logged_and_the_request_tried_again(task, agent, capfd, answer, word):
     protecting, board, clock = task
     agent.answer = answer
     board.set_busy(0, True)
@@ -174,7 +174,7 @@ def test_what_is_left_of_a_protection_that_was_not_renewed_is_released(task, age
     assert agent.wishes[-1] == {"ProtectionEnabled": False}
 
 
-def test_a_refused_release_does_not_keep_a_task_from_being_protected_anew(task, agent):
+def test_a_refused_release_does_not_keep_a_task_from_being_protected_again(task, agent):
     protecting, board, clock = task
     board.set_busy(0, True)
     protecting.step()

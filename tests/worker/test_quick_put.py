@@ -133,7 +133,7 @@ def test_after_a_refusal_all_others_go_through_boto3(serve, folder, capfd, statu
     assert capfd.readouterr().out.count("usual way") == 1
 
 
-def test_a_certificate_that_is_not_trusted_is_said_once_without_the_signed_url(
+def test_a_certificate_that_is_not_trusted_is_reported_once_without_the_signed_url(
     cloud, s3, folder, monkeypatch, capfd
 ):
     usual = URLLib3Session.send
@@ -194,7 +194,7 @@ def test_a_lease_lost_in_the_middle_ends_it(cloud, s3, folder):
 
 
 def signature_of(request, secret):
-    """The signature that S3 works out for a presigned request from what it gets.
+    """Return the signature that S3 computes for a presigned request from what it receives.
 
     https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html
     """

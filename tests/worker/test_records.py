@@ -31,7 +31,7 @@ def test_keys_are_those_of_the_contract():
         ({4: "timeout"}, 4, {}, [], [1, 2, 3]),
     ],
 )
-def test_earlier_receives_are_told_apart_by_what_they_left(
+def test_earlier_receives_are_distinguished_by_what_they_left(
     ends, receive, failed, interrupted, silent
 ):
     names = [

@@ -41,7 +41,7 @@ def answer(code, status):
     ],
     ids=str,
 )
-def test_what_passes_is_told_from_what_does_not(error, passes):
+def test_what_passes_is_distinguished_from_what_does_not(error, passes):
     assert retrying.passes(error) is passes
 
 
@@ -104,7 +104,7 @@ def test_a_check_that_raises_ends_the_repeating():
 
 
 def test_after_a_stop_each_step_waits_for_a_request_of_the_one_before():
-    """What hangs must not take the time for giving the job back."""
+    """A request that hangs must not take the time for giving the job back."""
     request = aws_clients.CONNECT_SECONDS + aws_clients.ANSWER_SECONDS
 
     assert retrying.UPLOAD_AFTER_STOP + request <= retrying.MARK_AFTER_STOP
@@ -167,7 +167,7 @@ def test_nothing_below_a_prefix_is_an_empty_page(cloud):
     assert list(retrying.list_pages(cloud.s3, cloud.bucket, "none/", lambda: None)) == [[]]
 
 
-def test_a_page_that_fails_is_asked_for_again_and_not_those_before_it(
+def test_a_page_that_fails_is_requested_again_and_not_those_before_it(
     cloud, two_a_page, quick_retries
 ):
     asked = []

@@ -64,7 +64,7 @@ def test_a_given_type_is_kept(cloud, folder, send):
     assert head["ContentType"] == "text/plain"
 
 
-def test_links_to_files_are_followed_and_what_is_left_out_is_said(cloud, folder, send, tmp_path):
+def test_links_to_files_are_followed_and_what_is_left_out_is_logged(cloud, folder, send, tmp_path):
     (tmp_path / "elsewhere").write_text("there")
     (folder / "link").symlink_to(tmp_path / "elsewhere")
     (folder / "broken").symlink_to(tmp_path / "nothing")

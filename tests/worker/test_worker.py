@@ -192,7 +192,7 @@ def test_why_no_job_is_accepted_is_repeated_every_minute(make_worker, monkeypatc
 
 
 def test_after_ten_minutes_a_machine_tries_one_job_more(cloud, make_worker, monkeypatch, capfd):
-    """It may have been the jobs; or somebody has mended the machine."""
+    """The jobs may have been the cause, or somebody has fixed the machine."""
     for number in range(3):
         cloud.send({"name": f"job {number}"})
     worker, now = make_worker(write_result), [0.0]

@@ -15,7 +15,7 @@ import time
 import traceback
 from typing import TYPE_CHECKING, Any, Callable, Mapping
 
-from plumbing import machine, process, records, upload
+from plumbing import job_process, machine, records, upload
 from plumbing.aws_clients import AWS_ERRORS, is_setup_fault
 from plumbing.console import say
 from plumbing.errors import MACHINE_ERRORS, Interrupted, JobFailed, LeaseLost, failure_of
@@ -231,7 +231,7 @@ class Attempt:
         except OSError as error:
             reason = f"the machine cannot start a process: {error.strerror}"
             raise JobFailed(reason, cause="machine_error", machine=True) from error
-        ending = process.watch(
+        ending = job_process.watch(
             child,
             self._log.add,
             self._job.folder,
@@ -247,7 +247,7 @@ class Attempt:
         if self._log.fault:
             say(f"[{self._job.name}] {self._log.fault}")
         oom_killed = machine.oom_kills() != kills
-        outcome = process.judge(ending, settings.job_timeout, oom_killed, settings.memory_mb)
+        outcome = job_process.judge(ending, settings.job_timeout, oom_killed, settings.memory_mb)
         if outcome is None and (self._log.fault or machine.is_full(worker.folder)):
             reason = f"{self._log.fault or 'the disk is full'}: outputs may be cut short"
             return Outcome(FAILED, reason, "disk_full", machine=True)

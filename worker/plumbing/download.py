@@ -9,7 +9,6 @@ import os
 import shutil
 import threading
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Callable, Sequence
 
@@ -38,37 +37,30 @@ _NUMBERS = itertools.count()
 
 
 def fetch_one(
-    s3: S3Client,
-    bucket: str,
-    name: str,
-    folder: Path,
-    check: Callable[[], None],
-    only: str | None = None,
-    sizes: list[int] | None = None,
-) -> Path:
-    """Fetch the key `name`, or all below it if it is a prefix; return the file or folder.
+    s3: S3Client, bucket: str, name: str, folder: Path, only: str | None = None
+) -> tuple[Path, list[int]]:
+    """Fetch the key `name`, or all below it if it is a prefix.
 
-    A key becomes a file in `folder` with the last part of its name; a prefix fills `folder` with
-    what lies below it. With `only` it is a prefix, and only what matches is fetched. The bytes of
-    each file are added to `sizes`. Raise JobFailed that names what is missing.
+    Return the file or folder, and the bytes of each file. A key becomes a file in `folder` with the
+    last part of its name; a prefix fills `folder` with what is below it. With `only` it is a
+    prefix, and only what matches is fetched. Raise JobFailed that names what is missing.
     """
-    sizes = [] if sizes is None else sizes
     if not name.strip("/"):
         raise _missing("download needs a key or a prefix: '' would be the whole bucket")
     if only is None and not name.endswith("/"):
         target = inside(folder, name.rpartition("/")[2])
-        if _fetch_key(s3, bucket, name, target, check, sizes):
-            return target
+        size = _fetch_key(s3, bucket, name, target)
+        if size is not None:
+            return target, [size]
     prefix = name if name.endswith("/") else f"{name}/"
-    keys = [key for key in list_keys(s3, bucket, prefix, check) if not key.endswith("/")]
+    keys = [key for key in list_keys(s3, bucket, prefix) if not key.endswith("/")]
     if not keys:
         raise _missing(f"there is neither s3://{bucket}/{name} nor anything below it")
     wanted = [key for key in keys if only is None or _matches(key[len(prefix) :], only)]
     if not wanted:
         raise _missing(f"none of {len(keys)} files below s3://{bucket}/{prefix} matches {only}")
     pairs = [(key, inside(folder, key[len(prefix) :])) for key in wanted]
-    _fetch_all(s3, bucket, pairs, check, sizes)
-    return folder
+    return folder, _fetch_all(s3, bucket, pairs)
 
 
 def _matches(name: str, pattern: str) -> bool:
@@ -77,55 +69,46 @@ def _matches(name: str, pattern: str) -> bool:
 
 
 def fetch_list(
-    s3: S3Client,
-    bucket: str,
-    keys: Sequence[str],
-    folder: Path,
-    check: Callable[[], None],
-    sizes: list[int] | None = None,
-) -> list[Path]:
-    """Fetch these keys, several at a time; return the files in the same order."""
+    s3: S3Client, bucket: str, keys: Sequence[str], folder: Path
+) -> tuple[list[Path], list[int]]:
+    """Fetch these keys, several at a time; return the files in the same order, and their bytes."""
     wanted = [(key, inside(folder, key.rpartition("/")[2])) for key in keys]
     if len({path for _, path in wanted}) < len(set(keys)):
         reason = "two keys of the list end in the same name: download them to two folders"
         raise JobFailed(reason, retry=False, cause="exception")
-    _fetch_all(s3, bucket, wanted, check, [] if sizes is None else sizes)
-    return [path for _, path in wanted]
+    return [path for _, path in wanted], _fetch_all(s3, bucket, wanted)
 
 
-def list_keys(s3: S3Client, bucket: str, prefix: str, check: Callable[[], None]) -> list[str]:
+def list_keys(s3: S3Client, bucket: str, prefix: str) -> list[str]:
     """Return all keys below `prefix`, however many."""
-    return [entry["Key"] for page in list_pages(s3, bucket, prefix, check) for entry in page]
+    return [entry["Key"] for page in list_pages(s3, bucket, prefix, _no_limit) for entry in page]
+
+
+def _no_limit() -> None:
+    """Allow downloads until JOB_TIMEOUT, or a lost lease, ends the job's process."""
 
 
 def _missing(reason: str) -> JobFailed:
     return JobFailed(reason, retry=False, cause="missing_input")
 
 
-def _fetch_all(
-    s3: S3Client,
-    bucket: str,
-    wanted: Sequence[tuple[str, Path]],
-    check: Callable[[], None],
-    sizes: list[int],
-) -> None:
+def _fetch_all(s3: S3Client, bucket: str, wanted: Sequence[tuple[str, Path]]) -> list[int]:
+    """Fetch all and return their bytes, in any order."""
+    sizes: list[int] = []
+
     def fetch(pair: tuple[str, Path]) -> None:
         key, path = pair
-        if not _fetch_key(s3, bucket, key, path, check, sizes):
+        size = _fetch_key(s3, bucket, key, path)
+        if size is None:
             raise _missing(f"s3://{bucket}/{key} does not exist")
+        sizes.append(size)
 
     each(fetch, wanted, CONNECTIONS)
+    return sizes
 
 
-def _fetch_key(
-    s3: S3Client,
-    bucket: str,
-    key: str,
-    path: Path,
-    check: Callable[[], None],
-    sizes: list[int],
-) -> bool:
-    """Fetch one object; return False if there is none."""
+def _fetch_key(s3: S3Client, bucket: str, key: str, path: Path) -> int | None:
+    """Fetch one object; return its bytes, None if there is none."""
     path.parent.mkdir(parents=True, exist_ok=True)
     # A name that is never too long nor another's.
     partial = path.with_name(f".{os.getpid()}-{next(_NUMBERS)}.part")
@@ -139,30 +122,20 @@ def _fetch_key(
                 shutil.copyfileobj(body, file, PIECE)
         return size, etag
 
-    what = f"download of s3://{bucket}/{key}"
     try:
-        size, etag = persistently(call, what, check)
+        size, etag = persistently(call, f"download of s3://{bucket}/{key}", _no_limit)
         if size > PART:
-            _fetch_parts(s3, bucket, key, partial, size, etag, check)
+            _fetch_parts(s3, bucket, key, partial, size, etag)
     except ClientError as error:
         if code_of(error) == "NoSuchKey":
-            return False
+            return None
         raise
     os.replace(partial, path)
-    sizes.append(size)
-    return True
+    return size
 
 
-def _fetch_parts(
-    s3: S3Client,
-    bucket: str,
-    key: str,
-    path: Path,
-    size: int,
-    etag: str,
-    check: Callable[[], None],
-) -> None:
-    """Fill `path` by ranges; IfMatch ensures that all are of the same object."""
+def _fetch_parts(s3: S3Client, bucket: str, key: str, path: Path, size: int, etag: str) -> None:
+    """Fill `path` by ranges; IfMatch ensures that all belong to the same object."""
     with open(path, "r+b") as file:
 
         def fetch(start: int) -> None:
@@ -177,21 +150,11 @@ def _fetch_parts(
                         os.pwrite(file.fileno(), piece, at)
                         at += len(piece)
 
-            persistently(call, f"download of s3://{bucket}/{key} from byte {start}", check)
+            what = f"download of s3://{bucket}/{key} from byte {start}"
+            persistently(call, what, _no_limit)
 
         os.ftruncate(file.fileno(), size)
         each(fetch, range(0, size, PART), PARTS_AT_ONCE)
-
-
-@dataclass
-class _Several:
-    """Downloads that are reported together; `what` was the last of them."""
-
-    what: str = ""
-    downloads: int = 0
-    files: int = 0
-    size: int = 0
-    seconds: float = 0.0
 
 
 class Downloads:
@@ -207,36 +170,31 @@ class Downloads:
         self._lock = threading.Lock()
         self._lines = 0
         self._reported = 0.0
-        self._waiting = _Several()
+        self._waiting: list[tuple[str, int, int, float]] = []
 
     def add(self, what: str, files: int, size: int, seconds: float) -> None:
         """Add a download that succeeded, with its files, bytes and seconds."""
         with self._lock:
-            if self._lines < ALONE:
-                self._lines += 1
-                self._say(what, files, size, seconds)
-                return
-            several = self._waiting
-            several.what, several.downloads = what, several.downloads + 1
-            several.files, several.size = several.files + files, several.size + size
-            several.seconds += seconds
-            if self._clock() - self._reported >= TOGETHER_SECONDS:
-                self._say_together()
+            self._waiting.append((what, files, size, seconds))
+            if self._lines < ALONE or self._clock() - self._reported >= TOGETHER_SECONDS:
+                self._say()
 
     def report(self) -> None:
         """Report the downloads that have no line yet."""
         with self._lock:
-            self._say_together()
+            self._say()
 
-    def _say_together(self) -> None:
-        several, self._waiting = self._waiting, _Several()
-        if several.downloads:
-            many = f"{several.downloads:,} more, the last {several.what}"
+    def _say(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        if not waiting:
+            return
+        what, total = waiting[-1][0], ""
+        if len(waiting) > 1:
             # The seconds of downloads at the same time add up.
-            what, total = (several.what, "") if several.downloads == 1 else (many, " in all")
-            self._say(what, several.files, several.size, several.seconds, total)
-
-    def _say(self, what: str, files: int, size: int, seconds: float, total: str = "") -> None:
+            what, total = f"{len(waiting):,} more, the last {what}", " in all"
+        files, size = sum(one[1] for one in waiting), sum(one[2] for one in waiting)
+        seconds = sum(one[3] for one in waiting)
         many = "1 file" if files == 1 else f"{files:,} files"
         self._write(f"downloaded: {what}: {many}, {size / 1e6:.3f} MB in {seconds:.1f} s{total}")
+        self._lines += 1
         self._reported = self._clock()

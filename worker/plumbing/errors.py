@@ -1,4 +1,4 @@
-"""How a job can fail: the closed list of causes, and the exceptions."""
+"""The causes for which a job can fail, a closed list, and the exceptions."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ Cause = Literal[
     "already_done",
 ]
 CAUSES = frozenset(get_args(Cause))
-# Errors of the operating system whose reason lies in the machine, not in the job.
+# Errors of the operating system that are the machine's fault, not the job's.
 MACHINE_ERRORS: dict[int, tuple[Cause, str]] = {
     errno.ENOSPC: ("disk_full", "the disk is full"),
     errno.EDQUOT: ("disk_full", "the disk is full"),
@@ -49,7 +49,7 @@ class JobFailed(Exception):
 
     The job is tried again, JOB_RETRIES times in all, unless `retry` is False: then another attempt
     would end the same way, and the job fails for good at once. The other keywords are plumbing's
-    own. `machine`: the fault lies in this machine or in the image, so other jobs would fail here
+    own. `machine`: the fault is in this machine or in the image, so other jobs would fail here
     too. `exit_code` and `signal` are those of the program.
     """
 
@@ -72,7 +72,7 @@ class JobFailed(Exception):
 
 
 class LeaseLost(Exception):
-    """Another worker may have the message by now: nothing may be written any more."""
+    """Another worker may have the message by now: this one must not write anything."""
 
 
 class Interrupted(Exception):

@@ -31,7 +31,7 @@ GONE = "the process that starts jobs has ended: a job may have killed it"
 
 @dataclass(frozen=True)
 class Usage:
-    """How a process ended (status of waitpid) and what it used, in seconds and bytes."""
+    """The end of a process (status of waitpid) and what it used, in seconds and bytes."""
 
     status: int = 0
     cpu_seconds: float = 0.0

@@ -121,13 +121,12 @@ class Job:
         started = time.monotonic()
         folder = self.input_dir if to is None else self._own(self.input_dir / to)
         where = (self.s3, bucket or self.source_bucket)
-        sizes: list[int] = []
         fetched: Any
         try:
             if isinstance(what, str):
-                fetched = download.fetch_one(*where, what, folder, _no_limit, only, sizes)
+                fetched, sizes = download.fetch_one(*where, what, folder, only)
             else:
-                fetched = download.fetch_list(*where, what, folder, _no_limit, sizes)
+                fetched, sizes = download.fetch_list(*where, what, folder)
         except AWS_ERRORS as error:
             reason = f"download of {_named(where[1], what, only)}: {error}"
             raise JobFailed(reason, cause="refused_by_aws") from error
@@ -150,7 +149,3 @@ def _named(bucket: str, what: str | Sequence[str], only: str | None) -> str:
         return f"s3://{bucket}/{what}{f' ({only})' if only else ''}"
     more = f" and {len(what) - 1:,} more" if len(what) > 1 else ""
     return f"s3://{bucket}/{''.join(what[:1])}{more}"
-
-
-def _no_limit() -> None:
-    """Allow downloads until JOB_TIMEOUT, or a lost lease, ends the job's process."""

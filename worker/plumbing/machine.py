@@ -40,7 +40,7 @@ class Identity:
 
 
 class Trouble(NamedTuple):
-    """Why no job is accepted. `cause`: one of errors.Cause, or not_mounted or queue_gone."""
+    """The reason to accept no job. `cause`: one of errors.Cause, or not_mounted or queue_gone."""
 
     cause: str
     reason: str
@@ -215,7 +215,7 @@ def _read(name: str) -> str:
 def _find(name: str) -> str | None:
     """Return where a file of this process's memory cgroup is.
 
-    Inside a container its own cgroup is the root of the mount; outside it lies below.
+    Inside a container its own cgroup is the root of the mount; outside it is below.
     """
     for base, path in _cgroups():
         for file in (base / path / name, base / name):

@@ -70,23 +70,23 @@ def parse(raw: Mapping[str, Any], app: str, run_id: str) -> Message:
 
 
 def _refusal(attributes: Mapping[str, Any], app: str, run_id: str, job_id: str) -> str:
-    """Return why the message is none of this app's jobs; "" if it is."""
+    """Return why the message is not a job of this app; "" if it is."""
     given_app = _attribute(attributes, "app") or app
     given_run = _attribute(attributes, "run_id") or run_id
     given_id = _attribute(attributes, "job_id") or job_id
     if given_app != app:
-        return f"the message is of another app: {given_app}"
+        return f"the message is from another app: {given_app}"
     if given_run != run_id and not _RUN_ID.fullmatch(given_run):
-        return f"{given_run!r} is no RUN_ID"
+        return f"{given_run!r} is not a RUN_ID"
     if given_run > run_id:
-        return f"the message is of a later run than this container: {given_run}"
+        return f"the message is from a later run than this container: {given_run}"
     if given_id != job_id:
         return f"its job_id {given_id!r} does not fit its body, whose id is {job_id}"
     return ""
 
 
 def without_comments(values: Any) -> dict[str, Any]:
-    """Return the body without keys that contain `_comment`. Raise TypeError if it is no object."""
+    """Return the body without keys that contain `_comment`. Raise TypeError for anything else."""
     if not isinstance(values, dict):
         raise TypeError(f"it is a JSON {type(values).__name__} instead of an object")
     kept = {key: value for key, value in values.items() if "_comment" not in key}

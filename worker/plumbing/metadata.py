@@ -22,7 +22,7 @@ _TOKEN_SECONDS = 21_600
 _TOKEN_RENEWAL = 3600.0
 # The service answers in milliseconds; outside EC2 its address may swallow requests.
 _ANSWER_SECONDS = 1.0
-# No proxy: all addresses here are of this machine only.
+# No proxy: all addresses here are on this machine.
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 

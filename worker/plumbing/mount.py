@@ -2,7 +2,7 @@
 
 s3fs may report success and mount nothing, and a program that writes to a missing mount writes to
 the container's own disk. So known problems are checked first, with the same credentials, and the
-mount afterwards; otherwise the container ends and accepts no jobs.
+mount afterward; otherwise the container ends and accepts no jobs.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How a receive ended, what follows for the job's records and its message, and doing that.
+"""The outcome of a receive, what follows for the job's records and its message, and doing that.
 
 Order: attempt, record, dead letter, message. A worker may vanish after each of these; the next
 receive then finds what was written and continues from there.
@@ -31,7 +31,7 @@ DONE, SKIPPED, FAILED, INTERRUPTED = "done", "skipped", "failed", "interrupted"
 REPEATED, LOST, EXHAUSTED, REFUSED = "repeated", "lost", "exhausted", "refused"
 
 FIRST_BACKOFF, LONGEST_BACKOFF = 10.0, 900.0
-# In bytes, in a dead letter: attributes count towards the 1 MiB of a message (SQS quotas).
+# In bytes, in a dead letter: attributes count toward the 1 MiB of a message (SQS quotas).
 LONGEST_REASON = 1000
 # SQS accepts no other control characters: SendMessage.
 _NOT_FOR_SQS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
@@ -39,9 +39,9 @@ _NOT_FOR_SQS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a receive ended. `cause`: one of errors.Cause, "" when done.
+    """The outcome of a receive. `cause`: one of errors.Cause, "" when done.
 
-    `machine`: the fault lies in this machine or its image; `final`: a retry would not help.
+    `machine`: the fault is in this machine or its image; `final`: a retry would not help.
     """
 
     kind: str
@@ -68,7 +68,7 @@ def failed(error: JobFailed) -> Outcome:
 
 @dataclass(frozen=True)
 class Plan:
-    """What to write and what becomes of the message. `visible_in`: seconds, None leaves it."""
+    """The objects to write and the fate of the message. `visible_in`: seconds, None leaves it."""
 
     attempt: str | None = None
     record: str | None = None

@@ -10,7 +10,7 @@ Item = TypeVar("Item")
 
 
 def each(function: Callable[[Item], object], items: Iterable[Item], most: int) -> None:
-    """Call `function` for every item, in up to `most` threads, of which this one is the first.
+    """Call `function` for every item, in up to `most` threads including this one.
 
     After an error no other item begins; it is raised when all threads have ended.
     """

@@ -1,4 +1,4 @@
-"""Where files may go: no value of a job leads out of its folder or to the root of a bucket."""
+"""Safe places for files: no value of a job leads out of its folder or to the root of a bucket."""
 
 from __future__ import annotations
 

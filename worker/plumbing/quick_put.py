@@ -46,7 +46,7 @@ class QuickPuts:
             "proxies": get_environ_proxies(s3.meta.endpoint_url),
             "timeout": (CONNECT_SECONDS, ANSWER_SECONDS),
             "max_pool_connections": connections,
-            # As botocore's clients: a body must not wait for the acknowledgement of its head.
+            # Like botocore's clients: a body must not wait for the acknowledgment of its head.
             "socket_options": [(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
         }
         self._session = URLLib3Session(**options)

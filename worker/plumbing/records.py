@@ -71,7 +71,7 @@ def _with_cause(state: str, cause: str) -> str:
 
 @dataclass(frozen=True)
 class Past:
-    """How the earlier receives of this submission ended, by number; `failed` has the causes."""
+    """The ends of the earlier receives of this submission, by number; `failed` has the causes."""
 
     failed: Mapping[int, str]
     interrupted: list[int]
@@ -79,7 +79,7 @@ class Past:
 
     @property
     def counted(self) -> int:
-        """Return how many count towards JOB_RETRIES."""
+        """Return how many count toward JOB_RETRIES."""
         return len(self.failed) + len(self.silent)
 
 

@@ -1,7 +1,7 @@
 """Retry requests to AWS until the job's time is over.
 
-Hours of computing are never thrown away for a throttled upload. And `check` is asked before each
-retry, which botocore's own retries would not do.
+Hours of computing are never thrown away for a throttled upload. Unlike botocore's own retries,
+these call `check` before each retry.
 """
 
 from __future__ import annotations
@@ -79,9 +79,9 @@ def may_have_arrived(error: BaseException) -> bool:
 
 
 class Guard:
-    """Whether work on a job may continue: checked before everything that leaves a trace.
+    """The limits of work on a job: checked before everything that leaves a trace.
 
-    It may until the `deadline`, and until `after_stop` seconds after a stop.
+    Work may continue until the `deadline`, and until `after_stop` seconds after a stop.
     """
 
     def __init__(

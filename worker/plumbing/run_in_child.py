@@ -1,4 +1,4 @@
-"""What the process that a job runs in does, from its fork to its end; see fork_server.py."""
+"""The process that a job runs in, from its fork to its end; see fork_server.py."""
 
 from __future__ import annotations
 

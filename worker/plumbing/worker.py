@@ -57,7 +57,7 @@ Order = Tuple[str, str, Mapping[str, Any], Path]
 
 @dataclass(frozen=True)
 class Crew:
-    """What all workers of a container have in common."""
+    """The things that all workers of a container share."""
 
     settings: Settings
     session: boto3.Session
@@ -72,7 +72,7 @@ class Crew:
 
 
 class Worker:
-    """What one worker process has; made in that process."""
+    """One worker process; made in that process."""
 
     def __init__(self, crew: Crew, index: int, stop: StopFlag) -> None:
         settings = self.settings = crew.settings

@@ -1,4 +1,4 @@
-"""The folder that jobs work in: an empty one for each, removed afterwards.
+"""The folder that jobs work in: an empty one for each, removed afterward.
 
 A container locks its folder while one of its processes lives. So the leftovers of a killed one
 differ from the folder of another container on the same disk.

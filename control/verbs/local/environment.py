@@ -11,7 +11,7 @@ from pathlib import Path
 
 from control.aws.session import LOCAL_MARK, leads_here
 from control.config import Config, load_config
-from control.monitoring.facts import Pace
+from control.monitoring.pace import Pace
 
 # It starts machines within a second, and its counts are exact.
 PACE = Pace(poll=1.0, settle=2.0, spare=1.0, register=60, refuse=20, listing=0.3, patience=20)

@@ -21,7 +21,7 @@ def main(batch, bucket, folder, *pairs):
         file = path.replace("PathName_", "FileName_")
         for parts in zip(data["Image", path, numbers], data["Image", file, numbers]):
             print(*parts, sep="/")
-    # CellProfiler goes by the columns, or maps the paths of its maker anew.
+    # CellProfiler reads these columns, or maps the paths of the batch file's author again.
     everything = data.get_image_numbers()
     for name in (name for name in columns if "PathName_" in name or "URL_" in name):
         values = [str(value).replace(bucket, folder) for value in data["Image", name, everything]]

@@ -26,7 +26,7 @@ def output_prefix(job):
 
 
 def group_of(job):
-    """A job's Metadata, "Metadata_Plate=P1,Metadata_Well=A01" or an object, as a dict of text.
+    """Return a job's Metadata, "Metadata_Plate=P1,Metadata_Well=A01" or an object, as a dict.
 
     The group itself may be that object, as `cellprofiler --print-groups` prints it.
     """
@@ -85,7 +85,7 @@ def data_option(data_file):
 
 
 def plugins_option(job):
-    """The folder of plugins: of those in WORKSPACE_BUCKET that the job names, or in the image."""
+    """Return the option for plugins: those in WORKSPACE_BUCKET the job names, else the image's."""
     if job.get("plugins"):
         workspace = {"to": job.temp_dir / "plugins", "bucket": job.config["WORKSPACE_BUCKET"]}
         return ["--plugins-directory", job.download(job["plugins"], **workspace)]

@@ -40,17 +40,17 @@ def provide(job, data_file, group):
 
 
 def as_text(group):
-    """As CellProfiler's -g takes it: Metadata_Plate=P1,Metadata_Well=A01."""
+    """Return a group as CellProfiler's -g takes it: Metadata_Plate=P1,Metadata_Well=A01."""
     return ",".join(f"{key}={value}" for key, value in group.items())
 
 
 def input_of(job):
-    """The job's `input`: CellProfiler's default input folder, for files that are no images."""
+    """Return the job's `input`: CellProfiler's default input folder, for what is not an image."""
     return job.get("input", "").strip("/")
 
 
 def in_table(path, group):
-    """The images of a group in LoadData's table. Raises JobFailed if it has none."""
+    """Return the images of a group in LoadData's table. Raise JobFailed if it has none."""
     with open(path, newline="", encoding="utf-8-sig") as file:
         table = csv.DictReader(file, restval="")
         rows, columns = list(table), table.fieldnames or []
@@ -80,7 +80,7 @@ def in_table(path, group):
 
 
 def as_loaddata_reads(cells):
-    """A column as LoadData takes it: whole numbers, numbers or text. 002 among numbers is 2."""
+    """Return a column as LoadData reads it: integers, numbers or text. 002 among numbers is 2."""
     with suppress(ValueError):
         numbers = [int(cell) for cell in cells]
         small = all(abs(number) <= LARGEST_INTEGER for number in numbers)
@@ -91,7 +91,7 @@ def as_loaddata_reads(cells):
 
 
 def in_batch_file(job, path, group):
-    """The images of a group of a batch file, which is changed to name the copies."""
+    """Return the images of a group of a batch file, and make the file name the copies."""
     listed = job.temp_dir / "images_of_group.txt"
     pairs = as_text(group).split(",")
     with open(listed, "w") as file:
@@ -114,7 +114,7 @@ def fetch(job, keys):
 
 
 def key_of(job, name):
-    """The key in SOURCE_BUCKET of a path in a data file; a relative one is below `input`."""
+    """Return the key in SOURCE_BUCKET of a path in a data file; a relative one is below `input`."""
     path = posixpath.normpath(posixpath.join(BUCKET, input_of(job), name))
     if not path.startswith(f"{BUCKET}/"):
         raise JobFailed(f"{path} is not in the bucket: its path there is {BUCKET}/...", retry=False)

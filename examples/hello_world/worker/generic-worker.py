@@ -1,4 +1,4 @@
-"""Writes one text file about two favourites."""
+"""Write one text file about two favorites."""
 
 import plumbing
 

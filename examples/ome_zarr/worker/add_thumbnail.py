@@ -1,7 +1,7 @@
 """python3 add_thumbnail.py IMAGE.ome.zarr PIXELS: add levels until the smallest is a thumbnail.
 
-Each level has half the size of the one before; the last one's longer side has at most so many
-pixels. Versions 0.4 and 0.5 of OME-Zarr.
+Each level has half the size of the one before; the longer side of the last one has at most
+PIXELS pixels. Versions 0.4 and 0.5 of OME-Zarr.
 """
 
 import copy
@@ -22,12 +22,12 @@ def main(path, most):
 
 
 def spatial(multiscale):
-    """The numbers of the axes that are directions in space."""
+    """Return the indices of the axes that are directions in space."""
     return [n for n, axis in enumerate(multiscale["axes"]) if axis["type"] == "space"]
 
 
 def longer_side(group, multiscale):
-    """Of the smallest level, in pixels."""
+    """Return the longer side of the smallest level, in pixels."""
     shape = group[multiscale["datasets"][-1]["path"]].shape
     return max(shape[axis] for axis in spatial(multiscale))
 
@@ -45,7 +45,7 @@ def add_level(group, multiscale):
     added["path"] = f"scale{len(multiscale['datasets'])}/image"
     scale, translation = transformations(added)
     for axis in axes:
-        # The first pixel's centre is now between those of the first two.
+        # The first pixel's center is now between those of the first two.
         translation[axis] += scale[axis] / 2
         scale[axis] *= 2
     multiscale["datasets"].append(added)
@@ -61,13 +61,13 @@ def add_level(group, multiscale):
 
 
 def transformations(dataset):
-    """The lists of its scale and its translation."""
+    """Return the scale and the translation of a level, each as a list."""
     found = {one["type"]: one[one["type"]] for one in dataset["coordinateTransformations"]}
     return found["scale"], found["translation"]
 
 
 def halved(pixels, axis):
-    """The mean of every two neighbours; an odd one at the end is dropped."""
+    """Return the mean of every two neighbors; an odd one at the end is dropped."""
     rows = numpy.moveaxis(pixels, axis, 0)
     whole = len(rows) // 2 * 2
     return numpy.moveaxis((rows[:whole:2] + rows[1:whole:2]) / 2, 0, axis)

@@ -24,7 +24,7 @@ def run_job(job):
     def run(*words, stdout=None):
         job.run(words, stdout=stdout, errors=ERRORS)
 
-    # No shell, so no pipes: each step writes a file. For a large genome keep bwa's index beside it.
+    # No shell, so no pipes: each step writes a file. Keep a large genome's bwa index next to it.
     threads = str(job.config["THREADS"])
     aligned, sorted_reads = job.temp_dir / "aligned.sam", job.output_dir / f"{sample}.bam"
     run("samtools", "faidx", reference)

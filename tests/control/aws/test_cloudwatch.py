@@ -113,7 +113,7 @@ def test_the_body_has_the_structure_that_cloudwatch_asks_for(fleets):
             assert widget["properties"]["query"].startswith("SOURCE '")
 
 
-def test_no_two_widgets_lie_upon_each_other():
+def test_no_two_widgets_overlap():
     taken = [
         (x, y)
         for w in cloudwatch.dashboard_body(RUN, TEMPLATE)["widgets"]

@@ -6,7 +6,7 @@ from datetime import datetime, timezone
 
 import pytest
 
-from control.aws.prices import mean_price, price_at, price_history, price_span
+from control.aws.spot_prices import mean_price, price_at, price_history, price_span
 
 CHANGES = [(100.0, 0.10), (200.0, 0.20), (400.0, 0.05)]
 

@@ -54,7 +54,7 @@ def test_the_same_image_is_no_disagreement(tmp_path, tag):
         "ecr.example/jane/distributed-something:2.1.0",
     ],
 )
-def test_another_image_is_named_beside_the_one_that_the_makefile_builds(tmp_path, tag):
+def test_another_image_is_named_along_with_the_one_that_the_makefile_builds(tmp_path, tag):
     makefile = tmp_path / "Makefile"
     makefile.write_text(FILLED)
 

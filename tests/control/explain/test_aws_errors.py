@@ -128,7 +128,7 @@ def test_a_bucket_that_does_not_exist_has_one_sentence_wherever_it_is_found():
         ("Something else.", ""),
     ],
 )
-def test_failures_that_share_a_code_are_told_apart_by_the_words_of_aws(message, symptom):
+def test_failures_that_share_a_code_are_distinguished_by_the_words_of_aws(message, symptom):
     assert aws_errors.symptom(client_error("InvalidParameterException", message)) == symptom
 
 

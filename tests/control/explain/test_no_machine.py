@@ -72,7 +72,7 @@ def test_capacity_quota_price_and_bad_parameters_have_each_their_cure(
     assert said.waiting_helps is waiting_helps
 
 
-def test_one_cause_in_many_zones_is_said_once_and_what_follows_from_it_not_at_all():
+def test_one_cause_in_many_zones_is_reported_once_and_what_follows_from_it_not_at_all():
     events = [
         ("submitted", ""),
         ("active", ""),

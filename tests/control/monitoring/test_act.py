@@ -12,7 +12,7 @@ from control.aws.sqs import queue_counts
 from control.errors import ExplainedError
 from control.model import JobCounts, utc
 from control.monitoring import act, step
-from control.monitoring.facts import Pace
+from control.monitoring.pace import Pace
 from control.records import store
 from control.user_files import fleet_file
 from control.verbs import monitor, start_cluster, submit
@@ -33,7 +33,7 @@ def live_fleets(aws, run):
     return [s for s in states if s.state in fleet.LIVE_STATES]
 
 
-def test_why_containers_ended_is_told_of_those_made_since(set_up, tmp_path):
+def test_why_containers_ended_is_reported_of_those_made_since(set_up, tmp_path):
     aws, config, run = set_up(CLUSTER_MACHINES=1)
     path = tmp_path / "jobs.json"
     path.write_text(json.dumps({"groups": [{"n": 1}]}))

@@ -9,7 +9,8 @@ import pytest
 import run as command_line
 from control.aws import session
 from control.aws.sqs import Counts
-from control.monitoring.facts import EndBroken, Pace, Remove, SetDesired, SetTarget
+from control.monitoring.facts import EndBroken, Remove, SetDesired, SetTarget
+from control.monitoring.pace import Pace
 from control.records import monitor_file, states, store
 from control.verbs import monitor
 from tests.conftest import entry_of
@@ -155,7 +156,7 @@ def test_the_last_machine_of_a_fleet_that_another_has_work_instead_of_is_not_rep
         (["FILE", "True"], True),
     ],
 )
-def test_the_cheapest_way_is_asked_for_as_ever(set_up, monkeypatch, words, cheapest):
+def test_the_cheapest_way_is_requested_as_always(set_up, monkeypatch, words, cheapest):
     aws, config, the_run = set_up()
     fleets = (entry_of(fleet_id="sfr-1"),)
     the_run = store.change(aws.s3, the_run, lambda r: replace(r, fleets=fleets))

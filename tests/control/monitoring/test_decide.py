@@ -77,7 +77,7 @@ def test_a_queue_that_somebody_deleted_counts_as_empty():
     assert actions(replace(DONE, queue=None), emptied(200)) == [EndRun()]
 
 
-def test_a_fleet_that_aws_ended_is_said_with_the_number_of_jobs_left():
+def test_a_fleet_that_aws_ended_is_reported_with_the_number_of_jobs_left():
     gone = (fleet(state="cancelled_terminating"),)
     (action,) = actions(replace(BUSY, fleets=gone, machines=()))
     assert isinstance(action, EndMachines) and "106 jobs" in action.why
@@ -160,7 +160,7 @@ NEVER_WORKED = replace(
 )
 
 
-def test_containers_that_only_start_and_end_are_given_up_with_their_reason():
+def test_containers_that_only_start_and_end_stop_the_machines_with_their_reason():
     (action,) = actions(NEVER_WORKED)
     assert isinstance(action, EndMachines) and "5 times: the container exited" in action.why
 
@@ -189,6 +189,6 @@ def test_the_same_reason_on_three_machines_is_enough():
         "a container is at work",
     ],
 )
-def test_containers_are_not_given_up_while_any_work_is_done(change):
+def test_machines_are_not_ended_while_any_work_is_done(change):
     chosen = actions(replace(NEVER_WORKED, **change))
     assert not any(isinstance(action, EndMachines) for action in chosen)

@@ -57,7 +57,7 @@ def test_counts_that_flicker_to_zero_end_nothing():
     assert play(BUSY, zero, zero, zero, BUSY, zero, zero, zero, BUSY) == [[]] * 9
 
 
-def test_counts_that_flicker_to_zero_at_the_end_start_the_wait_anew():
+def test_counts_that_flicker_to_zero_at_the_end_start_the_wait_again():
     last = replace(ONE_LEFT, queue=Counts(0, 1, 0))
     said = play(ONE_LEFT, ONE_LEFT, ONE_LEFT, last, ONE_LEFT, ONE_LEFT, ONE_LEFT, ONE_LEFT)
     assert ends(said) == [7]
@@ -75,7 +75,7 @@ def test_messages_in_flight_that_come_back_get_their_machines_back():
     assert play(two_more) == [[SetDesired(2), SetTarget("sfr-1", 2)]]
 
 
-def test_a_fleet_that_aws_ends_is_said_once_its_machines_are_gone():
+def test_a_fleet_that_aws_ends_is_reported_once_its_machines_are_gone():
     ending = replace(BUSY, fleets=(fleet(state="cancelled_terminating"),))
     gone = replace(ending, machines=(), service=service(3, running=0))
     said = play(BUSY, ending, gone)
@@ -90,7 +90,7 @@ def test_a_fleet_that_ec2_does_not_know_yet_is_not_taken_for_one_that_has_ended(
     assert play(unknown, start, unknown, start) == [[]] * 4
 
 
-def test_a_fleet_that_ec2_has_forgotten_is_said_after_a_second_look():
+def test_a_fleet_that_ec2_has_forgotten_is_reported_after_a_second_look():
     forgotten = replace(BUSY, fleets=(), machines=(), service=service(3, running=0))
     said = play(BUSY, forgotten, forgotten)
     assert ends(said) == [2] and "AWS has ended the fleet" in said[2][0].why
@@ -218,7 +218,7 @@ def test_a_run_of_no_jobs_is_over_after_three_minutes():
     assert play(none, none, none, none, memory=Memory()) == [[], [], [], [EndRun()]]
 
 
-def test_an_image_that_never_starts_is_given_up_with_its_reason():
+def test_an_image_that_never_starts_stops_the_machines_with_its_reason():
     pull = "CannotPullContainerError: pull access denied for me/image"
     start = replace(
         BUSY,
@@ -295,7 +295,7 @@ def test_without_a_reason_in_their_log_they_are_given_fifteen_minutes():
     ],
     ids=["in flight", "one fewer", "busy", "not running"],
 )
-def test_a_sign_of_work_starts_the_wait_anew(works):
+def test_a_sign_of_work_starts_the_wait_again(works):
     said = play(*[REFUSED] * 5, works, *[REFUSED] * 5)
     assert ends(said) == []
 
@@ -324,7 +324,7 @@ def test_a_container_that_came_later_is_given_as_long():
     assert ends(play(*[REFUSED] * 5, *[more] * 6)) == [10]
 
 
-def test_a_wait_that_nobody_has_looked_at_in_between_begins_anew():
+def test_a_wait_that_nobody_has_checked_in_between_begins_again():
     """A monitor that was stopped, and starts again after the image was fixed."""
     later = [replace(REFUSED, now=NOW + 7200 + 60 * n) for n in range(6)]
     assert ends(play(*[REFUSED] * 4, *later)) == [9]

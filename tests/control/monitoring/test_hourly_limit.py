@@ -72,12 +72,12 @@ def test_one_look_is_not_enough():
     assert looks == [[], [], [["i-0"]]]
 
 
-def test_a_clock_that_was_set_back_does_not_keep_dear_machines():
+def test_a_clock_that_was_set_back_does_not_keep_expensive_machines():
     memory = replace(DEAR, over_since=NOW + 3600)
     assert decide(THREE, memory, LIMIT, PACE)[1].over_since == NOW
 
 
-def test_the_wait_starts_anew_when_prices_have_fallen():
+def test_the_wait_starts_again_when_prices_have_fallen():
     cheap = replace(DEAR, prices={KIND: 0.08})
     assert decide(THREE, cheap, LIMIT, PACE)[1].over_since is None
 

@@ -13,7 +13,7 @@ import pytest
 from control.aws import ecs
 from control.aws.session import AWS
 from control.monitoring import act, facts, observe, step
-from control.monitoring.facts import Pace
+from control.monitoring.pace import Pace
 from control.records import fleet_requests, store
 from control.user_files import fleet_file
 from control.verbs import monitor, start_cluster, submit
@@ -84,7 +84,7 @@ def test_a_machine_above_the_limit_is_ended_and_not_replaced(started):
     assert steps(aws, run, 2) == []
 
 
-def test_prices_are_asked_for_seldom_by_all_monitors_together(started):
+def test_prices_are_requested_rarely_by_all_monitors_together(started):
     aws, run = started
     times = asked(aws)
     steps(aws, run, 3)
@@ -133,7 +133,7 @@ def test_a_machine_that_has_begun_to_work_meanwhile_gets_no_more_and_one_at_work
     assert second.instance_id not in left and left[first.instance_id]
 
 
-def test_broken_off_after_any_call_the_limit_is_kept_by_the_next_steps(started, sample):
+def test_interrupted_after_any_call_the_limit_is_kept_by_the_next_steps(started, sample):
     aws, run = started
     run = with_limit(aws, run, 0.1)
     session = boto3.Session(region_name="us-east-1")

@@ -11,7 +11,8 @@ from botocore.exceptions import ClientError
 
 from control.aws import ecs
 from control.monitoring import act, observe, step
-from control.monitoring.facts import Memory, Pace, SetDesired, SetTarget
+from control.monitoring.facts import Memory, SetDesired, SetTarget
+from control.monitoring.pace import Pace
 from control.records import store
 from control.user_files import fleet_file
 from control.verbs import start_cluster, submit
@@ -54,7 +55,7 @@ def test_machines_that_have_registered_are_seen_free(started):
         assert machine.vcpus >= 1 and not machine.draining
 
 
-def test_a_machine_that_is_told_to_end_is_seen_no_more(started):
+def test_a_machine_that_is_told_to_end_is_no_longer_seen(started):
     aws, _, run = started
     first, second = observed(aws, run, up(2)).machines
     (entry,) = run.fleets

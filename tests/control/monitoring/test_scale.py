@@ -70,7 +70,7 @@ def test_containers_without_work_go_at_once_and_their_machines_after_a_second_lo
     assert play(ONE_BUSY, soon) == [[SetDesired(1)], []]
 
 
-def test_the_wait_starts_anew_when_all_is_needed_again():
+def test_the_wait_starts_again_when_all_is_needed_again():
     _, memory = decide(BUSY, SURE, CONFIG, PACE)
     assert memory.spare_since is None
 

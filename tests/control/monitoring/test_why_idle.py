@@ -46,8 +46,8 @@ def unable(why):
     )
 
 
-def stopped(why):
-    return replace(IDLE, stopped=(Stopped(why), Stopped(why)))
+def stopped(why, exit_code=None):
+    return replace(IDLE, stopped=(Stopped(why, "", exit_code),) * 2)
 
 
 WAITING = Counts(100, 0, 0)
@@ -134,9 +134,9 @@ SITUATIONS = {
         stopped("CannotPullContainerError: dial tcp: i/o timeout"),
         {},
     ),
-    "out of memory": (stopped("OutOfMemoryError: Container killed due to memory usage"), {}),
-    "container killed": (stopped("the container exited with code 137"), {}),
-    "container exited": (stopped("the container exited with code 2"), {}),
+    "out of memory": (stopped("it ended (OutOfMemoryError: Container killed)", 137), {}),
+    "container killed": (stopped("it ended", 137), {}),
+    "container exited": (stopped("it ended", 2), {}),
     "container stopped": (stopped("DockerTimeoutError: could not start"), {}),
 }
 

@@ -48,7 +48,7 @@ def test_several_and_none_are_explained(word, what):
         find.choose(word, [A01, A02, A012], "here")
 
 
-def test_two_jobs_of_one_name_are_told_apart_by_their_ids():
+def test_two_jobs_with_one_name_are_distinguished_by_their_ids():
     with pytest.raises(UserError, match=r"x \(id 01\), x \(id 02\)") as error:
         find.choose("x", [Found("x", "02"), Found("x", "01")], "here")
     assert error.value.fix == "Give the id."

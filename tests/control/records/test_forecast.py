@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from control.aws.prices import Prices
+from control.aws.spot_prices import Prices
 from control.records import costs
 from control.records.costs import Before
 from tests.conftest import config_of
@@ -22,7 +22,7 @@ def put_report(aws, run, run_id, content):
 
 
 def of(mean):
-    return {"jobs": {"seconds": {"mean": mean} if mean else None}}
+    return {"jobs": {"seconds": {"mean": mean}} if mean else None}
 
 
 def test_the_first_run_of_an_app_tells_nothing(aws, run):
@@ -36,6 +36,12 @@ def test_the_newest_earlier_run_with_done_jobs_tells_how_long_they_take(aws, run
     put_report(aws, run, "20990101T000000Z", of(1.0))
     aws.s3.put_object(Bucket=run.bucket, Key=f"runs/{run.app_name}/20250501T000000Z/run.json")
     assert costs.last_run_with_report(aws.s3, run) == Before("20250201T000000Z", 360.0)
+
+
+@pytest.mark.parametrize("content", ["", [], {"jobs": 3}, {"jobs": {"seconds": {"mean": "x"}}}])
+def test_a_report_of_another_kind_forecasts_nothing(aws, run, content):
+    put_report(aws, run, "20250101T000000Z", content)
+    assert costs.last_run_with_report(aws.s3, run) is None
 
 
 @pytest.mark.parametrize(

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from control.records import costs
-from control.records.costs import Usage
+from control.records import other_costs
+from control.records.other_costs import Usage
 from tests.conftest import config_of
 
 CONFIG = config_of(EBS_VOL_SIZE=100, LOG_MB_PER_JOB=10.0)
 
 
 def dollars(config, hours, usage):
-    return {one.what: one.dollars for one in costs.other_costs(config, hours, usage)}
+    return {one.what: one.dollars for one in other_costs.estimate(config, hours, usage)}
 
 
 def test_what_machines_take_along_costs_by_the_hour():
@@ -44,6 +44,6 @@ def test_logs_cost_as_far_as_they_go_to_cloudwatch():
 
 
 def test_what_is_paid_each_month_is_not_in_the_sum():
-    found = costs.other_costs(CONFIG, 0.0, Usage(output_bytes=1e12))
-    assert costs.one_time(found) == 0.0
+    found = other_costs.estimate(CONFIG, 0.0, Usage(output_bytes=1e12))
+    assert other_costs.one_time(found) == 0.0
     assert [one.what for one in found if one.monthly] == ["Storage of outputs and logs"]

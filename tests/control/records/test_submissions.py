@@ -64,13 +64,20 @@ def test_the_last_part_of_an_unfinished_command_is_uncertain(aws, run, sending, 
 def test_the_last_submission_of_each_job_is_known(aws, run):
     put(aws, run, (1, 1, [(1, 1), (2, 1)]), (2, 1, [(2, 2), (3, 1)]), (3, 1, [(2, 3)]))
     seen = []
-    known = submissions.known(aws.s3, dataclasses.replace(run, sending={"2": 1}), seen.append)
+    known = submissions.known(aws.s3, dataclasses.replace(run, sending_again=[2]), seen.append)
     ids = [int(job(number).id, 16) for number in range(5)]
     assert [known.submissions[one] for one in ids] == [0, 1, 3, 1, 0]
     assert [one in known.sent_again for one in ids] == [False, False, True, False, False]
     assert seen == [2, 2, 1]
     names = [entry["name"] for entry in submissions.entries(aws.s3, run)]
     assert names == ["1", "2", "2", "3", "2"]
+
+
+def test_a_job_is_found_as_it_was_submitted_last(aws, run):
+    put(aws, run, (1, 1, [(1, 1), (2, 1)]), (1, 2, [(3, 1)]), (10, 1, [(2, 2)]), (2, 1, [(3, 2)]))
+    wanted = {int(job(number).id, 16) for number in (2, 3)}
+    found = submissions.last_of(aws.s3, run, wanted.__contains__)
+    assert {(one.id, number) for one, number in found} == {(job(2).id, 2), (job(3).id, 2)}
 
 
 def test_what_is_no_part_is_left_alone(aws, run):

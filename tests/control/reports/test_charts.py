@@ -195,7 +195,7 @@ def test_on_this_computer_no_limit_of_machines_is_drawn():
     assert not [text for text in written(memory) + written(cores) if "each job" in text]
 
 
-def test_what_lies_beyond_a_chart_is_more_and_only_of_time_longer():
+def test_what_is_beyond_a_chart_is_more_and_only_of_time_longer():
     jobs = [record(i, seconds=10.0, peak_memory_mb=100.0) for i in range(200)]
     jobs.append(record(200, seconds=1000.0, peak_memory_mb=9000.0))
     content = made(jobs)

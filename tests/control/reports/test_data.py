@@ -29,7 +29,7 @@ def test_a_histogram_counts_every_value(values):
 
 
 @given(VALUES)
-def test_a_value_lies_in_its_bin(values):
+def test_a_value_is_in_its_bin(values):
     found = data.histogram(sorted(values))
     for number, count in enumerate(found.counts):
         low, high = number * found.width, (number + 1) * found.width

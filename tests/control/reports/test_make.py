@@ -126,7 +126,7 @@ def test_the_settings_that_ran_are_in_it():
     assert found.owner == "me"
 
 
-def test_write_leaves_it_beside_the_records(aws, run):
+def test_write_puts_it_next_to_the_records(aws, run):
     run = dataclasses.replace(
         run,
         config=config_of(JOB_TIMEOUT=3600),

@@ -166,7 +166,7 @@ def test_logs_are_linked_in_the_console():
     assert "python run.py logs job-1" in Outline(text).words
 
 
-def test_logs_beside_the_page_are_linked_relatively():
+def test_logs_next_to_the_page_are_linked_relatively():
     link = relative_link(PREFIX)
     large = failed(3, log_key=f"{PREFIX}logs/{3:016x}.2.1.txt")
     failures = [failed(1), failed(2, log_key=""), large]
@@ -197,7 +197,7 @@ def test_a_page_stays_below_5_mb_however_many_jobs_failed(line, name, jobs, rows
     assert f"This page lists {listed:,} of them" in Outline(text).words
 
 
-def test_a_sample_is_said():
+def test_a_sample_is_called_a_sample():
     report = report_example.make([record(i) for i in range(20)])
     said = Outline(render_page(dataclasses.replace(report, done=98_000), [], no_link)).words
     assert "From 20 of 98,000 done jobs, chosen at random." in said

@@ -71,7 +71,7 @@ def test_placeholders_of_a_classic_file_become_auto_and_are_named(written):
 @pytest.mark.parametrize(
     ("content", "what"),
     [
-        ("{", "not a JSON file"),
+        ("{", "line 1"),
         ("[]", "one JSON object"),
         ({"SubnetId": "subnet-1"}, "SubnetId is not a value"),
         ({"SubnetIds": 3}, "SubnetIds is not a list"),

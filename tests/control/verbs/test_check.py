@@ -86,7 +86,7 @@ def image_of(*architectures):
 
 @pytest.fixture
 def found(embedded, project, hub):
-    """What check finds of one name for a project: a list of findings."""
+    """Return the findings of one check for a project."""
     hub["somebody/image/tags/1"] = image_of("amd64")
 
     def find(name, file=AUTO, **changes):
@@ -603,7 +603,7 @@ def test_inputs_of_the_first_jobs(embedded, project, hub, tmp_path, shared, grou
     every = all_checks.find_all(embedded, config, AUTO, time.time())[1]
     one = only([one for one in every if one.check == "inputs"], outcome)
     assert what in one.what
-    # What was not looked at is said; of outputs nobody expects it.
+    # What cannot be checked is listed; nobody expects outputs in that list.
     others = one.what.rstrip(".").partition("; not checked: ")[2].split(", ")
     assert others == [*(["source"] if "source" in shared else []), *_others(groups)]
     if outcome == WARNED:

@@ -1,4 +1,4 @@
-"""failures: what S3 says of failed jobs, in words, for programs, and as a job file."""
+"""failures: failed jobs in words, for programs, and as a job file."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def sent(aws, run, tmp_path):
 
 @pytest.fixture
 def some(aws, run, sent):
-    """A run of which jobs failed for two reasons, one will be tried again, two are done."""
+    """Make a run: some jobs failed for two reasons, one will be tried again, two are done."""
     jobs = sent([{"plate": "P1", "well": f"A{i:02d}"} for i in range(9)], out="results")
     for i in range(4):
         lines = ["\x1b[31mred\x1b[0m\ttext", f"line {i}"]
@@ -58,7 +58,7 @@ def some(aws, run, sent):
 
 
 def said(capsys, aws, run, **how):
-    """What failures prints: (the answer, what is said beside it)."""
+    """Return what failures prints: (the answer, the notes for people)."""
     capsys.readouterr()
     newest = how.pop("newest", run)
     verb.show(aws.s3, run, newest, **how)
@@ -138,7 +138,7 @@ def test_the_json_is_as_documented(aws, run, some, capsys):
 
 
 def assert_documented(content, verb):
-    """That documentation/json.md names exactly the fields of a verb's JSON, as `a`, `a[].b`."""
+    """Assert that documentation/json.md names exactly the fields of the JSON, as `a`, `a[].b`."""
     page = (ROOT / "documentation/json.md").read_text(encoding="utf-8")
     section = page.split(f"\n## {verb} --json\n")[1].split("\n## ")[0]
     rows = (line.split("|")[1] for line in section.splitlines() if line.startswith("| `"))

@@ -1,4 +1,4 @@
-"""logs: of the attempt that is asked for, from where it is; live until the job has ended."""
+"""logs: of the requested attempt, from where it is; live until the job has ended."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def writes(aws, run):
 
 @pytest.fixture
 def shown(aws, run, capsys):
-    """Types logs; returns (the log's lines, what is said beside it)."""
+    """Type logs; return (the lines of the log, the notes for people)."""
 
     def show(word, **how):
         capsys.readouterr()
@@ -204,7 +204,7 @@ def small(params, calls):
 def test_lines_are_searched_in_the_logs_of_all_failed_jobs(aws, run, sent, capsys):
     jobs = sent(*(f"n{i}" for i in range(5)))
     for i, job in enumerate(jobs.values()):
-        lines = [f"line {i}", "ERROR: this" if i % 2 else "fine", "the error is told twice"]
+        lines = [f"line {i}", "ERROR: this" if i % 2 else "fine", "the error is printed twice"]
         give_up(aws.s3, run, job, attempts=1, lines=lines)
     put(aws.s3, run, jobs["n1"], "done", lines=["error"])
     gone = f"attempts/{jobs['n0'].id}.1.1.exit_code.failed.json"
@@ -213,10 +213,10 @@ def test_lines_are_searched_in_the_logs_of_all_failed_jobs(aws, run, sent, capsy
     logs.grep_failed(aws, run, "error")
     out, err = capsys.readouterr()
     assert sorted(out.splitlines()) == [
-        "n2: the error is told twice",
+        "n2: the error is printed twice",
         "n3: ERROR: this",
-        "n3: the error is told twice",
-        "n4: the error is told twice",
+        "n3: the error is printed twice",
+        "n4: the error is printed twice",
     ]
     assert err == "4 lines with 'error', in 3 logs of 4 failed jobs.\n"
 

@@ -8,7 +8,7 @@ from botocore.exceptions import ClientError, ConnectTimeoutError
 from control.aws import ecs
 from control.aws.sqs import Counts
 from control.monitoring import observe
-from control.monitoring.facts import Pace
+from control.monitoring.pace import Pace
 from control.verbs import monitor
 from tests.conftest import entry_of
 from tests.control.readings import BUSY, machine

@@ -9,7 +9,7 @@ import pytest
 from control.aws import fleet
 from control.model import Run
 from control.monitoring import act
-from control.monitoring.facts import Pace
+from control.monitoring.pace import Pace
 from control.monitoring.step import step
 from control.records import store
 from control.user_files import fleet_file

@@ -1,4 +1,4 @@
-"""What setup and check say comes next, as the run stands."""
+"""The next command that setup and check name, for each state of a run."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FLEET = ROOT / "files/exampleFleet.json"
 
 @pytest.fixture
 def next_of(typed, monkeypatch):
-    """What a verb says to type next. Of check only what it finds out about the run counts here."""
+    """Return the command that a verb names last; of check only the findings on the run count."""
     monkeypatch.setattr(all_checks, "CHECKS", all_checks.CHECKS[:1])
 
     def ask(config, verb):

@@ -17,6 +17,7 @@ from control.aws.sqs import delete_queue
 from control.errors import ExplainedError, UserError
 from control.model import JobCounts
 from control.records import failed_jobs, job_objects, states, store, submissions
+from control.records.delivery import Outcome
 from control.user_files import job_file
 from control.verbs import retry, submit
 from control.verbs.retry import Wanted
@@ -47,7 +48,7 @@ def sent(aws, run, config):
 
 
 def taken_out(aws, run):
-    """How often each job is in the queue, by name and submission; it is empty then."""
+    """Empty the queue; return how often each job was in it, by name and submission."""
     found = Counter()
     # Without WaitTimeSeconds an empty queue would answer after the time that the queue has.
     all_at_once = {"MaxNumberOfMessages": 10, "WaitTimeSeconds": 0}
@@ -320,3 +321,25 @@ def test_again_takes_a_job_from_those_given_up_too(aws, run, config, sent):
     assert records_of(aws, run) == [f"{jobs['b'].id}.done.json"]
     (tried,) = failed_jobs.find(aws.s3, run).retrying
     assert tried.endswith(f"attempts/{jobs['a'].id}.1.3.exit_code.failed.json")
+
+
+def test_jobs_of_an_interrupted_retry_are_sent_by_again(aws, run, config, sent):
+    """An --again continues another --again that was interrupted, but no retry."""
+    jobs = sent("a", "b")
+    for job in jobs.values():
+        give_up(aws.s3, run, job)
+
+    def interrupt(**_):
+        raise KeyboardInterrupt
+
+    aws.s3.meta.events.register("before-call.s3.DeleteObject", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        retry.retry(aws, config, run, ALL)
+    aws.s3.meta.events.unregister("before-call.s3.DeleteObject", interrupt)
+    run = store.load(aws.s3, run.bucket, run.app_name, run.run_id)
+    retry.retry(aws, config, run, ALL)
+    assert taken_out(aws, run) == {("a", 2): 1, ("b", 2): 1}
+    run = store.load(aws.s3, run.bucket, run.app_name, run.run_id)
+    path = config.project / "jobs.json"
+    outcome = submit.submit(aws, run, submit.read_jobs(path), config.project, again=True)
+    assert outcome == Outcome(in_file=2, sent=2)

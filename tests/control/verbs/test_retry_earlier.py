@@ -1,4 +1,4 @@
-"""Jobs of a run before the newest: what is said of them works when it is typed."""
+"""Jobs of a run before the newest: the command that is named for them works."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def ended(set_up, tmp_path):
 
 
 def next_of(said):
-    """What the last line says to type: the words behind `python run.py --config FOLDER`."""
+    """Return the words of the last line behind `python run.py --config FOLDER`."""
     (line,) = (line for line in said.splitlines() if line.startswith("Next: "))
     return re.sub(r"^Next: python run.py --config \S+ ", "", line)
 

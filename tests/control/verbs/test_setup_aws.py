@@ -1,4 +1,4 @@
-"""setupAWS against moto: what it makes, how often it may break off, and what is left of it."""
+"""setupAWS against moto: what it makes, that it survives any interruption, and --destroy."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Broken(Exception):
 
 
 class Breaking:
-    """Clients of the same AWS that break off after `left` requests; `calls` counts them."""
+    """Return clients of the same AWS that fail after `left` requests; `calls` counts them."""
 
     def __init__(self):
         session = boto3.Session(region_name="us-east-1")
@@ -55,7 +55,7 @@ class Breaking:
 
 
 def everything(aws):
-    """All that setupAWS can make, as AWS tells it."""
+    """Return all that setupAWS can make, as AWS lists it."""
     found = {}
     for role in aws.iam.list_roles()["Roles"]:
         name = role["RoleName"]
@@ -153,7 +153,7 @@ def test_destroy_says_before_that_the_roles_serve_other_regions_too(aws, config)
     else:
         raise AssertionError("not said")
     assert "us-east-1" in line and "AWS_REGION" in line
-    # It is said while all are there yet.
+    # The refusal comes while all of them still exist.
     found = everything(aws)
     assert "DistributedSomethingMonitorRole" in found and found["functions"]
     list(saying)

@@ -65,7 +65,7 @@ def ended():
 
 
 def fleets_in_account(aws, run):
-    """All live fleets of this run, by their tags, whatever run.json says."""
+    """Return all live fleets of this run, by their tags, whatever run.json lists."""
     found = aws.ec2.describe_spot_fleet_requests()["SpotFleetRequestConfigs"]
     return [
         f["SpotFleetRequestId"]
@@ -168,7 +168,7 @@ def test_a_fleet_that_ec2_does_not_tell_of_yet_counts(submitted, ended):
 
 
 def broken_before_the_request(aws, config, run, monkeypatch, **how):
-    """startCluster as far as the request is written down; returns the run as S3 has it."""
+    """Run startCluster until the request is recorded; return the run as S3 has it."""
 
     def broken(*_):
         raise RuntimeError("the power is cut")

@@ -39,7 +39,7 @@ def started(set_up, tmp_path):
 
 
 def waited(aws, run, until, seconds=15):
-    """wait_for_machines, as long as `until` has not come true and then no more; what it gave."""
+    """Call wait_for_machines until `until` is true; return its result."""
     looks = itertools.count()
     end = time.monotonic() + seconds
 

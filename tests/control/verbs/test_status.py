@@ -19,7 +19,7 @@ from control.config import load_config
 from control.errors import ExplainedError
 from control.model import JobCounts, utc
 from control.monitoring import act, observe, run_state, why_idle
-from control.monitoring.facts import Pace
+from control.monitoring.pace import Pace
 from control.monitoring.run_state import RunState
 from control.records import resources, store
 from control.records.progress import Left, Rate
@@ -53,7 +53,7 @@ def submitted(set_up, tmp_path):
 
 @pytest.fixture
 def started(submitted):
-    """As submitted, with a machine asked for that no container fits on."""
+    """Submit jobs and request a machine on which no container fits."""
 
     def start(**changes):
         aws, config, run = submitted(**{"MEMORY": 900_000, **changes})
@@ -63,7 +63,7 @@ def started(submitted):
 
 
 def put_records(aws, run, **states):
-    """As many records of each state as are named, of jobs that were never submitted."""
+    """Put records of each state, of jobs that were never submitted."""
     number = 0
     for state, count in states.items():
         for _ in range(count):
@@ -73,7 +73,7 @@ def put_records(aws, run, **states):
 
 
 def reason(typed, config, situation=""):
-    """The reason that status gives, asked again until it is the expected one."""
+    """Return the reason of status, repeated until it is the expected one."""
     end = time.monotonic() + LIMIT
     while True:
         found = json.loads(typed(config, "status", "--json"))["reason"]
@@ -84,7 +84,7 @@ def reason(typed, config, situation=""):
 
 
 def flat(content, path=""):
-    """The paths of all values: 'jobs.done'."""
+    """Yield the paths of all values: 'jobs.done'."""
     if isinstance(content, Mapping) and content:
         return {p for name, value in content.items() for p in flat(value, f"{path}.{name}")}
     if isinstance(content, list):
@@ -121,7 +121,7 @@ def test_a_price_below_the_market(started, typed):
 
 
 @pytest.mark.parametrize(
-    ("sub_type", "detail", "situation", "cure"),
+    ("sub_type", "detail", "situation", "fix"),
     [
         (
             "launchSpecTemporarilyBlacklisted",
@@ -140,7 +140,7 @@ def test_a_price_below_the_market(started, typed):
         ("cancelled_terminating", "", "request cancelled", "startCluster"),
     ],
 )
-def test_what_ec2_says_in_the_history(started, typed, sub_type, detail, situation, cure):
+def test_what_ec2_says_in_the_history(started, typed, sub_type, detail, situation, fix):
     """moto cannot run out of capacity: here EC2's answer is given."""
     aws, config, run = started(MACHINE_PRICE=0.0001)
     event = {"EventInformation": {"EventSubType": sub_type, "EventDescription": detail}}
@@ -156,7 +156,7 @@ def test_what_ec2_says_in_the_history(started, typed, sub_type, detail, situatio
     event = "before-call.ec2.DescribeSpotFleetRequestHistory"
     aws.ec2.meta.events.register(event, told)
     try:
-        assert cure in reason(typed, config, situation)["fix"]
+        assert fix in reason(typed, config, situation)["fix"]
     finally:
         aws.ec2.meta.events.unregister(event, told)
 

@@ -1,4 +1,4 @@
-"""stop: whatever state a run is in, afterwards nothing of it costs money."""
+"""stop: whatever state a run is in, nothing of it costs money after it."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def test_a_dry_run_lists_exactly_what_stop_takes_away(started, typed, cleans):
 
 
 def listed(said):
-    """The things in what stop prints: two blanks, their kind, their names."""
+    """Return the resources that stop prints: two blanks, their kind, their names."""
     lines = [line for line in said.splitlines() if line.startswith("  ")]
     return {f"{line[2:19].strip()} {name}" for line in lines for name in line[19:].split(", ")}
 

@@ -24,6 +24,7 @@ from control.records.delivery import Delivery, Outcome
 from control.user_files import job_file
 from control.user_files.job import make_job
 from control.verbs import submit
+from tests.worker_records import give_up
 
 REPOSITORY = Path(__file__).parents[3]
 
@@ -48,12 +49,12 @@ def numbered(count):
 
 
 def listed(clients, run):
-    """How often each job stands in submitted/, by its name and the number of its submission."""
+    """Return how often each job is listed in submitted/, by name and submission."""
     return Counter((e["name"], e["submission"]) for e in submissions.entries(clients.s3, run))
 
 
 def sent_jobs(stub):
-    """How often SQS took each job, by its name and the number of its submission."""
+    """Return how often SQS accepted each job, by name and submission."""
     return Counter(
         (
             message["MessageAttributes"]["job_name"]["StringValue"],
@@ -236,6 +237,78 @@ def test_the_jobs_of_another_interrupted_file_are_sent_too(stub_aws, write, stat
     assert "20 jobs of an interrupted command sent" in capsys.readouterr().out
 
 
+def test_a_job_that_sqs_refuses_when_it_is_sent_again_is_reported_and_not_listed(
+    stub_aws, write, state
+):
+    """Killed after the first part was written. Listed but never sent, it would never end."""
+    stub, clients, run = stub_aws()
+    jobs = submit.read_jobs(write(numbered(20)))
+    with pytest.raises(Killed):
+        submit.submit(Death(number_of_calls=3).clients(clients), run, jobs, state)
+    assert listed(clients, run) == once(20) and not stub.messages
+
+    def fault(call):
+        for index, entry in enumerate(call.entries):
+            if entry["MessageAttributes"]["job_name"]["StringValue"] == "n003":
+                call.refuse[index] = ("InvalidMessageContents", True)
+
+    stub.fault = fault
+    run = store.load(clients.s3, run.bucket, "Test", run.run_id)
+    outcome = submit.submit(clients, run, jobs, state)
+    assert outcome.resent == 19
+    assert {job.name for job, _ in outcome.refused} == {"n003"}
+    stub.fault = None
+    assert sent_jobs(stub) == listed(clients, run)
+    run = store.load(clients.s3, run.bucket, "Test", run.run_id)
+    assert submit.submit(clients, run, jobs, state).sent == 1
+    assert sent_jobs(stub) == listed(clients, run) == once(20)
+
+
+def test_an_interrupted_again_is_continued_by_the_command_that_it_names(stub_aws, write, state):
+    broken = []
+
+    def fault(call):
+        if call.operation == "SendMessageBatch" and broken and len(stub.messages) >= 60:
+            call.status, call.code = 403, "AccessDenied"
+
+    stub, clients, run = stub_aws(fault)
+    jobs = submit.read_jobs(write(numbered(45)))
+    submit.submit(clients, run, jobs, state)
+    for job in list(jobs.file.jobs()):
+        give_up(clients.s3, run, job, attempts=1)
+    broken.append(1)
+    with pytest.raises(ExplainedError) as error:
+        submit.submit(clients, run, jobs, state, again=True)
+    assert error.value.fix.endswith("job.json --again")
+    broken.clear()
+    run = store.load(clients.s3, run.bucket, "Test", run.run_id)
+    outcome = submit.submit(clients, run, jobs, state, again=True)
+    assert (outcome.sent, outcome.sent_before) == (25, 20)
+    assert sent_jobs(stub) == listed(clients, run) == {**once(45), **once(45, 2)}
+    # All of them were sent again, so that none counts as failed.
+    assert states.count(clients.s3, run).failed == 0
+
+
+def test_jobs_that_sqs_refuses_of_an_again_are_sent_by_the_next_one_alone(stub_aws, write, state):
+    def fault(call):
+        for index, entry in enumerate(call.entries):
+            values = {k: v["StringValue"] for k, v in entry["MessageAttributes"].items()}
+            if (values["job_name"], values["submission"]) == ("n003", "2"):
+                call.refuse[index] = ("InternalError", True)
+
+    stub, clients, run = stub_aws(fault)
+    jobs = submit.read_jobs(write(numbered(20)))
+    submit.submit(clients, run, jobs, state)
+    outcome = submit.submit(clients, run, jobs, state, again=True)
+    with pytest.raises(ExplainedError) as error:
+        submit.report(outcome, run, jobs, again=True)
+    assert error.value.fix.endswith("job.json --again")
+    stub.fault = None
+    run = store.load(clients.s3, run.bucket, "Test", run.run_id)
+    outcome = submit.submit(clients, run, jobs, state, again=True)
+    assert (outcome.sent, outcome.sent_before) == (1, 19)
+
+
 def test_two_commands_at_once_on_one_computer_are_refused(stub_aws, write, state):
     _, clients, run = stub_aws()
     jobs = submit.read_jobs(write(numbered(2)))
@@ -324,8 +397,8 @@ def test_killed_at_any_moment_and_run_again_every_job_is_in_the_queue(
             continue
         sent = len(stub.messages)
         run = store.load(clients.s3, run.bucket, "Test", run.run_id)
-        if again and submissions.count(clients.s3, run) and not run.sending:
-            # It had not begun, or had finished: then --again begins anew.
+        if again and submissions.count(clients.s3, run) and not run.sending_again:
+            # It had not begun, or had finished: then --again starts from the beginning.
             assert sent in (0, 35)
             continue
         outcome = submit.submit(clients, run, jobs, state, again=again)
@@ -345,6 +418,7 @@ import boto3
 from control.aws.session import AWS
 from control.records import store, submissions
 from control.verbs import submit
+from tests.worker_records import give_up
 submissions._PART_JOBS = 40
 aws = AWS(boto3.Session())
 run = store.live(aws.s3, sys.argv[1], "Test")

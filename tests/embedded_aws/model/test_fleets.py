@@ -83,7 +83,7 @@ def test_raised_target_launches_more(sim):
 @pytest.mark.parametrize(
     ("keep", "left"), [(False, 1), (True, 3), (None, 1)], ids=["default", "noTermination", "unset"]
 )
-def test_lowered_target_ends_instances_unless_told_not_to(sim, keep, left):
+def test_lowered_target_ends_instances_unless_the_request_excludes_it(sim, keep, left):
     fleet = sim.request(3)
     sim.wait(sim.up)
     sim.do(e.ModifyFleet(fleet, 1, keep_excess=keep))
@@ -106,7 +106,7 @@ def test_kept_excess_is_not_replaced_when_it_ends(sim):
     ("terminate", "state"),
     [(True, "cancelled_terminating"), (False, "cancelled_running")],
 )
-def test_cancelled_fleet_ends_its_instances_only_if_told_so(sim, terminate, state):
+def test_cancelled_fleet_ends_its_instances_only_if_requested(sim, terminate, state):
     fleet = sim.request(2)
     sim.wait(sim.up)
     assert sim.do(e.CancelFleet(fleet, terminate)) == ("active", state)

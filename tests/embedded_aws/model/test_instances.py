@@ -107,7 +107,7 @@ def test_interrupted_instance_ends_two_minutes_after_the_notice_and_is_replaced(
 
 
 @pytest.mark.parametrize("draining", [True, False])
-def test_agent_drains_at_the_notice_only_if_told_to(sim, draining):
+def test_agent_drains_at_the_notice_only_if_configured(sim, draining):
     sim.serve(1)
     agent = AgentConfig("c", spot_draining=draining)
     sim.request(1, sim.spec(agent=agent))

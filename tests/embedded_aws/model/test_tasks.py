@@ -15,7 +15,7 @@ def test_task_that_exits_is_replaced_at_once(sim):
     assert len(sim.tasks()) == 1
 
 
-def test_a_container_s_own_reason_is_kept_beside_the_task_s(sim):
+def test_a_container_s_own_reason_is_kept_in_addition_to_the_task_s(sim):
     sim.up_and_running(1, 1)
     (task,) = sim.tasks()
     sim.do(e.TaskExited(task, 137, "OutOfMemoryError: too much"))
@@ -52,7 +52,7 @@ def test_protection_expires(sim):
     assert sim.effects_on(StopTask) == [task]
 
 
-def test_protection_lasts_two_hours_if_nothing_is_said(sim):
+def test_protection_lasts_two_hours_by_default(sim):
     sim.up_and_running(1, 1)
     assert sim.protect(sim.tasks()[0]) == sim.now + 7200
 

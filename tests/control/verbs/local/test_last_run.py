@@ -1,4 +1,4 @@
-"""What a verb says that asks AWS in vain, after runs on this computer."""
+"""Test what verbs answer after runs on this computer, when no AWS can be reached."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NO_RUN = store.NoRun("App has not been set up.", "Type setup.")
 
 @pytest.fixture
 def project(write_config, tmp_path, monkeypatch):
-    """Where config.py is, with a folder of results."""
+    """Make a project with a folder of results; return the path of its config.py."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "out").mkdir()
     return load_config(write_config())

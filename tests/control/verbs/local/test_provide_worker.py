@@ -1,4 +1,4 @@
-"""What `local` runs: the assembled worker, its image, and a config that fits this computer."""
+"""local: the assembled worker, its image, and a config that fits this computer."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ _HANGS = "a process of the job hangs in the kernel and cannot be ended"
 
 @dataclass
 class Ending:
-    """How a process ended. `cut` is STOPPED, LEASE_LOST, TIMEOUT, or "" if it ended by itself.
+    """The end of a process. `cut` is STOPPED, LEASE_LOST, TIMEOUT, or "" if it ended by itself.
 
     `hangs`: it, or a process below it, hangs in the kernel and cannot be ended.
     """
@@ -124,7 +124,7 @@ def watch(
     """Watch a process until it ends by itself, or end it; return how.
 
     It is ended on `stop`, on a `lost` lease, or after `seconds`. What it writes goes to `write`.
-    Nothing of its group is left afterwards, unless it hangs.
+    Nothing of its group is left afterward, unless it hangs.
     """
     ending = Ending()
     sampler = _Sampler(child.pid, folder, clock)

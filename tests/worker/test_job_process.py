@@ -11,10 +11,10 @@ from dataclasses import asdict
 
 import pytest
 
-from plumbing import process, process_tree
+from plumbing import job_process, process_tree
 from plumbing.fork_server import ForkServer
+from plumbing.job_process import Ending
 from plumbing.outcome import Outcome
-from plumbing.process import Ending
 from plumbing.stop_flag import StopFlag
 
 
@@ -37,7 +37,7 @@ class Written:
 
 
 def group_of(leader):
-    """The living processes of a group."""
+    """Return the living processes of a group."""
     found = []
     for name in os.listdir("/proc"):
         fields = process_tree._stat(int(name)) if name.isdigit() else []
@@ -48,7 +48,7 @@ def group_of(leader):
 
 @contextlib.contextmanager
 def forked(function):
-    """A process that calls a function, by a fork server of its own."""
+    """Yield a process that calls a function, from a fork server of its own."""
     server = ForkServer(lambda argument: function())
     server.refresh()
     yield server.fork(None)
@@ -67,7 +67,7 @@ def run(tmp_path):
                 written.until(text, flag)
 
         with forked(lambda: function() or {}) as child:
-            ending = process.watch(child, written, tmp_path, *flags, seconds)
+            ending = job_process.watch(child, written, tmp_path, *flags, seconds)
         assert group_of(child.pid) == []
         return ending, written
 
@@ -121,14 +121,14 @@ def test_an_exception_of_the_function_itself_is_printed(run):
 
 
 def test_a_program_that_ignores_sigterm_is_ended_at_a_stop(run, monkeypatch):
-    monkeypatch.setattr(process, "GRACE", 0.3)
+    monkeypatch.setattr(job_process, "GRACE", 0.3)
 
     ending, _ = run(
         lambda: sh('trap "" TERM; sleep 300 & echo ready; while :; do sleep 1; done'),
         stop_at=b"ready",
     )
 
-    assert ending.cut == process.STOPPED
+    assert ending.cut == job_process.STOPPED
     assert ending.cut_reason == "it wrote what was waited for"
     assert ending.result is None
 
@@ -141,13 +141,13 @@ def test_python_code_that_never_returns_is_ended_at_a_lost_lease(run):
 
     ending, _ = run(function, lose_at=b"ready")
 
-    assert ending.cut == process.LEASE_LOST
+    assert ending.cut == job_process.LEASE_LOST
 
 
 def test_what_takes_too_long_is_ended(run):
     ending, _ = run(lambda: sh("sleep 300"), seconds=0.3)
 
-    assert ending.cut == process.TIMEOUT
+    assert ending.cut == job_process.TIMEOUT
 
 
 @pytest.mark.parametrize("how", ["sleep 300 &", "setsid sleep 300 & disown;", "(sleep 300 &) &"])
@@ -235,7 +235,7 @@ def test_a_process_is_ended_whose_output_cannot_be_taken(tmp_path):
 
     flags = [StopFlag(), StopFlag()]
     with forked(function) as child, pytest.raises(ZeroDivisionError):
-        process.watch(child, breaks, tmp_path, *flags, 20.0)
+        job_process.watch(child, breaks, tmp_path, *flags, 20.0)
 
     assert group_of(child.pid) == []
     for flag in flags:
@@ -250,22 +250,22 @@ def test_a_process_is_ended_that_has_not_even_begun(monkeypatch, tmp_path):
         real()
 
     monkeypatch.setattr(os, "setsid", late)
-    monkeypatch.setattr(process, "GRACE", 0.6)
+    monkeypatch.setattr(job_process, "GRACE", 0.6)
     stop, lost = StopFlag(), StopFlag()
     stop.set("a stop")
 
     with forked(lambda: time.sleep(300)) as child:
-        ending = process.watch(child, print, tmp_path, stop, lost, 20.0)
+        ending = job_process.watch(child, print, tmp_path, stop, lost, 20.0)
 
-    assert ending.cut == process.STOPPED
+    assert ending.cut == job_process.STOPPED
     assert process_tree._stat(child.pid) == []
     stop.close()
     lost.close()
 
 
 def test_signals_have_names():
-    assert process.signal_name(9) == "SIGKILL"
-    assert process.signal_name(64 + 7) == "signal 71"
+    assert job_process.signal_name(9) == "SIGKILL"
+    assert job_process.signal_name(64 + 7) == "signal 71"
 
 
 OK = {"outcome": None}
@@ -284,16 +284,16 @@ KILLED, EXITED = 9, 7 << 8
         (Ending(None, KILLED), False, "failed", "signal", False),
         (Ending(None, KILLED), True, "failed", "out_of_memory", False),
         (Ending(None, 0, hangs=True), False, "failed", "machine_error", True),
-        (Ending(cut=process.TIMEOUT), False, "failed", "timeout", False),
-        (Ending(cut=process.TIMEOUT, hangs=True), False, "failed", "machine_error", True),
-        (Ending(cut=process.STOPPED), False, "interrupted", "interrupted", False),
-        (Ending(cut=process.STOPPED, hangs=True), False, "interrupted", "interrupted", True),
-        (Ending(cut=process.LEASE_LOST), False, "lost", "", False),
+        (Ending(cut=job_process.TIMEOUT), False, "failed", "timeout", False),
+        (Ending(cut=job_process.TIMEOUT, hangs=True), False, "failed", "machine_error", True),
+        (Ending(cut=job_process.STOPPED), False, "interrupted", "interrupted", False),
+        (Ending(cut=job_process.STOPPED, hangs=True), False, "interrupted", "interrupted", True),
+        (Ending(cut=job_process.LEASE_LOST), False, "lost", "", False),
     ],
     ids=str,
 )
 def test_what_the_end_of_a_process_means(ending, oom_killed, kind, cause, machine):
-    judged = process.judge(ending, 60, oom_killed, 4000)
+    judged = job_process.judge(ending, 60, oom_killed, 4000)
 
     assert (judged and judged.kind, judged and judged.cause) == (kind, cause)
     assert (judged and judged.machine) == machine

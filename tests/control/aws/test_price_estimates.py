@@ -6,7 +6,7 @@ import pytest
 
 from control.aws.ec2 import MachineType, Subnet
 from control.aws.launch_template import Plan
-from control.aws.prices import Prices, estimate_price, price_in_words, recent_prices
+from control.aws.spot_prices import Prices, estimate_price, price_in_words, recent_prices
 
 MONTH = "the highest price of 30 days"
 
