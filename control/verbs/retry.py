@@ -170,14 +170,10 @@ def _choose(delivery: Delivery, wanted: Wanted) -> _Choice:
         {int(one.record["job_id"], 16): one for one in chosen},
         older,
         states.recorded(aws.s3, run) if all_lost else None,
-        len(chosen) + (_unfinished(aws, run) if all_lost else 0),
+        len(chosen) + (states.count(aws.s3, run).unfinished if all_lost else 0),
         waiting is None,
         lost,
     )
-
-
-def _unfinished(aws: AWS, run: Run) -> int:
-    return states.count(aws.s3, run).unfinished
 
 
 def _given_up(aws: AWS, run: Run) -> tuple[list[Read], list[Read]]:
