@@ -192,7 +192,8 @@ def cancel(ec2: EC2Client, fleet_ids: Sequence[str], young: Mapping[str, int] = 
 
     Raise ExplainedError for one that EC2 does not end although it accepted the request.
     """
-    live = [state.fleet_id for state in describe(ec2, fleet_ids, young) if needs_cancel(state)]
+    known = describe(ec2, fleet_ids, young)
+    live = [state.fleet_id for state in known if has_machines(state.state)]
     # CancelSpotFleetRequests takes 100 a call (API reference).
     for start in range(0, len(live), 100):
         answer = ec2.cancel_spot_fleet_requests(
@@ -207,13 +208,8 @@ def cancel(ec2: EC2Client, fleet_ids: Sequence[str], young: Mapping[str, int] = 
     return len(live)
 
 
-def needs_cancel(state: FleetState) -> bool:
-    """Return whether it has machines that are not ending, or may get some."""
-    return has_machines(state.state)
-
-
 def has_machines(state: str) -> bool:
-    """Return whether a fleet in this state of EC2 has machines or may get some."""
+    """Return whether a fleet in this state of EC2 has machines that stay, or may get some."""
     return state in LIVE_STATES or state == "cancelled_running"
 
 

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from control.checks.findings import WARNED, Finding, Subject, failed, passed, unknown
+from control.checks.findings import Finding, Subject, failed, passed, unknown, warned
 from control.config import find_in_project
-from control.errors import UserError
 
 _HUB = "docker.io"
 _ECR = re.compile(r"(\d{12})\.dkr\.ecr(?:-fips)?\.([a-z0-9-]+)\.amazonaws\.com(?:\.cn)?")
@@ -29,13 +28,8 @@ class ImageName:
     digest: str
 
     @property
-    def is_on_hub(self) -> bool:
-        """True for an image on Docker Hub."""
-        return self.registry == _HUB
-
-    @property
     def ecr(self) -> tuple[str, str] | None:
-        """Account and region of ECR, None if it is in another registry."""
+        """Return account and region of ECR; None if it is in another registry."""
         found = _ECR.fullmatch(self.registry)
         return (found[1], found[2]) if found else None
 
@@ -84,8 +78,8 @@ def of_makefile(text: str) -> str | None:
     return image
 
 
-def disagreement(dockerhub_tag: str, makefile: Path) -> UserError | None:
-    """Return the error if config.py names another image than the Makefile builds, else None.
+def built_instead(dockerhub_tag: str, makefile: Path) -> str | None:
+    """Return the image that the Makefile builds if config.py names another, else None.
 
     Without a Makefile, or with one that nobody has filled in, the image is somebody else's.
     """
@@ -93,12 +87,7 @@ def disagreement(dockerhub_tag: str, makefile: Path) -> UserError | None:
         built = of_makefile(makefile.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
-    if built is None or parse(built) == parse(dockerhub_tag):
-        return None
-    return UserError(
-        f"DOCKERHUB_TAG of config.py is {dockerhub_tag}, but {makefile} builds {built}.",
-        f"Write the one to run into both: DOCKERHUB_TAG = {built!r}, or change the Makefile.",
-    )
+    return built if built and parse(built) != parse(dockerhub_tag) else None
 
 
 # Its list of tags is public and, unlike a manifest, Docker Hub does not count it as a pull.
@@ -116,13 +105,12 @@ _PLATFORMS = {"x86_64": "amd64", "arm64": "arm64"}
 
 def makefile(subject: Subject) -> Iterator[Finding]:
     """Compare DOCKERHUB_TAG with the image that worker/Makefile builds."""
-    config = subject.config
-    path = find_in_project(config, "worker/Makefile")
-    wrong = disagreement(config.DOCKERHUB_TAG, path)
-    if wrong is None:
-        yield passed("image name", "worker/Makefile builds no other image")
+    tag, path = subject.config.DOCKERHUB_TAG, find_in_project(subject.config, "worker/Makefile")
+    built = built_instead(tag, path)
+    if built:
+        yield warned("image name", "other image", image=tag, makefile=path, built=built)
     else:
-        yield Finding("image name", WARNED, wrong.what, wrong.fix)
+        yield passed("image name", "worker/Makefile builds no other image")
 
 
 def image(subject: Subject) -> Iterator[Finding]:
@@ -132,7 +120,7 @@ def image(subject: Subject) -> Iterator[Finding]:
         yield unknown("image", "on this computer containers run without their image")
     elif name.ecr:
         yield from _in_ecr(subject, name, *name.ecr)
-    elif name.is_on_hub:
+    elif name.registry == _HUB:
         yield from _on_hub(subject, name)
     else:
         yield unknown("image", f"only ECR and Docker Hub can be queried, not {name.registry}")
@@ -200,7 +188,7 @@ def _architecture(subject: Subject, has: set[str]) -> Iterator[Finding]:
     tag = subject.config.DOCKERHUB_TAG
     if not subject.types or not has:
         yield passed("image", f"{tag} exists")
-        yield unknown("image", "for which processors it is, or which ones the machines have")
+        yield unknown("image", "which processors it is for, or which the machines have")
         return
     needs = subject.types[0].architecture
     platform = _PLATFORMS[needs]

@@ -9,6 +9,7 @@ from typing import Any
 
 from control.checks.findings import Finding, Subject, failed, passed, unknown, warned
 from control.records import submissions
+from control.text import format_duration
 
 _FIRST_JOBS = 5
 _NAMED = 5
@@ -21,7 +22,8 @@ def timeout(subject: Subject) -> Iterator[Finding]:
     if hours > config.MAX_RUN_HOURS:
         yield failed("job timeout", "timeout", timeout=hours, hours=config.MAX_RUN_HOURS)
     else:
-        yield passed("job timeout", f"a job is ended after {hours:g} hours (JOB_TIMEOUT)")
+        longest = format_duration(config.JOB_TIMEOUT)
+        yield passed("job timeout", f"a job is ended after {longest} (JOB_TIMEOUT)")
 
 
 def inputs(subject: Subject) -> Iterator[Finding]:
@@ -41,8 +43,9 @@ def inputs(subject: Subject) -> Iterator[Finding]:
     first = list(itertools.islice(submissions.entries(subject.aws.s3, run), _FIRST_JOBS))
     values = [pair for entry in first for pair in _values(entry["body"])]
     named = list(dict.fromkeys(name for name, _ in values))
-    inputs = [name for name in named if _names_an_input(name)]
-    others = [name for name in named if not _names_an_input(name) and not _names_an_output(name)]
+    inputs = [name for name in named if name.lower().startswith("input")]
+    # Outputs do not exist yet.
+    others = [name for name in named if not name.lower().startswith(("input", "output"))]
     keys = list(dict.fromkeys(key for name, key in values if name in inputs and key))
     if not keys:
         what = "no value whose name begins with `input` is in the first jobs"
@@ -60,15 +63,6 @@ def inputs(subject: Subject) -> Iterator[Finding]:
             f"what the first jobs name as {words['named']} is in s3://{bucket}: {len(keys)} of "
             f"{len(keys)} there; not checked: {words['others']}",
         )
-
-
-def _names_an_input(name: str) -> bool:
-    return name.lower().startswith("input")
-
-
-def _names_an_output(name: str) -> bool:
-    """Tell whether a name is an output's, which does not exist yet."""
-    return name.lower().startswith("output")
 
 
 def _some(names: Sequence[str]) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from control.aws.ec2 import default_security_group, find_subnets
+from control.checks import image
 from control.checks.findings import Finding, Subject, failed, passed, unknown, warned
 from control.explain import aws_errors
 from control.text import several
@@ -109,7 +110,7 @@ def _missing_endpoints(subject: Subject, in_vpc: Any) -> Iterator[str]:
         for endpoint in page["VpcEndpoints"]
         if endpoint.get("State", "available").lower() == "available"
     }
-    ecr = _FOR_ECR if ".dkr.ecr." in subject.config.DOCKERHUB_TAG else ()
+    ecr = _FOR_ECR if image.parse(subject.config.DOCKERHUB_TAG).ecr else ()
     yield from (name for name in (*_NEEDED, *ecr) if name not in there)
     if not ecr:
         yield "the image, which is not in ECR"

@@ -26,6 +26,10 @@ FOUND: dict[str, Reason] = {
         "s3:PutObject there.",
     ),
     # image
+    "other image": Reason(
+        "DOCKERHUB_TAG of config.py is {image}, but {makefile} builds {built}.",
+        "Write the one to run into both: DOCKERHUB_TAG = '{built}', or change the Makefile.",
+    ),
     "no image": Reason(
         "{image} is not in {registry}.",
         "Correct DOCKERHUB_TAG in config.py, or send it: {make:-C worker push}",

@@ -21,7 +21,7 @@ from control.monitoring.facts import (
     PutAlarm,
     SetTarget,
 )
-from control.monitoring.scale import enforce, scale
+from control.monitoring.scale import changeable, enforce, scale
 from control.monitoring.timings import Pace
 from control.monitoring.why_idle import commonest_stops
 from control.text import several
@@ -81,7 +81,7 @@ def cheapest_applies(seen: Observed, pace: Pace) -> bool:
 
 def cap_cheapest(seen: Observed, chosen: Sequence[Action]) -> list[Action]:
     """Return the actions with targets of one machine in all, lowered before anything else."""
-    fleets = [f for f in seen.fleets if f.state == "active"]
+    fleets = changeable(seen)
     # The newest that keeps a machine: one with a target of 0 starts no new one.
     keeper = next((f for f in reversed(fleets) if f.target), fleets[-1] if fleets else None)
     wanted = {f.fleet_id: f.target for f in fleets}
@@ -99,10 +99,7 @@ def decide(
     seen: Observed, memory: Memory, config: Config, pace: Pace
 ) -> tuple[list[Action], Memory]:
     """Return the next actions, and what the next step must remember."""
-    memory = _remember_empty(seen, memory, pace)
-    memory = _remember_service(seen, memory)
-    memory = _remember_fleets(seen, memory)
-    memory = remember_refusals(seen, memory, pace)
+    memory = remember_refusals(seen, _remember_gone(seen, memory, pace), pace)
     end = (
         _end(seen, memory, pace)
         or _cannot_continue(seen, memory, pace)
@@ -127,31 +124,27 @@ def decide(
     return [*actions, *_alarms(seen)], memory
 
 
-def _remember_empty(seen: Observed, memory: Memory, pace: Pace) -> Memory:
-    empty = seen.queue is None or seen.queue.total == 0
-    if not empty:
-        return replace(memory, empty_since=None, empty_readings=0)
-    since = seen.now if memory.empty_since is None else memory.empty_since
-    # A clock that was set back must not keep an empty queue waiting forever.
+def _remember_gone(seen: Observed, memory: Memory, pace: Pace) -> Memory:
+    """Return memory with the time since which the queue is empty, and service or fleets are gone.
+
+    EC2 forgets a fleet 48 hours after its end, but may not know one that was just requested.
+    """
+
+    def since(known: float | None, holds: bool) -> float | None:
+        # A clock that was set back must not keep it waiting forever.
+        return min(seen.now, seen.now if known is None else known) if holds else None
+
+    empty = seen.queue is None or not seen.queue.total
+    unknown = not _costs(seen) and not seen.requested.keys() <= {f.fleet_id for f in seen.fleets}
     # Counted only as far as it matters: each change is written to run.json.
-    readings = min(memory.empty_readings + 1, pace.settle_readings)
-    return replace(memory, empty_since=min(since, seen.now), empty_readings=readings)
-
-
-def _remember_service(seen: Observed, memory: Memory) -> Memory:
-    if seen.service is not None:
-        return replace(memory, service_gone_since=None)
-    since = memory.service_gone_since
-    return replace(memory, service_gone_since=seen.now if since is None else min(since, seen.now))
-
-
-def _remember_fleets(seen: Observed, memory: Memory) -> Memory:
-    """EC2 forgets a fleet 48 hours after its end, but may not know one that was just requested."""
-    known = {fleet.fleet_id for fleet in seen.fleets}
-    if _costs(seen) or seen.requested.keys() <= known:
-        return replace(memory, fleets_unknown_since=None)
-    since = memory.fleets_unknown_since
-    return replace(memory, fleets_unknown_since=seen.now if since is None else min(since, seen.now))
+    readings = min(memory.empty_readings + 1, pace.settle_readings) if empty else 0
+    return replace(
+        memory,
+        empty_since=since(memory.empty_since, empty),
+        empty_readings=readings,
+        service_gone_since=since(memory.service_gone_since, seen.service is None),
+        fleets_unknown_since=since(memory.fleets_unknown_since, unknown),
+    )
 
 
 def _end(seen: Observed, memory: Memory, pace: Pace) -> Action | None:

@@ -67,13 +67,13 @@ class Observed:
 
     @property
     def at_work(self) -> bool:
-        """True if any job runs, as far as SQS and ECS report."""
+        """Return whether any job runs, as far as SQS and ECS report."""
         in_flight = self.queue is not None and self.queue.in_flight > 0
         return in_flight or any(m.busy_tasks for m in self.machines)
 
     @property
     def accepts_no_jobs(self) -> bool:
-        """True if jobs wait, containers run, and none has a job."""
+        """Return whether jobs wait, containers run, and none has a job."""
         waiting = self.queue is not None and self.queue.visible > 0
         running = self.service is not None and self.service.running > 0
         return waiting and running and not self.at_work
@@ -109,15 +109,19 @@ class Memory:
     over_since: float | None = None
 
 
+class Action:
+    """One thing that the monitor can do."""
+
+
 @dataclass(frozen=True)
-class SetDesired:
+class SetDesired(Action):
     """Have the service keep this number of containers running."""
 
     tasks: int
 
 
 @dataclass(frozen=True)
-class SetTarget:
+class SetTarget(Action):
     """Have the fleet keep this number of machines; this ends none."""
 
     fleet_id: str
@@ -125,21 +129,21 @@ class SetTarget:
 
 
 @dataclass(frozen=True)
-class Remove:
+class Remove(Action):
     """Drain these machines and end those that are still without work then."""
 
     machines: tuple[Machine, ...]
 
 
 @dataclass(frozen=True)
-class EndBroken:
+class EndBroken(Action):
     """End machines that never joined the cluster; the fleet replaces them."""
 
     instance_ids: tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class EndRefusing:
+class EndRefusing(Action):
     """End machines whose containers accept no jobs, unless one has accepted one since; the fleet
     replaces them."""
 
@@ -148,7 +152,7 @@ class EndRefusing:
 
 
 @dataclass(frozen=True)
-class EndCostly:
+class EndCostly(Action):
     """End these machines, at work or not: all machines cost `hourly` dollars, above `limit`."""
 
     machines: tuple[Machine, ...]
@@ -157,40 +161,26 @@ class EndCostly:
 
 
 @dataclass(frozen=True)
-class PutAlarm:
+class PutAlarm(Action):
     """Create the alarm of a machine."""
 
     machine: Machine
 
 
 @dataclass(frozen=True)
-class DeleteAlarms:
+class DeleteAlarms(Action):
     """Delete the alarms of machines that are gone."""
 
     names: tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class EndRun:
+class EndRun(Action):
     """Every job has its record: take everything down."""
 
 
 @dataclass(frozen=True)
-class EndMachines:
+class EndMachines(Action):
     """Nothing more can happen, but jobs are unfinished: end what costs money, keep the queue."""
 
     why: str
-
-
-Action = (
-    SetDesired
-    | SetTarget
-    | Remove
-    | EndBroken
-    | EndRefusing
-    | EndCostly
-    | PutAlarm
-    | DeleteAlarms
-    | EndRun
-    | EndMachines
-)

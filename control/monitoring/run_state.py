@@ -54,12 +54,12 @@ class RunState:
 
     @property
     def queue(self) -> Counts:
-        """The counts of the queue; all 0 if it is gone."""
+        """Return the counts of the queue; all 0 if it is gone."""
         return (self.seen and self.seen.queue) or _NO_MESSAGES
 
     @property
     def word(self) -> str:
-        """'ended', 'running', or 'idle': set up, but no job runs."""
+        """Return 'ended', 'running', or 'idle': set up, but no job runs."""
         if self.seen is None:
             return "ended"
         return "running" if self.reason is None else "idle"

@@ -60,7 +60,7 @@ def scale(
     too_many = (
         seen.service.desired > needed
         or not all(m.draining for m in spare)
-        or any(targets[f.fleet_id] < f.target for f in _changeable(seen))
+        or any(targets[f.fleet_id] < f.target for f in changeable(seen))
     )
     memory, sure = _sure(seen, memory, pace, too_many)
     leaving = [
@@ -109,7 +109,7 @@ def _requested(seen: Observed, fleet: FleetState) -> int:
     return max(seen.requested.get(fleet.fleet_id, 0), fleet.target)
 
 
-def _changeable(seen: Observed) -> list[FleetState]:
+def changeable(seen: Observed) -> list[FleetState]:
     """Return those that ModifySpotFleetRequest accepts (API reference)."""
     return [f for f in seen.fleets if f.state == "active"]
 
@@ -145,7 +145,7 @@ def _targets(seen: Observed, kept: list[Machine], needed: int, per_machine: int)
     places = sum(_places(m, per_machine) for m in kept)
     missing = max(0, math.ceil((needed - places) / per_machine))
     targets = {}
-    for fleet in reversed(_changeable(seen)):
+    for fleet in reversed(changeable(seen)):
         more = min(missing, max(0, _requested(seen, fleet) - staying[fleet.fleet_id]))
         targets[fleet.fleet_id] = staying[fleet.fleet_id] + more
         missing -= more
@@ -154,7 +154,7 @@ def _targets(seen: Observed, kept: list[Machine], needed: int, per_machine: int)
 
 def _set_targets(seen: Observed, targets: dict[str, int], may_lower: bool) -> Iterator[SetTarget]:
     """Set targets; a lower one comes before its machines end, so that they are not replaced."""
-    for fleet in _changeable(seen):
+    for fleet in changeable(seen):
         target = targets[fleet.fleet_id]
         if target > fleet.target or (may_lower and target < fleet.target):
             yield SetTarget(fleet.fleet_id, target)
@@ -202,8 +202,8 @@ def enforce(
     left = Counter(m.fleet_id for m in staying if m not in surplus)
     actions: list[Action] = [
         SetTarget(fleet.fleet_id, left[fleet.fleet_id])
-        for fleet in seen.fleets
-        if fleet.state == "active" and left[fleet.fleet_id] < fleet.target
+        for fleet in changeable(seen)
+        if left[fleet.fleet_id] < fleet.target
     ]
     return [*actions, EndCostly(surplus, cost, limit)], memory
 
@@ -217,10 +217,11 @@ def affordable(
     if limit is None or not memory.prices:
         return math.inf
     wanted = sum(f.target for f in seen.fleets if f.state in LIVE_STATES)
-    coming = max(0, wanted - len(machines))
-    room = _ROOM * limit - _cost(machines, memory.prices)
+    staying = [m for m in machines if not m.draining]
+    coming = max(0, wanted - len(staying))
+    room = _ROOM * limit - _cost(staying, memory.prices)
     more = math.floor(room / max(memory.prices.values())) - coming
-    return max(wanted, len(machines)) + max(0, more)
+    return max(wanted, len(staying)) + max(0, more)
 
 
 def _cost(machines: Iterable[Machine], prices: Mapping[str, float]) -> float:

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 # AWS's error codes for one of two monitors that act at the same time.
 _BY_ANOTHER = {
-    "FleetNotInModifiableState": "changes the fleet",
-    "ServiceNotActiveException": "ends the service",
-    "ServiceNotFoundException": "ends the service",
+    "FleetNotInModifiableState": "is changing the fleet",
+    "ServiceNotActiveException": "is ending the service",
+    "ServiceNotFoundException": "is ending the service",
 }
 
 
@@ -72,7 +72,7 @@ def _carry_out(aws: AWS, run: Run, chosen: list[Action], seen: Observed) -> Iter
             if what is None or isinstance(action, EndRun | EndMachines):
                 raise
             # The rest of this step depends on it; the next step decides again.
-            yield f"another monitor {what} at this moment"
+            yield f"another monitor {what} right now"
             return
 
 

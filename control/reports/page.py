@@ -204,7 +204,7 @@ def render_page(
     key of the object that holds it, "" if a browser cannot reach it; without `commands` the page
     names none to type.
     """
-    import jinja2  # only here: it takes a tenth of a second
+    import jinja2  # only here: other verbs start faster without it
 
     environment = jinja2.Environment(
         autoescape=True,

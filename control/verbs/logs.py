@@ -68,7 +68,7 @@ def command(
         )
     if not job and (follow or attempt):
         raise UserError(
-            "`logs` follows, and counts the attempts of, one job only.",
+            "--follow and --attempt are for one job.",
             "Name a job, or leave --follow and --attempt out.",
         )
     _, aws, run = project.find_run(where, run_id)
@@ -178,7 +178,7 @@ def _followed(aws: AWS, run: Run, job: Found, of_job: Known, wait: Wait) -> Iter
 
 
 def _since(aws: AWS, run: Run, job: Found, on_s3: list[Attempt]) -> Iterator[Event]:
-    """The job's lines in CloudWatch after the last log that is on S3."""
+    """Return the job's lines in CloudWatch after the last log that is on S3."""
     since = run.began
     if on_s3:
         head = aws.s3.head_object(Bucket=run.bucket, Key=on_s3[-1].log_key)

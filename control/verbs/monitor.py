@@ -13,7 +13,7 @@ import click
 from botocore.exceptions import BotoCoreError, ClientError
 
 from control import cli, screen
-from control.aws import cloudwatch_logs, lambda_function, session
+from control.aws import cloudwatch_logs, lambda_function
 from control.command import typed
 from control.errors import ExplainedError
 from control.explain import aws_errors, no_job
@@ -25,7 +25,8 @@ from control.monitoring.timings import Pace
 from control.records import monitor_file, outputs, states, store, submissions
 from control.reports import failures, files
 from control.text import several
-from control.verbs.local.environment import PACE, load_project
+from control.verbs import project
+from control.verbs.local.environment import PACE
 
 if TYPE_CHECKING:
     from control.aws.session import AWS
@@ -55,10 +56,8 @@ def command(where: Path, file: str | None, classic: str | None, cheapest: bool) 
 
     FILE is what startCluster wrote; default: the newest run of APP_NAME.
     """
-    config = load_project(where)
     named = monitor_file.read(file) if file else None
-    aws = session.connect(config)
-    session.caller_identity(aws.sts)
+    config, aws = project.connect(where)
     run = monitor_file.run(aws.s3, named) if named else monitor_file.newest(aws.s3, config)
     if (cheapest or classic == "True") and not run.ended:
         run = be_cheapest(aws, run, time.time())
@@ -195,7 +194,7 @@ def _silence(seconds: float) -> str:
     return (
         f"the auto-monitor has reported nothing for {seconds / 60:.0f} minutes: see its log, "
         f"{lambda_function.LOG_GROUP}, or end it and watch yourself: AUTO_MONITOR = False in "
-        f"config.py, then: {typed('setup')}, {typed('startCluster')}, {typed('monitor')}"
+        f"config.py, then: {typed('setup')} && {typed('startCluster')} && {typed('monitor')}"
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -81,6 +82,12 @@ class Wanted:
     reason: str = ""
     unfinished: bool = False
 
+    @property
+    def command(self) -> str:
+        """Return what continues it, without --unfinished: the queue is not empty then."""
+        reason = ["--reason", self.reason] if self.reason else []
+        return typed("retry", *map(shlex.quote, [*self.words, *reason]))
+
 
 def retry(aws: AWS, config: Config, run: Run, wanted: Wanted, *, dry_run: bool = False) -> int:
     """Send them; return how many were sent, or would be.
@@ -91,7 +98,7 @@ def retry(aws: AWS, config: Config, run: Run, wanted: Wanted, *, dry_run: bool =
     middle: the same command continues from there.
     """
     folder = config.project / STATE_FOLDER
-    with Delivery(aws, run, folder, typed("retry")) as delivery:
+    with Delivery(aws, run, folder, wanted.command) as delivery:
         choice = _choose(delivery, wanted)
         if dry_run:
             return _show(choice)
@@ -170,14 +177,10 @@ def _choose(delivery: Delivery, wanted: Wanted) -> _Choice:
         {int(one.record["job_id"], 16): one for one in chosen},
         older,
         states.recorded(aws.s3, run) if all_lost else None,
-        len(chosen) + (_unfinished(aws, run) if all_lost else 0),
+        len(chosen) + (states.count(aws.s3, run).unfinished if all_lost else 0),
         waiting is None,
         lost,
     )
-
-
-def _unfinished(aws: AWS, run: Run) -> int:
-    return states.count(aws.s3, run).unfinished
 
 
 def _given_up(aws: AWS, run: Run) -> tuple[list[Read], list[Read]]:

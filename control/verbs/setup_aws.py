@@ -80,9 +80,9 @@ def destroy(aws: AWS, config: Config) -> Iterator[str]:
         yield f"kept: the roles and the auto-monitor, for {', '.join(others)}"
         return
     yield (
-        f"The roles are of all regions, and go with what is in {config.AWS_REGION}. What setupAWS "
-        "has made in other regions stays there, and does not work without them: it is removed by "
-        "setupAWS --destroy with each one's AWS_REGION."
+        f"This removes the roles, which serve all regions, and what is in {config.AWS_REGION}. "
+        "What was created in other regions stays, but does not work without the roles: to remove "
+        f"it, type `{typed('setupAWS', '--destroy')}` again with each region as AWS_REGION."
     )
     if delete_schedule_group(aws.scheduler):
         yield f"removed: schedule group {GROUP}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 import os
 import sys
@@ -30,7 +29,7 @@ from control.monitoring import auto_monitor, observe, why_idle
 from control.monitoring.timings import Pace
 from control.records import fleet_requests, machine_costs, monitor_file, states, store
 from control.text import several
-from control.user_files import fleet_file
+from control.user_files import fleet_file, json_file
 from control.verbs import project
 from control.verbs.local.environment import PACE
 
@@ -212,7 +211,7 @@ def start(
     live = _live(aws, run, clock())
     order = _order(run, live, unfinished, add=add)
     # All that can fail comes before the request.
-    dashboard = _dashboard(config) if run.config.CREATE_DASHBOARD else None
+    dashboard = _dashboard(config, run) if run.config.CREATE_DASHBOARD else None
     plan = launch_template.plan(aws, _as_set_up(config, run), file)
     function_arn, same_version = auto_monitor.find(aws, run)
     if not same_version:
@@ -250,7 +249,10 @@ def _request(
     live = _live(aws, run, clock())
     if order.continues:
         more = several(sum(entry.target for entry in order.pending), "machine")
-        screen.say(f"Requested, as was written down before: {more}. To add others, type it again.")
+        screen.say(
+            f"Requested what an interrupted command had begun: {more}. To add others, type the "
+            "same command again."
+        )
     elif live and not order.add:
         run = fleet_requests.resize(aws, run, live, order.target)
         before = sum(state.target for state in live)
@@ -279,17 +281,19 @@ def _order(run: Run, live: Sequence[FleetState], unfinished: int, *, add: bool) 
     return _Order(add, pending, target, target + present if add else target)
 
 
-def _dashboard(config: Config) -> Any:
+def _dashboard(config: Config, run: Run) -> Any:
     """Return the template of the dashboard, which users may change. Raise UserError if it is not
-    JSON: before anything costs money."""
+    one."""
     path = find_in_project(config, "files/dashboard.json")
+    template = json_file.read(path, "dashboard", "files/dashboard.json")
     try:
-        return json.loads(path.read_text(encoding="utf-8-sig"))
-    except ValueError as error:
+        cloudwatch.dashboard_body(run, template)
+    except (KeyError, TypeError, AttributeError):
         raise UserError(
-            f"{path} is not JSON: {error}.",
+            f"{path} is not a dashboard: it needs a list of widgets, each with properties.",
             "Correct it, or write CREATE_DASHBOARD = False in config.py.",
         ) from None
+    return template
 
 
 def _as_set_up(config: Config, run: Run) -> Config:
@@ -366,7 +370,7 @@ def _say_price(
             screen.say(expected)
     if config.MACHINE_PRICE is None and config.MAX_HOURLY_COST is None:
         screen.say(
-            "No limit of price is set (MACHINE_PRICE, MAX_HOURLY_COST): the market price is paid, "
+            "No price limit is set (MACHINE_PRICE, MAX_HOURLY_COST): you pay the market price, "
             "which is never above the on-demand price."
         )
 

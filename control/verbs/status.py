@@ -52,7 +52,7 @@ def command(where: Path, all_runs: bool, watching: bool, as_json: bool) -> None:
     """Show how far the run is, and why nothing runs."""
     if watching and (all_runs or as_json):
         other = "--all" if all_runs else "--json"
-        raise UserError(f"`status` shows {other} only once, without --watch.", "Leave one out.")
+        raise UserError(f"`status` cannot combine --watch and {other}.", "Leave one out.")
     if all_runs:
         show_all(*project.connect(where), as_json=as_json)
         return

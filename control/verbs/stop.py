@@ -49,7 +49,8 @@ def command(where: Path, dry_run: bool, take_over: bool) -> None:
         return
     project.refuse_others(run, who.arn, take_over or dry_run)
     stop(aws, run, dry_run=dry_run)
-    screen.next_command(next_command.after_stop(run, say_unfinished(aws, run)))
+    after = next_command.after_stop(run, say_unfinished(aws, run))
+    screen.next_command(typed("stop") if dry_run else after)
 
 
 def stop(

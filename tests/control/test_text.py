@@ -1,16 +1,20 @@
-"""Quantities as people read them."""
+"""Quantities as people read them, and names that were misspelled."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import pytest
 
 from control.text import (
+    file_like,
     format_dollars,
     format_duration,
     format_hours,
     format_megabytes,
     format_minute,
     format_percent,
+    word_like,
 )
 
 
@@ -66,3 +70,28 @@ def test_dollars(amount, said):
 )
 def test_a_share_is_never_all_or_nothing_if_it_is_not(share, said):
     assert format_percent(share) == said
+
+
+@pytest.mark.parametrize(
+    ("word", "meant"), [("submitjob", "submitJob"), ("setpu", "setup"), ("report", None)]
+)
+def test_a_word_like_a_known_one(word, meant):
+    assert word_like(word, ["setup", "submitJob", "setupAWS", "monitor"]) == meant
+
+
+def test_a_file_with_a_name_like_one_next_to_it(tmp_path):
+    for name in ("exampleJob.json", "exampleFleet.json", "exampleJobs.csv"):
+        (tmp_path / name).write_text("")
+    said = file_like(tmp_path / "exampleJobs.json")
+    assert said == f"Did you mean {tmp_path / 'exampleJob.json'}?"
+    assert file_like(tmp_path / "mine.json") is None
+
+
+def test_a_file_in_the_folder_where_such_files_usually_lie(tmp_path):
+    (tmp_path / "files").mkdir()
+    (tmp_path / "files/myJobs.json").write_text("")
+    assert file_like(tmp_path / "myJobs.json") == f"Did you mean {tmp_path / 'files/myJobs.json'}?"
+
+
+def test_a_folder_that_is_not_there_suggests_nothing():
+    assert file_like(Path("no/such/folder/job.json")) is None

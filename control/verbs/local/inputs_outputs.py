@@ -61,8 +61,8 @@ def default_input(config: Config, shared: Mapping[str, Any]) -> Inputs | None:
     folder = find_in_project(config, named)
     if not parts or named.startswith("/") or {".", ".."} & set(parts) or not folder.is_dir():
         screen.say(
-            f"input_location of the job file, {named}, is no folder below this one, so the bucket "
-            "is empty at first; --input FOLDER names one."
+            f"input_location of the job file, {named}, is not a folder of this project, so the "
+            "bucket is empty at first; --input FOLDER names one."
         )
         return None
     return Inputs(folder, "/".join(parts))

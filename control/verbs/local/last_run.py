@@ -78,7 +78,7 @@ def explained(where: Path) -> Iterator[None]:
 
 
 def _newest(project: Path) -> Mapping[str, Any]:
-    """The note, unless jobs were submitted to another AWS since."""
+    """Return the note, unless jobs were submitted to another AWS since."""
     folder = project / STATE_FOLDER
     try:
         noted = (folder / _NOTE).stat().st_mtime

@@ -178,6 +178,13 @@ def test_machines_come_back_only_when_they_are_clearly_within_the_limit(price, c
     assert actions(TWO_LEFT, memory, LIMIT) == chosen
 
 
+def test_a_machine_that_an_interrupted_monitor_drained_is_not_replaced_above_the_limit():
+    drained = kind(empty(2, draining=True))
+    seen = replace(TWO_LEFT, machines=(*TWO_LEFT.machines, *drained))
+    memory = replace(DEAR, over_since=None)
+    assert actions(seen, memory, LIMIT) == [SetDesired(2), Remove(drained)]
+
+
 def test_a_machine_that_is_to_come_is_paid_too():
     seen = replace(TWO_LEFT, machines=TWO_LEFT.machines[:1], requested={"sfr-1": 5})
     memory = replace(DEAR, prices={KIND: 0.079}, over_since=None)

@@ -94,7 +94,7 @@ def test_a_fleet_that_another_monitor_changes_is_left_to_the_next_step(started, 
 
     aws.ec2.meta.events.register_last("before-call.ec2.ModifySpotFleetRequest", refuse)
     taken = step.step(aws, run, time.time(), Pace())
-    assert taken.lines == ("another monitor changes the fleet at this moment",)
+    assert taken.lines == ("another monitor is changing the fleet right now",)
     assert ecs.service_state(aws.ecs, run).desired == before
 
 
@@ -112,7 +112,7 @@ def test_a_service_that_another_monitor_ends_is_left_to_the_next_step(started, m
         taken = step.step(aws, run, time.time(), Pace())
     finally:
         aws.ecs.meta.events.unregister(call, unique_id="refuse")
-    assert taken.lines == ("another monitor ends the service at this moment",)
+    assert taken.lines == ("another monitor is ending the service right now",)
     assert not taken.ended
 
 

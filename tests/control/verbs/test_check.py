@@ -388,7 +388,8 @@ def test_the_image_and_the_makefile_name_different_ones(embedded, project, hub, 
     makefile.write_text("user = me\nproject = mine\ntag = 1\nimage = $(user)/$(project):$(tag)\n")
     every = all_checks.find_all(embedded, config, AUTO, time.time())[1]
     one = only([one for one in every if one.check == "image name"], WARNED)
-    assert "me/mine:1" in one.what and "me/mine:2" in one.what and one.fix
+    assert one.found == "other image" and f"{makefile} builds me/mine:1" in one.what
+    assert "me/mine:2" in one.what and "DOCKERHUB_TAG = 'me/mine:1'" in one.fix
 
 
 @pytest.mark.parametrize(

@@ -266,6 +266,12 @@ def test_an_aws_that_refuses_in_the_middle_is_said_and_the_next_goes_on(aws, run
             )
 
     aws.sqs.meta.events.register("before-call.sqs.SendMessageBatch", refuse)
+    chosen = Wanted(("n00", "n01"), reason="it failed")
+    calls.append(1)
+    with pytest.raises(ExplainedError, match="0 of . jobs were sent") as error:
+        retry.retry(aws, config, run, chosen)
+    assert error.value.fix.endswith("python run.py retry n00 n01 --reason 'it failed'")
+    calls.clear()
     with pytest.raises(ExplainedError, match="10 of 2. jobs were sent") as error:
         retry.retry(aws, config, run, ALL)
     assert error.value.fix.endswith("python run.py retry")

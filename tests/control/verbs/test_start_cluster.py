@@ -119,6 +119,24 @@ def test_without_jobs_no_machine_is_requested(set_up):
     assert fleets_in_account(aws, run) == []
 
 
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        ('{"widgets": [\n}', "dashboard.json, line 2: "),
+        ("{}", "dashboard.json is not a dashboard"),
+        ("[]", "dashboard.json is not a dashboard"),
+        ('{"widgets": [{"type": "text"}]}', "dashboard.json is not a dashboard"),
+    ],
+)
+def test_a_dashboard_that_cannot_be_used_is_found_before_the_request(submitted, content, what):
+    aws, config, run = submitted()
+    (config.project / "files").mkdir(exist_ok=True)
+    (config.project / "files/dashboard.json").write_text(content)
+    with pytest.raises(UserError, match=what):
+        start_cluster.start(aws, config, run, FLEET, yes=True)
+    assert fleets_in_account(aws, run) == []
+
+
 def test_jobs_sent_again_get_machines_though_they_have_records(submitted, ended):
     aws, config, run = submitted(jobs=1)
     ended(aws, run)
@@ -189,7 +207,7 @@ def test_adding_that_was_broken_off_adds_once_when_typed_again(
     run = start_cluster.start(aws, config, run, FLEET, yes=True, add=True)
     states = fleet.describe(aws.ec2, fleets_in_account(aws, run))
     assert sorted(s.target for s in states) == [1, 2]
-    assert "as was written down before" in capsys.readouterr().out
+    assert "what an interrupted command had begun: " in capsys.readouterr().out
     with pytest.raises(ExplainedError, match="cannot fill more than the 3 machines"):
         start_cluster.start(aws, config, run, FLEET, yes=True, add=True)
 

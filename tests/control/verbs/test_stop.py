@@ -44,6 +44,11 @@ def test_it_lists_ends_and_proves(started, typed):
     assert not any(word in again for word in ("ended", "removed", "Will be"))
 
 
+def test_after_a_dry_run_stop_is_next(started, typed):
+    said = typed(started[1], "stop", "--dry-run").splitlines()
+    assert said[-1].startswith("Next: ") and said[-1].endswith(" stop")
+
+
 def test_records_of_jobs_that_another_program_sent_are_no_jobs_less(set_up, capsys):
     aws, _, run = set_up()
     key = f"{run.prefix}records/{'0' * 16}.done.json"
