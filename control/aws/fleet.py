@@ -192,7 +192,8 @@ def cancel(ec2: EC2Client, fleet_ids: Sequence[str], young: Mapping[str, int] = 
 
     Raise ExplainedError for one that EC2 does not end although it accepted the request.
     """
-    live = [state.fleet_id for state in describe(ec2, fleet_ids, young) if needs_cancel(state)]
+    states = describe(ec2, fleet_ids, young)
+    live = [state.fleet_id for state in states if has_machines(state.state)]
     # CancelSpotFleetRequests takes 100 a call (API reference).
     for start in range(0, len(live), 100):
         answer = ec2.cancel_spot_fleet_requests(
@@ -205,11 +206,6 @@ def cancel(ec2: EC2Client, fleet_ids: Sequence[str], young: Mapping[str, int] = 
                 values = {"code": error["Code"], "message": error["Message"].rstrip(".")}
                 raise aws_errors.failure("fleet not ended", fleet=fleet_id, **values)
     return len(live)
-
-
-def needs_cancel(state: FleetState) -> bool:
-    """Return whether it has machines that are not ending, or may get some."""
-    return has_machines(state.state)
 
 
 def has_machines(state: str) -> bool:

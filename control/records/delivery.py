@@ -40,8 +40,7 @@ _SENTENCES = {
     "elsewhere": "are being sent by a command on another computer; if that was interrupted, run "
     "this command again in 15 minutes",
     "already": "skipped: already submitted in this run (use --again to resend)",
-    "already_again": "skipped: sent again before, and not failed for good since",
-    "sent_before": "skipped: sent already by the command that was interrupted",
+    "sent_before": "skipped: sent again already by a command that was interrupted",
     "done_before": "skipped: done in an earlier run",
     "same_name": "with the name of an earlier job of this run but other values; their results "
     "replace its results",
@@ -59,7 +58,6 @@ class Outcome:
     resent: int = 0
     elsewhere: int = 0
     already: int = 0
-    already_again: int = 0
     sent_before: int = 0
     done_before: int = 0
     same_name: int = 0

@@ -47,7 +47,7 @@ def of_run(aws: AWS, run: Run, clock: Callable[[], float] = time.time) -> list[R
 
 def _costly(aws: AWS, run: Run, now: float) -> Iterator[Resource]:
     for state in fleet.describe(aws.ec2, fleet.by_tags(aws.ec2, run), fleet.young(run, now)):
-        if fleet.needs_cancel(state):
+        if fleet.has_machines(state.state):
             yield Resource("fleet", state.fleet_id, costs=True)
     for instance_id in fleet.machines(aws.ec2, run):
         yield Resource("machine", instance_id, costs=True)
