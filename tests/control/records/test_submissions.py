@@ -79,6 +79,12 @@ def test_a_job_is_found_as_it_was_submitted_last(aws, run):
     assert {(one.id, number) for one, number in found} == {(job(2).id, 2), (job(3).id, 2)}
 
 
+def test_a_job_without_a_record_is_named_once_however_often_it_was_sent(aws, run):
+    put(aws, run, (1, 1, [(1, 1), (2, 1), (3, 1)]), (2, 1, [(2, 2)]))
+    recorded = Ids([int(job(1).id, 16)])
+    assert list(submissions.without_record(aws.s3, run, recorded)) == ["2", "3"]
+
+
 def test_what_is_no_part_is_left_alone(aws, run):
     for name in ("", "notes.txt"):
         aws.s3.put_object(Bucket=run.bucket, Key=f"{run.prefix}submitted/{name}", Body=b"x")
