@@ -192,8 +192,8 @@ def cancel(ec2: EC2Client, fleet_ids: Sequence[str], young: Mapping[str, int] = 
 
     Raise ExplainedError for one that EC2 does not end although it accepted the request.
     """
-    states = describe(ec2, fleet_ids, young)
-    live = [state.fleet_id for state in states if has_machines(state.state)]
+    known = describe(ec2, fleet_ids, young)
+    live = [state.fleet_id for state in known if has_machines(state.state)]
     # CancelSpotFleetRequests takes 100 a call (API reference).
     for start in range(0, len(live), 100):
         answer = ec2.cancel_spot_fleet_requests(
@@ -209,7 +209,7 @@ def cancel(ec2: EC2Client, fleet_ids: Sequence[str], young: Mapping[str, int] = 
 
 
 def has_machines(state: str) -> bool:
-    """Return whether a fleet in this state of EC2 has machines or may get some."""
+    """Return whether a fleet in this state of EC2 has machines that stay, or may get some."""
     return state in LIVE_STATES or state == "cancelled_running"
 
 

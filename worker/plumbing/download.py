@@ -42,7 +42,7 @@ def fetch_one(
     """Fetch the key `name`, or all below it if it is a prefix.
 
     Return the file or folder, and the bytes of each file. A key becomes a file in `folder` with the
-    last part of its name; a prefix fills `folder` with what lies below it. With `only` it is a
+    last part of its name; a prefix fills `folder` with what is below it. With `only` it is a
     prefix, and only what matches is fetched. Raise JobFailed that names what is missing.
     """
     if not name.strip("/"):
@@ -135,7 +135,7 @@ def _fetch_key(s3: S3Client, bucket: str, key: str, path: Path) -> int | None:
 
 
 def _fetch_parts(s3: S3Client, bucket: str, key: str, path: Path, size: int, etag: str) -> None:
-    """Fill `path` by ranges; IfMatch ensures that all are of the same object."""
+    """Fill `path` by ranges; IfMatch ensures that all belong to the same object."""
     with open(path, "r+b") as file:
 
         def fetch(start: int) -> None:
