@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import fcntl
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +16,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from control import screen
 from control.errors import ExplainedError
 from control.explain import aws_errors
-from control.records import store, submissions
+from control.records import states, store, submissions
 from control.records.failed_jobs import Retiring
 from control.records.sending import Sender, Sent
 from control.text import several
@@ -27,16 +28,19 @@ if TYPE_CHECKING:
     from control.records.job_objects import Read
     from control.records.sending import Pair
 
-# In the project's folder: locks against two commands at the same time.
+# In the project's folder: for each run a lock against two commands at the same time.
 STATE_FOLDER = ".runs"
 _SHOWN = 5
+# A command whose last part is older does not run any longer.
+_LONGEST_PART_SECONDS = 900
 # What is reported of each number of an Outcome.
 _SENTENCES = {
     "resent": "of an interrupted command sent, perhaps for the second time; a job that is done is "
     "not run again",
+    "elsewhere": "are being sent by a command on another computer; if that was interrupted, run "
+    "this command again in 15 minutes",
     "already": "skipped: already submitted in this run (use --again to resend)",
-    "already_again": "skipped: sent again before, and not failed for good since",
-    "sent_before": "skipped: sent already by the command that was interrupted",
+    "sent_before": "skipped: sent again already by a command that was interrupted",
     "done_before": "skipped: done in an earlier run",
     "same_name": "with the name of an earlier job of this run but other values; their results "
     "replace its results",
@@ -52,8 +56,8 @@ class Outcome:
     in_file: int = 0
     sent: int = 0
     resent: int = 0
+    elsewhere: int = 0
     already: int = 0
-    already_again: int = 0
     sent_before: int = 0
     done_before: int = 0
     same_name: int = 0
@@ -83,13 +87,16 @@ class Delivery:
 
     A context in which no other command of this computer sends to the run. Each part of
     `submitted/` is written before its jobs are sent, and the next part after that. So whenever the
-    process ends, at most the last part is uncertain: the next command sends it again.
+    process ends, at most the last part is uncertain: the next command sends it again. If the
+    command was one of another computer, which may still run, that waits until the part is old.
     """
 
     def __init__(self, aws: AWS, run: Run, folder: Path, command: str) -> None:
         self.aws, self.run, self.command = aws, run, command
         self.outcome = Outcome()
         self._lock = _locked(folder / run.app_name / run.run_id)
+        # It has the number of the last command of this computer.
+        self._last_command = int(self._lock.read() or 0)
         self._confirmed = 0
 
     def __enter__(self) -> Delivery:
@@ -115,10 +122,15 @@ class Delivery:
         self._sender = Sender(self.aws.sqs, self.run)
         self._retiring = Retiring(failed)
         self._again = again
-        for command, key in submissions.unconfirmed(self.aws.s3, self.run).items():
+        for key, written in submissions.unconfirmed(self.aws.s3, self.run):
+            named = submissions.parse_part(key)
+            is_old = time.time() > states.written_seconds(written) + _LONGEST_PART_SECONDS
+            if not lost and named.command != self._last_command and not is_old:
+                self.outcome.elsewhere += named.new + named.again
+                continue
             if not lost:
                 self._resend(key)
-            self._note(command, submissions.parse_part(key).number)
+            self._note(named.command, named.number)
 
         def count(run: Run) -> Run:
             number = run.submissions + 1
@@ -132,6 +144,9 @@ class Delivery:
 
         self._change(count)
         self._number = self.run.submissions
+        self._lock.truncate(0)
+        self._lock.write(b"%d" % self._number)
+        self._lock.flush()
 
     def _resend(self, key: str) -> None:
         sent = Sent()
@@ -210,10 +225,13 @@ class Delivery:
         Without an answer of AWS, the next one sends the last part again.
         """
         with contextlib.suppress(BotoCoreError, ClientError, ExplainedError):
-            self._note(str(self._number), self._confirmed)
+            self._note(self._number, self._confirmed)
 
-    def _note(self, command: str, part: int) -> None:
-        self._change(lambda run: dataclasses.replace(run, sending={**run.sending, command: part}))
+    def _note(self, command: int, part: int) -> None:
+        def how(run: Run) -> Run:
+            return dataclasses.replace(run, sending={**run.sending, str(command): part})
+
+        self._change(how)
 
     def _change(self, how: Callable[[Run], Run]) -> None:
         self.run = store.change(self.aws.s3, self.run, how)
@@ -229,7 +247,7 @@ class Delivery:
 def _locked(folder: Path) -> IO[bytes]:
     """Return the lock of a run. Raise ExplainedError if another command holds it."""
     folder.mkdir(parents=True, exist_ok=True)
-    lock = (folder / "lock").open("wb")
+    lock = (folder / "lock").open("a+b")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -238,4 +256,5 @@ def _locked(folder: Path) -> IO[bytes]:
             "Another submitJob for this run is under way on this computer.",
             "Wait until it has finished, then run this command again.",
         ) from None
+    lock.seek(0)
     return lock

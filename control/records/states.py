@@ -76,7 +76,7 @@ def tally(s3: S3Client, run: Run) -> Tally:
     counts = JobCounts(
         submitted=submissions.count(s3, run), **{state: jobs[state] for state in STATES}
     )
-    return Tally(counts, causes, {int(_seconds(f"{at}Z")): n for at, n in minutes.items()})
+    return Tally(counts, causes, {int(written_seconds(f"{at}Z")): n for at, n in minutes.items()})
 
 
 def _tally(jobs: Iterable[list[Ended]]) -> tuple[Counter[str], Counter[str], Counter[str]]:
@@ -97,7 +97,7 @@ def by_state(s3: S3Client, run: Run) -> dict[str, Jobs]:
         for best, *_ in jobs:
             of_state = found[best.state]
             of_state.ids.append(int(best.job_id, 16))
-            of_state.times.append(_seconds(best.written))
+            of_state.times.append(written_seconds(best.written))
             if best.cause:
                 of_state.causes.append(best.cause)
         return found
@@ -157,6 +157,6 @@ def _records(entries: Iterable[Entry]) -> Iterator[Ended]:
             yield Ended(*named, written)
 
 
-def _seconds(written: str) -> float:
+def written_seconds(written: str) -> float:
     """Return the seconds since 1970 of a time as listings have it."""
     return datetime.fromisoformat(written.replace("Z", "+00:00")).timestamp()

@@ -10,7 +10,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from control.aws.s3 import list_keys
+from control.aws.s3 import Entry, list_entries
 from control.records.job_objects import in_parallel
 from control.user_files.job import ID_DIGITS, name_hash, submitted_as
 
@@ -79,9 +79,13 @@ class Known(NamedTuple):
 
 def parts(s3: S3Client, run: Run) -> Iterator[str]:
     """Yield the keys of the parts of `submitted/` in the order of submission."""
-    for key in list_keys(s3, run.bucket, f"{run.prefix}submitted/"):
-        if _PART.search(key):
-            yield key
+    return (entry.key for entry in _parts(s3, run))
+
+
+def _parts(s3: S3Client, run: Run) -> Iterator[Entry]:
+    for entry in list_entries(s3, run.bucket, f"{run.prefix}submitted/"):
+        if _PART.search(entry.key):
+            yield entry
 
 
 def parse_part(key: str) -> PartKey:
@@ -203,16 +207,15 @@ def write_part(s3: S3Client, run: Run, command: int, number: int, part: Sequence
     return key
 
 
-def unconfirmed(s3: S3Client, run: Run) -> dict[str, str]:
-    """Return the parts whose jobs may not be sent, by the number of their command.
+def unconfirmed(s3: S3Client, run: Run) -> list[Entry]:
+    """Return the parts whose jobs may not be sent.
 
     A command sends a part before it writes the next one, so that is at most the last part of a
     command that did not finish.
     """
-    last: dict[str, str] = {}
-    for key in parts(s3, run) if run.sending else ():
-        named = parse_part(key)
-        command = str(named.command)
-        if named.number > run.sending.get(command, named.number):
-            last[command] = key
-    return last
+    last: dict[int, Entry] = {}
+    for entry in _parts(s3, run) if run.sending else ():
+        named = parse_part(entry.key)
+        if named.number > run.sending.get(str(named.command), named.number):
+            last[named.command] = entry
+    return list(last.values())

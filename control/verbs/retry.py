@@ -153,7 +153,7 @@ class _Choice:
         failed_at = known.record["submission"] if known else 0
         if failed_at < last and not self.lost:
             # Sent before by a command that did not remove the failed record.
-            self.delivery.outcome.already_again += 1
+            self.delivery.outcome.sent_before += 1
             return 0
         return max(last, failed_at) + 1
 
@@ -274,7 +274,7 @@ def _to_send(choice: _Choice, advance: screen.Advance) -> Iterator[tuple[Job, in
 def _report(choice: _Choice) -> None:
     """Print what was and was not sent. Raise ExplainedError if SQS refused some jobs."""
     outcome, names = choice.delivery.outcome, choice.names
-    known = outcome.in_file + outcome.already_again
+    known = outcome.in_file + outcome.sent_before
     outcome.not_on_record = max(0, choice.most - known)
     queue = choice.delivery.run.queue_url.rsplit("/", 1)[-1]
     # The names of some of many, or where SQS refused some, would claim more than is known.

@@ -14,7 +14,7 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 from botocore.parsers import ResponseParserError
 
-from plumbing import attempt, machine_health, outcome, process_tree
+from plumbing import attempt, machine_health, outcome, process_tree, upload
 from plumbing import worker as worker_module
 from plumbing.errors import JobFailed
 from plumbing.job_log import JobLog
@@ -456,6 +456,47 @@ def test_outputs_that_may_be_cut_short_are_not_called_done(
     assert why.startswith("the disk is full: ") and why.endswith(": outputs may be cut short")
     assert ("the log could not be written" in why) == (sign is FullLog)
     assert cloud.names("out/") == []
+
+
+@pytest.mark.parametrize(
+    ("own", "trouble", "cause"),
+    [
+        ("job_failed", "disk_full", "disk_full"),
+        ("job_failed", "not_mounted", "machine_error"),
+        ("out_of_memory", "disk_full", "out_of_memory"),
+    ],
+)
+def test_a_failure_on_an_unfit_machine_has_the_cause_of_the_machine(
+    cloud, make_worker, attend, monkeypatch, own, trouble, cause
+):
+    def run_job(job):
+        raise JobFailed("as wished", cause=own)
+
+    monkeypatch.setattr(machine, "unfit", lambda *_: machine.Trouble(trouble, "it is unfit"))
+    cloud.send({"name": "A1"})
+
+    outcome = attend(make_worker(run_job))
+
+    assert outcome.machine and outcome.cause == cause
+    assert outcome.reason == "as wished; it is unfit"
+
+
+@pytest.mark.parametrize(
+    ("number", "cause"), [(errno.EIO, "machine_error"), (errno.EACCES, "bad_output")]
+)
+def test_an_output_that_cannot_be_read_is_a_fault_of_the_disk_or_of_the_output(
+    cloud, make_worker, attend, monkeypatch, number, cause
+):
+    def send_all(s3, items, check):
+        if items:
+            raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(upload, "send_all", send_all)
+    cloud.send({"name": "A1"})
+
+    outcome = attend(make_worker(write_result))
+
+    assert (outcome.cause, outcome.machine) == (cause, cause == "machine_error")
 
 
 def test_what_programs_leave_in_their_temporary_folder_goes_with_the_job(

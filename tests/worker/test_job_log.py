@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import base64
 import errno
+import gzip
 import os
 import re
 import signal
@@ -36,6 +38,18 @@ def test_every_line_is_printed_with_the_name_in_front(log_of):
 
     assert b"".join(printed) == b"[A1] one\n[A1] two\n[A1] three\n[A1] from the worker\n"
     assert log.path.read_bytes() == b"one\ntwo\nthree\nfrom the worker\n"
+
+
+@pytest.mark.parametrize(("size", "fits"), [(0, True), (64 << 10, True), ((64 << 10) + 1, False)])
+def test_a_log_of_up_to_64_kib_travels_inside_its_record(log_of, size, fits):
+    log, _ = log_of()
+    log.add(b"x" * size)
+
+    packed = log.packed()
+
+    assert (packed != "") == fits
+    if fits:
+        assert gzip.decompress(base64.b64decode(packed)) == b"x" * size
 
 
 def test_a_progress_bar_that_only_returns_the_carriage_makes_lines(log_of):

@@ -34,14 +34,10 @@ class SharedState:
     def __init__(self, workers: int) -> None:
         self._bytes = mmap.mmap(-1, _FIRST_WORKER + workers)
         self._workers = workers
-        self.wake_read, self._wake_write = os.pipe()
-        for end in (self.wake_read, self._wake_write):
+        # The pipe by which workers and signals wake the container.
+        self.wake_read, self.wake_write = os.pipe()
+        for end in (self.wake_read, self.wake_write):
             os.set_blocking(end, False)
-
-    @property
-    def wake_write(self) -> int:
-        """Return the pipe by which workers and signals wake the container."""
-        return self._wake_write
 
     @property
     def protection(self) -> int:
@@ -95,7 +91,7 @@ class SharedState:
 
     def wake(self) -> None:
         with contextlib.suppress(BlockingIOError):
-            os.write(self._wake_write, b"!")
+            os.write(self.wake_write, b"!")
 
     def drain(self) -> None:
         """Forget what woke the container."""

@@ -57,8 +57,7 @@ def test_parts_end_at_a_number_of_jobs_and_at_a_size(monkeypatch):
 def test_the_last_part_of_an_unfinished_command_is_uncertain(aws, run, sending, uncertain):
     put(aws, run, (1, 1, [(1, 1)]), *((2, n, [(2, n)]) for n in (1, 2, 3)))
     found = submissions.unconfirmed(aws.s3, dataclasses.replace(run, sending=sending))
-    assert [submissions.parse_part(key)[:2] for key in found.values()] == uncertain
-    assert list(found) == [str(command) for command, _ in uncertain]
+    assert [submissions.parse_part(entry.key)[:2] for entry in found] == uncertain
 
 
 def test_the_last_submission_of_each_job_is_known(aws, run):
@@ -78,6 +77,12 @@ def test_a_job_is_found_as_it_was_submitted_last(aws, run):
     wanted = {int(job(number).id, 16) for number in (2, 3)}
     found = submissions.last_of(aws.s3, run, wanted.__contains__)
     assert {(one.id, number) for one, number in found} == {(job(2).id, 2), (job(3).id, 2)}
+
+
+def test_a_job_without_a_record_is_named_once_however_often_it_was_sent(aws, run):
+    put(aws, run, (1, 1, [(1, 1), (2, 1), (3, 1)]), (2, 1, [(2, 2)]))
+    recorded = Ids([int(job(1).id, 16)])
+    assert list(submissions.without_record(aws.s3, run, recorded)) == ["2", "3"]
 
 
 def test_what_is_no_part_is_left_alone(aws, run):

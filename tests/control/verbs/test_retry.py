@@ -329,6 +329,15 @@ def test_again_takes_a_job_from_those_given_up_too(aws, run, config, sent):
     assert tried.endswith(f"attempts/{jobs['a'].id}.1.3.exit_code.failed.json")
 
 
+def test_no_failed_record_of_a_job_sent_again_is_left_whatever_its_cause(aws, run, config, sent):
+    jobs = sent("a")
+    put(aws.s3, run, jobs["a"], "failed", cause="timeout")
+    put(aws.s3, run, jobs["a"], "failed", cause="exit_code", submission=2)
+    assert retry.retry(aws, config, run, ALL) == 1
+    assert taken_out(aws, run) == {("a", 3): 1}
+    assert records_of(aws, run) == []
+
+
 def test_jobs_of_an_interrupted_retry_are_sent_by_again(aws, run, config, sent):
     """An --again continues another --again that was interrupted, but no retry."""
     jobs = sent("a", "b")

@@ -16,10 +16,11 @@ from types import SimpleNamespace
 
 import pytest
 
+from benchmarks import aws_stub
 from control.aws.s3 import list_keys
 from control.aws.sqs import send_batch
 from control.errors import ExplainedError, UserError
-from control.records import sending, states, store, submissions
+from control.records import failed_jobs, job_objects, sending, states, store, submissions
 from control.records.delivery import Delivery, Outcome
 from control.user_files import job_file
 from control.user_files.job import make_job
@@ -281,12 +282,19 @@ def test_an_interrupted_again_is_continued_by_the_command_that_it_names(stub_aws
         submit.submit(clients, run, jobs, state, again=True)
     assert error.value.fix.endswith("job.json --again")
     broken.clear()
-    run = store.load(clients.s3, run.bucket, "Test", run.run_id)
-    outcome = submit.submit(clients, run, jobs, state, again=True)
+    failed_again = next(jobs.file.jobs())
+    give_up(clients.s3, run, failed_again, submission=2, attempts=1)
+    another = store.change(
+        clients.s3, run, lambda r: dataclasses.replace(r, sending_again=[*r.sending_again, 99])
+    )
+    outcome = submit.submit(clients, another, jobs, state, again=True)
     assert (outcome.sent, outcome.sent_before) == (25, 20)
     assert sent_jobs(stub) == listed(clients, run) == {**once(45), **once(45, 2)}
-    # All of them were sent again, so that none counts as failed.
-    assert states.count(clients.s3, run).failed == 0
+    # All of them were sent again, so that none counts as failed but the one that failed since.
+    failed = failed_jobs.find(clients.s3, run).for_good
+    assert [job_objects.parse_record(key).job_id for key in failed] == [failed_again.id]
+    # A command that began later is not finished by this one.
+    assert store.load(clients.s3, run.bucket, "Test", run.run_id).sending_again == [99]
 
 
 def test_jobs_that_sqs_refuses_of_an_again_are_sent_by_the_next_one_alone(stub_aws, write, state):
@@ -307,6 +315,29 @@ def test_jobs_that_sqs_refuses_of_an_again_are_sent_by_the_next_one_alone(stub_a
     run = store.load(clients.s3, run.bucket, "Test", run.run_id)
     outcome = submit.submit(clients, run, jobs, state, again=True)
     assert (outcome.sent, outcome.sent_before) == (1, 19)
+
+
+def test_what_another_computer_sends_at_the_moment_is_not_sent_twice(
+    stub_aws, write, state, tmp_path, monkeypatch, capsys
+):
+    """Nobody knows here whether that command still runs, until its last part is old."""
+    stub, clients, run = stub_aws()
+    with pytest.raises(Killed):
+        first = submit.read_jobs(write(numbered(20)))
+        submit.submit(Death(number_of_calls=3).clients(clients), run, first, state)
+    run = store.load(clients.s3, run.bucket, "Test", run.run_id)
+    other = submit.read_jobs(write([{"name": "other"}], "other.json"))
+    with monkeypatch.context() as patch:
+        patch.setattr(aws_stub, "_WRITTEN", "2100-01-01T00:00:00.000Z")
+        outcome = submit.submit(clients, run, other, tmp_path / "another computer")
+    assert outcome == Outcome(in_file=1, sent=1, elsewhere=20)
+    assert sent_jobs(stub) == {("other", 1): 1}
+    submit.report(outcome, run, other)
+    assert "20 jobs are being sent by a command on another computer" in capsys.readouterr().out
+    run = store.load(clients.s3, run.bucket, "Test", run.run_id)
+    outcome = submit.submit(clients, run, other, tmp_path / "another computer")
+    assert outcome == Outcome(in_file=1, already=1, resent=20)
+    assert sent_jobs(stub) == {**once(20), ("other", 1): 1}
 
 
 def test_two_commands_at_once_on_one_computer_are_refused(stub_aws, write, state):
