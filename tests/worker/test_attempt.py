@@ -472,7 +472,9 @@ def test_a_failure_on_an_unfit_machine_has_the_cause_of_the_machine(
     def run_job(job):
         raise JobFailed("as wished", cause=own)
 
-    monkeypatch.setattr(machine, "unfit", lambda *_: machine.Trouble(trouble, "it is unfit"))
+    monkeypatch.setattr(
+        machine_health, "unfit", lambda *_: machine_health.Trouble(trouble, "it is unfit")
+    )
     cloud.send({"name": "A1"})
 
     outcome = attend(make_worker(run_job))
