@@ -182,7 +182,7 @@ def test_a_function_of_another_version_is_reported(watched, capsys):
     aws, config, run = watched(MEMORY=900_000)
     aws.functions.update_function_code(FunctionName=lambda_function.NAME, ZipFile=b"older")
     start_cluster.start(aws, config, newest(aws, run), FLEET, yes=True)
-    assert "run setupAWS again" in capsys.readouterr().out
+    assert "To update it: python run.py" in capsys.readouterr().out
 
 
 def test_without_records_the_function_ends_its_calls(watched, function):

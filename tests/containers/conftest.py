@@ -168,7 +168,7 @@ def site(embedded_server, monkeypatch):
         "SQS_DEAD_LETTER_QUEUE": f"{name}-dead",
         "AWS_BUCKET": name,
         "APP_NAME": "App",
-        "RUN_ID": "R1",
+        "RUN_ID": "20260101T000000Z",
         "SQS_MESSAGE_VISIBILITY": "60",
     }
     yield Cloud(s3, sqs, name, queue, dead, settings)
