@@ -168,7 +168,8 @@ def _launch_templates(aws, name):
 def _objects(aws, name):
     """The keys of all runs of the app, and what their run.json says but for what is remembered."""
     found = {}
-    remembered = ("memory", "machine_time", "submissions")
+    # `sending` keeps a command that was interrupted after its last job: see records/delivery.py.
+    remembered = ("memory", "machine_time", "submissions", "sending")
     listed = aws.s3.list_objects_v2(Bucket=BUCKET, Prefix=f"runs/{name}/")
     for entry in listed.get("Contents", []):
         # How often a command was needed to send the jobs is no difference.
