@@ -34,9 +34,9 @@ def test_a_job_ten_times_longer_than_the_visibility_is_run_once(site: Site):
     ("operation", "part", "calls"),
     [
         ("", "", 0),
-        ("PutObject", "/out/", 3),
+        ("PutObject", "/out/", 2),
         ("UploadPart", "/out/", 2),
-        ("PutObject", ".done.json", 4),
+        ("PutObject", ".done.json", 3),
     ],
     ids=["running", "uploading", "uploading-parts", "recording"],
 )
